@@ -1,0 +1,68 @@
+# `make run` and `make test` set up all they need; everything else is `ordercast --help`.
+PYTHON ?= python3
+BIN := .venv/bin
+UV := $(BIN)/uv
+RUNTIME := .venv/.runtime
+DEVELOP := .venv/.develop
+
+.DEFAULT_GOAL := help
+.PHONY: help run dashboards dagster test check format docs lock clean browser
+
+help: ## Show what can be made
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+run: $(RUNTIME) ## Set up, simulate a merchant where no store exists, run the whole job
+	$(BIN)/ordercast simulate --if-missing
+	$(BIN)/ordercast run
+
+dashboards: $(RUNTIME) ## Serve the pages on 127.0.0.1:8501
+	$(BIN)/ordercast dashboards
+
+dagster: $(RUNTIME) ## Serve the Dagster UI on 127.0.0.1:3000
+	$(BIN)/ordercast dagster
+
+test: $(DEVELOP) browser check ## Set up and run everything that CI runs
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+check: $(DEVELOP) ## Formatting, lint, types and import rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/ordercast docs --check
+
+format: $(DEVELOP) ## Format and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: $(DEVELOP) ## Write the generated pages of docs/ anew
+	$(BIN)/ordercast docs
+
+lock: $(DEVELOP) ## Resolve all dependencies anew, with hashes
+	$(UV) pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-header --no-annotate -q --upgrade -o requirements-dev.lock
+	$(UV) pip compile pyproject.toml -c requirements-dev.lock --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-header --no-annotate -q -o requirements.lock
+
+clean: ## Remove the environment and caches; the store and its history stay
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache ordercast.egg-info
+
+# The page tests drive a real browser.
+browser:
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+	else echo "No Chromium found: install it for the browser tests (Debian: apt-get install chromium)."; fi
+
+$(UV): requirements-bootstrap.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with make PYTHON=...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bootstrap.lock
+	@touch $(UV)
+
+$(RUNTIME): $(UV) requirements.lock
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode -r requirements.lock
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(DEVELOP): $(UV) requirements-dev.lock
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode -r requirements-dev.lock
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@ $(RUNTIME)

@@ -1,0 +1,34 @@
+with returned as (
+    select
+        order_line_id,
+        cast(sum(returned_qty) as bigint) as returned_qty
+    from {{ ref('int_return_lines_refunded') }}
+    where order_line_id is not null
+    group by order_line_id
+)
+
+select
+    lines.order_line_id,
+    lines.order_id,
+    lines.sku,
+    lines.category,
+    lines.channel_id,
+    lines.location_id,
+    lines.ship_to_country,
+    lines.ship_to_region,
+    lines.ordered_date,
+    lines.promised_ship_date,
+    lines.ship_promise_basis,
+    lines.ordered_qty,
+    lines.shipped_qty,
+    lines.shipped_on_time_qty,
+    coalesce(returned.returned_qty, 0) as returned_qty,
+    lines.shipped_date,
+    lines.net_amount,
+    lines.currency_code,
+    lines.is_cancelled,
+    lines.is_test,
+    lines.is_from_stock as is_fill_eligible,
+    lines.promised_ship_date <= {{ as_of_date() }} as is_promise_due
+from {{ ref('int_order_lines_fulfilled') }} as lines
+left join returned using (order_line_id)

@@ -1,0 +1,4 @@
+select
+    channel_id,
+    name
+from {{ ref('stg_shop__channels') }}

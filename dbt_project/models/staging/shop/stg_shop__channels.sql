@@ -1,0 +1,6 @@
+select
+    channel_id,
+    name,
+    priority
+from {{ source('shop', 'channels') }}
+where not coalesce(is_deleted, false)

@@ -1,0 +1,11 @@
+select
+    po_line_id,
+    po_id,
+    sku,
+    location_id,
+    ordered_qty,
+    received_qty,
+    expected_at,
+    received_at
+from {{ source('shop', 'purchase_order_lines') }}
+where not coalesce(is_deleted, false)

@@ -1,0 +1,117 @@
+"""Names of columns and shapes of results that cross the border of this package."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import polars as pl
+
+FloatArray = npt.NDArray[np.float64]
+PathArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+Model = Literal["auto", "pooled_ses", "seasonal_naive"]
+
+SERIES_KEY: Final = ["sku", "location_id"]
+PANEL_COLUMNS: Final = [*SERIES_KEY, "demand_date", "demand_qty", "is_censored"]
+
+POOLED_SES: Final = "pooled_ses"
+SEASONAL_NAIVE: Final = "seasonal_naive"
+HISTORY_MEAN: Final = "history_mean"
+NO_MODEL: Final = "none"
+
+SEASON_DAYS: Final = 7
+
+
+@dataclass(frozen=True, slots=True)
+class ForecastResult:
+    """Demand per series and day.
+
+    Attributes:
+        frame: sku, location_id, demand_date, demand_mean_qty and one demand_pNN_qty per level (units per day, null
+            where a series has no day in stock), model, fallback_reason; sorted by series and day.
+        smoothing: Weight of the newest day, chosen on all series together; null for seasonal naive.
+    """
+
+    frame: pl.DataFrame
+    smoothing: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class LeadTimeDemand:
+    """Demand summed over coming periods, per series.
+
+    Attributes:
+        frame: sku, location_id, demand_mean_qty and one demand_pNN_qty per level (units over all periods), model,
+            fallback_reason; sorted by series.
+        paths: Simulated demand, [series in the order of frame, path, period] in units per period, NaN where a series
+            has no forecast; None unless paths were asked for.
+    """
+
+    frame: pl.DataFrame
+    paths: PathArray | None
+
+
+@dataclass(frozen=True, slots=True)
+class Backtest:
+    """What the models would have said on past cut-offs.
+
+    Attributes:
+        frame: cutoff_date, sku, location_id, demand_date, model, forecast_qty, forecast_p10_qty, forecast_p90_qty,
+            actual_qty, is_censored; one row per cut-off, series, day and model.
+        scores: One row per model over all series: wape_rate, mase, bias_rate, band_coverage_rate and the counts behind.
+        series_scores: The same per series.
+        horizon_scores: Per probability level: how often demand over the whole horizon stayed at or below its quantile
+            (coverage_rate), its quantile_loss_qty, and series_windows_count behind it; for pooled SES.
+    """
+
+    frame: pl.DataFrame
+    scores: pl.DataFrame
+    series_scores: pl.DataFrame
+    horizon_scores: pl.DataFrame
+
+
+def quantile_column(level: float) -> str:
+    """Name of the column for a probability level: 0.9 is demand_p90_qty."""
+    return f"demand_p{round(level * 100)}_qty"
+
+
+def check_levels(levels: tuple[float, ...]) -> None:
+    """Levels are whole percents between 1 and 99, none twice.
+
+    Raises:
+        ValueError: One is not. Nothing was computed.
+    """
+    wrong = [level for level in levels if not (0.0 < level < 1.0 and abs(level * 100 - round(level * 100)) < 1e-9)]
+    if wrong or len(set(levels)) != len(levels):
+        raise ValueError(
+            f"levels: {len(wrong)} of {len(levels)} are not whole percents between 0.01 and 0.99 or one is named twice, got {levels!r}; "
+            "pass probabilities such as (0.1, 0.5, 0.9)."
+        )
+
+
+def check_frequency(frequency: str) -> None:
+    """Periods are days.
+
+    Raises:
+        ValueError: Another frequency was asked for. Nothing was computed.
+    """
+    if frequency != "daily":
+        raise ValueError(f"frequency: {frequency!r} is not known; pass 'daily' and a panel with one row per day.")
+
+
+def check_positive(**values: int) -> None:
+    """Every value is at least one.
+
+    Raises:
+        ValueError: One is not. Nothing was computed.
+    """
+    for name, value in values.items():
+        if value < 1:
+            raise ValueError(f"{name}: has to be at least 1, got {value}; pass a positive number of periods.")

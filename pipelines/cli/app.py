@@ -1,0 +1,56 @@
+"""The `ordercast` command."""
+
+from __future__ import annotations
+
+import sys
+from typing import Final
+
+import typer
+from rich.console import Console
+
+from pipelines.cli import doctor, loading, reading, reference, running
+from pipelines.errors import ContractError, OrdercastError, SettingsError
+
+# Exit codes, also in `ordercast --help`.
+MISUSED: Final = 2
+REFUSED: Final = 3
+UNAVAILABLE: Final = 4
+INTERRUPTED: Final = 130
+
+app = typer.Typer(
+    name="ordercast",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="A merchant's orders, stock and returns become KPIs, demand forecasts and reorder decisions.\n\n"
+    "All state lies under ORDERCAST_HOME (default ./.ordercast); the operational store at ORDERCAST_STORE_URL.\n\n"
+    "Exit codes: 0 done; 2 wrong usage or setting; 3 refused, a retry cannot help; 4 something did not answer, a retry may help; "
+    "5 doctor found a problem; 130 interrupted.",
+    epilog="Examples:  ordercast simulate && ordercast run  |  ordercast metrics --by location  |  ordercast recommendations --json",
+)
+loading.register(app)
+running.register(app)
+reading.register(app)
+doctor.register(app)
+reference.register(app)
+
+
+def main() -> None:
+    """Run the command line; errors of ours become one sentence and an exit code, never a traceback."""
+    errors = Console(stderr=True, soft_wrap=True)
+    try:
+        app()
+    except SettingsError as exc:
+        errors.print(str(exc), style="red", markup=False, highlight=False)
+        sys.exit(MISUSED)
+    except OrdercastError as exc:
+        errors.print(str(exc), style="red", markup=False, highlight=False)
+        sys.exit(REFUSED if isinstance(exc, ContractError) else UNAVAILABLE)
+    except KeyboardInterrupt:
+        errors.print("Interrupted; nothing half done stays: run the same command again.")
+        sys.exit(INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()

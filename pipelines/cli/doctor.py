@@ -1,0 +1,172 @@
+"""`doctor`: what is wrong with the set-up and how to mend it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sys
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from pipelines.cli.display import emit_json
+from pipelines.errors import OrdercastError
+from pipelines.settings import Settings, load_settings
+from pipelines.stores.operational import OperationalStore
+from pipelines.stores.releases import current_release
+from pipelines.stores.source_contract import SOURCE_TABLES
+from pipelines.stores.warehouse import open_warehouse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LEAST_FREE_BYTES = 2 * 1024**3
+UNHEALTHY = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at: fine, or what is wrong and how to mend it."""
+
+    subject: str
+    is_fine: bool
+    detail: str
+    remedy: str = ""
+
+
+def register(app: typer.Typer) -> None:
+    """The command stands on `app`."""
+    app.command("doctor")(doctor)
+
+
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False) -> None:
+    """Say what is wrong with the set-up and how to mend it; exit code 5 if anything is.
+
+    Example: [b]ordercast doctor[/b]
+    """
+    findings = examine(load_settings())
+    if as_json:
+        emit_json(findings)
+    else:
+        console = Console()
+        for finding in findings:
+            mark = "[green]ok  [/green]" if finding.is_fine else "[red]mend[/red]"
+            console.print(
+                f"{mark} {finding.subject}: {finding.detail}" + (f" {finding.remedy}" if finding.remedy else ""),
+                highlight=False,
+            )
+    if not all(finding.is_fine for finding in findings):
+        raise typer.Exit(UNHEALTHY)
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Every finding on this set-up; nothing is changed but folders and tables of ours that are missing."""
+    looks: list[Callable[[Settings], list[Finding]]] = [_python, _home, _store, _warehouse, _release, _ports]
+    return [finding for look in looks for finding in look(settings)]
+
+
+def _python(_settings: Settings) -> list[Finding]:
+    try:
+        installed = version("ordercast")
+    except PackageNotFoundError:
+        return [Finding("Python", is_fine=False, detail="the project is not installed here.", remedy="Run `make run`.")]
+    return [Finding("Python", is_fine=True, detail=f"{sys.version.split()[0]}, ordercast {installed}.")]
+
+
+def _home(settings: Settings) -> list[Finding]:
+    home = settings.resolved_home
+    existing = next(folder for folder in (home, *home.parents) if folder.exists())
+    if not os.access(existing, os.W_OK):
+        return [
+            Finding(
+                "Home folder",
+                is_fine=False,
+                detail=f"{home} cannot be written.",
+                remedy="Set ORDERCAST_HOME to a folder of yours.",
+            )
+        ]
+    free = shutil.disk_usage(existing).free
+    if free < LEAST_FREE_BYTES:
+        return [
+            Finding(
+                "Home folder",
+                is_fine=False,
+                detail=f"only {free / 1024**3:.1f} GB free at {home}.",
+                remedy="Free at least 2 GB.",
+            )
+        ]
+    return [Finding("Home folder", is_fine=True, detail=f"{home}, {free / 1024**3:.0f} GB free.")]
+
+
+def _store(settings: Settings) -> list[Finding]:
+    try:
+        with OperationalStore.open(settings.resolved_store_url) as store:
+            present = store.present_fields()
+            merchant = store.merchant()
+    except OrdercastError as exc:
+        return [Finding("Operational store", is_fine=False, detail=str(exc))]
+    findings = []
+    for name in ("orders", "order_lines"):
+        lacking = [field for field in SOURCE_TABLES[name].required_fields if field not in present.get(name, frozenset())]
+        if lacking:
+            findings.append(
+                Finding(
+                    "Operational store",
+                    is_fine=False,
+                    detail=f"{name} lacks {', '.join(lacking)}.",
+                    remedy="Map or add them.",
+                )
+            )
+    if merchant is None:
+        findings.append(
+            Finding(
+                "Merchant",
+                is_fine=False,
+                detail="the store does not say whose it is.",
+                remedy="Run `ordercast simulate` or `ordercast import`.",
+            )
+        )
+    if not findings:
+        label = merchant.name if merchant else "?"
+        findings.append(
+            Finding(
+                "Operational store",
+                is_fine=True,
+                detail=f"{store.dialect}, {len(present)} of {len(SOURCE_TABLES)} tables, merchant {label}.",
+            )
+        )
+    return findings
+
+
+def _warehouse(settings: Settings) -> list[Finding]:
+    if not settings.warehouse_path.exists():
+        return [Finding("Warehouse", is_fine=True, detail="not built yet; `ordercast run` builds it.")]
+    try:
+        with open_warehouse(settings.warehouse_path):
+            return [Finding("Warehouse", is_fine=True, detail=f"{settings.warehouse_path}.")]
+    except OrdercastError as exc:
+        return [Finding("Warehouse", is_fine=False, detail=str(exc))]
+
+
+def _release(settings: Settings) -> list[Finding]:
+    try:
+        release = current_release(settings.releases_path)
+    except OrdercastError as exc:
+        return [Finding("Release", is_fine=False, detail=str(exc))]
+    if release is None:
+        return [Finding("Release", is_fine=True, detail="nothing published yet; `ordercast run` publishes.")]
+    return [Finding("Release", is_fine=True, detail=f"{release.release_id}, as of {release.as_of_date}.")]
+
+
+def _ports(_settings: Settings) -> list[Finding]:
+    findings = []
+    for port, use in ((8501, "make dashboards"), (3000, "make dagster")):
+        with socket.socket() as probe:
+            is_taken = probe.connect_ex(("127.0.0.1", port)) == 0
+        detail = "in use; that is fine if it is ours." if is_taken else f"free for `{use}`."
+        findings.append(Finding(f"Port {port}", is_fine=True, detail=detail))
+    return findings

@@ -1,0 +1,109 @@
+"""The whole job in this process, for the command line and tests."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from pipelines import errors
+from pipelines.definitions import defs
+from pipelines.defs.resources import Platform
+from pipelines.defs.schedules import JOB_NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dagster_shared.error import SerializableErrorInfo
+
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass(frozen=True, slots=True)
+class RunOutcome:
+    """How a run went: counts and seconds per step, and what stopped it, if anything did."""
+
+    run_id: str | None
+    is_success: bool
+    failed_step: str | None
+    error: str | None
+    is_retry_worthwhile: bool
+    seconds: Mapping[str, float]
+    counts: Mapping[str, Mapping[str, Any]]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The outcome as plain values for JSON."""
+        return asdict(self)
+
+
+def execute(*, as_of: str | None = None) -> RunOutcome:
+    """Every asset is materialised once, in this process, and the run stands in Dagster's history.
+
+    Args:
+        as_of: ISO date that overrides the as-of setting.
+    """
+    job = defs.resolve_job_def(JOB_NAME)
+    with dg.DagsterInstance.get() as instance:
+        result = job.execute_in_process(
+            instance=instance, run_config=_QUIET, raise_on_error=False, resources={"platform": Platform(as_of=as_of)}
+        )
+        stats = instance.get_run_step_stats(result.run_id)
+    failed_step, error, retry = _failure(result)
+    counts = _counts(result)
+    return RunOutcome(
+        run_id=str(counts.get("publish", {}).get("release_id", "")) or None,
+        is_success=result.success,
+        failed_step=failed_step,
+        error=error,
+        is_retry_worthwhile=retry,
+        seconds={step.step_key: round(step.end_time - step.start_time, 2) for step in stats if step.end_time and step.start_time},
+        counts=counts,
+    )
+
+
+def _counts(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]]:
+    """Per step what its assets say: ingestion per table, models by status, the others as one summary."""
+    counts: dict[str, dict[str, Any]] = {}
+    for event in result.get_asset_materialization_events():
+        if event.step_key is None:
+            continue
+        materialization = event.step_materialization_data.materialization
+        facts = {name: value.value for name, value in materialization.metadata.items() if not name.startswith("dagster")}
+        step = counts.setdefault(event.step_key, {})
+        if event.step_key == "ingest":
+            if materialization.asset_key.path[0] == "shop":
+                step[materialization.asset_key.path[-1]] = facts
+        elif event.step_key == "transform":
+            step["models"] = step.get("models", 0) + 1
+        else:
+            step.update(facts)
+    return counts
+
+
+def _failure(result: dg.ExecuteInProcessResult) -> tuple[str | None, str | None, bool]:
+    for event in result.get_step_failure_events():
+        error = event.step_failure_data.error
+        if error is not None:
+            innermost = _innermost(error)
+            kind = getattr(errors, innermost.cls_name or "", None)
+            retry = isinstance(kind, type) and issubclass(kind, errors.UnavailableError)
+            message = (
+                innermost.message.strip().removeprefix(f"{innermost.cls_name}: ").split(": ", 1)[-1] if kind is None else innermost.message
+            )
+            return event.step_key, _plain(message, innermost.cls_name), retry
+    return None, None, False
+
+
+def _innermost(error: SerializableErrorInfo) -> SerializableErrorInfo:
+    while error.cause is not None:
+        error = error.cause
+    return error
+
+
+def _plain(message: str, cls_name: str | None) -> str:
+    """The message without the exception's name, which the formatter puts before it."""
+    text = message.strip()
+    for prefix in (f"pipelines.errors.{cls_name}: ", f"{cls_name}: "):
+        text = text.removeprefix(prefix)
+    return text

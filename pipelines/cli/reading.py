@@ -1,0 +1,189 @@
+"""Commands that only read: `metrics`, `recommendations`, `releases`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from pipelines.cli.display import emit_json
+from pipelines.cli.wording import change, money, number, quantity, status_words
+from pipelines.errors import ReleaseError
+from pipelines.settings import Settings, load_settings
+from pipelines.stores import metrics as metric_store
+from pipelines.stores.operational import OperationalStore
+from pipelines.stores.recommendations import list_recommendations
+from pipelines.stores.releases import Release, current_release, list_releases, open_release, rollback
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from pipelines.stores.metrics import MetricValue
+
+releases_app = typer.Typer(no_args_is_help=True, help="Published releases: list them, or go back to one.")
+
+
+def register(app: typer.Typer) -> None:
+    """The commands stand on `app`."""
+    app.command("metrics")(metrics)
+    app.command("recommendations")(recommendations)
+    releases_app.command("list")(releases_list)
+    releases_app.command("rollback")(releases_rollback)
+    app.add_typer(releases_app, name="releases")
+
+
+_Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])]
+
+
+def metrics(
+    names: Annotated[list[str] | None, typer.Argument(help="Metrics to show; default is all.")] = None,
+    by: Annotated[str | None, typer.Option(help="Split by channel, location, region, category or sku.")] = None,
+    since: Annotated[
+        datetime | None,
+        typer.Option("--from", formats=["%Y-%m-%d"], help="First day; default is 27 days before the last."),
+    ] = None,
+    until: Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day; default is the release's as-of.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a list of metric values as JSON.")] = False,
+) -> None:
+    """KPIs of the served release, with target and prior period.
+
+    Examples: [b]ordercast metrics[/b] | [b]ordercast metrics unit_fill_rate --by location[/b] |
+    [b]ordercast metrics --from 2026-10-01 --to 2026-10-31 --json[/b]
+    """
+    release = served_release(load_settings())
+    values = metric_values(
+        release,
+        names=names or None,
+        by=by,
+        since=since.date() if since else None,
+        until=until.date() if until else None,
+    )
+    if as_json:
+        emit_json([metric_as_dict(value) for value in values])
+        return
+    console = Console()
+    console.print(f"As of {release.as_of_date}, release {release.release_id}", highlight=False)
+    table = Table(
+        "Metric",
+        *(["" if by is None else by.capitalize()] if by else []),
+        "Value",
+        "Target",
+        "Status",
+        "Prior",
+        "Change",
+        "n",
+        "Period",
+        box=None,
+        pad_edge=False,
+    )
+    for value in values:
+        member = [value.member or "-"] if by else []
+        table.add_row(
+            value.label, *member, number(value.value, value), number(value.target, value), status_words(value),
+            number(value.prior, value), change(value), f"{value.n:,}" if value.n is not None else "-", f"{value.period_from} to {value.period_to}",
+        )  # fmt: skip
+    console.print(table)
+
+
+def served_release(settings: Settings) -> Release:
+    """The release that readers see.
+
+    Raises:
+        ReleaseError: None is published yet.
+    """
+    release = current_release(settings.releases_path)
+    if release is None:
+        raise ReleaseError("Nothing is published yet: run `ordercast run` (or `make run`).")
+    return release
+
+
+def metric_values(
+    release: Release,
+    *,
+    names: list[str] | None = None,
+    by: str | None = None,
+    since: date | None = None,
+    until: date | None = None,
+) -> list[MetricValue]:
+    """Metrics of this release, by the catalogue it carries."""
+    with open_release(release) as conn:
+        row = conn.execute("select catalogue from meta.metric_catalogue").fetchone()
+        catalogue = metric_store.catalogue_from_json(row[0] if row else "{}")
+        return metric_store.evaluate(conn, catalogue, names or list(catalogue), by=by, since=since, until=until)
+
+
+def metric_as_dict(value: MetricValue) -> dict[str, Any]:
+    """The value as JSON carries it; a split metric has the split's name as a key of its own."""
+    facts = value.as_dict()
+    dimension, member = facts.pop("dimension"), facts.pop("member")
+    return facts | ({dimension: member} if dimension else {})
+
+
+def recommendations(
+    status: Annotated[
+        str | None, typer.Option(help="Only this status, such as proposed or superseded; default is all that is open.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most this many.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a list of recommendations as JSON.")] = False,
+) -> None:
+    """Reorder suggestions as they stand in the operational store, most urgent first.
+
+    Examples: [b]ordercast recommendations --limit 10[/b] | [b]ordercast recommendations --status proposed --json[/b]
+    """
+    with OperationalStore.open(load_settings().resolved_store_url) as store:
+        store.migrate()
+        rows = list_recommendations(store, status=status, limit=limit).to_dicts()
+    if as_json:
+        emit_json(rows)
+        return
+    console = Console()
+    if not rows:
+        console.print("There is no suggestion of this kind. Either nothing needs ordering, or no run has written any yet: ordercast run.")
+        return
+    recommendation_table(console, rows)
+
+
+def recommendation_table(console: Console, rows: list[dict[str, Any]]) -> None:
+    """Suggestions as a table: what, how much, at what price, and why."""
+    table = Table("Order by", "Item", "Location", "Quantity", "Cost", "At risk", "Why", box=None, pad_edge=False)
+    for row in rows:
+        currency = row["currency_code"]
+        cost = None if row["unit_cost"] is None else row["unit_cost"] * row["recommended_qty"]
+        table.add_row(
+            str(row["order_by"]), row["sku"], row["location_id"], quantity(row["recommended_qty"]),
+            money(cost, currency), money(row["cost_if_ignored_p50"], currency), row["reason"],
+        )  # fmt: skip
+    console.print(table)
+
+
+def releases_list(as_json: Annotated[bool, typer.Option("--json", help="Print the releases as JSON.")] = False) -> None:
+    """Releases that are kept, newest first; the served one is marked."""
+    settings = load_settings()
+    kept = list_releases(settings.releases_path)
+    served = current_release(settings.releases_path) if kept else None
+    if as_json:
+        emit_json([release.as_dict() | {"is_served": served is not None and release.release_id == served.release_id} for release in kept])
+        return
+    console = Console()
+    if not kept:
+        console.print("Nothing is published yet: ordercast run.")
+        return
+    table = Table("", "Release", "As of", "Published", "Checks", "Rows", box=None, pad_edge=False)
+    for release in kept:
+        mark = "served" if served is not None and release.release_id == served.release_id else ""
+        table.add_row(
+            mark, release.release_id, release.as_of_date, release.published_at,
+            f"{release.checks_passed}/{release.checks_total}", f"{sum(release.row_counts.values()):,}",
+        )  # fmt: skip
+    console.print(table)
+
+
+def releases_rollback(
+    to: Annotated[str | None, typer.Argument(help="Release to serve; default is the one before the served one.")] = None,
+) -> None:
+    """Serve an older release again (or a newer one, by its name). No file is changed."""
+    release = rollback(load_settings().releases_path, to=to)
+    Console().print(f"Served is now {release.release_id}, as of {release.as_of_date}.", highlight=False)

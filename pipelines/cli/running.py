@@ -1,0 +1,127 @@
+"""Commands that run things: `run`, `dashboards`, `dagster`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from pipelines.cli.display import emit_json, run_progress
+from pipelines.cli.summary import print_summary
+from pipelines.errors import ContractError, UnavailableError
+from pipelines.settings import PROJECT_ROOT, Settings, load_settings
+from pipelines.stores.operational import OperationalStore
+
+if TYPE_CHECKING:
+    from pipelines.cli.in_process import RunOutcome
+
+
+def register(app: typer.Typer) -> None:
+    """The commands stand on `app`."""
+    app.command("run")(run)
+    app.command("dashboards")(dashboards)
+    app.command("dagster")(dagster)
+
+
+def run(
+    as_of: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="Last complete local day to report, such as 2026-10-31."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print counts and seconds per step as JSON.")] = False,
+) -> None:
+    """Run the whole job: ingest what changed, build, forecast, recommend, publish, write back.
+
+    Examples: [b]ordercast run[/b] | [b]ordercast run --as-of 2026-10-31[/b] | [b]ordercast run --json[/b]
+    """
+    settings = load_settings()
+    with OperationalStore.open(settings.resolved_store_url):
+        pass  # a store that cannot be opened is said at once, before anything slow is loaded
+    prepare_dagster_home(settings)
+    console = Console(stderr=True)
+    with run_progress(console):
+        from pipelines.cli.in_process import execute  # noqa: PLC0415 - Dagster and dbt take seconds to import
+
+        outcome = execute(as_of=as_of.date().isoformat() if as_of else None)
+    _raise_failure(outcome)
+    if as_json:
+        emit_json(outcome.as_dict())
+        return
+    print_summary(Console(), settings=settings, outcome=outcome)
+
+
+def dashboards(port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 8501) -> None:
+    """Serve the pages on this machine only.
+
+    Example: [b]ordercast dashboards --port 8600[/b]
+    """
+    load_settings()
+    app = PROJECT_ROOT / "dashboards" / "app.py"
+    _become(
+        [
+            sys.executable,
+            "-m",
+            "streamlit",
+            "run",
+            str(app),
+            "--server.address",
+            "127.0.0.1",
+            "--server.port",
+            str(port),
+        ],
+        cwd=PROJECT_ROOT,
+    )
+
+
+def dagster(port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 3000) -> None:
+    """Serve the Dagster UI, its schedules and its run queue on this machine only.
+
+    Example: [b]ordercast dagster --port 3001[/b]
+    """
+    settings = load_settings()
+    prepare_dagster_home(settings)
+    os.environ["ORDERCAST_HOME"] = str(settings.resolved_home)
+    command = [
+        sys.executable,
+        "-m",
+        "dagster",
+        "dev",
+        "-m",
+        "pipelines.definitions",
+        "-h",
+        "127.0.0.1",
+        "-p",
+        str(port),
+    ]
+    _become(command, cwd=PROJECT_ROOT)
+
+
+def prepare_dagster_home(settings: Settings) -> None:
+    """Dagster's own state lies in the home folder, under this project's dagster.yaml."""
+    home = settings.resolved_home / "dagster"
+    home.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(PROJECT_ROOT / "dagster.yaml", home / "dagster.yaml")
+    os.environ["DAGSTER_HOME"] = str(home)
+
+
+def _become(command: list[str], *, cwd: Path) -> None:
+    """This process becomes `command`, so that signals and exit codes are its own."""
+    if "ORDERCAST_HOME" in os.environ:
+        os.environ["ORDERCAST_HOME"] = str(Path(os.environ["ORDERCAST_HOME"]).expanduser().resolve())
+    os.chdir(cwd)
+    os.execv(command[0], command)  # noqa: S606 - no shell, fixed program
+
+
+def _raise_failure(outcome: RunOutcome) -> None:
+    if outcome.is_success:
+        return
+    message = f"The run stopped at {outcome.failed_step}: {outcome.error}"
+    if outcome.is_retry_worthwhile:
+        raise UnavailableError(message)
+    raise ContractError(message)

@@ -1,0 +1,90 @@
+"""What a run ends with: what came in, how the merchant is doing, what to order, where it lies, what next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from rich.table import Table
+
+from pipelines.cli.reading import metric_values, recommendation_table, served_release
+from pipelines.cli.wording import change, number, status_words
+from pipelines.stores.operational import OperationalStore
+from pipelines.stores.recommendations import list_recommendations
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from pipelines.cli.in_process import RunOutcome
+    from pipelines.settings import Settings
+
+HEADLINE: Final = [
+    "order_cycle_time_p50_days",
+    "unit_fill_rate",
+    "on_time_in_full",
+    "net_sales",
+    "return_rate",
+    "in_stock_rate",
+]
+MOST_URGENT: Final = 10
+
+
+def print_summary(console: Console, *, settings: Settings, outcome: RunOutcome) -> None:
+    """The readable end of a run."""
+    _print_ingest(console, outcome)
+    release = served_release(settings)
+    console.print(f"\n[b]KPIs[/b] as of {release.as_of_date}", highlight=False)
+    kpis = Table("", "Value", "Target", "Status", "Prior", "Change", box=None, pad_edge=False)
+    for value in metric_values(release, names=HEADLINE):
+        kpis.add_row(
+            value.label,
+            number(value.value, value),
+            number(value.target, value),
+            status_words(value),
+            number(value.prior, value),
+            change(value),
+        )
+    console.print(kpis)
+    _print_recommendations(console, settings, outcome)
+    console.print(
+        f"\n[b]Release[/b] {release.path}  ({sum(outcome.seconds.values()):.1f} s: {', '.join(f'{step} {seconds:.1f}' for step, seconds in outcome.seconds.items())})",
+        highlight=False,
+    )
+    console.print(
+        "[b]Next[/b]    make dashboards (pages on 127.0.0.1:8501)  ·  make dagster (asset graph on 127.0.0.1:3000)",
+        highlight=False,
+    )
+
+
+def _print_ingest(console: Console, outcome: RunOutcome) -> None:
+    tables = outcome.counts.get("ingest", {})
+    console.print("\n[b]Ingested[/b]")
+    rows = Table("Table", "Rows in", "Loaded", "Deleted", "Quarantined", "Duplicates", box=None, pad_edge=False)
+    changed = {name: facts for name, facts in tables.items() if facts["rows_in"] or facts["rows_deleted"]}
+    for name, facts in changed.items():
+        rows.add_row(
+            name,
+            *(f"{facts[count]:,}" for count in ("rows_in", "rows_loaded", "rows_deleted", "rows_quarantined", "rows_duplicate")),
+        )
+    if changed:
+        console.print(rows)
+    else:
+        console.print("Nothing changed since the last run.")
+
+
+def _print_recommendations(console: Console, settings: Settings, outcome: RunOutcome) -> None:
+    not_available = outcome.counts.get("recommend", {}).get("not_available")
+    if not_available:
+        console.print(f"\n[b]Reorder suggestions[/b]\nNot available: {not_available}.")
+        return
+    with OperationalStore.open(settings.resolved_store_url) as store:
+        rows = list_recommendations(store, status="proposed").to_dicts()
+    written = outcome.counts.get("write_back", {})
+    console.print(
+        f"\n[b]Reorder suggestions[/b]  {len(rows):,} open; this run: "
+        + ", ".join(f"{count:,} {name}" for name, count in written.items() if isinstance(count, int)),
+        highlight=False,
+    )
+    if rows:
+        recommendation_table(console, rows[:MOST_URGENT])
+    else:
+        console.print("Nothing needs ordering today.")

@@ -1,0 +1,22 @@
+"""Everything Dagster is to know."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from pipelines.defs import forecast, ingest, publish, recommend, schedules, transform, write_back
+from pipelines.defs.resources import Platform
+
+defs = dg.Definitions(
+    assets=[
+        ingest.shop,
+        transform.models,
+        forecast.forecast,
+        recommend.recommendations,
+        publish.release,
+        write_back.proposals,
+    ],
+    jobs=[schedules.job],
+    schedules=[schedules.daily],
+    resources={"platform": Platform()},
+)

@@ -1,0 +1,66 @@
+"""The source tables as assets, each with its blocking quality check."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from pipelines.defs.reporting import announced
+from pipelines.defs.resources import RETRY, WAREHOUSE_POOL, Platform
+from pipelines.errors import ContractError
+from pipelines.steps.ingest import ingest
+from pipelines.stores.source_contract import SOURCE_TABLES
+
+_KEYS = {table: dg.AssetKey(["shop", table]) for table in SOURCE_TABLES}
+_RUN_CONTEXT = dg.AssetKey(["meta", "run_context"])
+_SOURCE_FIELDS = dg.AssetKey(["meta", "source_fields"])
+
+
+@dg.multi_asset(
+    name="ingest",
+    specs=[
+        dg.AssetSpec(
+            _KEYS[table.name],
+            description=f"{table.description} Key: {', '.join(table.key)}.",
+            group_name="ingest",
+            kinds={"python", "duckdb"},
+            metadata={"required fields": ", ".join(table.required_fields)},
+        )
+        for table in SOURCE_TABLES.values()
+    ]
+    + [
+        dg.AssetSpec(_RUN_CONTEXT, description="The run's as-of date, zone and currency.", group_name="ingest", kinds={"duckdb"}),
+        dg.AssetSpec(_SOURCE_FIELDS, description="Which contract fields the source provides.", group_name="ingest", kinds={"duckdb"}),
+    ],
+    check_specs=[dg.AssetCheckSpec("expectations", asset=key, blocking=True) for key in _KEYS.values()],
+    pool=WAREHOUSE_POOL,
+    retry_policy=RETRY,
+)
+def shop(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+    """Everything that changed in the operational store since the last run, from one snapshot, in one transaction."""
+    run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{context.run_id[:6]}"
+    with announced("ingest"), platform.store() as store, platform.warehouse() as conn:
+        try:
+            result = ingest(store, conn, run_id=run_id, settings=platform.settings())
+        except ContractError as exc:
+            raise dg.Failure(str(exc), allow_retries=False) from exc
+    for table in result.tables:
+        yield dg.MaterializeResult(
+            asset_key=_KEYS[table.name],
+            metadata={
+                "rows_in": table.rows_in,
+                "rows_loaded": table.rows_loaded,
+                "rows_deleted": table.rows_deleted,
+                "rows_quarantined": table.rows_quarantined,
+                "rows_duplicate": table.rows_duplicate,
+                "full_resync": result.is_full_resync,
+            },
+        )
+        yield dg.AssetCheckResult(
+            asset_key=_KEYS[table.name],
+            check_name="expectations",
+            passed=table.suite.passed and result.is_publishable,
+            metadata={"expectations": table.suite.expectations_count, "block_reason": result.block_reason or ""},
+        )
+    yield dg.MaterializeResult(asset_key=_RUN_CONTEXT, metadata={"run_id": run_id, "as_of": result.context.as_of_date.isoformat()})
+    yield dg.MaterializeResult(asset_key=_SOURCE_FIELDS)

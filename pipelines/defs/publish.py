@@ -1,0 +1,34 @@
+"""The release as an asset."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from pipelines.defs.recommend import EXCLUSIONS, RECOMMENDATIONS, STEPS
+from pipelines.defs.reporting import announced
+from pipelines.defs.resources import WAREHOUSE_POOL, Platform
+from pipelines.defs.transform import MANIFEST, SERVED_MARTS
+from pipelines.steps.publish import publish_release
+
+RELEASE = dg.AssetKey(["release", "current"])
+
+
+@dg.multi_asset(
+    name="publish",
+    specs=[
+        dg.AssetSpec(
+            RELEASE,
+            deps=[RECOMMENDATIONS, STEPS, EXCLUSIONS, *SERVED_MARTS],
+            description="An immutable file of marts and plans that dashboards read, and the pointer that names it.",
+            group_name="publish",
+            kinds={"duckdb"},
+        )
+    ],
+    pool=WAREHOUSE_POOL,
+)
+def release(platform: Platform) -> Iterator[dg.MaterializeResult[None]]:
+    """Marts and plans stand in a new release, which the pointer names."""
+    with announced("publish"), platform.warehouse() as conn:
+        published = publish_release(conn, settings=platform.settings(), manifest=MANIFEST)
+    facts = published.as_dict()
+    yield dg.MaterializeResult(asset_key=RELEASE, metadata=facts | {"row_counts": dg.MetadataValue.json(facts["row_counts"])})

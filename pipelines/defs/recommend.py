@@ -1,0 +1,51 @@
+"""Reorder recommendations as assets."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from pipelines.defs.forecast import BACKTEST_SCORES, FORECAST_DAILY
+from pipelines.defs.reporting import announced, summary_metadata
+from pipelines.defs.resources import WAREHOUSE_POOL, Platform
+from pipelines.steps.recommend import recommend
+
+RECOMMENDATIONS = dg.AssetKey(["planning", "recommendations"])
+STEPS = dg.AssetKey(["planning", "recommendation_steps"])
+EXCLUSIONS = dg.AssetKey(["planning", "recommendation_exclusions"])
+_MARTS = (
+    "fct_inventory_position",
+    "fct_inbound",
+    "fct_supplier_lead_times",
+    "dim_supplier_items",
+    "dim_products",
+    "dim_locations",
+)
+
+
+@dg.multi_asset(
+    name="recommend",
+    specs=[
+        dg.AssetSpec(
+            key,
+            deps=[FORECAST_DAILY, BACKTEST_SCORES, *(dg.AssetKey(["marts", name]) for name in _MARTS)],
+            description=description,
+            group_name="planning",
+            kinds={"python", "polars"},
+        )
+        for key, description in (
+            (
+                RECOMMENDATIONS,
+                "What to order: one row per item, location and supplier, with cost of ignoring and of accepting.",
+            ),
+            (STEPS, "The steps from demand to quantity, in order, for each recommendation."),
+            (EXCLUSIONS, "Items that have no recommendation, and why."),
+        )
+    ],
+    pool=WAREHOUSE_POOL,
+)
+def recommendations(platform: Platform) -> Iterator[dg.MaterializeResult[None]]:
+    """Forecasts, stock, inbound and suppliers' terms become reorder recommendations."""
+    with announced("recommend"), platform.warehouse() as conn:
+        summary = recommend(conn, settings=platform.settings())
+    for key in (RECOMMENDATIONS, STEPS, EXCLUSIONS):
+        yield dg.MaterializeResult(asset_key=key, metadata=summary_metadata(summary))

@@ -1,0 +1,45 @@
+"""What ops are given: the settings of the process, and the gateways they open."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from datetime import date
+from typing import TYPE_CHECKING, Final
+
+import dagster as dg
+
+from pipelines.settings import Settings, load_settings
+from pipelines.stores.operational import OperationalStore
+from pipelines.stores.warehouse import open_warehouse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import duckdb
+
+WAREHOUSE_POOL: Final = "warehouse"  # limit 1: DuckDB has one writer, and a check that opens it counts too
+RETRY: Final = dg.RetryPolicy(max_retries=2, delay=2, backoff=dg.Backoff.EXPONENTIAL)
+
+
+class Platform(dg.ConfigurableResource[None]):
+    """The settings from the environment, and the stores they name. `as_of` overrides the setting for one run."""
+
+    as_of: str | None = None
+
+    def settings(self) -> Settings:
+        """The process's settings with this run's override."""
+        settings = load_settings()
+        return settings.model_copy(update={"as_of": date.fromisoformat(self.as_of)}) if self.as_of else settings
+
+    @contextmanager
+    def warehouse(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """The warehouse, open for writing."""
+        with open_warehouse(self.settings().warehouse_path) as conn:
+            yield conn
+
+    @contextmanager
+    def store(self) -> Iterator[OperationalStore]:
+        """The operational store, migrated."""
+        with OperationalStore.open(self.settings().resolved_store_url) as store:
+            store.migrate()
+            yield store

@@ -1,0 +1,20 @@
+"""The one job, and when it runs."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+JOB_NAME = "ordercast"
+
+job = dg.define_asset_job(
+    JOB_NAME,
+    selection=dg.AssetSelection.all(),
+    description="From what changed in the operational store to proposals that stand in it.",
+)
+
+daily = dg.ScheduleDefinition(
+    name="daily",
+    job=job,
+    cron_schedule="30 4 * * *",
+    description="Every night at 04:30 UTC, after the merchant's day has closed.",
+)

@@ -1,0 +1,62 @@
+"""dbt's models as assets and its tests as asset checks."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, dbt_assets
+
+from pipelines.defs.reporting import announced
+from pipelines.defs.resources import WAREHOUSE_POOL, Platform
+from pipelines.errors import TransformError
+from pipelines.settings import load_settings
+from pipelines.steps.transform import NodeOutcome, prepare_manifest, transform
+
+MANIFEST: Mapping[str, Any] = json.loads(prepare_manifest(load_settings()).read_text(encoding="utf-8"))
+
+
+class _Translator(DagsterDbtTranslator):
+    """Groups follow the layer: staging, intermediate, marts, utilities."""
+
+    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
+        return str(dbt_resource_props["fqn"][1]) if dbt_resource_props["resource_type"] == "model" else None
+
+
+_TRANSLATOR = _Translator(settings=DagsterDbtTranslatorSettings(enable_source_tests_as_checks=True))
+
+
+@dbt_assets(manifest=MANIFEST, dagster_dbt_translator=_TRANSLATOR, name="transform", pool=WAREHOUSE_POOL)
+def models(platform: Platform) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+    """Models are built and tested in dependency order; what stands after a failed test is not built."""
+    outcomes: list[NodeOutcome] = []
+    failure: TransformError | None = None
+    with announced("transform"):
+        try:
+            transform(platform.settings(), on_node=outcomes.append)
+        except TransformError as exc:
+            failure = exc
+    declared = set(models.check_keys)
+    for outcome in outcomes:
+        yield from _events(outcome, declared)
+    if failure is not None:
+        raise dg.Failure(str(failure), allow_retries=False) from failure
+
+
+def _events(outcome: NodeOutcome, declared: set[dg.AssetCheckKey]) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+    node = MANIFEST["nodes"].get(outcome.unique_id)
+    if node is None:  # unit tests stand in a section of their own and belong to no asset
+        return
+    if node["resource_type"] == "model" and outcome.status == "success":
+        yield dg.MaterializeResult(asset_key=_TRANSLATOR.get_asset_key(node), metadata={"seconds": outcome.seconds})
+    if node["resource_type"] == "test" and node.get("attached_node"):
+        key = dg.AssetCheckKey(_TRANSLATOR.get_asset_key(MANIFEST["nodes"][node["attached_node"]]), node["name"])
+        if key in declared and outcome.status in {"pass", "fail", "error", "warn"}:
+            yield dg.AssetCheckResult(
+                asset_key=key.asset_key, check_name=key.name, passed=outcome.status == "pass", metadata={"message": outcome.message or ""}
+            )
+
+
+SERVED_MARTS = tuple(
+    _TRANSLATOR.get_asset_key(node) for node in MANIFEST["nodes"].values() if node["resource_type"] == "model" and node["fqn"][1] == "marts"
+)

@@ -1,0 +1,65 @@
+"""Every error a user can meet.
+
+OrdercastError
+├── ContractError            a retry cannot help: the input, a setting or a state is wrong
+│   ├── SettingsError        an unknown or impossible setting; nothing was started
+│   ├── SourceFileError      a file to import was refused; nothing of it was loaded
+│   ├── SourceContractError  a source table lacks what the contract requires; the warehouse is unchanged
+│   ├── QualityError         too much of a batch was bad; what that means for the data is in the message
+│   ├── TransformError       a dbt model or test failed; nothing was published
+│   ├── MetricError          no such metric, dimension or period
+│   └── ReleaseError         no such release, or its file is damaged
+└── UnavailableError         a retry may help: something outside did not answer
+    ├── StoreUnavailableError      the operational store is missing, locked or unreachable
+    └── WarehouseUnavailableError  another process writes the warehouse, or the disk is full
+"""
+
+from __future__ import annotations
+
+
+class OrdercastError(Exception):
+    """Base of all errors; its text is one message a user can act on."""
+
+
+class ContractError(OrdercastError):
+    """A retry cannot help."""
+
+
+class SettingsError(ContractError):
+    """A setting is unknown or impossible; nothing was started."""
+
+
+class SourceFileError(ContractError):
+    """A file to import was refused; nothing of it was loaded."""
+
+
+class SourceContractError(ContractError):
+    """A source table lacks what the contract requires; the warehouse is unchanged."""
+
+
+class QualityError(ContractError):
+    """Too much of a batch was bad."""
+
+
+class TransformError(ContractError):
+    """A dbt model or test failed; nothing was published."""
+
+
+class MetricError(ContractError):
+    """No such metric, dimension or period."""
+
+
+class ReleaseError(ContractError):
+    """No such release, or its file is damaged."""
+
+
+class UnavailableError(OrdercastError):
+    """A retry may help."""
+
+
+class StoreUnavailableError(UnavailableError):
+    """The operational store is missing, locked or unreachable."""
+
+
+class WarehouseUnavailableError(UnavailableError):
+    """The warehouse is being written by another process, or the disk is full."""

@@ -1,0 +1,215 @@
+"""The rows of one batch as they arrived, as text in temporary tables, and what can be worked out about them in SQL."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from pipelines.quality.suites import PRECEDED_BY
+from pipelines.stores.source_contract import SOURCE_TABLES, WAREHOUSE_TYPES, Field, SourceTable
+from pipelines.stores.warehouse import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import duckdb
+    import pandas as pd
+    import pyarrow as pa
+
+    from pipelines.quality.suites import RowRule
+
+# A whole number may carry zeros behind a point, as numeric columns print them; DuckDB alone would round 1.5 to 2.
+_WHOLE_NUMBER: Final = r"\s*[+-]?\d+(\.0*)?\s*"
+
+# Table of lines -> table of their headers, as the contract's names pair them: order_lines -> orders.
+_HEADER_OF_LINES: Final = {line: header for header in SOURCE_TABLES if (line := f"{header.removesuffix('s')}_lines") in SOURCE_TABLES}
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What arrived of one table: `incoming` holds its rows as text, `gone` the keys of rows that are no more.
+
+    Attributes:
+        fields: Contract fields that the source has.
+        rows_in: Rows and deletions that arrived, copies included.
+    """
+
+    table: SourceTable
+    fields: frozenset[str]
+    rows_in: int
+    rows_incoming: int
+    rows_gone: int
+    rows_duplicate: int
+
+    @property
+    def is_line(self) -> bool:
+        """The rows are lines of a document that has a header table."""
+        return self.table.name in _HEADER_OF_LINES
+
+    @property
+    def is_grouped(self) -> bool:
+        """A document of this table may have rows in another table too."""
+        return self.is_line or self.table.name in _HEADER_OF_LINES.values()
+
+    @property
+    def incoming(self) -> str:
+        """Temporary table of the rows that arrived: `_key` and one text column per field."""
+        return quoted(f"incoming_{self.table.name}")
+
+    @property
+    def gone(self) -> str:
+        """Temporary table of keys that are deleted: `_key` and the typed key columns."""
+        return quoted(f"gone_{self.table.name}")
+
+    @property
+    def raw(self) -> str:
+        """The table in the warehouse."""
+        return f"raw.{quoted(self.table.name)}"
+
+    @property
+    def unit(self) -> str:
+        """SQL over `incoming` for what is quarantined as a whole: the document where lines belong to it, or the row."""
+        if not self.is_grouped:
+            return "_key"
+        return f"coalesce({quoted(self.table.field(self.table.document).warehouse_name)}, _key)"
+
+    @property
+    def key_columns(self) -> list[str]:
+        """The key's columns as the warehouse names them."""
+        return [self.table.field(name).warehouse_name for name in self.table.key]
+
+    @property
+    def present(self) -> list[Field]:
+        """The fields that the source has, in contract order."""
+        return [field for field in self.table.fields if field.name in self.fields]
+
+    def typed_columns(self) -> dict[str, str]:
+        """Warehouse columns that arrived, each with the SQL over `incoming` that casts its text, or gives null."""
+        return {field.warehouse_name: _cast(field, quoted(field.warehouse_name)) for field in self.present}
+
+
+def document_groups() -> list[tuple[SourceTable, ...]]:
+    """Tables that make up one document, header before lines, in load order; most tables stand alone."""
+    lines = {header: SOURCE_TABLES[line] for line, header in _HEADER_OF_LINES.items()}
+    return [(table, lines[name]) if name in lines else (table,) for name, table in SOURCE_TABLES.items() if name not in _HEADER_OF_LINES]
+
+
+def receive(
+    conn: duckdb.DuckDBPyConnection,
+    table: SourceTable,
+    *,
+    fields: frozenset[str],
+    rows: pa.RecordBatchReader | None,
+    changed_keys: pa.Table | None,
+) -> Arrival:
+    """The rows stand in temporary tables; rows that are copies of one another in every column are there once.
+
+    Args:
+        rows: Current rows as text, or None where nothing of the table changed.
+        changed_keys: Keys that changed; those without a current row are gone. None when all rows were read.
+    """
+    shell = Arrival(table, fields, 0, 0, 0, 0)
+    if rows is None:
+        columns = ", ".join(f"{quoted(field.warehouse_name)} VARCHAR" for field in shell.present)
+        conn.execute(f"CREATE OR REPLACE TEMP TABLE {shell.incoming} (_key VARCHAR, {columns})")
+    else:
+        conn.register("arriving_rows", rows)
+        conn.execute(f"CREATE OR REPLACE TEMP TABLE {shell.incoming} AS SELECT * FROM arriving_rows")
+        conn.unregister("arriving_rows")
+    arrived = count(conn, f"SELECT count(*) FROM {shell.incoming}")
+    duplicate = _drop_copies(conn, shell, arrived)
+    gone = _split_off_gone(conn, shell, changed_keys)
+    unmarked = count(conn, f"SELECT count(*) FROM {shell.incoming}")
+    marked = arrived - duplicate - unmarked
+    return Arrival(table, fields, arrived + gone - marked, unmarked, gone, duplicate)
+
+
+def _drop_copies(conn: duckdb.DuckDBPyConnection, arrival: Arrival, arrived: int) -> int:
+    if count(conn, f"SELECT count(DISTINCT hash(_key)) FROM {arrival.incoming}") == arrived:
+        return 0
+    conn.execute(f"CREATE OR REPLACE TEMP TABLE {arrival.incoming} AS SELECT DISTINCT * FROM {arrival.incoming}")
+    return arrived - count(conn, f"SELECT count(*) FROM {arrival.incoming}")
+
+
+def _split_off_gone(conn: duckdb.DuckDBPyConnection, arrival: Arrival, changed_keys: pa.Table | None) -> int:
+    """Deleted keys: those that changed and have no row, and rows that the source marks as deleted."""
+    selects = []
+    if changed_keys is not None:
+        conn.register("arriving_keys", changed_keys)
+        selects.append(f"SELECT key AS _key FROM arriving_keys ANTI JOIN {arrival.incoming} i ON i._key = key")
+    marked = "TRY_CAST(is_deleted AS BOOLEAN)" if "is_deleted" in arrival.fields else "false"
+    selects.append(f"SELECT _key FROM {arrival.incoming} WHERE {marked}")
+    typed = ", ".join(
+        f"{_cast(arrival.table.field(name), f'(_key ->> {place})')} AS {quoted(arrival.key_columns[place])}"
+        for place, name in enumerate(arrival.table.key)
+    )
+    conn.execute(f"CREATE OR REPLACE TEMP TABLE {arrival.gone} AS SELECT _key, {typed} FROM ({' UNION '.join(selects)})")
+    if changed_keys is not None:
+        conn.unregister("arriving_keys")
+    conn.execute(f"DELETE FROM {arrival.incoming} WHERE {marked}")
+    return count(conn, f"SELECT count(*) FROM {arrival.gone}")
+
+
+def frame_to_check(
+    conn: duckdb.DuckDBPyConnection, arrival: Arrival, rules: Sequence[RowRule], *, headers: Mapping[str, Arrival]
+) -> pd.DataFrame:
+    """One row per arriving row, indexed by its row id, with exactly the columns that the rules judge, as `check_rows` asks.
+
+    Args:
+        headers: Tables of the same group that are not applied yet, by name; a reference into them may be found there.
+    """
+    columns = {rule.column: _judged(conn, arrival, rule, headers) for rule in rules}
+    select = ", ".join(f"{sql} AS {quoted(name)}" for name, sql in columns.items())
+    frame = conn.execute(f"SELECT rowid AS _row, {select} FROM {arrival.incoming}").df()
+    return frame.set_index("_row").rename_axis(None)
+
+
+def _judged(conn: duckdb.DuckDBPyConnection, arrival: Arrival, rule: RowRule, headers: Mapping[str, Arrival]) -> str:
+    field = arrival.table.field(rule.field)
+    text = quoted(field.warehouse_name)
+    match rule.aspect:
+        case "given":
+            return f"({text} IS NOT NULL AND {text} <> '')"
+        case "readable":
+            return f"({text} IS NULL OR {_cast(field, text)} IS NOT NULL)"
+        case "known":
+            return f"({text} IS NULL OR {text} IN ({_known_values(field, headers)}))"
+        case "in_order":
+            link, earlier, at = PRECEDED_BY[arrival.table.name, rule.field]
+            sold = f"SELECT max(e.{at})::DATE FROM raw.{quoted(earlier)} e WHERE e.{link} = {arrival.incoming}.{link}"
+            return f"coalesce({_cast(field, text)}::DATE >= ({sold}), true)"
+        case "unique":
+            if count(conn, f"SELECT count(DISTINCT hash(_key)) FROM {arrival.incoming}") == arrival.rows_incoming:
+                return "true"
+            return f"(_key NOT IN (SELECT _key FROM {arrival.incoming} GROUP BY _key HAVING count(*) > 1))"
+    return f"epoch({_cast(field, text)})" if field.kind == "timestamp" else _cast(field, text)
+
+
+def _known_values(field: Field, headers: Mapping[str, Arrival]) -> str:
+    referenced, _, column = str(field.references).partition(".")
+    standing = f"SELECT {quoted(column)} FROM raw.{quoted(referenced)} WHERE {quoted(column)} IS NOT NULL"
+    header = headers.get(referenced)
+    if header is None:
+        return standing
+    kept = f"{standing} AND {quoted(column)} NOT IN (SELECT {quoted(column)} FROM {header.gone})"
+    arrived = f"SELECT {quoted(column)} FROM {header.incoming} WHERE {quoted(column)} IS NOT NULL"
+    return f"{kept} UNION ALL {arrived}"
+
+
+def _cast(field: Field, text: str) -> str:
+    """SQL that turns a field's text into its type in the warehouse, or null."""
+    cast = f"TRY_CAST({text} AS {WAREHOUSE_TYPES[field.kind]})"
+    match field.kind:
+        case "text":
+            return text
+        case "integer":
+            return f"(CASE WHEN regexp_full_match({text}, '{_WHOLE_NUMBER}') THEN {cast} END)"
+        case "timestamp" | "date" | "float":
+            return f"(CASE WHEN isfinite({cast}) THEN {cast} END)"
+    return cast
+
+
+def count(conn: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[object] = ()) -> int:
+    """The one number that the query or the statement answers."""
+    row = conn.execute(query, list(parameters)).fetchone()
+    return int(row[0]) if row else 0

@@ -1,0 +1,207 @@
+"""Reading exports exactly as declared: a file that is not what the mapping says is refused, never guessed at."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines.errors import SourceFileError
+from pipelines.steps.import_mapping import Dialect, SourceFile, did_you_mean
+from pipelines.stores.source_contract import Kind
+
+LARGEST_FILE_BYTES: Final = 2 * 1024**3
+LONGEST_FIELD: Final = 64 * 1024  # characters
+_CHUNK_ROWS: Final = 100_000
+_UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
+_PARQUET_MARK: Final = b"PAR1"
+_SEPARATORS: Final = (",", ";", "\t", "|")
+
+
+@dataclass(frozen=True, slots=True)
+class ReadFile:
+    """One file as it stands on disk: `rows` holds the declared columns, `_line` and `_defect` (null where a row is sound).
+
+    CSV columns are all text. Parquet columns keep their types. `_line` is the physical line of a CSV, the row number of a Parquet file.
+    """
+
+    name: str
+    sha256: str
+    rows: pl.DataFrame
+    rows_read: int
+    extra_columns: tuple[str, ...]
+
+    def without_rows(self) -> ReadFile:
+        """The same file with its rows let go, which are by far the most of it."""
+        return replace(self, rows=self.rows.clear())
+
+
+def escaped(value: object) -> str:
+    """A value as a message shows it: at most 80 characters, nothing in it that moves a cursor."""
+    text = str(value)[:80].encode("unicode_escape").decode("ascii") if not str(value)[:80].isprintable() else str(value)[:80]
+    return text.replace('"', '\\"')
+
+
+def read_file(path: Path, *, declared: SourceFile, dialect: Dialect) -> ReadFile:
+    """One file, read in full and checked as a whole; single bad rows are marked in `_defect`.
+
+    Raises:
+        SourceFileError: The file is missing, empty, damaged, in another encoding or dialect, or lacks a declared column.
+    """
+    if not path.is_file():
+        near = did_you_mean(path.name, [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else [])
+        raise refused("E101", path.name, f"is not in {path.parent.name or path.parent}{near}", next_step="put the file there")
+    size = path.stat().st_size
+    if size == 0:
+        raise refused("E102", path.name, "is empty (0 bytes)", next_step="export it again")
+    if size > LARGEST_FILE_BYTES:
+        raise refused("E103", path.name, f"is larger than 2 GB ({size:,} bytes)", next_step="export it in parts")
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    if declared.format == "parquet":
+        frame, header = _read_parquet(path, declared.columns)
+    else:
+        frame, header = _read_csv(path, declared.columns, dialect)
+    extra = tuple(name for name in header if name not in declared.columns)
+    rows = _with_text_defects(frame, tuple(declared.columns))
+    return ReadFile(name=path.name, sha256=digest, rows=rows, rows_read=rows.height, extra_columns=extra)
+
+
+def refused(
+    code: str, file: str, what: str, *, line: int | None = None, column: str | None = None, got: object = None, next_step: str
+) -> SourceFileError:
+    """The error for a file that is refused as a whole."""
+    place = f"{code} {file}" + (f" line {line}" if line else "") + (f" {column}" if column else "")
+    value = f', got "{escaped(got)}"' if got is not None else ""
+    return SourceFileError(f"{place}: {what}{value}; nothing was imported; {next_step} and import again.")
+
+
+def _check_header(file: str, header: Sequence[str], columns: Mapping[str, Kind], *, line: int | None = None) -> None:
+    repeated = sorted({name for name in header if header.count(name) > 1})
+    if repeated:
+        raise refused("E107", file, "the header names this column twice", line=line, column=repeated[0], next_step="keep one of the two")
+    for column in columns:
+        if column not in header:
+            spare = [name for name in header if name not in columns]
+            hint = did_you_mean(column, spare) or f"; the file has {', '.join(map(escaped, header[:12]))}"
+            advice = "restore the column, or correct the mapping"
+            raise refused("E108", file, f"this column is missing{hint}", line=line, column=column, next_step=advice)
+
+
+def _read_parquet(path: Path, columns: Mapping[str, Kind]) -> tuple[pl.DataFrame, list[str]]:
+    with path.open("rb") as stream:
+        head = stream.read(4)
+        stream.seek(-min(4, path.stat().st_size), io.SEEK_END)
+        tail = stream.read(4)
+    if head != _PARQUET_MARK or tail != _PARQUET_MARK:
+        what = "is a Parquet file that was cut off" if head == _PARQUET_MARK else "is not a Parquet file"
+        raise refused("E110", path.name, what, next_step="export or copy it again")
+    try:
+        with pq.ParquetFile(path) as parquet:
+            header = list(parquet.schema_arrow.names)
+            _check_header(path.name, header, columns)
+            for column, kind in columns.items():
+                _check_parquet_type(path.name, column, kind, parquet.schema_arrow.field(column).type)
+            table = parquet.read(columns=list(columns))
+    except (pa.ArrowException, OSError) as exc:
+        raise refused("E110", path.name, f"is a damaged Parquet file ({escaped(exc)})", next_step="export or copy it again") from None
+    frame = pl.from_arrow(table)
+    assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a table of Arrow is never a series
+    return frame.with_columns(_line=pl.int_range(1, pl.len() + 1, dtype=pl.Int64), _defect=pl.lit(None, pl.String)), header
+
+
+def _check_parquet_type(file: str, column: str, kind: Kind, found: pa.DataType) -> None:
+    is_number = pa.types.is_integer(found) or pa.types.is_floating(found) or pa.types.is_decimal(found)
+    is_text = pa.types.is_string(found) or pa.types.is_large_string(found)
+    fits = {
+        "text": pa.types.is_integer(found),
+        "integer": pa.types.is_integer(found),
+        "decimal": is_number,
+        "float": is_number,
+        "timestamp": pa.types.is_timestamp(found) and found.tz is None,
+        "date": pa.types.is_date(found),
+        "boolean": pa.types.is_boolean(found),
+    }[kind]
+    if not (fits or is_text):
+        advice = "export it with that type, or correct the mapping"
+        raise refused("E109", file, f"the mapping declares {kind}", column=column, got=found, next_step=advice)
+
+
+def _read_csv(path: Path, columns: Mapping[str, Kind], dialect: Dialect) -> tuple[pl.DataFrame, list[str]]:
+    text = _decoded(path)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=dialect.separator, strict=True)
+    csv.field_size_limit(LARGEST_FILE_BYTES)  # a long field spoils its row, not the file; `_with_text_defects` finds it
+    records = _records(path.name, reader)
+    line, header = next(records, (1, []))
+    other = next((mark for mark in _SEPARATORS if mark != dialect.separator and len(header) == 1 and mark in header[0]), None)
+    if other is not None and len(columns) > 1:
+        what = f"columns are separated by {other!r}, the mapping declares {dialect.separator!r}"
+        raise refused("E105", path.name, what, line=line, got=header[0], next_step="export it with that separator, or correct the mapping")
+    _check_header(path.name, header, columns, line=line)
+    return _csv_frame(records, header, columns), header
+
+
+def _decoded(path: Path) -> str:
+    content = path.read_bytes()
+    if content.startswith(_UTF16_MARKS) or (b"\x00" in content[:2] and len(content) > 1):
+        raise refused("E104", path.name, "is UTF-16", next_step="save it as UTF-8")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as exc:
+        line = content.count(b"\n", 0, exc.start) + 1
+        begin, end = content.rfind(b"\n", 0, exc.start) + 1, content.find(b"\n", exc.start)
+        got = content[begin : end if end >= 0 else None].decode("utf-8", errors="backslashreplace").rstrip()
+        raise refused("E104", path.name, "is not UTF-8", line=line, got=got, next_step="save it as UTF-8") from None
+
+
+def _records(file: str, reader: Iterator[list[str]]) -> Iterator[tuple[int, list[str]]]:
+    """Each record with the line on which it begins; blank lines are no records."""
+    while True:
+        begins = reader.line_num + 1  # type: ignore[attr-defined]  # csv.reader has no public type
+        try:
+            record = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as exc:
+            what = "a quote is opened and never closed" if "unexpected end" in str(exc) else f"the quoting is broken ({exc})"
+            raise refused("E106", file, what, line=begins, next_step="close the quote") from None
+        if record:
+            yield begins, record
+
+
+def _csv_frame(records: Iterator[tuple[int, list[str]]], header: list[str], columns: Mapping[str, Kind]) -> pl.DataFrame:
+    schema = {**dict.fromkeys(columns, pl.String), "_line": pl.Int64, "_defect": pl.String}
+    positions = [header.index(column) for column in columns]
+    width = len(header)
+    chunks = [pl.DataFrame(schema=schema)]
+    rows: list[tuple[str | int | None, ...]] = []
+    for line, record in records:
+        defect = None
+        if len(record) != width:
+            defect = f"E201||has {len(record)} fields, the header has {width}"
+            record = [*record, *[""] * width]  # noqa: PLW2901 - only so that its document can be told
+        rows.append((*[record[position] or None for position in positions], line, defect))
+        if len(rows) == _CHUNK_ROWS:
+            chunks.append(pl.DataFrame(rows, schema=schema, orient="row"))
+            rows = []
+    chunks.append(pl.DataFrame(rows, schema=schema, orient="row"))
+    return pl.concat(chunks)
+
+
+def _with_text_defects(frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
+    """Mark rows whose text no database can hold or nobody meant."""
+    text = [column for column in columns if frame.schema[column] == pl.String]
+    if not text:
+        return frame
+    nul = pl.any_horizontal(pl.col(column).str.contains("\0", literal=True) for column in text)
+    long = pl.any_horizontal(pl.col(column).str.len_chars() > LONGEST_FIELD for column in text)
+    has_nul, is_long = pl.lit("E202||holds a NUL character"), pl.lit("E203||holds a field of more than 65,536 characters")
+    return frame.with_columns(_defect=pl.coalesce("_defect", pl.when(nul).then(has_nul).when(long).then(is_long)))

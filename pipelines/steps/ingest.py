@@ -1,0 +1,238 @@
+"""What changed in the operational store stands in the warehouse, judged, in one transaction with the feed's position."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import logging
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+from zoneinfo import ZoneInfo
+
+import duckdb
+import sqlalchemy as sa
+
+from pipelines.errors import SourceContractError
+from pipelines.quality import quarantine
+from pipelines.quality.arrivals import Arrival, document_groups, receive
+from pipelines.quality.gate import Gate, TableIngest
+from pipelines.stores.change_feed import ChangeReader, FeedPosition, read_changes
+from pipelines.stores.check_results import CheckTally, record_checks
+from pipelines.stores.customer_keys import Pseudonyms
+from pipelines.stores.source_contract import SOURCE_TABLES, SourceTable
+from pipelines.stores.warehouse import RunContext, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pipelines.settings import Settings
+    from pipelines.stores.operational import Merchant, OperationalStore
+
+LOG: Final = logging.getLogger("ordercast.ingest")
+LEAST_TABLES: Final = ("orders", "order_lines")
+_SOURCE: Final = "operational_store"
+
+
+@dataclass(frozen=True, slots=True)
+class IngestResult:
+    """One ingest; `tables` has an entry for every table of the contract, in load order."""
+
+    run_id: str
+    is_full_resync: bool
+    tables: tuple[TableIngest, ...]
+    block_reason: str | None
+    context: RunContext
+
+    @property
+    def is_publishable(self) -> bool:
+        """Nothing forbids to publish what was loaded."""
+        return self.block_reason is None
+
+
+def ingest(store: OperationalStore, conn: duckdb.DuckDBPyConnection, *, run_id: str, settings: Settings) -> IngestResult:
+    """Raw tables, quarantine, counts, context and the feed's position are those of one snapshot of the store.
+
+    Either all of it is committed or nothing is; a rerun after any interruption gives what one clean run gives.
+
+    Raises:
+        SourceContractError: A required table or column is missing. Nothing was changed.
+        QualityError: Too many documents of the batch are bad. Nothing was changed; the next run reads the batch again.
+        StoreUnavailableError: The store did not answer. Nothing was changed.
+    """
+    _require_contract(store, store.present_fields())
+    merchant = store.merchant()
+    pseudonyms = Pseudonyms.of_home(settings.resolved_home)
+    conn.begin()
+    try:
+        with read_changes(store, since=_position(conn), retry_keys=quarantine.open_keys(conn)) as changes:
+            gate = Gate(conn, run_id, settings, set(changes.fields), _now(merchant), changes.is_full_resync)
+            tables, blocks = _ingest_tables(gate, changes, pseudonyms)
+            fields, position, is_full_resync = changes.fields, changes.position, changes.is_full_resync
+        context = _context(conn, merchant, run_id=run_id, settings=settings)
+        _write_meta(conn, context, fields, tables)
+        tallies = [
+            CheckTally(table.name, table.suite.expectations_count, 0 if table.suite.passed else len(table.suite.failures))
+            for table in tables
+        ]
+        record_checks(conn, origin="arrival", tallies=tallies)
+        _write_position(conn, position, run_id, tables)
+        conn.commit()
+    except BaseException:
+        with contextlib.suppress(duckdb.Error):
+            conn.rollback()
+        raise
+    result = IngestResult(run_id, is_full_resync, tables, "; ".join(blocks) or None, context)
+    _tell(result)
+    return result
+
+
+def _ingest_tables(gate: Gate, changes: ChangeReader, pseudonyms: Pseudonyms) -> tuple[tuple[TableIngest, ...], list[str]]:
+    """Every table is up to date; also returns why nothing may be published, if so."""
+    if gate.is_full_resync:
+        for name in SOURCE_TABLES:
+            gate.conn.execute(f"DELETE FROM raw.{quoted(name)}")
+    done: dict[str, TableIngest] = {}
+    blocks: list[str] = []
+    for group in document_groups():
+        present = [table for table in group if table.name in changes.fields]
+        for table in (table for table in group if table not in present):
+            gate.conn.execute(f"DELETE FROM raw.{quoted(table.name)}")
+            quarantine.resolve_all(gate.conn, table.name, run_id=gate.run_id)
+            done[table.name] = TableIngest(table.name)
+        arrivals = [_receive(gate, changes, pseudonyms, table) for table in present]
+        if arrivals:
+            results, reasons = gate.let_through(arrivals)
+            done |= {result.name: result for result in results}
+            blocks += reasons
+    return tuple(done[name] for name in SOURCE_TABLES), blocks
+
+
+def _receive(gate: Gate, changes: ChangeReader, pseudonyms: Pseudonyms, table: SourceTable) -> Arrival:
+    keys = None if changes.is_full_resync else changes.changed_keys(table.name)
+    if keys is not None:
+        keys = keys.set_column(0, "key", pseudonyms.replace_in_keys(table, keys["key"]))
+    rows = None
+    if keys is None or keys.num_rows:
+        rows = pseudonyms.replace_in(table, changes.rows(table.name))
+    return receive(gate.conn, table, fields=changes.fields[table.name], rows=rows, changed_keys=keys)
+
+
+def _require_contract(store: OperationalStore, fields: Mapping[str, frozenset[str]]) -> None:
+    """The least tables are there, and every table that is there has its required columns."""
+    if missing := [name for name in LEAST_TABLES if name not in fields]:
+        raise SourceContractError(
+            f"The store at {store.address} has no table {' and no table '.join(missing)}; at least orders and "
+            "order_lines are needed. Load a merchant with `ordercast simulate` or `ordercast import`."
+        )
+    for name, columns in fields.items():
+        for required in SOURCE_TABLES[name].required_fields:
+            if required not in columns:
+                raise SourceContractError(_missing_column(store, name, required))
+
+
+def _missing_column(store: OperationalStore, table: str, column: str) -> str:
+    strangers = [
+        found["name"] for found in sa.inspect(store.engine).get_columns(table)
+        if found["name"] not in SOURCE_TABLES[table].field_names
+    ]  # fmt: skip
+    near = difflib.get_close_matches(column, strangers, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}? Rename it" if near else "add it"
+    return f"Table {table} of {store.address} lacks the required column {column}: {hint}, then run again. The warehouse is unchanged."
+
+
+def _position(conn: duckdb.DuckDBPyConnection) -> FeedPosition | None:
+    """How far the committed rows go; None before the first ingest."""
+    row = conn.execute("SELECT source_epoch, position FROM meta.feed_state WHERE source = ?", [_SOURCE]).fetchone()
+    return FeedPosition(*row) if row else None
+
+
+def _now(merchant: Merchant | None) -> datetime:
+    """Naive UTC; data that is declared complete beyond the clock, as simulated days can be, counts as happened."""
+    now = datetime.now(UTC).replace(tzinfo=None)
+    return max(now, merchant.data_until) if merchant and merchant.data_until else now
+
+
+def _context(conn: duckdb.DuckDBPyConnection, merchant: Merchant | None, *, run_id: str, settings: Settings) -> RunContext:
+    zone = settings.time_zone or (merchant.reporting_time_zone if merchant else None)
+    if zone is None:
+        raise SourceContractError(
+            "The store does not say in which zone its days are reported: set ORDERCAST_TIME_ZONE, "
+            "for example to Europe/Berlin. The warehouse is unchanged."
+        )
+    currency = merchant.currency_code if merchant else _commonest_currency(conn)
+    as_of = settings.as_of or (merchant.as_of_date if merchant else None) or _last_complete_day(conn, merchant, zone)
+    name, origin = (merchant.name, merchant.origin) if merchant else ("Merchant", "operational store")
+    return RunContext(run_id, as_of, zone, currency, name, origin)
+
+
+def _last_complete_day(conn: duckdb.DuckDBPyConnection, merchant: Merchant | None, zone: str) -> date:
+    until = merchant.data_until if merchant else None
+    if until is None:
+        row = conn.execute("SELECT max(created_at) FROM raw.orders").fetchone()
+        until = row[0] if row else None
+    if until is None:
+        raise SourceContractError(
+            "The store holds no order yet, so there is no day to report: load one, or set ORDERCAST_AS_OF. The warehouse is unchanged."
+        )
+    local: datetime = until.replace(tzinfo=UTC).astimezone(ZoneInfo(zone))
+    return local.date() - timedelta(days=1)
+
+
+def _commonest_currency(conn: duckdb.DuckDBPyConnection) -> str:
+    row = conn.execute("SELECT currency FROM raw.orders GROUP BY currency ORDER BY count(*) DESC, currency LIMIT 1").fetchone()
+    if row is None:
+        raise SourceContractError("The store holds no order yet, so its currency is unknown: load one and run again.")
+    return str(row[0])
+
+
+def _write_meta(
+    conn: duckdb.DuckDBPyConnection,
+    context: RunContext,
+    fields: Mapping[str, frozenset[str]],
+    tables: Sequence[TableIngest],
+) -> None:
+    conn.execute("DELETE FROM meta.run_context")
+    conn.execute(
+        "INSERT INTO meta.run_context VALUES (?, ?, ?, ?, ?, ?)",
+        [context.run_id, context.as_of_date, context.reporting_time_zone, context.currency_code,
+         context.merchant_name, context.origin],
+    )  # fmt: skip
+    conn.execute("DELETE FROM meta.source_fields")
+    present = [
+        (table.name, field.name, field.name in fields.get(table.name, frozenset()))
+        for table in SOURCE_TABLES.values() for field in table.fields
+    ]  # fmt: skip
+    _insert(conn, "meta.source_fields", present)
+    conn.execute("DELETE FROM meta.ingest_counts WHERE run_id = ?", [context.run_id])
+    counts = [
+        (context.run_id, table.name, table.rows_in, table.rows_loaded, table.rows_deleted, table.rows_quarantined,
+         table.rows_duplicate)
+        for table in tables
+    ]  # fmt: skip
+    _insert(conn, "meta.ingest_counts", counts)
+
+
+def _insert(conn: duckdb.DuckDBPyConnection, table: str, rows: Sequence[tuple[object, ...]]) -> None:
+    """One statement for all rows: DuckDB is slow at one statement a row."""
+    marks = f"({', '.join('?' for _ in rows[0])})"
+    conn.execute(f"INSERT INTO {table} VALUES {', '.join([marks] * len(rows))}", [value for row in rows for value in row])
+
+
+def _write_position(conn: duckdb.DuckDBPyConnection, position: FeedPosition, run_id: str, tables: Sequence[TableIngest]) -> None:
+    conn.execute(
+        "INSERT OR REPLACE INTO meta.feed_state VALUES (?, ?, ?, ?, ?, ?)",
+        [_SOURCE, position.epoch, position.position, run_id,
+         sum(table.rows_in for table in tables), sum(table.rows_quarantined for table in tables)],
+    )  # fmt: skip
+
+
+def _tell(result: IngestResult) -> None:
+    for table in result.tables:
+        if table.rows_in:
+            LOG.info(
+                "%s: %s rows in, %s loaded, %s deleted, %s in quarantine", table.name, f"{table.rows_in:,}",
+                f"{table.rows_loaded:,}", f"{table.rows_deleted:,}", f"{table.rows_quarantined:,}",
+            )  # fmt: skip
+    if result.block_reason:
+        LOG.warning("Nothing will be published: %s", result.block_reason)

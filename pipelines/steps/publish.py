@@ -1,0 +1,66 @@
+"""The warehouse becomes a release that dashboards read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from pipelines.stores import releases
+from pipelines.stores.check_results import tally_checks
+from pipelines.stores.metrics import catalogue_from_manifest, catalogue_to_json
+from pipelines.stores.warehouse import run_context
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    import duckdb
+
+    from pipelines.settings import Settings
+
+logger = logging.getLogger("ordercast.publish")
+
+
+def publish_release(conn: duckdb.DuckDBPyConnection, *, settings: Settings, manifest: Mapping[str, Any]) -> releases.Release:
+    """The marts and plans of the current run stand in a new release, which the pointer names.
+
+    Args:
+        conn: The open warehouse.
+        settings: Where releases lie and how many are kept.
+        manifest: dbt's manifest, parsed; the metric catalogue comes from it.
+
+    Raises:
+        ReleaseError: This run has published already. Nothing was changed.
+        WarehouseUnavailableError: The disk is full. The release before stays.
+    """
+    context = run_context(conn)
+    passed, total = tally_checks(conn)
+    facts = releases.ReleaseFacts(
+        release_id=context.run_id,
+        as_of_date=context.as_of_date.isoformat(),
+        published_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        code_version=version("ordercast"),
+        config_hash=config_hash(settings),
+        seed=settings.seed,
+        checks_passed=passed,
+        checks_total=total,
+    )
+    catalogue = catalogue_to_json(catalogue_from_manifest(manifest))
+    release = releases.publish(conn, settings.releases_path, facts=facts, catalogue=catalogue, keep=settings.releases_kept)
+    logger.info(
+        "release %s: %d tables, %s rows",
+        release.release_id,
+        len(release.row_counts),
+        f"{sum(release.row_counts.values()):,}",
+    )
+    return release
+
+
+def config_hash(settings: Settings) -> str:
+    """A short hash of every setting that can change a number; where things lie is not among them."""
+    relevant = settings.model_dump(mode="json", exclude={"home", "store_url", "releases_kept"})
+    return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:16]

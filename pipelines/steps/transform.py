@@ -1,0 +1,210 @@
+"""The warehouse's staging, intermediate and mart models, built and tested by dbt inside this process."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+from dbt.cli.main import dbtRunner
+
+from pipelines.errors import TransformError, WarehouseUnavailableError
+from pipelines.settings import PROJECT_ROOT
+from pipelines.stores.check_results import CheckTally, record_checks
+from pipelines.stores.warehouse import open_warehouse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from pipelines.settings import Settings
+
+logger = logging.getLogger("ordercast.transform")
+
+DBT_PROJECT: Final = PROJECT_ROOT / "dbt_project"
+WAREHOUSE_VARIABLE: Final = "ORDERCAST_WAREHOUSE"  # read by dbt_project/profiles.yml
+FAILED_STATUSES: Final = frozenset({"error", "fail", "runtime error"})
+
+
+@dataclass(frozen=True, slots=True)
+class NodeOutcome:
+    """What became of one dbt model or test. `failures` is the number of rows a test found, None for models."""
+
+    unique_id: str
+    name: str
+    resource_type: str
+    status: str
+    seconds: float
+    message: str
+    failures: int | None
+
+    @property
+    def is_failed(self) -> bool:
+        """Whether nothing may be published because of it."""
+        return self.status in FAILED_STATUSES
+
+
+@dataclass(frozen=True, slots=True)
+class TransformResult:
+    """All nodes in the order they finished, and the manifest that describes them."""
+
+    nodes: tuple[NodeOutcome, ...]
+    seconds: float
+    manifest_path: Path
+
+    def counts(self) -> dict[str, int]:
+        """How many models were built and how many tests were passed."""
+        models = sum(node.resource_type == "model" for node in self.nodes)
+        return {"models": models, "tests": len(self.nodes) - models}
+
+
+def transform(
+    settings: Settings, *, on_node: Callable[[NodeOutcome], None] | None = None, with_unit_tests: bool = False
+) -> TransformResult:
+    """Every model stands in the warehouse, built from what was ingested, and every data test has passed.
+
+    No other connection to the warehouse may be open in this process. dbt's state lies in the home folder.
+
+    Args:
+        settings: Names the home folder and the warehouse in it.
+        on_node: Called with each model and test as it finishes.
+        with_unit_tests: Run dbt's unit tests as well; they test the SQL and not the data, so the test suite asks for them.
+
+    Raises:
+        TransformError: Models or tests failed; the message names them. Marts may be half new: nothing may be published.
+        WarehouseUnavailableError: The warehouse is missing or another process writes it. Nothing was changed.
+    """
+    if not settings.warehouse_path.exists():
+        raise WarehouseUnavailableError(f"There is no warehouse at {settings.warehouse_path} yet: `ordercast run` builds it.")
+    started = time.monotonic()
+    nodes: list[NodeOutcome] = []
+
+    def collect(node: NodeOutcome) -> None:
+        nodes.append(node)
+        if on_node is not None:
+            on_node(node)
+
+    command = ["build"] if with_unit_tests else ["build", "--exclude-resource-type", "unit_test"]
+    is_success, problem = _run_dbt(command, settings, collect)
+    if not is_success and not nodes:
+        raise _whole_run_error(problem, settings)
+    tests = [node for node in nodes if node.resource_type == "test"]
+    with open_warehouse(settings.warehouse_path) as conn:
+        record_checks(conn, origin="derived", tallies=[CheckTally(test.name, 1, int(test.is_failed)) for test in tests])
+    failed = [node for node in nodes if node.is_failed]
+    if failed:
+        raise TransformError(_failure_message(failed, nodes))
+    if not is_success:
+        raise TransformError(f"dbt gave up after {len(nodes)} nodes: {_one_line(problem)}")
+    result = TransformResult(tuple(nodes), time.monotonic() - started, _manifest_path(settings))
+    logger.info("built %(models)d models, passed %(tests)d tests", result.counts())
+    return result
+
+
+def prepare_manifest(settings: Settings) -> Path:
+    """The manifest describes the dbt project as it stands; it is parsed only where it was missing or the project has changed.
+
+    Raises:
+        TransformError: The project cannot be parsed.
+    """
+    manifest = _manifest_path(settings)
+    fingerprint_path = manifest.with_name("project.sha256")
+    fingerprint = _project_fingerprint()
+    if manifest.exists() and fingerprint_path.exists() and fingerprint_path.read_text(encoding="utf-8") == fingerprint:
+        return manifest
+    is_success, problem = _run_dbt(["parse"], settings, lambda _: None)
+    if not is_success:
+        raise TransformError(f"The dbt project cannot be parsed: {_one_line(problem)}")
+    fingerprint_path.write_text(fingerprint, encoding="utf-8")
+    return manifest
+
+
+def _manifest_path(settings: Settings) -> Path:
+    return settings.resolved_home / "dbt" / "target" / "manifest.json"
+
+
+def _run_dbt(command: list[str], settings: Settings, collect: Callable[[NodeOutcome], None]) -> tuple[bool, str]:
+    """Whether dbt succeeded, and what it said where it did not come to run any node."""
+    state = settings.resolved_home / "dbt"
+    state.mkdir(parents=True, exist_ok=True)
+    arguments = [
+        *command, "--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT),
+        "--target-path", str(state / "target"), "--log-path", str(state / "logs"),
+        "--quiet", "--log-level", "none", "--no-print", "--no-use-colors", "--no-version-check",
+    ]  # fmt: skip
+    with _environment(WAREHOUSE_VARIABLE, str(settings.warehouse_path)):
+        try:
+            result = dbtRunner(callbacks=[_node_callback(collect)]).invoke(arguments)
+        finally:
+            DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call] # else the warehouse stays locked by this process
+    return result.success, str(result.exception or "")
+
+
+@contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    """The variable is set inside the block only: outside it would be an unknown setting."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
+def _node_callback(collect: Callable[[NodeOutcome], None]) -> Callable[[Any], None]:
+    def on_event(event: Any) -> None:
+        if event.info.name != "NodeFinished":
+            return
+        node, run = event.data.node_info, event.data.run_result
+        is_test = node.resource_type in {"test", "unit_test"}
+        outcome = NodeOutcome(
+            unique_id=node.unique_id,
+            name=node.node_name,
+            resource_type=node.resource_type,
+            status=node.node_status,
+            seconds=float(run.execution_time),
+            message=run.message,
+            failures=int(run.num_failures) if is_test else None,
+        )
+        collect(outcome)
+
+    return on_event
+
+
+def _failure_message(failed: list[NodeOutcome], nodes: list[NodeOutcome]) -> str:
+    skipped = sum(node.status == "skipped" for node in nodes)
+    lines = [f"- {node.resource_type} {node.name}: {_reason(node)}" for node in failed]
+    after = f" {skipped} more were skipped because they build on these." if skipped else ""
+    return f"{len(failed)} of {len(nodes)} dbt nodes failed; nothing may be published.{after}\n" + "\n".join(lines)
+
+
+def _reason(node: NodeOutcome) -> str:
+    return f"{node.failures:,} rows break it" if node.resource_type == "test" and node.failures else _one_line(node.message)
+
+
+def _whole_run_error(problem: str, settings: Settings) -> TransformError | WarehouseUnavailableError:
+    if "lock" in problem or "different configuration" in problem:
+        return WarehouseUnavailableError(
+            f"The warehouse {settings.warehouse_path} is open elsewhere; wait until the other run has ended and run again."
+        )
+    return TransformError(f"dbt could not start: {_one_line(problem)}")
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:500] or "dbt gave no reason; see dbt/logs in the home folder"
+
+
+def _project_fingerprint() -> str:
+    digest = hashlib.sha256()
+    for path in sorted(path for path in DBT_PROJECT.rglob("*") if path.suffix in {".sql", ".yml"}):
+        digest.update(str(path.relative_to(DBT_PROJECT)).encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()

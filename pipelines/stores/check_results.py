@@ -1,0 +1,35 @@
+"""How many checks the last run passed, kept in the warehouse and so in each release."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import duckdb
+
+COLUMNS: Final = "origin VARCHAR NOT NULL, subject VARCHAR NOT NULL, checks_count BIGINT NOT NULL, failed_count BIGINT NOT NULL"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckTally:
+    """Checks on one table or model: Great Expectations' on what arrived, or dbt's on what was derived."""
+
+    subject: str
+    checks_count: int
+    failed_count: int
+
+
+def record_checks(conn: duckdb.DuckDBPyConnection, *, origin: str, tallies: Sequence[CheckTally]) -> None:
+    """The checks of this origin are exactly these; those of other origins stay. The caller holds the transaction."""
+    conn.execute("DELETE FROM meta.check_results WHERE origin = ?", [origin])
+    for tally in tallies:
+        conn.execute("INSERT INTO meta.check_results VALUES (?, ?, ?, ?)", [origin, tally.subject, tally.checks_count, tally.failed_count])
+
+
+def tally_checks(conn: duckdb.DuckDBPyConnection) -> tuple[int, int]:
+    """How many checks of the last run passed, and how many there were."""
+    row = conn.execute("SELECT sum(checks_count - failed_count)::BIGINT, sum(checks_count)::BIGINT FROM meta.check_results").fetchone()
+    return (row[0] or 0, row[1] or 0) if row else (0, 0)

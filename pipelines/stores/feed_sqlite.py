@@ -1,0 +1,184 @@
+"""The change feed on SQLite: one writer at a time, so the number of a change is its order of commit.
+
+Rows are read with Python's own SQLite, not through ADBC: the ADBC driver brings a second copy of SQLite, and when two copies in one
+process have the same file open, closing one cancels the other's file locks; a write committed by another process can then be lost.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from pipelines.stores.connections import BUSY_TIMEOUT_MS, translated_errors
+from pipelines.stores.feed_reading import ChangeReader, FeedPosition, no_keys, no_rows
+from pipelines.stores.source_contract import SOURCE_TABLES
+from pipelines.stores.source_rows import key_sql, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from pipelines.stores.connections import Dialect
+
+_BATCH_ROWS: Final = 10_000
+_EVENTS: Final = ("insert", "update", "delete")
+
+
+def install(conn: sa.Connection, types: Mapping[str, Mapping[str, str]]) -> bool:
+    """Triggers stand on all tables; returns whether any was missing or different."""
+    found: dict[str, str] = {row[0]: row[1] for row in conn.execute(sa.text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"))}
+    views: set[str] = set(conn.execute(sa.text("SELECT name FROM sqlite_master WHERE type = 'view'")).scalars())
+    is_new = False
+    for table in (table for table in types if table not in views):
+        for name, statement in _triggers(table, types[table]).items():
+            if found.get(name) == statement:
+                continue
+            conn.execute(sa.text(f"DROP TRIGGER IF EXISTS {quoted(name)}"))
+            conn.exec_driver_sql(statement)
+            is_new = True
+    return is_new
+
+
+def set_epoch(conn: sa.Connection, epoch: str) -> None:
+    """The feed begins anew: positions of another epoch are worth nothing."""
+    conn.execute(sa.text("UPDATE feed_epoch SET epoch = :epoch"), {"epoch": epoch})
+
+
+def prune(conn: sa.Connection, *, now: datetime, before: datetime) -> int:
+    """Changes before the newest mark that is older than `before` are removed; the mark's own change stays as proof of the position."""
+    conn.execute(
+        sa.text("INSERT INTO feed_mark SELECT coalesce(max(seq), 0), :now FROM feed_change"),
+        {"now": now.isoformat(sep=" ", timespec="seconds")},
+    )
+    old = {"before": before.isoformat(sep=" ", timespec="seconds")}
+    position = conn.execute(sa.text("SELECT max(position) FROM feed_mark WHERE marked_at <= :before"), old).scalar()
+    if position is None:
+        return 0
+    limit = {"position": position}
+    conn.execute(sa.text("UPDATE feed_epoch SET pruned_to = :position"), limit)
+    conn.execute(sa.text("DELETE FROM feed_mark WHERE position < :position"), limit)
+    return conn.execute(sa.text("DELETE FROM feed_change WHERE seq < :position"), limit).rowcount
+
+
+@contextmanager
+def open_reader(
+    url: sa.URL,
+    types: Mapping[str, Mapping[str, str]],
+    since: FeedPosition | None,
+    retry_keys: Mapping[str, Sequence[str]],
+    fingerprint: str,
+) -> Iterator[ChangeReader]:
+    """A reader on a connection and a read transaction of its own."""
+    with translated_errors(url):
+        # Whoever consumes the stream may do so in another thread, one at a time.
+        conn = sqlite3.connect(str(url.database), isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_MS / 1000)
+    try:
+        with translated_errors(url):
+            conn.execute("PRAGMA query_only = ON").close()
+            conn.execute("BEGIN").close()
+            reader = _begin(conn, types, since, retry_keys, fingerprint)
+        yield reader
+    finally:
+        conn.close()
+
+
+def _begin(
+    conn: sqlite3.Connection, types: Mapping[str, Mapping[str, str]], since: FeedPosition | None,
+    retry_keys: Mapping[str, Sequence[str]], fingerprint: str,
+) -> ChangeReader:  # fmt: skip
+    newest, token = conn.execute("SELECT seq, token FROM feed_change ORDER BY seq DESC LIMIT 1").fetchone() or (0, 0)
+    stored_epoch, pruned_to = conn.execute("SELECT epoch, pruned_to FROM feed_epoch").fetchone()
+    position = FeedPosition(f"{stored_epoch}:{fingerprint}", f"{newest}:{token}")
+    triggers = {name for (name,) in conn.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")}
+    untracked = frozenset(table for table in types if not triggers.issuperset(f"feed_{table}_{event}" for event in _EVENTS))
+    oldest = _seq(since)
+    is_full = since is None or since.epoch != position.epoch or oldest < pruned_to or bool(untracked) or not _stands(conn, since)
+    conn.text_factory = bytes  # decoded once per column by Arrow, not once per value
+    return SqliteChangeReader(conn, (oldest, newest), types, retry_keys, position=position, is_full_resync=is_full, untracked=untracked)
+
+
+def _seq(since: FeedPosition | None) -> int:
+    return int(since.position.partition(":")[0]) if since and since.position.partition(":")[0].isdigit() else 0
+
+
+def _stands(conn: sqlite3.Connection, since: FeedPosition) -> bool:
+    """Whether the change at the old position is still the one that was read: a restored file has others, or none."""
+    found = conn.execute("SELECT seq, token FROM feed_change WHERE seq = ?", (_seq(since),)).fetchone() or (0, 0)
+    return since.position == f"{found[0]}:{found[1]}"
+
+
+class SqliteChangeReader(ChangeReader):
+    """Reads `seq > old AND seq <= newest` inside one read transaction."""
+
+    dialect: Dialect = "sqlite"
+
+    def __init__(
+        self, conn: sqlite3.Connection, interval: tuple[int, int], types: Mapping[str, Mapping[str, str]],
+        retry_keys: Mapping[str, Sequence[str]], *, position: FeedPosition, is_full_resync: bool, untracked: frozenset[str],
+    ) -> None:  # fmt: skip
+        super().__init__(types, retry_keys, position=position, is_full_resync=is_full_resync, untracked=untracked)
+        self._conn = conn
+        self._interval = interval
+
+    def changed_keys(self, table: str) -> pa.Table:
+        """See `ChangeReader.changed_keys`."""
+        if table not in self._types or self.is_full_resync:
+            return no_keys()
+        found = self._conn.execute(f"{_CHANGED} SELECT pk FROM changed", self._parameters(table)).fetchall()
+        return pa.table({"key": _texts([key for (key,) in found])})
+
+    def rows(self, table: str) -> pa.RecordBatchReader:
+        """See `ChangeReader.rows`."""
+        if table not in self._types:
+            return no_rows()
+        if self.is_full_resync:
+            cursor = self._conn.execute(f"SELECT {self._select(table)} FROM {quoted(table)} AS t")
+        else:
+            matches = " AND ".join(
+                f"t.{quoted(name)} = json_extract(k.pk, '$[{place}]')" for place, name in enumerate(SOURCE_TABLES[table].key)
+            )
+            # CROSS JOIN keeps the order: few keys first, then the table by its primary key.
+            statement = f"{_CHANGED} SELECT {self._select(table)} FROM changed AS k CROSS JOIN {quoted(table)} AS t ON {matches}"
+            cursor = self._conn.execute(statement, self._parameters(table))
+        schema = self._schema(table)
+        return pa.RecordBatchReader.from_batches(schema, _batches(cursor, schema))
+
+    def _parameters(self, table: str) -> tuple[object, ...]:
+        return (*self._interval, table, json.dumps(list(self._retry_keys.get(table, ()))))
+
+
+_CHANGED: Final = (
+    "WITH changed AS MATERIALIZED (SELECT pk FROM feed_change WHERE seq > ? AND seq <= ? AND tbl = ? UNION SELECT value FROM json_each(?))"
+)
+
+
+def _batches(cursor: sqlite3.Cursor, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    while rows := cursor.fetchmany(_BATCH_ROWS):
+        yield pa.record_batch([_texts(column) for column in zip(*rows, strict=True)], schema=schema)
+
+
+def _texts(values: Sequence[Any]) -> pa.Array:
+    try:
+        return pa.array(values, pa.binary()).cast(pa.string())
+    except pa.ArrowInvalid:  # not UTF-8: SQLite does not check what it is given
+        return pa.array([None if value is None else value.decode("utf-8", "replace") for value in values], pa.string())
+
+
+def _triggers(table: str, types: Mapping[str, str]) -> dict[str, str]:
+    contract = SOURCE_TABLES[table]
+    new, old = (key_sql(contract, row, "sqlite", types) for row in ("NEW", "OLD"))
+    note = f"INSERT INTO feed_change (tbl, pk, op) SELECT '{table}', "
+    bodies = {
+        "insert": f"{note}{new}, 'I';",
+        "update": f"{note}{old}, 'D' WHERE {old} IS NOT {new}; {note}{new}, 'U';",
+        "delete": f"{note}{old}, 'D';",
+    }
+    return {
+        f"feed_{table}_{event}": f'CREATE TRIGGER "feed_{table}_{event}" AFTER {event.upper()} ON {quoted(table)} BEGIN {body} END'
+        for event, body in bodies.items()
+    }

@@ -1,0 +1,281 @@
+"""The operational store: the merchant's tables and ours, in SQLite or PostgreSQL, behind one gateway."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self, cast
+
+import polars as pl
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+
+from pipelines.errors import SourceContractError
+from pipelines.stores import own_tables
+from pipelines.stores.connections import Dialect, create_engine, describe, parse_store_url, require_file, transaction
+from pipelines.stores.source_contract import POSTGRESQL_TYPES, SOURCE_TABLES, SQLITE_TYPES, SourceTable
+from pipelines.stores.source_rows import checked_frame, copy_text, quoted, sqlite_frame, text_sql, typed_frame
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+    from datetime import date, datetime
+
+    import psycopg
+
+MIGRATIONS = Path(__file__).with_name("migrations")
+_BATCH_ROWS = 50_000
+# What lines are looked up by besides their key; everything else is read whole or by key.
+_INDEXES: Final[dict[str, str]] = {"order_lines": "order_id", "shipment_lines": "order_line_id", "shipments": "order_id"}
+
+
+@dataclass(frozen=True, slots=True)
+class Merchant:
+    """Whose data this is, and what no table of theirs says."""
+
+    merchant_id: str
+    name: str
+    reporting_time_zone: str
+    currency_code: str
+    origin: str
+    as_of_date: date | None = None
+    data_until: datetime | None = None  # UTC without zone: the data is complete until then
+
+
+class OperationalStore:
+    """Gateway to the operational store; also a context manager that closes it."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self.engine = engine
+        self.dialect = cast("Dialect", engine.dialect.name)
+        self._shared: sa.Connection | None = None
+
+    @classmethod
+    def open(cls, url: str, *, must_exist: bool = True) -> OperationalStore:
+        """A store that has answered once.
+
+        Args:
+            url: `sqlite:////path/store.db` or `postgresql://user:password@host/database`.
+            must_exist: Refuse a missing SQLite file instead of creating it.
+
+        Raises:
+            SettingsError: The address cannot be read or names another kind of database.
+            StoreUnavailableError: Missing, locked, unreachable or no database; nothing was created.
+        """
+        parsed = parse_store_url(url)
+        if must_exist:
+            require_file(parsed)
+        elif parsed.get_backend_name() == "sqlite":
+            Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
+        store = cls(create_engine(parsed))
+        try:
+            with store.transaction(writes=False) as conn:
+                conn.execute(sa.text("SELECT count(*) FROM sqlite_master" if store.dialect == "sqlite" else "SELECT 1"))
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    @property
+    def address(self) -> str:
+        """Where the store lies, fit for messages: no user and no password."""
+        return describe(self.engine.url)
+
+    @contextmanager
+    def transaction(self, *, writes: bool = True, is_bulk: bool = False) -> Iterator[sa.Connection]:
+        """One transaction on this store, or the one that `one_transaction` has open; see `connections.transaction`."""
+        if self._shared is not None:
+            yield self._shared
+            return
+        with transaction(self.engine, writes=writes, is_bulk=is_bulk) as conn:
+            yield conn
+
+    @contextmanager
+    def one_transaction(self) -> Iterator[None]:
+        """Whatever this store object writes inside the block is committed together at its end, or not at all."""
+        with self.transaction(is_bulk=True) as conn:
+            self._shared = conn
+            try:
+                yield
+            finally:
+                self._shared = None
+
+    def migrate(self) -> None:
+        """Our own tables stand at their newest version; two processes may do this at once."""
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+        with self.transaction(is_bulk=True) as conn:
+            if self.dialect == "postgresql":
+                conn.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('ordercast.migrate'))"))
+            config.attributes["connection"] = conn
+            command.upgrade(config, "head")
+
+    def create_source_tables(self, fields: Mapping[str, Collection[str]]) -> None:
+        """The contract tables named exist with at least the columns named, besides `updated_at`.
+
+        Raises:
+            SourceContractError: A name is not in the contract or a required column is missing; nothing was created.
+        """
+        wanted = {name: _contract_columns(name, columns) for name, columns in fields.items()}
+        present = self.present_fields()
+        with self.transaction(is_bulk=True) as conn:
+            for table in (table for name, table in SOURCE_TABLES.items() if name in wanted):
+                columns = [name for name in table.field_names if name in wanted[table.name]]
+                if table.name not in present:
+                    conn.execute(sa.text(self._create_statement(table, columns)))
+                    if index := _INDEXES.get(table.name):
+                        conn.execute(sa.text(f"CREATE INDEX {quoted(f'{table.name}_{index}')} ON {quoted(table.name)} ({quoted(index)})"))
+                    continue
+                for column in (name for name in columns if name not in present[table.name]):
+                    conn.execute(sa.text(f"ALTER TABLE {quoted(table.name)} ADD COLUMN {quoted(column)} {self._type(table, column)}"))
+
+    def present_fields(self) -> dict[str, frozenset[str]]:
+        """The contract's tables and columns that this store has."""
+        return {table: frozenset(columns) for table, columns in self.stored_types().items()}
+
+    def stored_types(self) -> dict[str, dict[str, str]]:
+        """For each contract table and column that this store has, its type by the database's own catalogue."""
+        with self.transaction(writes=False) as conn:
+            rows: list[tuple[str, str, str]] = [(row[0], row[1], row[2]) for row in conn.execute(sa.text(_CATALOGUE[self.dialect]))]
+        found: dict[str, dict[str, str]] = {}
+        for table, column, stored_type in rows:
+            if table in SOURCE_TABLES and column in SOURCE_TABLES[table].field_names:
+                found.setdefault(table, {})[column] = stored_type
+        return found
+
+    def append(self, table: str, frame: pl.DataFrame) -> None:
+        """All rows of the frame are added, or none: a key that is there already is refused by the database."""
+        contract = SOURCE_TABLES[table]
+        rows = checked_frame(contract, frame)
+        with self.transaction(is_bulk=True) as conn:
+            self._load(conn, quoted(table), contract, rows)
+
+    def upsert(self, table: str, frame: pl.DataFrame) -> int:
+        """Rows stand as the frame says, by key; columns the frame lacks keep their values. The last of equal keys wins.
+
+        Rows that stand so already are not written, so they make no change in the feed.
+
+        Returns:
+            Rows that were new or had changed.
+
+        Raises:
+            SourceContractError: The frame lacks required columns and some of its keys are new; nothing was written.
+        """
+        contract = SOURCE_TABLES[table]
+        rows = checked_frame(contract, frame).unique(subset=contract.key, keep="last", maintain_order=True)
+        with self.transaction(is_bulk=True) as conn:
+            columns = ", ".join(f"{quoted(name)} {self._type(contract, name)}" for name in rows.columns)
+            conn.execute(sa.text(f"CREATE TEMP TABLE upserted ({columns})"))
+            self._load(conn, "upserted", contract, rows)
+            written = self._merge(conn, contract, rows)
+            conn.execute(sa.text("DROP TABLE upserted"))
+        return written
+
+    def read_source(self, table: str, columns: Collection[str] | None = None) -> pl.DataFrame:
+        """All rows of one source table with the contract's types, in key order; small tables and tests only."""
+        contract = SOURCE_TABLES[table]
+        types = self.stored_types().get(table, {})
+        names = [name for name in contract.field_names if name in types and (columns is None or name in columns)]
+        selected = ", ".join(text_sql(quoted(name), contract.field(name).kind, self.dialect, types[name]) for name in names)
+        with self.transaction(writes=False) as conn:
+            rows = conn.execute(sa.text(f"SELECT {selected} FROM {quoted(table)}")).all()
+        texts = pl.DataFrame(list(map(tuple, rows)), schema=dict.fromkeys(names, pl.String), orient="row")
+        return typed_frame(contract, texts).sort(name for name in contract.key if name in names)
+
+    def merchant(self) -> Merchant | None:
+        """Whose store this is; None before `save_merchant`."""
+        with self.transaction(writes=False) as conn:
+            row = conn.execute(sa.select(own_tables.merchant)).mappings().first()
+        return Merchant(**row) if row else None
+
+    def save_merchant(self, merchant: Merchant) -> None:
+        """The store belongs to this merchant and to no other."""
+        values = {name: getattr(merchant, name) for name in Merchant.__slots__}
+        with self.transaction() as conn:
+            conn.execute(sa.delete(own_tables.merchant))
+            conn.execute(sa.insert(own_tables.merchant).values(**values))
+
+    def close(self) -> None:
+        """No connection is left open."""
+        self.engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    def _type(self, table: SourceTable, column: str) -> str:
+        return (SQLITE_TYPES if self.dialect == "sqlite" else POSTGRESQL_TYPES)[table.field(column).kind]
+
+    def _create_statement(self, table: SourceTable, columns: list[str]) -> str:
+        lines = [
+            f"{quoted(name)} {self._type(table, name)}" + (" NOT NULL" if table.field(name).is_required or name in table.key else "")
+            for name in columns
+        ]
+        lines.append(f"PRIMARY KEY ({', '.join(map(quoted, table.key))})")
+        return f"CREATE TABLE {quoted(table.name)} ({', '.join(lines)})" + (" STRICT" if self.dialect == "sqlite" else "")
+
+    def _load(self, conn: sa.Connection, target: str, contract: SourceTable, rows: pl.DataFrame) -> None:
+        columns = ", ".join(map(quoted, rows.columns))
+        if self.dialect == "sqlite":
+            statement = f"INSERT INTO {target} ({columns}) VALUES ({', '.join('?' * rows.width)})"
+            with closing(conn.connection.cursor()) as writer:
+                for batch in rows.iter_slices(_BATCH_ROWS):
+                    writer.executemany(statement, sqlite_frame(contract, batch).rows())
+            return
+        driver = cast("psycopg.Connection", conn.connection.driver_connection)
+        with driver.cursor() as cursor, cursor.copy(f"COPY {target} ({columns}) FROM STDIN (FORMAT csv, NULL '\\N')") as copy:
+            for batch in rows.iter_slices(_BATCH_ROWS):
+                copy.write(copy_text(batch))
+
+    def _merge(self, conn: sa.Connection, table: SourceTable, rows: pl.DataFrame) -> int:
+        """Bring the rows of the temporary table `upserted` into the source table; the number of rows that moved."""
+        others = [name for name in rows.columns if name not in table.key]
+        target = quoted(table.name)
+        if not (missing := [name for name in table.required_fields if name not in rows.columns]):
+            names = ", ".join(map(quoted, rows.columns))
+            changes = ", ".join(f"{quoted(name)} = excluded.{quoted(name)}" for name in others)
+            differs = self._differs(target, "excluded", others)
+            action = f"DO UPDATE SET {changes} WHERE {differs}" if others else "DO NOTHING"
+            keys = ", ".join(map(quoted, table.key))
+            # `WHERE true` tells SQLite's parser that ON CONFLICT is no join condition.
+            statement = f"INSERT INTO {target} ({names}) SELECT {names} FROM upserted WHERE true ON CONFLICT ({keys}) {action}"
+            return conn.execute(sa.text(statement)).rowcount
+        matches = " AND ".join(f"{target}.{quoted(name)} = upserted.{quoted(name)}" for name in table.key)
+        changes = ", ".join(f"{quoted(name)} = upserted.{quoted(name)}" for name in others or table.key)
+        updated = conn.execute(sa.text(f"UPDATE {target} SET {changes} FROM upserted WHERE {matches}")).rowcount
+        if updated < rows.height:
+            raise SourceContractError(
+                f"{rows.height - updated} of {rows.height} rows for {table.name} are new but lack {', '.join(missing)}; "
+                "nothing was written."
+            )
+        return updated
+
+    def _differs(self, left: str, right: str, columns: list[str]) -> str:
+        distinct = "IS NOT" if self.dialect == "sqlite" else "IS DISTINCT FROM"
+        return " OR ".join(f"{left}.{quoted(name)} {distinct} {right}.{quoted(name)}" for name in columns)
+
+
+def _contract_columns(table: str, columns: Collection[str]) -> frozenset[str]:
+    contract = SOURCE_TABLES.get(table)
+    if contract is None:
+        raise SourceContractError(f"The contract has no table {table!r}; leave it out.")
+    wanted = frozenset(columns) | {"updated_at"}
+    if unknown := sorted(wanted.difference(contract.field_names)):
+        raise SourceContractError(f"The contract's table {table} has no column {unknown[0]!r}; leave it out.")
+    if missing := [name for name in contract.field_names if name in {*contract.required_fields, *contract.key} and name not in wanted]:
+        raise SourceContractError(f"Table {table} lacks the required column {', '.join(missing)}; no table was created.")
+    return wanted
+
+
+_CATALOGUE: Final[dict[Dialect, str]] = {
+    "sqlite": "SELECT m.name, c.name, c.type FROM sqlite_master AS m, pragma_table_info(m.name) AS c WHERE m.type IN ('table', 'view')",
+    "postgresql": (
+        "SELECT t.relname, c.attname, format_type(c.atttypid, c.atttypmod) FROM pg_class AS t JOIN pg_attribute AS c ON c.attrelid = t.oid "
+        "WHERE t.relkind IN ('r', 'p', 'v', 'm', 'f') AND pg_table_is_visible(t.oid) AND c.attnum > 0 AND NOT c.attisdropped"
+    ),
+}

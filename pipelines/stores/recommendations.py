@@ -1,0 +1,283 @@
+"""Recommendations in the operational store: proposed once each, and never changed once a person has decided."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from pipelines.stores.own_tables import (
+    Amount,
+    Day,
+    Timestamp,
+    recommendation,
+    recommendation_evidence,
+    recommendation_explanation,
+    recommendation_run,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from pipelines.stores.operational import OperationalStore
+
+PROPOSED: Final = "proposed"
+ENDED: Final = ("superseded", "expired", "closed")
+
+_LIFE: Final = frozenset({"rec_id", "status", "version", "first_run_id", "last_run_id"})
+_PROPOSAL: Final = tuple(column.name for column in recommendation.columns if column.name not in _LIFE)
+# What a decision is checked against rather than shown: it is kept current without asking the planner to look again.
+_UNSEEN: Final = frozenset({"policy_version", "basis", "basis_version", "expires_at"})
+_SEEN: Final = tuple(name for name in _PROPOSAL if name not in _UNSEEN)
+_STEP: Final = ("step_number", "step", "qty", "note")
+_EVIDENCE: Final = tuple(column.name for column in recommendation_evidence.columns if column.name != "rec_id")
+_ITEM: Final = ("sku", "location_id")
+_Steps = dict[str, list[tuple[Any, ...]]]
+_Evidence = dict[str, tuple[Any, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class RecommendationRun:
+    """The run that proposes, and the kinds of recommendation it is complete for: earlier ones it does not repeat are superseded."""
+
+    run_id: str
+    as_of_date: date
+    release_id: str | None
+    code_version: str
+    config_hash: str
+    seed: int
+    gate_status: str
+    kinds: tuple[str, ...] = ("purchase",)
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalCounts:
+    """What became of a run's proposals, and of earlier ones."""
+
+    proposed: int = 0  # new
+    updated: int = 0  # changed in something a planner sees
+    unchanged: int = 0
+    superseded: int = 0  # proposed earlier, not any more
+    protected: int = 0  # decided by a person, left alone
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a recommendation says what it says: steps (step_number, step, qty, note) and how good the forecast behind it has been."""
+
+    rec_id: str
+    reason: str
+    binding_constraint: str | None
+    steps: pl.DataFrame
+    evidence: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Proposal:
+    values: dict[str, Any]
+    steps: list[tuple[Any, ...]]
+    evidence: tuple[Any, ...] | None
+
+
+def propose(
+    store: OperationalStore, run: RecommendationRun, proposals: pl.DataFrame, steps: pl.DataFrame, evidence: pl.DataFrame
+) -> ProposalCounts:
+    """The store's open proposals of the run's kinds are those of the frame; done twice, the second time changes nothing.
+
+    A proposal that stands already keeps its `rec_id`; its version rises only if something a planner sees has changed. What a
+    person has decided stays as it is. All of it happens in one transaction, one run after the other.
+
+    Args:
+        store: The operational store.
+        run: The run that proposes.
+        proposals: One row per recommendation: `recommendation_key` (unique), kind, sku, location_id, recommended_qty (> 0),
+            priority_score, reason; the other columns of the contract where they are known.
+        steps: recommendation_key, step_number, step, qty, note.
+        evidence: The columns of `recommendation_evidence`, by recommendation_key or by sku and location_id.
+
+    Raises:
+        ValueError: A key occurs twice, or a kind is not one of the run's. Nothing was written.
+        StoreUnavailableError: The store did not answer or another run is writing. Nothing was written.
+    """
+    wanted = _proposals(run, proposals, steps, evidence)
+    with store.transaction() as conn:
+        if store.dialect == "postgresql":
+            conn.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('ordercast.propose'))"))
+        standing = _open_rows(conn)
+        ours = {key: row for key, row in standing.items() if row["status"] == PROPOSED}
+        decided = wanted.keys() & (standing.keys() - ours.keys())
+        new = [key for key in wanted if key not in standing]
+        kept = [key for key in wanted if key in ours]
+        shown = _shown(conn)
+        changed = [key for key in kept if _seen(wanted[key]) != _seen_before(ours[key], shown)]
+        gone = [row for key, row in ours.items() if key not in wanted and row["kind"] in run.kinds]
+
+        rec_ids = {key: uuid.uuid4().hex for key in new} | {key: ours[key]["rec_id"] for key in kept}
+        _insert_new(conn, run, [(rec_ids[key], wanted[key]) for key in new])
+        _update_kept(conn, run, [(ours[key], wanted[key], key in set(changed)) for key in kept])
+        _supersede(conn, gone)
+        _replace_details(conn, {rec_ids[key]: wanted[key] for key in changed}, is_new=False)
+        _replace_details(conn, {rec_ids[key]: wanted[key] for key in new}, is_new=True)
+        counts = ProposalCounts(len(new), len(changed), len(kept) - len(changed), len(gone), len(decided))
+        _record_run(conn, run, counts)
+    return counts
+
+
+def list_recommendations(store: OperationalStore, *, status: str | None = None, limit: int | None = None) -> pl.DataFrame:
+    """Recommendations with all their fields, most urgent first.
+
+    Args:
+        store: The operational store.
+        status: Only these; without it, all that are open, whatever a person has decided.
+        limit: At most this many.
+    """
+    columns = recommendation.columns
+    chosen = recommendation.c.status.not_in(ENDED) if status is None else recommendation.c.status == status
+    query = sa.select(recommendation).where(chosen).order_by(recommendation.c.priority_score.desc(), recommendation.c.rec_id).limit(limit)
+    with store.transaction(writes=False) as conn:
+        rows = [tuple(row) for row in conn.execute(query)]
+    return pl.DataFrame(rows, schema={column.name: _frame_type(column.type) for column in columns}, orient="row")
+
+
+def explanation(store: OperationalStore, rec_id: str) -> Explanation | None:
+    """Why this recommendation says what it says; None where there is none of this id."""
+    details, proof = recommendation_explanation, recommendation_evidence
+    with store.transaction(writes=False) as conn:
+        row = conn.execute(sa.select(recommendation).where(recommendation.c.rec_id == rec_id)).mappings().first()
+        steps = conn.execute(
+            sa.select(*(details.c[name] for name in _STEP)).where(details.c.rec_id == rec_id).order_by(details.c.step_number)
+        )
+        step_rows = [tuple(step) for step in steps]
+        evidence = conn.execute(sa.select(*(proof.c[name] for name in _EVIDENCE)).where(proof.c.rec_id == rec_id)).mappings().first()
+    if row is None:
+        return None
+    schema = {name: _frame_type(details.c[name].type) for name in _STEP}
+    frame = pl.DataFrame(step_rows, schema=schema, orient="row")
+    return Explanation(rec_id, row["reason"], row["binding_constraint"], frame, dict(evidence) if evidence else None)
+
+
+def _proposals(run: RecommendationRun, proposals: pl.DataFrame, steps: pl.DataFrame, evidence: pl.DataFrame) -> dict[str, _Proposal]:
+    """The frames as one object per recommendation, in the order of the frame."""
+    repeated = proposals.filter(pl.col("recommendation_key").is_duplicated())
+    if repeated.height:
+        raise ValueError(f"Recommendation {repeated['recommendation_key'][0]} is proposed {repeated.height} times in one run.")
+    if foreign := set(proposals["kind"].unique()) - set(run.kinds):
+        raise ValueError(f"The run says it proposes {', '.join(run.kinds)}, but its rows are also of kind {', '.join(sorted(foreign))}.")
+    steps_by_key: _Steps = {}
+    for key, *step in steps.sort("step_number").select("recommendation_key", *_STEP).iter_rows():
+        steps_by_key.setdefault(key, []).append(tuple(step))
+    by = ("recommendation_key",) if "recommendation_key" in evidence.columns else _ITEM
+    known = _with_columns(evidence, (*by, *_EVIDENCE)).unique(by, keep="first", maintain_order=True)
+    proofs = {row[: len(by)]: row[len(by) :] for row in known.iter_rows()}
+    return {
+        row["recommendation_key"]: _Proposal(
+            row, steps_by_key.get(row["recommendation_key"], []), proofs.get(tuple(row[name] for name in by))
+        )
+        for row in _with_columns(proposals, _PROPOSAL).iter_rows(named=True)
+    }  # fmt: skip
+
+
+def _with_columns(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
+    """The frame with exactly these columns; those it lacks are null, as is NaN, which would differ from itself at every run."""
+    return frame.select(pl.col(name) if name in frame.columns else pl.lit(None).alias(name) for name in names).fill_nan(None)
+
+
+def _open_rows(conn: sa.Connection) -> dict[str, Mapping[str, Any]]:
+    """All open recommendations by key, locked until the transaction ends: no decision slips in between."""
+    query = sa.select(recommendation).where(recommendation.c.status.not_in(ENDED)).with_for_update()
+    return {row["recommendation_key"]: dict(row) for row in conn.execute(query).mappings()}
+
+
+def _shown(conn: sa.Connection) -> tuple[_Steps, _Evidence]:
+    """Steps and evidence of what is proposed now, by rec_id."""
+    is_ours = sa.select(recommendation.c.rec_id).where(recommendation.c.status == PROPOSED)
+    details, proof = recommendation_explanation, recommendation_evidence
+    steps: _Steps = {}
+    for row in conn.execute(sa.select(details).where(details.c.rec_id.in_(is_ours)).order_by(details.c.step_number)):
+        steps.setdefault(row[0], []).append(tuple(row[1:]))
+    evidence = {row[0]: tuple(row[1:]) for row in conn.execute(sa.select(proof).where(proof.c.rec_id.in_(is_ours)))}
+    return steps, evidence
+
+
+def _seen(proposal: _Proposal) -> tuple[Any, ...]:
+    return [proposal.values[name] for name in _SEEN], proposal.steps, proposal.evidence
+
+
+def _seen_before(row: Mapping[str, Any], shown: tuple[_Steps, _Evidence]) -> tuple[Any, ...]:
+    steps, evidence = shown
+    return [row[name] for name in _SEEN], steps.get(row["rec_id"], []), evidence.get(row["rec_id"])
+
+
+def _insert_new(conn: sa.Connection, run: RecommendationRun, new: Iterable[tuple[str, _Proposal]]) -> None:
+    rows = [
+        proposal.values | {"rec_id": rec_id, "status": PROPOSED, "version": 1, "first_run_id": run.run_id, "last_run_id": run.run_id}
+        for rec_id, proposal in new
+    ]
+    if rows:
+        conn.execute(sa.insert(recommendation), rows)
+
+
+def _update_kept(conn: sa.Connection, run: RecommendationRun, kept: Iterable[tuple[Mapping[str, Any], _Proposal, bool]]) -> None:
+    rows = [
+        {f"new_{name}": value for name, value in proposal.values.items()}
+        | {"this_rec_id": row["rec_id"], "new_last_run_id": run.run_id, "new_version": row["version"] + is_changed}
+        for row, proposal, is_changed in kept
+    ]
+    if rows:
+        names = [*_PROPOSAL, "last_run_id", "version"]
+        statement = sa.update(recommendation).where(recommendation.c.rec_id == sa.bindparam("this_rec_id"))
+        conn.execute(statement.values({name: sa.bindparam(f"new_{name}") for name in names}), rows)
+
+
+def _supersede(conn: sa.Connection, gone: Iterable[Mapping[str, Any]]) -> None:
+    rows = [{"this_rec_id": row["rec_id"]} for row in gone]
+    if rows:
+        statement = sa.update(recommendation).where(recommendation.c.rec_id == sa.bindparam("this_rec_id"))
+        conn.execute(statement.values(status="superseded", version=recommendation.c.version + 1), rows)
+
+
+def _replace_details(conn: sa.Connection, proposals: Mapping[str, _Proposal], *, is_new: bool) -> None:
+    """Steps and evidence of these recommendations are those of the proposals."""
+    for table in (recommendation_explanation, recommendation_evidence):
+        if proposals and not is_new:
+            conn.execute(
+                sa.delete(table).where(table.c.rec_id == sa.bindparam("this_rec_id")), [{"this_rec_id": rec_id} for rec_id in proposals]
+            )
+    steps = [dict(zip(_STEP, step, strict=True)) | {"rec_id": rec_id} for rec_id, proposal in proposals.items() for step in proposal.steps]
+    if steps:
+        conn.execute(sa.insert(recommendation_explanation), steps)
+    evidence = [
+        dict(zip(_EVIDENCE, proposal.evidence, strict=True)) | {"rec_id": rec_id}
+        for rec_id, proposal in proposals.items()
+        if proposal.evidence
+    ]
+    if evidence:
+        conn.execute(sa.insert(recommendation_evidence), evidence)
+
+
+def _record_run(conn: sa.Connection, run: RecommendationRun, counts: ProposalCounts) -> None:
+    """The run stands in `recommendation_run`; one that stands there already keeps its first counts."""
+    facts = {
+        name: getattr(run, name) for name in ("run_id", "as_of_date", "release_id", "code_version", "config_hash", "seed", "gate_status")
+    }
+    insert = sqlite.insert if conn.dialect.name == "sqlite" else postgresql.insert
+    values = facts | {"counts": json.dumps(asdict(counts)), "proposed_at": datetime.now(UTC)}
+    conn.execute(insert(recommendation_run).values(values).on_conflict_do_nothing())
+
+
+def _frame_type(column_type: sa.types.TypeEngine[Any]) -> pl.DataType:
+    if isinstance(column_type, Amount):
+        return pl.Decimal(18, 4)
+    if isinstance(column_type, Day):
+        return pl.Date()
+    if isinstance(column_type, Timestamp):
+        return pl.Datetime("us")
+    if isinstance(column_type, sa.BigInteger):
+        return pl.Int64()
+    return pl.Float64() if isinstance(column_type, sa.Double) else pl.String()

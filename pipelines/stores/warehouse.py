@@ -1,0 +1,157 @@
+"""The warehouse: one DuckDB file, one writer. Its tables for arriving data derive from the source contract."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import duckdb
+
+from pipelines.errors import SourceContractError, WarehouseUnavailableError
+from pipelines.stores import check_results
+from pipelines.stores.source_contract import SOURCE_TABLES, WAREHOUSE_TYPES, SourceTable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import date
+    from pathlib import Path
+
+    import polars as pl
+
+# A failed checkpoint on a full disk kills the connection, so room is asked for first: this, or the file's size again.
+LEAST_FREE_BYTES: Final = 256 * 1024**2
+
+OWN_TABLES: Final[dict[str, str]] = {
+    "meta.feed_state": "source VARCHAR PRIMARY KEY, source_epoch VARCHAR, position VARCHAR, run_id VARCHAR, "
+    "rows_in BIGINT, rows_quarantined BIGINT",
+    "meta.run_context": "run_id VARCHAR NOT NULL, as_of_date DATE NOT NULL, reporting_time_zone VARCHAR NOT NULL, "
+    "currency_code VARCHAR NOT NULL, merchant_name VARCHAR NOT NULL, origin VARCHAR NOT NULL",
+    "meta.source_fields": "table_name VARCHAR NOT NULL, field_name VARCHAR NOT NULL, is_present BOOLEAN NOT NULL",
+    "meta.ingest_counts": "run_id VARCHAR NOT NULL, table_name VARCHAR NOT NULL, rows_in BIGINT NOT NULL, "
+    "rows_loaded BIGINT NOT NULL, rows_deleted BIGINT NOT NULL, rows_quarantined BIGINT NOT NULL, "
+    "rows_duplicate BIGINT NOT NULL",
+    "meta.check_results": check_results.COLUMNS,
+    "quarantine.document_rows": "table_name VARCHAR NOT NULL, document_id VARCHAR, row_key VARCHAR NOT NULL, "
+    "row_json VARCHAR, rule VARCHAR NOT NULL, reason VARCHAR NOT NULL, next_step VARCHAR NOT NULL, "
+    "first_run_id VARCHAR NOT NULL, last_run_id VARCHAR NOT NULL, resolved_run_id VARCHAR",
+}
+SCHEMAS: Final = ("raw", "meta", "quarantine", "planning")
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """What a run reports about, written by ingest and read by every later step."""
+
+    run_id: str
+    as_of_date: date
+    reporting_time_zone: str
+    currency_code: str
+    merchant_name: str
+    origin: str
+
+
+@contextmanager
+def open_warehouse(path: Path, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection to the warehouse with all its own tables in place, closed at the end.
+
+    Work that was not committed when the block is left is gone.
+
+    Raises:
+        WarehouseUnavailableError: Another process writes it, it does not exist (read only), or the disk is nearly full.
+    """
+    if read_only and not path.exists():
+        raise WarehouseUnavailableError(f"There is no warehouse at {path} yet: `ordercast run` builds it.")
+    if not read_only:
+        _require_free_space(path)
+    try:
+        conn = duckdb.connect(str(path), read_only=read_only)
+    except duckdb.Error as exc:
+        raise WarehouseUnavailableError(_why_it_did_not_open(path, str(exc))) from None
+    try:
+        if not read_only:
+            _create_tables(conn)
+        yield conn
+    finally:
+        conn.close()
+
+
+def replace_table(conn: duckdb.DuckDBPyConnection, schema: str, table: str, frame: pl.DataFrame) -> None:
+    """The table holds exactly the frame's rows and columns; a table that stood there before is gone."""
+    target = f"{quoted(schema)}.{quoted(table)}"
+    conn.register("ordercast_replacement", frame.to_arrow())
+    try:
+        conn.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
+        conn.execute(f"CREATE OR REPLACE TABLE {target} AS SELECT * FROM ordercast_replacement")
+    finally:
+        conn.unregister("ordercast_replacement")
+
+
+def run_context(conn: duckdb.DuckDBPyConnection) -> RunContext:
+    """What the warehouse's last ingest reports about.
+
+    Raises:
+        SourceContractError: Nothing was ingested yet.
+    """
+    row = conn.execute(
+        "SELECT run_id, as_of_date, reporting_time_zone, currency_code, merchant_name, origin FROM meta.run_context"
+    ).fetchone()
+    if row is None:
+        raise SourceContractError("The warehouse holds no data yet: `ordercast run` ingests the operational store.")
+    return RunContext(*row)
+
+
+def quoted(identifier: str) -> str:
+    """The identifier in SQL's double quotes."""
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+def raw_columns(table: SourceTable) -> dict[str, str]:
+    """Names and types of the columns of `raw.<table>`, in contract order."""
+    return {field.warehouse_name: WAREHOUSE_TYPES[field.kind] for field in table.fields}
+
+
+def _create_tables(conn: duckdb.DuckDBPyConnection) -> None:
+    for schema in SCHEMAS:
+        conn.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+    for name, columns in OWN_TABLES.items():
+        conn.execute(f"CREATE TABLE IF NOT EXISTS {name} ({columns})")
+    standing = _standing_raw_columns(conn)
+    for table in SOURCE_TABLES.values():
+        wanted = raw_columns(table)
+        if standing.get(table.name) == list(wanted):
+            continue
+        if table.name in standing:  # made under another contract: everything is read again into the new shape
+            conn.execute("DELETE FROM meta.feed_state")
+        ddl = ", ".join(f"{quoted(name)} {kind}" for name, kind in wanted.items())
+        conn.execute(f"CREATE OR REPLACE TABLE raw.{quoted(table.name)} ({ddl})")
+
+
+def _standing_raw_columns(conn: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
+    rows = conn.execute(
+        "SELECT table_name, list(column_name ORDER BY column_index) FROM duckdb_columns() "
+        "WHERE database_name = current_database() AND schema_name = 'raw' GROUP BY table_name"
+    ).fetchall()
+    return dict(rows)
+
+
+def _require_free_space(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    needed = max(LEAST_FREE_BYTES, path.stat().st_size if path.exists() else 0)
+    free = shutil.disk_usage(path.parent).free
+    if free < needed:
+        raise WarehouseUnavailableError(
+            f"The disk that holds {path} has {free // 1024**2} MB free and a run needs {needed // 1024**2} MB: "
+            "free some space and run again; nothing was changed."
+        )
+
+
+def _why_it_did_not_open(path: Path, message: str) -> str:
+    if "lock" in message or "different configuration" in message:
+        holder = re.search(r"PID (\d+)", message)
+        who = f"another process (PID {holder.group(1)})" if holder else "another connection"
+        return f"The warehouse {path} is in use by {who}: let it end and run again."
+    first_line = message.partition("\n")[0]
+    return f"The warehouse {path} cannot be opened ({first_line}): move the file away and run again, it is rebuilt from the store."

@@ -1,0 +1,163 @@
+"""dbt's layers, held on its own manifest; and the source declaration, held on the contract."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import yaml
+
+from pipelines.settings import Settings
+from pipelines.steps.transform import DBT_PROJECT, prepare_manifest
+from pipelines.stores.metrics import catalogue_from_manifest
+from pipelines.stores.source_contract import SOURCE_TABLES, WAREHOUSE_TYPES
+
+PUBLIC_METRICS = {
+    "in_stock_rate", "late_orders_by_date", "late_orders_by_timestamp", "net_sales", "on_time_in_full", "order_cycle_time_mean_days",
+    "order_cycle_time_p50_days", "order_cycle_time_p90_days", "return_rate", "unit_fill_rate",
+}  # fmt: skip
+
+Manifest = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+    path = prepare_manifest(Settings(home=tmp_path_factory.mktemp("home")))
+    parsed: Manifest = json.loads(path.read_text(encoding="utf-8"))
+    return parsed
+
+
+def models(manifest: Manifest, layer: str) -> list[dict[str, Any]]:
+    found = [node for node in manifest["nodes"].values() if node["resource_type"] == "model" and node["fqn"][1] == layer]
+    assert found, f"no model in {layer}"
+    return found
+
+
+def parents(manifest: Manifest, node: dict[str, Any]) -> list[str]:
+    """Layers a node reads: the source's name for sources, the folder for models."""
+    return [
+        manifest["sources"][parent]["source_name"] if parent.startswith("source.") else manifest["nodes"][parent]["fqn"][1]
+        for parent in node["depends_on"]["nodes"]
+    ]
+
+
+def test_every_model_lies_in_a_known_layer(manifest: Manifest) -> None:
+    layers = {node["fqn"][1] for node in manifest["nodes"].values() if node["resource_type"] == "model"}
+
+    assert layers == {"staging", "intermediate", "marts", "utilities"}
+
+
+def test_staging_reads_one_source_table_each_and_nothing_else(manifest: Manifest) -> None:
+    for node in models(manifest, "staging"):
+        (source,) = node["depends_on"]["nodes"]
+        assert node["name"] == f"stg_shop__{manifest['sources'][source]['name']}"
+        assert node["config"]["materialized"] == "view"
+
+
+def test_no_source_table_is_read_but_by_its_staging_model(manifest: Manifest) -> None:
+    for layer in ("intermediate", "marts"):
+        readers = [node["name"] for node in models(manifest, layer) if {"shop", "meta"} & set(parents(manifest, node))]
+        assert readers == []
+
+
+def test_what_a_run_knows_enters_through_utilities_only(manifest: Manifest) -> None:
+    readers = {
+        node["name"]: set(parents(manifest, node))
+        for node in manifest["nodes"].values()
+        if node["resource_type"] == "model" and "meta" in parents(manifest, node)
+    }
+
+    assert readers == {"run_context": {"meta"}}
+
+
+def test_layers_never_read_upwards(manifest: Manifest) -> None:
+    allowed = {
+        "intermediate": {"staging", "intermediate", "utilities"},
+        "marts": {"staging", "intermediate", "marts", "utilities"},
+        "utilities": {"meta", "utilities"},
+    }
+
+    for layer, may_read in allowed.items():
+        offenders = {node["name"]: set(parents(manifest, node)) - may_read for node in models(manifest, layer)}
+        assert {name: read for name, read in offenders.items() if read} == {}
+
+
+def test_the_semantic_layer_stands_on_marts_only(manifest: Manifest) -> None:
+    read = {
+        manifest["nodes"][parent]["fqn"][1] for model in manifest["semantic_models"].values() for parent in model["depends_on"]["nodes"]
+    }
+
+    assert read == {"marts"}
+
+
+def test_every_mart_has_a_contract_and_says_what_a_row_is(manifest: Manifest) -> None:
+    for node in models(manifest, "marts"):
+        assert node["config"]["contract"]["enforced"], node["name"]
+        assert node["description"].startswith("One row per "), node["name"]
+        assert node["name"].startswith(("fct_", "dim_")), node["name"]
+        grain = node["config"]["meta"]["grain"]
+        assert grain, node["name"]
+        assert set(grain) <= set(node["columns"]), node["name"]
+
+
+def test_every_model_names_its_grain(manifest: Manifest) -> None:
+    missing = [
+        node["name"]
+        for node in manifest["nodes"].values()
+        if node["resource_type"] == "model" and not (node["config"]["meta"].get("grain") and node["description"].startswith("One row per "))
+    ]
+
+    assert missing == []
+
+
+def test_every_mart_is_tested_for_its_grain(manifest: Manifest) -> None:
+    tested = {
+        node["attached_node"]
+        for node in manifest["nodes"].values()
+        if node["resource_type"] == "test" and (node.get("test_metadata") or {}).get("name") in {"unique", "unique_grain"}
+    }
+
+    assert [node["name"] for node in models(manifest, "marts") if node["unique_id"] not in tested] == []
+
+
+def test_dbt_takes_no_variables(manifest: Manifest) -> None:
+    used = [path.name for path in DBT_PROJECT.rglob("*.sql") if "var(" in path.read_text(encoding="utf-8")]
+
+    assert used == []
+
+
+def test_sources_are_the_contract_field_by_field() -> None:
+    declared = yaml.safe_load((DBT_PROJECT / "models/staging/shop/_shop__sources.yml").read_text(encoding="utf-8"))["sources"][0]
+
+    assert {
+        table["name"]: (table["description"], [(column["name"], column["data_type"]) for column in table["columns"]])
+        for table in declared["tables"]
+    } == {
+        table.name: (
+            table.description,
+            [(field.warehouse_name, WAREHOUSE_TYPES[field.kind].lower().replace(" ", "")) for field in table.fields],
+        )
+        for table in SOURCE_TABLES.values()
+    }
+
+
+def test_public_metrics_are_complete(manifest: Manifest) -> None:
+    catalogue = catalogue_from_manifest(manifest)
+
+    assert set(catalogue) == PUBLIC_METRICS
+    for metric in catalogue.values():
+        assert metric.label, metric.name
+        assert metric.description, metric.name
+        assert metric.owner, metric.name
+        assert metric.unit in {"days", "percent", "money", "count"}, metric.name
+        assert metric.better in {"higher", "lower"}, metric.name
+        assert metric.needs, metric.name
+
+
+def test_metrics_and_dimensions_need_fields_the_contract_has(manifest: Manifest) -> None:
+    known = {f"{table.name}.{name}" for table in SOURCE_TABLES.values() for name in table.field_names}
+
+    for metric in catalogue_from_manifest(manifest).values():
+        needs = set(metric.needs).union(*(dimension.needs for dimension in metric.dimensions.values()))
+        assert needs <= known, metric.name

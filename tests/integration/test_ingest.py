@@ -1,0 +1,465 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from datetime import date, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+import pytest
+import sqlalchemy as sa
+
+from pipelines.errors import QualityError, SourceContractError, WarehouseUnavailableError
+from pipelines.settings import PROJECT_ROOT, Settings
+from pipelines.steps.ingest import IngestResult, TableIngest, ingest
+from pipelines.stores.change_feed import install_feed
+from pipelines.stores.operational import Merchant, OperationalStore
+from pipelines.stores.source_contract import SOURCE_TABLES
+from pipelines.stores.source_rows import FRAME_TYPES
+from pipelines.stores.warehouse import open_warehouse, run_context
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import duckdb
+
+FIELDS = {
+    "products": ["sku", "title"],
+    "customers": ["customer_id", "country"],
+    "orders": ["order_id", "created_at", "currency", "customer_id", "is_deleted"],
+    "order_lines": ["order_line_id", "order_id", "sku", "quantity", "unit_price"],
+    "shipments": ["shipment_id", "order_id", "status"],
+    "shipment_lines": ["shipment_id", "order_line_id", "quantity"],
+}
+SHIPPED = ["O1", "O2"]
+
+
+def rows(table: str, **columns: list[Any]) -> pl.DataFrame:
+    schema = {name: FRAME_TYPES[SOURCE_TABLES[table].field(name).kind] for name in columns}
+    return pl.DataFrame(columns, schema=schema)
+
+
+def orders(*order_ids: str) -> pl.DataFrame:
+    count = len(order_ids)
+    return rows(
+        "orders", order_id=list(order_ids), created_at=[datetime(2025, 3, 10, 22, 30)] * count, currency=["EUR"] * count,
+        customer_id=["anna@example.org"] * count,
+    )  # fmt: skip
+
+
+def lines(*order_ids: str, quantity: int = 2, sku: str = "MUG") -> pl.DataFrame:
+    count = len(order_ids)
+    return rows(
+        "order_lines", order_line_id=[f"{name}-1" for name in order_ids], order_id=list(order_ids), sku=[sku] * count,
+        quantity=[quantity] * count, unit_price=[Decimal("12.50")] * count,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def shop(store: OperationalStore) -> OperationalStore:
+    """Five orders of one line each, two of them shipped."""
+    names = [f"O{number}" for number in range(1, 6)]
+    store.create_source_tables(FIELDS)
+    store.append("products", rows("products", sku=["MUG", "CAP"], title=["Mug", None]))
+    store.append("customers", rows("customers", customer_id=["anna@example.org"], country=["DE"]))
+    store.append("orders", orders(*names))
+    store.append("order_lines", lines(*names))
+    store.append("shipments", rows("shipments", shipment_id=["S1", "S2"], order_id=SHIPPED, status=["delivered"] * 2))
+    store.append("shipment_lines", rows("shipment_lines", shipment_id=["S1", "S2"], order_line_id=["O1-1", "O2-1"], quantity=[2, 2]))
+    install_feed(store)
+    store.save_merchant(Merchant("m1", "Corner Shop", "Europe/Berlin", "EUR", "simulator:test:1"))
+    return store
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(home=tmp_path / "home", _env_file=None)
+
+
+@pytest.fixture
+def warehouse(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+    with open_warehouse(settings.warehouse_path) as conn:
+        yield conn
+
+
+def sql(store: OperationalStore, statement: str) -> None:
+    with store.transaction() as conn:
+        conn.execute(sa.text(statement))
+
+
+def table(result: IngestResult, name: str) -> TableIngest:
+    return next(entry for entry in result.tables if entry.name == name)
+
+
+def contents(conn: duckdb.DuckDBPyConnection) -> dict[str, list[tuple[Any, ...]]]:
+    return {name: conn.execute(f"SELECT * FROM raw.{name} ORDER BY ALL").fetchall() for name in SOURCE_TABLES}
+
+
+def quarantined(conn: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """Reasons of what is open in quarantine, by `table key`."""
+    found = conn.execute("SELECT table_name, row_key, reason FROM quarantine.document_rows WHERE resolved_run_id IS NULL")
+    return {f"{name} {'/'.join(json.loads(key))}": reason for name, key, reason in found.fetchall()}
+
+
+def position(conn: duckdb.DuckDBPyConnection) -> tuple[Any, ...] | None:
+    return conn.execute("SELECT source_epoch, position, run_id FROM meta.feed_state").fetchone()
+
+
+def loaded_orders(conn: duckdb.DuckDBPyConnection) -> list[str]:
+    return [name for (name,) in conn.execute("SELECT order_id FROM raw.orders ORDER BY 1").fetchall()]
+
+
+def test_the_first_ingest_loads_every_table_with_the_contracts_types(
+    shop: OperationalStore, warehouse: duckdb.DuckDBPyConnection, settings: Settings
+) -> None:
+    result = ingest(shop, warehouse, run_id="run-1", settings=settings)
+
+    assert result.is_full_resync
+    assert result.is_publishable
+    assert table(result, "orders").rows_loaded == 5
+    line = warehouse.execute("SELECT quantity, unit_price, sku FROM raw.order_lines WHERE order_line_id = 'O1-1'").fetchone()
+    assert line == (2, Decimal("12.5000"), "MUG")
+    created = warehouse.execute("SELECT DISTINCT created_at FROM raw.orders").fetchall()
+    assert created == [(datetime(2025, 3, 10, 22, 30),)]
+    assert [entry.name for entry in result.tables] == list(SOURCE_TABLES)
+
+
+def test_a_second_ingest_without_changes_reads_nothing_and_changes_nothing(
+    shop: OperationalStore, warehouse: duckdb.DuckDBPyConnection, settings: Settings
+) -> None:
+    ingest(shop, warehouse, run_id="run-1", settings=settings)
+    before = contents(warehouse)
+
+    result = ingest(shop, warehouse, run_id="run-2", settings=settings)
+
+    assert not result.is_full_resync
+    assert sum(entry.rows_in for entry in result.tables) == 0
+    assert contents(warehouse) == before
+
+
+def test_only_what_changed_is_read_again(shop: OperationalStore, warehouse: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+    ingest(shop, warehouse, run_id="run-1", settings=settings)
+    sql(shop, "UPDATE order_lines SET quantity = 7 WHERE order_line_id = 'O3-1'")
+    sql(shop, "DELETE FROM order_lines WHERE order_line_id = 'O4-1'")
+    sql(shop, "DELETE FROM orders WHERE order_id = 'O4'")
+    shop.append("orders", orders("O6"))
+
+    result = ingest(shop, warehouse, run_id="run-2", settings=settings)
+
+    assert (table(result, "orders").rows_loaded, table(result, "orders").rows_deleted) == (1, 1)
+    assert (table(result, "order_lines").rows_loaded, table(result, "order_lines").rows_deleted) == (1, 1)
+    assert loaded_orders(warehouse) == ["O1", "O2", "O3", "O5", "O6"]
+    assert warehouse.execute("SELECT quantity FROM raw.order_lines WHERE order_line_id = 'O3-1'").fetchall() == [(7,)]
+
+
+def test_a_row_that_the_source_marks_as_deleted_leaves_the_warehouse(
+    shop: OperationalStore, warehouse: duckdb.DuckDBPyConnection, settings: Settings
+) -> None:
+    ingest(shop, warehouse, run_id="run-1", settings=settings)
+    shop.upsert("orders", orders("O5").with_columns(is_deleted=pl.lit(value=True)))
+
+    result = ingest(shop, warehouse, run_id="run-2", settings=settings)
+
+    assert table(result, "orders").rows_deleted == 1
+    assert loaded_orders(warehouse) == ["O1", "O2", "O3", "O4"]
+
+
+def test_a_bad_line_keeps_its_whole_order_out_and_the_rest_loads(
+    shop: OperationalStore, warehouse: duckdb.DuckDBPyConnection, settings: Settings
+) -> None:
+    sql(shop, "UPDATE order_lines SET quantity = 0 WHERE order_line_id = 'O1-1'")
+
+    result = ingest(shop, warehouse, run_id="run-1", settings=settings)
+
+    assert loaded_orders(warehouse) == ["O2", "O3", "O4", "O5"]
+    reasons = quarantined(warehouse)
+    assert reasons["order_lines O1-1"] == 'quantity is below 1 or above 1,000,000,000, got "0"'
+    assert reasons["orders O1"].startswith('held back with its document (order_lines ["O1-1"]: quantity is below 1')
+    assert reasons["shipments S1"] == 'order_id is not found in orders.order_id, got "O1"'
+    assert set(reasons) == {"order_lines O1-1", "orders O1", "shipments S1", "shipment_lines S1/O1-1"}
+    assert result.is_publishable
+    assert [(rule.name, rule.rows_failed) for rule in table(result, "order_lines").suite.failures] == [("quantity_is_allowed", 1)]
+
+
+def test_a_mended_document_loads_with_all_that_hangs_on_it(
+    shop: OperationalStore, warehouse: duckdb.DuckDBPyConnection, settings: Settings
+) -> None:
+    sql(shop, "UPDATE order_lines SET quantity = 0 WHERE order_line_id = 'O1-1'")
+    ingest(shop, warehouse, run_id="run-1", settings=settings)
+    sql(shop, "UPDATE order_lines SET quantity = 2 WHERE order_line_id = 'O1-1'")
+
+    result = ingest(shop, warehouse, run_id="run-2", settings=settings)
+
+    assert not result.is_full_resync
+    assert quarantined(warehouse) == {}
+    assert loaded_orders(warehouse) == ["O1", "O2", "O3", "O4", "O5"]
+    assert warehouse.execute("SELECT count(*) FROM raw.shipment_lines").fetchone() == (2,)
+    assert warehouse.execute("SELECT DISTINCT first_run_id, resolved_run_id FROM quarantine.document_rows").fetchall() == [
+        ("run-1", "run-2")
+    ]
+
+
+def test_a_document_that_turns_bad_keeps_its_last_good_version(
+    shop: OperationalStore, warehouse: duckdb.DuckDBPyConnection, settings: Settings
+) -> None:
+    shop.append("order_lines", lines("O1").with_columns(order_line_id=pl.lit("O1-2")))
+    ingest(shop, warehouse, run_id="run-1", settings=settings)
+    before = contents(warehouse)
+    sql(shop, "UPDATE order_lines SET quantity = -1 WHERE order_line_id = 'O1-1'")
+    sql(shop, "DELETE FROM order_lines WHERE order_line_id = 'O1-2'")
+
+    ingest(shop, warehouse, run_id="run-2", settings=settings)
+
+    assert contents(warehouse) == before
+    assert set(quarantined(warehouse)) == {"order_lines O1-1", "order_lines O1-2"}
+
+    sql(shop, "UPDATE order_lines SET quantity = 5 WHERE order_line_id = 'O1-1'")
+    ingest(shop, warehouse, run_id="run-3", settings=settings)
+
+    assert warehouse.execute("SELECT order_line_id, quantity FROM raw.order_lines WHERE order_id = 'O1'").fetchall() == [("O1-1", 5)]
+    assert quarantined(warehouse) == {}
+
+
+def test_an_unknown_sku_waits_until_the_product_is_there(
+    shop: OperationalStore, warehouse: duckdb.DuckDBPyConnection, settings: Settings
+) -> None:
+    shop.append("orders", orders("O6"))
+    shop.append("order_lines", lines("O6", sku="HAT"))
+    ingest(shop, warehouse, run_id="run-1", settings=settings)
+    waiting = quarantined(warehouse)
+    ingest(shop, warehouse, run_id="run-2", settings=settings)
+    shop.append("products", rows("products", sku=["HAT"], title=["Hat"]))
+
+    ingest(shop, warehouse, run_id="run-3", settings=settings)
+
+    assert waiting["order_lines O6-1"] == 'sku is not found in products.sku, got "HAT"'
+    assert quarantined(warehouse) == {}
+    assert "O6" in loaded_orders(warehouse)
+
+
+def test_a_quarantined_row_that_the_shop_deletes_is_resolved(
+    shop: OperationalStore, warehouse: duckdb.DuckDBPyConnection, settings: Settings
+) -> None:
+    sql(shop, "UPDATE orders SET currency = 'EURO' WHERE order_id = 'O5'")
+    ingest(shop, warehouse, run_id="run-1", settings=settings)
+    sql(shop, "DELETE FROM order_lines WHERE order_id = 'O5'")
+    sql(shop, "DELETE FROM orders WHERE order_id = 'O5'")
+
+    ingest(shop, warehouse, run_id="run-2", settings=settings)
+
+    assert quarantined(warehouse) == {}
+    assert loaded_orders(warehouse) == ["O1", "O2", "O3", "O4"]
+
+
+def test_too_many_bad_documents_load_but_must_not_be_published(
+    shop: OperationalStore, warehouse: duckdb.DuckDBPyConnection, settings: Settings
+) -> None:
+    strict = settings.model_copy(update={"quarantine_block_documents": 1})
+    sql(shop, "UPDATE orders SET currency = 'EURO' WHERE order_id = 'O5'")
+
+    first = ingest(shop, warehouse, run_id="run-1", settings=strict)
+    second = ingest(shop, warehouse, run_id="run-2", settings=strict)
+
+    assert not first.is_publishable
+    assert first.block_reason is not None
+    assert first.block_reason.startswith("1 of 5 documents of orders are bad, for example orders")
+    assert loaded_orders(warehouse) == ["O1", "O2", "O3", "O4"]
+    assert not second.is_publishable
+
+
+def test_far_too_many_bad_documents_reject_the_batch_and_it_is_read_again(
+    shop: OperationalStore, warehouse: duckdb.DuckDBPyConnection, settings: Settings
+) -> None:
+    strict = settings.model_copy(update={"quarantine_block_documents": 2})
+    ingest(shop, warehouse, run_id="run-1", settings=strict)
+    before, at = contents(warehouse), position(warehouse)
+    sql(shop, "UPDATE orders SET currency = 'EURO'")
+
+    with pytest.raises(QualityError, match=r"5 of 5 documents of orders are bad.*nothing was changed"):
+        ingest(shop, warehouse, run_id="run-2", settings=strict)
+
+    assert contents(warehouse) == before
+    assert position(warehouse) == at
+    assert quarantined(warehouse) == {}
+
+    sql(shop, "UPDATE orders SET currency = 'SEK'")
+    result = ingest(shop, warehouse, run_id="run-3", settings=strict)
+
+    assert table(result, "orders").rows_loaded == 5
+
+
+def test_a_missing_required_column_is_named_with_the_column_that_may_be_meant(
+    shop: OperationalStore, warehouse: duckdb.DuckDBPyConnection, settings: Settings
+) -> None:
+    ingest(shop, warehouse, run_id="run-1", settings=settings)
+    before, at = contents(warehouse), position(warehouse)
+    sql(shop, "DROP TRIGGER IF EXISTS feed_order_lines_update" + (" ON order_lines" if shop.dialect == "postgresql" else ""))
+    sql(shop, "ALTER TABLE order_lines RENAME COLUMN unit_price TO unit_prize")
+
+    with pytest.raises(SourceContractError, match=r"order_lines .* lacks the required column unit_price: did you mean unit_prize"):
+        ingest(shop, warehouse, run_id="run-2", settings=settings)
+
+    assert contents(warehouse) == before
+    assert position(warehouse) == at
+
+
+def test_a_store_without_order_lines_is_refused(store: OperationalStore, warehouse: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+    store.create_source_tables({"orders": FIELDS["orders"]})
+
+    with pytest.raises(SourceContractError, match="has no table order_lines"):
+        ingest(store, warehouse, run_id="run-1", settings=settings)
+
+
+def test_every_row_is_accounted_for(shop: OperationalStore, warehouse: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+    sql(shop, "UPDATE order_lines SET quantity = 0 WHERE order_line_id = 'O1-1'")
+    ingest(shop, warehouse, run_id="run-1", settings=settings)
+    sql(shop, "DELETE FROM shipment_lines WHERE shipment_id = 'S2'")
+    sql(shop, "UPDATE order_lines SET sku = 'NONE' WHERE order_line_id = 'O2-1'")
+
+    ingest(shop, warehouse, run_id="run-2", settings=settings)
+
+    open_sums = warehouse.execute(
+        "SELECT run_id, sum(rows_in), sum(rows_in - rows_loaded - rows_deleted - rows_quarantined - rows_duplicate) "
+        "FROM meta.ingest_counts GROUP BY run_id ORDER BY run_id"
+    ).fetchall()
+    assert open_sums == [("run-1", 17, 0), ("run-2", 6, 0)]
+
+
+def test_an_ingest_that_breaks_off_leaves_nothing_and_its_rerun_equals_a_clean_run(
+    shop: OperationalStore, settings: Settings, tmp_path: Path
+) -> None:
+    sql(shop, "UPDATE order_lines SET quantity = 0 WHERE order_line_id = 'O1-1'")
+    with open_warehouse(settings.warehouse_path) as conn:
+        conn.execute("DROP TABLE meta.run_context")  # the last thing but one that ingest writes
+        with pytest.raises(Exception, match="run_context"):
+            ingest(shop, conn, run_id="run-1", settings=settings)
+        left_behind = (contents(conn), position(conn), quarantined(conn))
+
+    with open_warehouse(settings.warehouse_path) as conn:
+        ingest(shop, conn, run_id="run-1", settings=settings)
+        after_rerun = (contents(conn), position(conn), quarantined(conn))
+    with open_warehouse(tmp_path / "clean.duckdb") as conn:
+        ingest(shop, conn, run_id="run-1", settings=settings)
+        clean = (contents(conn), position(conn), quarantined(conn))
+
+    assert left_behind == ({name: [] for name in SOURCE_TABLES}, None, {})
+    assert after_rerun == clean
+
+
+def test_no_customer_id_reaches_the_warehouse(shop: OperationalStore, settings: Settings) -> None:
+    sql(shop, "UPDATE orders SET currency = 'EURO' WHERE order_id = 'O5'")
+    sql(shop, "UPDATE customers SET country = 'FR'")
+    with open_warehouse(settings.warehouse_path) as conn:
+        ingest(shop, conn, run_id="run-1", settings=settings)
+        sql(shop, "UPDATE customers SET country = 'AT'")
+        ingest(shop, conn, run_id="run-2", settings=settings)
+        keys = conn.execute("SELECT customer_key FROM raw.customers UNION SELECT customer_key FROM raw.orders").fetchall()
+        countries = conn.execute("SELECT country FROM raw.customers").fetchall()
+
+    assert len(keys) == 1
+    assert len(keys[0][0]) == 32
+    assert countries == [("AT",)]
+    assert b"anna@example" not in settings.warehouse_path.read_bytes()
+    assert (settings.resolved_home / "customer_key.secret").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_table_that_lost_all_its_rows_blocks_publishing_until_rows_are_back(
+    shop: OperationalStore, warehouse: duckdb.DuckDBPyConnection, settings: Settings
+) -> None:
+    ingest(shop, warehouse, run_id="run-1", settings=settings)
+    sql(shop, "DELETE FROM shipment_lines")
+
+    emptied = ingest(shop, warehouse, run_id="run-2", settings=settings)
+    later = ingest(shop, warehouse, run_id="run-3", settings=settings)
+    shop.append("shipment_lines", rows("shipment_lines", shipment_id=["S1"], order_line_id=["O1-1"], quantity=[2]))
+    refilled = ingest(shop, warehouse, run_id="run-4", settings=settings)
+
+    assert not table(emptied, "shipment_lines").suite.passed
+    assert not later.is_publishable
+    assert refilled.is_publishable
+
+
+@pytest.mark.parametrize(
+    ("merchant_says", "setting", "expected"),
+    [
+        ({}, None, date(2025, 3, 9)),  # the last order is of 23:30 on the 10th in Berlin
+        ({"data_until": datetime(2025, 3, 10, 23, 0)}, None, date(2025, 3, 10)),  # midnight in Berlin: the 10th is over
+        ({"data_until": datetime(2025, 3, 10, 22, 59)}, None, date(2025, 3, 9)),
+        ({"data_until": datetime(2025, 3, 10, 23, 0), "as_of_date": date(2025, 2, 1)}, None, date(2025, 2, 1)),
+        ({"as_of_date": date(2025, 2, 1)}, date(2025, 1, 5), date(2025, 1, 5)),
+    ],
+)
+def test_the_day_reported_is_the_last_that_is_complete(
+    shop: OperationalStore, tmp_path: Path, merchant_says: dict[str, Any], setting: date | None, expected: date
+) -> None:
+    shop.save_merchant(Merchant("m1", "Corner Shop", "Europe/Berlin", "EUR", "simulator:test:1", **merchant_says))
+    settings = Settings(home=tmp_path / "home", as_of=setting, _env_file=None)
+
+    with open_warehouse(settings.warehouse_path) as conn:
+        ingest(shop, conn, run_id="run-1", settings=settings)
+        context = run_context(conn)
+
+    assert context.as_of_date == expected
+
+
+def test_rows_keyed_by_customer_and_time_are_changed_and_deleted_in_place(
+    shop: OperationalStore, warehouse: duckdb.DuckDBPyConnection, settings: Settings
+) -> None:
+    shop.create_source_tables({"subscriptions": ["customer_id", "started_at", "cancelled_at"]})
+    began = [datetime(2025, 1, 1, 8), datetime(2025, 2, 1, 8, 0, 0, 250_000)]
+    held = rows("subscriptions", customer_id=["anna@example.org"] * 2, started_at=began, cancelled_at=[None, None])
+    shop.append("subscriptions", held)
+    install_feed(shop)
+    ingest(shop, warehouse, run_id="run-1", settings=settings)
+    shop.upsert("subscriptions", held[1:].with_columns(cancelled_at=pl.lit(datetime(2025, 3, 1), pl.Datetime("us"))))
+    sql(shop, "DELETE FROM subscriptions WHERE cancelled_at IS NULL")
+
+    result = ingest(shop, warehouse, run_id="run-2", settings=settings)
+
+    assert not result.is_full_resync
+    left = warehouse.execute("SELECT started_at, cancelled_at FROM raw.subscriptions").fetchall()
+    assert left == [(began[1], datetime(2025, 3, 1))]
+
+
+def test_a_table_that_the_source_lost_is_empty_and_marked_absent(
+    shop: OperationalStore, warehouse: duckdb.DuckDBPyConnection, settings: Settings
+) -> None:
+    ingest(shop, warehouse, run_id="run-1", settings=settings)
+    sql(shop, "DROP TABLE shipment_lines")
+
+    result = ingest(shop, warehouse, run_id="run-2", settings=settings)
+
+    assert result.is_publishable
+    assert warehouse.execute("SELECT count(*) FROM raw.shipment_lines").fetchone() == (0,)
+    present = warehouse.execute(
+        "SELECT table_name, count(*) FROM meta.source_fields WHERE is_present AND table_name LIKE 'shipment%' GROUP BY 1"
+    ).fetchall()
+    assert present == [("shipments", 4)]
+
+
+def test_a_second_process_is_told_that_the_warehouse_is_in_use(warehouse: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+    attempt = (
+        "from pathlib import Path; from pipelines.stores.warehouse import open_warehouse\n"
+        f"with open_warehouse(Path({str(settings.warehouse_path)!r})): pass"
+    )
+
+    other = subprocess.run([sys.executable, "-c", attempt], capture_output=True, text=True, check=False, cwd=PROJECT_ROOT)
+
+    assert other.returncode == 1
+    assert "WarehouseUnavailableError: The warehouse" in other.stderr
+    assert f"is in use by another process (PID {os.getpid()}): let it end and run again." in other.stderr
+
+
+def test_a_nearly_full_disk_is_noticed_before_anything_is_written(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(settings.home.parent)
+    monkeypatch.setattr("shutil.disk_usage", lambda _path: usage._replace(free=5 * 1024**2))
+
+    with pytest.raises(WarehouseUnavailableError, match="has 5 MB free and a run needs 256 MB"), open_warehouse(settings.warehouse_path):
+        pass
+
+    assert not settings.warehouse_path.exists()

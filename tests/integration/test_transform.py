@@ -1,0 +1,239 @@
+"""dbt builds the marts from raw tables, says what failed, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+import polars as pl
+import pytest
+
+from pipelines.errors import TransformError, WarehouseUnavailableError
+from pipelines.settings import Settings
+from pipelines.simulator.merchant import SimulatedMerchant, simulate
+from pipelines.simulator.scenarios import SCENARIOS
+from pipelines.steps.transform import DBT_PROJECT, NodeOutcome, TransformResult, prepare_manifest, transform
+from pipelines.stores.metrics import Metric, catalogue_from_manifest, evaluate
+from pipelines.stores.source_contract import SOURCE_TABLES
+from pipelines.stores.warehouse import open_warehouse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SCENARIO = replace(SCENARIOS["small"], bad_documents=())
+
+
+def fill_raw(conn: duckdb.DuckDBPyConnection, merchant: SimulatedMerchant) -> None:
+    """The merchant's frames stand in `raw` as ingest would leave them."""
+    for name, frame in merchant.tables.items():
+        _insert(conn, name, frame)
+    conn.execute(
+        "insert into meta.run_context values ('run', ?, ?, ?, 'Simulated', 'simulator')",
+        [merchant.scenario.last_day, merchant.scenario.time_zone, merchant.scenario.currency],
+    )
+    present = [
+        (table.name, field, table.name in merchant.tables and field in merchant.tables[table.name].columns)
+        for table in SOURCE_TABLES.values()
+        for field in table.field_names
+    ]
+    conn.executemany("insert into meta.source_fields values (?, ?, ?)", present)
+
+
+def _insert(conn: duckdb.DuckDBPyConnection, name: str, frame: pl.DataFrame) -> None:
+    conn.register("frame", frame.rename({"customer_id": "customer_key"}, strict=False).to_arrow())
+    conn.execute(f"insert into raw.{name} by name select * from frame")
+    conn.unregister("frame")
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, TransformResult, list[NodeOutcome]]:
+    settings = Settings(home=tmp_path_factory.mktemp("home"))
+    merchant = simulate(SCENARIO, seed=3)
+    with open_warehouse(settings.warehouse_path) as conn:
+        fill_raw(conn, merchant)
+    announced: list[NodeOutcome] = []
+    return settings, transform(settings, on_node=announced.append, with_unit_tests=True), announced
+
+
+def test_a_build_leaves_every_layer_in_its_own_schema(built: tuple[Settings, TransformResult, list[NodeOutcome]]) -> None:
+    settings, result, announced = built
+
+    with open_warehouse(settings.warehouse_path, read_only=True) as conn:
+        rows = conn.execute("select table_schema, count(*) from information_schema.tables group by all").fetchall()
+        order_count = conn.execute("select count(*) from marts.fct_orders").fetchone()
+        raw_count = conn.execute("select count(*) from raw.orders").fetchone()
+
+    schemas = dict(rows)
+    assert {schema: schemas[schema] for schema in ("staging", "intermediate", "marts", "utilities")} == {
+        "staging": 17, "intermediate": 3, "marts": 12, "utilities": 2,
+    }  # fmt: skip
+    assert order_count == raw_count
+    assert tuple(announced) == result.nodes
+    assert {node.status for node in result.nodes} <= {"success", "pass"}
+    assert {node.resource_type for node in result.nodes} == {"model", "test", "unit_test"}
+
+
+def test_state_lies_in_the_home_folder_and_none_in_the_source_tree(
+    built: tuple[Settings, TransformResult, list[NodeOutcome]],
+) -> None:
+    settings, result, _ = built
+
+    assert result.manifest_path.is_relative_to(settings.resolved_home)
+    assert {path.name for path in DBT_PROJECT.iterdir()} == {"dbt_project.yml", "profiles.yml", "macros", "models", "tests"}
+    assert "ORDERCAST_WAREHOUSE" not in os.environ
+
+
+def test_a_second_build_gives_the_same_marts(built: tuple[Settings, TransformResult, list[NodeOutcome]], tmp_path: Path) -> None:
+    settings, _, _ = built
+    again = _copy(settings, tmp_path)
+
+    result = transform(again)
+
+    assert {node.resource_type for node in result.nodes} == {"model", "test"}
+    assert _mart_hashes(again) == _mart_hashes(settings)
+
+
+def test_a_failure_names_every_node_that_failed(built: tuple[Settings, TransformResult, list[NodeOutcome]], tmp_path: Path) -> None:
+    settings, _, _ = built
+    broken = _copy(settings, tmp_path)
+    with open_warehouse(broken.warehouse_path) as conn:
+        conn.execute("insert into raw.supplier_items select * from raw.supplier_items")
+
+    with pytest.raises(TransformError, match=r"^2 of \d+ dbt nodes failed; nothing may be published") as error:
+        transform(broken)
+
+    assert "- test unique_grain_dim_supplier_items_: 34 rows break it" in str(error.value)
+    assert "- test unique_grain_fct_inbound_" in str(error.value)
+
+
+def test_a_missing_warehouse_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(WarehouseUnavailableError, match="There is no warehouse at"):
+        transform(Settings(home=tmp_path))
+
+    assert not (tmp_path / "warehouse.duckdb").exists()
+
+
+def test_a_warehouse_that_is_open_elsewhere_is_one_sentence(
+    built: tuple[Settings, TransformResult, list[NodeOutcome]], tmp_path: Path
+) -> None:
+    settings = _copy(built[0], tmp_path)
+
+    with (
+        duckdb.connect(str(settings.warehouse_path), config={"access_mode": "READ_ONLY"}),
+        pytest.raises(WarehouseUnavailableError, match="is open elsewhere"),
+    ):
+        transform(settings)
+
+
+def test_the_manifest_is_parsed_again_only_when_the_project_changed(
+    built: tuple[Settings, TransformResult, list[NodeOutcome]], tmp_path: Path
+) -> None:
+    settings = _copy(built[0], tmp_path)
+    first = prepare_manifest(settings)
+    written = first.stat().st_mtime_ns
+
+    second = prepare_manifest(settings)
+
+    assert second.stat().st_mtime_ns == written
+
+
+def test_a_merchant_without_any_data_gives_empty_marts(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    with open_warehouse(settings.warehouse_path) as conn:
+        conn.execute("insert into meta.run_context values ('run', '2024-03-31', 'Europe/Berlin', 'EUR', 'Empty', 'mapping:none')")
+
+    result = transform(settings)
+
+    assert result.counts()["models"] == 34
+    assert set(_mart_hashes(settings).values()) == {None}
+
+
+@pytest.fixture(scope="module")
+def conn(built: tuple[Settings, TransformResult, list[NodeOutcome]]) -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect(str(built[0].warehouse_path), read_only=True) as warehouse:
+        yield warehouse
+
+
+@pytest.fixture(scope="module")
+def catalogue(built: tuple[Settings, TransformResult, list[NodeOutcome]]) -> dict[str, Metric]:
+    return catalogue_from_manifest(json.loads(built[1].manifest_path.read_text(encoding="utf-8")))
+
+
+def test_nobody_is_left_out_of_a_metric_without_a_name(conn: duckdb.DuckDBPyConnection, catalogue: dict[str, Metric]) -> None:
+    values = evaluate(conn, catalogue, list(catalogue), since=SCENARIO.start)
+
+    assert {value.name for value in values if "other" in value.excluded} == set()
+    assert {value.name for value in values if value.status in {"no_data", "not_available"}} == set()
+
+
+def test_counted_and_left_out_orders_are_all_orders(conn: duckdb.DuckDBPyConnection, catalogue: dict[str, Metric]) -> None:
+    row = conn.execute("select count(*) from marts.fct_orders where not is_test or delivered_date is not null").fetchone()
+
+    (value,) = evaluate(conn, catalogue, ["order_cycle_time_p50_days"], since=SCENARIO.start)
+
+    assert row is not None
+    assert (value.n or 0) + sum(value.excluded.values()) == row[0]
+
+
+def test_cycle_times_equal_a_recount_from_the_raw_tables(conn: duckdb.DuckDBPyConnection, catalogue: dict[str, Metric]) -> None:
+    lines = conn.sql(
+        "select l.order_id, l.order_line_id, l.quantity, sum(s.quantity) filter (where h.delivered_at is not null) as arrived, max(h.delivered_at) as at "
+        "from raw.order_lines l left join raw.shipment_lines s using (order_line_id) left join raw.shipments h using (shipment_id) group by all"
+    ).pl()
+    complete = lines.group_by("order_id").agg((pl.col("arrived") >= pl.col("quantity")).fill_null(value=False).all(), pl.col("at").max())
+    orders = conn.sql("select order_id, created_at from raw.orders where cancelled_at is null and not is_test").pl()
+    days = (
+        complete.filter("arrived")
+        .join(orders, on="order_id")
+        .select((pl.col("at") - pl.col("created_at")).dt.total_microseconds() / 86_400e6)
+    ).to_series()
+
+    median, mean = evaluate(conn, catalogue, ["order_cycle_time_p50_days", "order_cycle_time_mean_days"], since=SCENARIO.start)
+
+    assert median.n == len(days)
+    assert median.value == pytest.approx(days.median())
+    assert mean.value == pytest.approx(days.mean())
+
+
+def test_net_sales_equal_a_recount_from_the_raw_tables(conn: duckdb.DuckDBPyConnection, catalogue: dict[str, Metric]) -> None:
+    row = conn.execute(
+        "select (select sum(quantity * unit_price - coalesce(total_discount, 0)) from raw.order_lines join raw.orders using (order_id) "
+        "where cancelled_at is null and not is_test) - (select sum(refund_amount) from raw.returns join raw.orders using (order_id) "
+        "where refunded_at is not null and cancelled_at is null and not is_test)"
+    ).fetchone()
+
+    (value,) = evaluate(conn, catalogue, ["net_sales"], since=SCENARIO.start)
+
+    assert row is not None
+    assert value.value == row[0]
+
+
+def test_every_metric_adds_up_over_every_dimension(conn: duckdb.DuckDBPyConnection, catalogue: dict[str, Metric]) -> None:
+    for name, metric in catalogue.items():
+        (overall,) = evaluate(conn, catalogue, [name])
+        for dimension in metric.dimensions:
+            members = evaluate(conn, catalogue, [name], by=dimension)
+            if members[0].status != "not_available":
+                assert sum(member.n or 0 for member in members) == overall.n, (name, dimension)
+                assert sum(sum(member.excluded.values()) for member in members) == sum(overall.excluded.values()), (name, dimension)
+
+
+def _copy(settings: Settings, folder: Path) -> Settings:
+    home = folder / "home"
+    shutil.copytree(settings.resolved_home, home)
+    return Settings(home=home)
+
+
+def _mart_hashes(settings: Settings) -> dict[str, int | None]:
+    with open_warehouse(settings.warehouse_path, read_only=True) as conn:
+        names = conn.execute("select table_name from information_schema.tables where table_schema = 'marts'").fetchall()
+        hashes = {}
+        for (name,) in names:
+            row = conn.execute(f"select bit_xor(hash(one)) from marts.{name} as one").fetchone()
+            hashes[name] = row[0] if row else None
+        return hashes
