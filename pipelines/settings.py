@@ -68,9 +68,14 @@ class Settings(BaseSettings):
         return self.home.expanduser().resolve()
 
     @property
+    def embedded_store_path(self) -> Path:
+        """The SQLite file that serves where no other store is named."""
+        return self.resolved_home / "store.db"
+
+    @property
     def resolved_store_url(self) -> str:
         """The store's URL, with the embedded default filled in."""
-        return self.store_url.get_secret_value() if self.store_url else f"sqlite:///{self.resolved_home / 'store.db'}"
+        return self.store_url.get_secret_value() if self.store_url else f"sqlite:///{self.embedded_store_path}"
 
     @property
     def warehouse_path(self) -> Path:

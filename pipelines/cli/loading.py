@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from pipelines.cli.display import emit_json, import_report, progress_bar
-from pipelines.errors import ContractError, SettingsError
-from pipelines.settings import load_settings
+from pipelines.errors import ContractError
+from pipelines.settings import Settings, load_settings
+from pipelines.stores.connections import describe, parse_store_url
 from pipelines.stores.operational import OperationalStore
 
-MAPPINGS = Path(__file__).resolve().parents[1] / "mappings"
+if TYPE_CHECKING:
+    from pipelines.simulator.load import LoadCounts
 
 
 def register(app: typer.Typer) -> None:
@@ -34,38 +36,56 @@ def simulate(
 
     Examples: [b]ordercast simulate[/b] | [b]ordercast simulate --scenario small --seed 7[/b] | [b]ordercast simulate --continue 7[/b]
     """
-    from pipelines.simulator import load  # noqa: PLC0415 - only this command needs the simulator
-
     settings = load_settings()
     console = Console(stderr=True)
-    url = settings.resolved_store_url
-    exists = not url.startswith("sqlite") or Path(url.removeprefix("sqlite:///")).exists()
+    if if_missing and _stands(settings):
+        console.print(f"An operational store stands already: {_address(settings)}")
+        return
     started = time.perf_counter()
     if continue_days is not None:
-        with OperationalStore.open(url) as store, progress_bar(console, "Living on") as report:
-            counts = load.continue_merchant(store, days=continue_days, on_progress=report)
+        counts = _continue(settings, console, days=continue_days)
     else:
-        if if_missing and exists:
-            console.print(f"An operational store stands already: {_shown(url)}")
-            return
-        with OperationalStore.open(url, must_exist=False) as store:
-            if store.present_fields():
-                raise ContractError(
-                    f"The store {_shown(url)} already holds a merchant; nothing was changed. Use --continue N to let a simulated one "
-                    "live on, or name another store with ORDERCAST_HOME or ORDERCAST_STORE_URL."
-                )
-            with progress_bar(console, "Simulating a merchant") as report:
-                counts = load.load_merchant(
-                    store,
-                    load.scenario_named(scenario),
-                    seed=settings.seed if seed is None else seed,
-                    on_progress=report,
-                )
+        counts = _create(settings, console, scenario=scenario, seed=settings.seed if seed is None else seed)
     seconds = round(time.perf_counter() - started, 1)
     if as_json:
         emit_json({"rows": dict(counts.rows), "seconds": seconds})
         return
-    console.print(f"Simulated {counts.rows.get('orders', 0):,} orders, {sum(counts.rows.values()):,} rows in {seconds} s: {_shown(url)}")
+    orders, rows = counts.rows.get("orders", 0), sum(counts.rows.values())
+    console.print(f"Simulated {orders:,} orders, {rows:,} rows in {seconds} s: {_address(settings)}")
+
+
+def _create(settings: Settings, console: Console, *, scenario: str, seed: int) -> LoadCounts:
+    from pipelines.simulator import load  # noqa: PLC0415 - only this command needs the simulator
+
+    with OperationalStore.open(settings.resolved_store_url, must_exist=False) as store:
+        if store.present_fields():
+            raise ContractError(
+                f"The store {store.address} already holds a merchant; nothing was changed. Use --continue N to let a simulated one "
+                "live on, or name another store with ORDERCAST_HOME or ORDERCAST_STORE_URL."
+            )
+        with progress_bar(console, "Simulating a merchant") as report:
+            return load.load_merchant(store, load.scenario_named(scenario), seed=seed, on_progress=report)
+
+
+def _continue(settings: Settings, console: Console, *, days: int) -> LoadCounts:
+    from pipelines.simulator import load  # noqa: PLC0415 - only this command needs the simulator
+
+    with OperationalStore.open(settings.resolved_store_url) as store, progress_bar(console, "Living on") as report:
+        return load.continue_merchant(store, days=days, on_progress=report)
+
+
+def _stands(settings: Settings) -> bool:
+    """Whether there is a store to leave alone: any that is named by its URL, and an embedded one that holds a merchant."""
+    if settings.store_url is not None:
+        return True
+    if not settings.embedded_store_path.exists():
+        return False
+    with OperationalStore.open(settings.resolved_store_url) as store:
+        return bool(store.present_fields())
+
+
+def _address(settings: Settings) -> str:
+    return describe(parse_store_url(settings.resolved_store_url))
 
 
 def import_exports(
@@ -78,10 +98,11 @@ def import_exports(
     Examples: [b]ordercast import olist ./exports/olist[/b] | [b]ordercast import ./my_shop.yml ./exports[/b]
     """
     from pipelines.steps.import_files import import_files  # noqa: PLC0415 - keeps other commands quick to start
+    from pipelines.steps.import_mapping import resolve_mapping  # noqa: PLC0415
 
     settings = load_settings()
     console = Console(stderr=True)
-    path = _mapping_path(mapping)
+    path = resolve_mapping(mapping)
     started = time.perf_counter()
     with (
         OperationalStore.open(settings.resolved_store_url, must_exist=False) as store,
@@ -93,18 +114,3 @@ def import_exports(
         emit_json(result.as_dict() | {"seconds": seconds})
         return
     import_report(Console(), result, seconds=seconds)
-
-
-def _mapping_path(name: str) -> Path:
-    path = Path(name) if name.endswith((".yml", ".yaml")) else MAPPINGS / f"{name}.yml"
-    if not path.is_file():
-        shipped = ", ".join(sorted(file.stem for file in MAPPINGS.glob("*.yml")))
-        raise SettingsError(f"There is no mapping {name!r}: shipped are {shipped}; give the path of a .yml file for your own.")
-    return path
-
-
-def _shown(url: str) -> str:
-    """The store's address without a password."""
-    from sqlalchemy.engine import make_url  # noqa: PLC0415 - keeps `--help` quick
-
-    return make_url(url).render_as_string(hide_password=True)

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from pipelines.cli.display import emit_json
-from pipelines.cli.wording import change, money, number, quantity, status_words
+from pipelines.cli.wording import change, money, number, period, quantity, status_words
 from pipelines.errors import ReleaseError
 from pipelines.settings import Settings, load_settings
 from pipelines.stores import metrics as metric_store
@@ -66,26 +67,29 @@ def metrics(
         return
     console = Console()
     console.print(f"As of {release.as_of_date}, release {release.release_id}", highlight=False)
-    table = Table(
-        "Metric",
-        *(["" if by is None else by.capitalize()] if by else []),
-        "Value",
-        "Target",
-        "Status",
-        "Prior",
-        "Change",
-        "n",
-        "Period",
-        box=None,
-        pad_edge=False,
-    )
+    heads = ("Metric", *([by.capitalize()] if by else []), "Value", "Target", "Status", "Prior", "Change", "n", "Period")
+    table = Table(*heads, box=None, pad_edge=False)
     for value in values:
-        member = [value.member or "-"] if by else []
         table.add_row(
-            value.label, *member, number(value.value, value), number(value.target, value), status_words(value),
-            number(value.prior, value), change(value), f"{value.n:,}" if value.n is not None else "-", f"{value.period_from} to {value.period_to}",
-        )  # fmt: skip
+            value.label,
+            *([value.member or "-"] if by else []),
+            number(value.value, value),
+            number(value.target, value),
+            status_words(value),
+            number(value.prior, value),
+            change(value),
+            "-" if value.n is None else f"{value.n:,}",
+            period(value),
+        )
     console.print(table)
+    print_notes(console, values)
+
+
+def print_notes(console: Console, values: list[MetricValue]) -> None:
+    """What a reader must know of single values: what they lack, and what was left out and counted."""
+    notes = [f"{value.label}: {value.note}" for value in values if value.note and not value.member]
+    for note in dict.fromkeys(notes):
+        console.print(f"  {escape(note)}", style="dim", highlight=False)
 
 
 def served_release(settings: Settings) -> Release:
@@ -141,22 +145,23 @@ def recommendations(
         return
     console = Console()
     if not rows:
-        console.print("There is no suggestion of this kind. Either nothing needs ordering, or no run has written any yet: ordercast run.")
+        console.print("There is no such suggestion: nothing needs ordering, or no run has written any yet (ordercast run).")
         return
-    recommendation_table(console, rows)
+    recommendation_lines(console, rows)
 
 
-def recommendation_table(console: Console, rows: list[dict[str, Any]]) -> None:
-    """Suggestions as a table: what, how much, at what price, and why."""
-    table = Table("Order by", "Item", "Location", "Quantity", "Cost", "At risk", "Why", box=None, pad_edge=False)
+def recommendation_lines(console: Console, rows: list[dict[str, Any]]) -> None:
+    """Suggestions as two lines each: what, how much, until when and at what price; then why."""
     for row in rows:
         currency = row["currency_code"]
         cost = None if row["unit_cost"] is None else row["unit_cost"] * row["recommended_qty"]
-        table.add_row(
-            str(row["order_by"]), row["sku"], row["location_id"], quantity(row["recommended_qty"]),
-            money(cost, currency), money(row["cost_if_ignored_p50"], currency), row["reason"],
-        )  # fmt: skip
-    console.print(table)
+        console.print(
+            f"[b]{escape(row['sku'])}[/b] at {escape(row['location_id'])}: order {quantity(row['recommended_qty'])} by {row['order_by']} "
+            f"for {money(cost, currency)}; at risk {money(row['cost_if_ignored_p50'], currency)}, "
+            f"up to {money(row['cost_if_ignored_p90'], currency)}",
+            highlight=False,
+        )
+        console.print(f"  {escape(row['reason'])}", style="dim", highlight=False)
 
 
 def releases_list(as_json: Annotated[bool, typer.Option("--json", help="Print the releases as JSON.")] = False) -> None:

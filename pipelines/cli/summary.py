@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from rich.table import Table
 
-from pipelines.cli.reading import metric_values, recommendation_table, served_release
+from pipelines.cli.reading import metric_values, print_notes, recommendation_lines, served_release
 from pipelines.cli.wording import change, number, status_words
 from pipelines.stores.operational import OperationalStore
 from pipelines.stores.recommendations import list_recommendations
@@ -34,7 +34,8 @@ def print_summary(console: Console, *, settings: Settings, outcome: RunOutcome) 
     release = served_release(settings)
     console.print(f"\n[b]KPIs[/b] as of {release.as_of_date}", highlight=False)
     kpis = Table("", "Value", "Target", "Status", "Prior", "Change", box=None, pad_edge=False)
-    for value in metric_values(release, names=HEADLINE):
+    values = metric_values(release, names=HEADLINE)
+    for value in values:
         kpis.add_row(
             value.label,
             number(value.value, value),
@@ -44,11 +45,11 @@ def print_summary(console: Console, *, settings: Settings, outcome: RunOutcome) 
             change(value),
         )
     console.print(kpis)
+    print_notes(console, values)
     _print_recommendations(console, settings, outcome)
-    console.print(
-        f"\n[b]Release[/b] {release.path}  ({sum(outcome.seconds.values()):.1f} s: {', '.join(f'{step} {seconds:.1f}' for step, seconds in outcome.seconds.items())})",
-        highlight=False,
-    )
+    steps = ", ".join(f"{step} {seconds:.1f}" for step, seconds in outcome.seconds.items())
+    console.print(f"\n[b]Release[/b] {release.path}", highlight=False, soft_wrap=True)
+    console.print(f"[b]Took[/b]    {sum(outcome.seconds.values()):.1f} s: {steps}", highlight=False)
     console.print(
         "[b]Next[/b]    make dashboards (pages on 127.0.0.1:8501)  ·  make dagster (asset graph on 127.0.0.1:3000)",
         highlight=False,
@@ -85,6 +86,6 @@ def _print_recommendations(console: Console, settings: Settings, outcome: RunOut
         highlight=False,
     )
     if rows:
-        recommendation_table(console, rows[:MOST_URGENT])
+        recommendation_lines(console, rows[:MOST_URGENT])
     else:
         console.print("Nothing needs ordering today.")

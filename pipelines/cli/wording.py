@@ -15,6 +15,7 @@ STATUS_WORDS: Final = {
     "off_target": "Off target",
     "no_target": "No target",
     "no_data": "No data",
+    "not_available": "Not available",
 }
 _STYLES: Final = {"on_target": "green", "watch": "yellow", "off_target": "red"}
 
@@ -51,12 +52,15 @@ def change(metric: MetricValue) -> str:
 
 
 def status_words(metric: MetricValue) -> str:
-    """The state in words, coloured where it means something; what is missing where a metric is not available."""
-    if metric.status == "not_available":
-        return metric.note or "Not available"
+    """The state in words, coloured where it means something."""
     style = _STYLES.get(metric.status)
     words = STATUS_WORDS.get(metric.status, metric.status)
     return f"[{style}]{words}[/{style}]" if style else words
+
+
+def period(metric: MetricValue) -> str:
+    """How many days, up to which."""
+    return f"{(metric.period_to - metric.period_from).days + 1:,} d to {metric.period_to:%-d %b %Y}"
 
 
 def money(amount: float | Decimal | None, currency_code: str | None) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from pipelines.quality.suites import PRECEDED_BY
+import pyarrow as pa
+
+from pipelines.quality.suites import PRECEDED_BY, SOUND
 from pipelines.stores.source_contract import SOURCE_TABLES, WAREHOUSE_TYPES, Field, SourceTable
 from pipelines.stores.warehouse import quoted
 
@@ -14,7 +16,6 @@ if TYPE_CHECKING:
 
     import duckdb
     import pandas as pd
-    import pyarrow as pa
 
     from pipelines.quality.suites import RowRule
 
@@ -151,16 +152,29 @@ def _split_off_gone(conn: duckdb.DuckDBPyConnection, arrival: Arrival, changed_k
 
 
 def frame_to_check(
-    conn: duckdb.DuckDBPyConnection, arrival: Arrival, rules: Sequence[RowRule], *, headers: Mapping[str, Arrival]
+    conn: duckdb.DuckDBPyConnection,
+    arrival: Arrival,
+    rules: Sequence[RowRule],
+    *,
+    headers: Mapping[str, Arrival],
+    sound: Sequence[RowRule] = (),
+    only: Sequence[int] | None = None,
 ) -> pd.DataFrame:
     """One row per arriving row, indexed by its row id, with exactly the columns that the rules judge, as `check_rows` asks.
 
     Args:
         headers: Tables of the same group that are not applied yet, by name; a reference into them may be found there.
+        sound: Rules that the column of `SOUND` answers together.
+        only: Row ids to give; all where None.
     """
     columns = {rule.column: _judged(conn, arrival, rule, headers) for rule in rules}
+    if sound:
+        columns[SOUND.column] = " AND ".join(_judged(conn, arrival, rule, headers) for rule in sound)
     select = ", ".join(f"{sql} AS {quoted(name)}" for name, sql in columns.items())
-    frame = conn.execute(f"SELECT rowid AS _row, {select} FROM {arrival.incoming}").df()
+    asked = "" if only is None else " WHERE rowid IN (SELECT row FROM asked_rows)"
+    conn.register("asked_rows", pa.table({"row": pa.array(only or (), pa.int64())}))
+    frame = conn.execute(f"SELECT rowid AS _row, {select} FROM {arrival.incoming}{asked}").df()
+    conn.unregister("asked_rows")
     return frame.set_index("_row").rename_axis(None)
 
 
@@ -175,14 +189,24 @@ def _judged(conn: duckdb.DuckDBPyConnection, arrival: Arrival, rule: RowRule, he
         case "known":
             return f"({text} IS NULL OR {text} IN ({_known_values(field, headers)}))"
         case "in_order":
-            link, earlier, at = PRECEDED_BY[arrival.table.name, rule.field]
-            sold = f"SELECT max(e.{at})::DATE FROM raw.{quoted(earlier)} e WHERE e.{link} = {arrival.incoming}.{link}"
-            return f"coalesce({_cast(field, text)}::DATE >= ({sold}), true)"
+            return _in_order(arrival, rule.field)
         case "unique":
-            if count(conn, f"SELECT count(DISTINCT hash(_key)) FROM {arrival.incoming}") == arrival.rows_incoming:
-                return "true"
-            return f"(_key NOT IN (SELECT _key FROM {arrival.incoming} GROUP BY _key HAVING count(*) > 1))"
-    return f"epoch({_cast(field, text)})" if field.kind == "timestamp" else _cast(field, text)
+            return _unique(conn, arrival)
+        case "sound" | "plausible" | "allowed":
+            return f"epoch({_cast(field, text)})" if field.kind == "timestamp" else _cast(field, text)
+
+
+def _in_order(arrival: Arrival, name: str) -> str:
+    link, earlier, at = PRECEDED_BY[arrival.table.name, name]
+    field = arrival.table.field(name)
+    before = f"SELECT max(e.{at})::DATE FROM raw.{quoted(earlier)} e WHERE e.{link} = {arrival.incoming}.{link}"
+    return f"coalesce({_cast(field, quoted(field.warehouse_name))}::DATE >= ({before}), true)"
+
+
+def _unique(conn: duckdb.DuckDBPyConnection, arrival: Arrival) -> str:
+    if count(conn, f"SELECT count(DISTINCT hash(_key)) FROM {arrival.incoming}") == arrival.rows_incoming:
+        return "true"
+    return f"(_key NOT IN (SELECT _key FROM {arrival.incoming} GROUP BY _key HAVING count(*) > 1))"
 
 
 def _known_values(field: Field, headers: Mapping[str, Arrival]) -> str:

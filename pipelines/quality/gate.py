@@ -9,7 +9,7 @@ from pipelines.errors import QualityError
 from pipelines.quality import quarantine
 from pipelines.quality.arrivals import Arrival, count, frame_to_check
 from pipelines.quality.runner import RuleOutcome, check_rows
-from pipelines.quality.suites import rules_for
+from pipelines.quality.suites import IS_TRUE, SOUND, rules_for
 from pipelines.stores.warehouse import quoted
 
 if TYPE_CHECKING:
@@ -102,9 +102,17 @@ class Gate:
             return ()
         rules = rules_for(arrival.table, fields=arrival.fields, tables=self.tables, now=self.now)
         headers: Mapping[str, Arrival] = {other.table.name: other for other in group if other is not arrival}
-        outcomes = check_rows(frame_to_check(self.conn, arrival, rules, headers=headers), rules)
-        quarantine.record_violations(self.conn, arrival, outcomes)
-        return outcomes
+        on_values = [rule for rule in rules if rule.test is not IS_TRUE]
+        worked_out = [rule for rule in rules if rule.test is IS_TRUE]
+        frame = frame_to_check(self.conn, arrival, on_values, headers=headers, sound=worked_out)
+        unsound, *outcomes = check_rows(frame, [SOUND, *on_values])
+        found = {said.rule.name: said for said in outcomes}
+        if unsound.failed_rows:
+            suspects = frame_to_check(self.conn, arrival, worked_out, headers=headers, only=unsound.failed_rows)
+            found |= {said.rule.name: said for said in check_rows(suspects, worked_out)}
+        ordered = tuple(found.get(rule.name, RuleOutcome(rule, ())) for rule in rules)
+        quarantine.record_violations(self.conn, arrival, ordered)
+        return ordered
 
     def _over_the_limit(self, group: Sequence[Arrival]) -> list[str]:
         documents, bad = quarantine.count_documents(self.conn, group, is_full_resync=self.is_full_resync)

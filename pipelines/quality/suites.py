@@ -53,11 +53,11 @@ class RowRule:
 
     Values are judged as they are (`plausible`, `allowed`); the other aspects are booleans the database works out
     beforehand: `given`, `readable` (the text could be cast), `known` (the reference was found), `unique` (the key),
-    `in_order` (not on a day before what it follows from, see `PRECEDED_BY`).
+    `in_order` (not on a day before what it follows from, see `PRECEDED_BY`), and `sound` (all of these at once).
     """
 
     field: str
-    aspect: Literal["given", "readable", "known", "unique", "in_order", "plausible", "allowed"]
+    aspect: Literal["given", "readable", "known", "unique", "in_order", "sound", "plausible", "allowed"]
     test: Within | OneOf
     reason: str
     next_step: str = CORRECT_IT
@@ -72,6 +72,9 @@ class RowRule:
         """The column of the batch's frame that is judged."""
         return self.field if self.aspect in {"plausible", "allowed"} else self.name
 
+
+# Stands in for all rules on aspects that the database works out: only rows that break it are judged rule by rule.
+SOUND: Final = RowRule("row", "sound", IS_TRUE, "breaks a rule")
 
 _WRONG_KIND: Final[dict[Kind, str]] = {
     "integer": "is not a whole number",
@@ -138,9 +141,7 @@ def rules_for(table: SourceTable, *, fields: Collection[str], tables: Collection
     return unique, *(rule for field in present for rule in _rules_of(table, field, fields, tables, now))
 
 
-def _rules_of(
-    table: SourceTable, field: Field, fields: Collection[str], tables: Collection[str], now: datetime
-) -> Iterator[RowRule]:
+def _rules_of(table: SourceTable, field: Field, fields: Collection[str], tables: Collection[str], now: datetime) -> Iterator[RowRule]:
     name = field.name
     if field.is_required:
         yield RowRule(name, "given", IS_TRUE, "is missing")

@@ -17,7 +17,7 @@ from pipelines.errors import SourceContractError
 from pipelines.quality import quarantine
 from pipelines.quality.arrivals import Arrival, document_groups, receive
 from pipelines.quality.gate import Gate, TableIngest
-from pipelines.stores.change_feed import ChangeReader, FeedPosition, read_changes
+from pipelines.stores.change_feed import ChangeReader, FeedPosition, prune_feed, read_changes
 from pipelines.stores.check_results import CheckTally, record_checks
 from pipelines.stores.customer_keys import Pseudonyms
 from pipelines.stores.source_contract import SOURCE_TABLES, SourceTable
@@ -82,6 +82,7 @@ def ingest(store: OperationalStore, conn: duckdb.DuckDBPyConnection, *, run_id: 
         with contextlib.suppress(duckdb.Error):
             conn.rollback()
         raise
+    prune_feed(store)
     result = IngestResult(run_id, is_full_resync, tables, "; ".join(blocks) or None, context)
     _tell(result)
     return result

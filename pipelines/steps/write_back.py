@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from pipelines.stores import recommendations
@@ -42,5 +43,5 @@ def write_back(store: OperationalStore, conn: duckdb.DuckDBPyConnection, *, rele
         conn.sql("from planning.recommendation_steps").pl(),
         conn.sql("from planning.backtest_scores").pl(),
     )
-    logger.info("%s", counts)
+    logger.info("%s", ", ".join(f"{count:,} {name}" for name, count in asdict(counts).items()))
     return counts

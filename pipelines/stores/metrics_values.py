@@ -99,19 +99,22 @@ def read_basis(conn: duckdb.DuckDBPyConnection) -> Basis:
 
 
 def comparison_window(metric: Metric, as_of: date, *, since: date | None, until: date | None) -> Window:
-    """The days a metric is asked about, cut to those that are complete and mature.
+    """The days a metric is asked about, cut to those that are mature.
+
+    Days after as-of are counted only where the caller names them: a public data set ends in a thin tail that is cut by as-of,
+    and its totals can still be asked for.
 
     Raises:
-        MetricError: The period holds no complete day.
+        MetricError: The period holds no day.
     """
-    last = min(until or as_of, as_of)
-    mature = as_of - timedelta(days=metric.maturity_days)
+    last = until or as_of
+    mature = as_of - timedelta(days=metric.maturity_days) if metric.maturity_days else last
     if since is None:
         end = min(last, mature)
         first = end - timedelta(days=DEFAULT_PERIOD_DAYS - 1)
     else:
         if since > last:
-            raise MetricError(f"The period from {since} to {until or as_of} holds no complete day; data is complete until {as_of}.")
+            raise MetricError(f"The period from {since} to {last} holds no day; data is complete until {as_of}.")
         first, end = since, min(last, mature)
     length = timedelta(days=max((end - first).days + 1, 1))
     return Window(first, end, first - length, first - timedelta(days=1), max(first, mature + timedelta(days=1)), last)
@@ -145,7 +148,7 @@ def metric_value(
         unit=metric.unit, currency_code=currency_code, better=metric.better, target=metric.target, status=_status(metric, value),
         prior=prior, change=None if value is None or prior is None else value - prior,  # type: ignore[operator]
         as_of=basis.as_of, period_from=window.since, period_to=window.until, excluded=_excluded(metric, current),
-        note=_note(metric, current), dimension=by, member=member, owner=metric.owner,
+        note=_note(metric, current, as_of=basis.as_of, until=window.until), dimension=by, member=member, owner=metric.owner,
     )  # fmt: skip
 
 
@@ -192,8 +195,9 @@ def _excluded(metric: Metric, facts: Mapping[str, Any]) -> dict[str, int]:
     return {name: count for name, count in counts.items() if count or name in always}
 
 
-def _note(metric: Metric, facts: Mapping[str, Any]) -> str | None:
-    parts = [
+def _note(metric: Metric, facts: Mapping[str, Any], *, as_of: date, until: date) -> str | None:
+    parts = [f"counts days after {as_of}, which may be incomplete"] if until > as_of else []
+    parts += [
         f"{count:,} of {facts['row_count']:,} {caveat.text}"
         for i, caveat in enumerate(metric.caveats)
         if (count := facts.get(f"caveat_{i}", 0))

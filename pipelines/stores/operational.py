@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, cast
 
 import polars as pl
+import psycopg
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from pipelines.errors import SourceContractError
 from pipelines.stores import own_tables
@@ -23,9 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
     from datetime import date, datetime
 
-    import psycopg
-
 MIGRATIONS = Path(__file__).with_name("migrations")
+# A name of its own: a merchant's application may keep its own Alembic history in the same database.
+VERSION_TABLE: Final = "ordercast_version"
 _BATCH_ROWS = 50_000
 # What lines are looked up by besides their key; everything else is read whole or by key.
 _INDEXES: Final[dict[str, str]] = {"order_lines": "order_id", "shipment_lines": "order_line_id", "shipments": "order_id"}
@@ -103,10 +108,15 @@ class OperationalStore:
                 self._shared = None
 
     def migrate(self) -> None:
-        """Our own tables stand at their newest version; two processes may do this at once."""
+        """Our own tables stand at their newest version; two processes may do this at once. Up to date, nothing is locked."""
         logging.getLogger("alembic").setLevel(logging.WARNING)
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+        with self.transaction(writes=False) as conn:
+            current = MigrationContext.configure(conn, opts={"version_table": VERSION_TABLE}).get_current_revision()
+        if current == ScriptDirectory.from_config(config).get_current_head():
+            return
+        config.attributes["version_table"] = VERSION_TABLE
         with self.transaction(is_bulk=True) as conn:
             if self.dialect == "postgresql":
                 conn.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('ordercast.migrate'))"))
@@ -147,10 +157,14 @@ class OperationalStore:
         return found
 
     def append(self, table: str, frame: pl.DataFrame) -> None:
-        """All rows of the frame are added, or none: a key that is there already is refused by the database."""
+        """All rows of the frame are added, or none.
+
+        Raises:
+            SourceContractError: A key is there already, a required value is missing, or a value cannot be stored.
+        """
         contract = SOURCE_TABLES[table]
         rows = checked_frame(contract, frame)
-        with self.transaction(is_bulk=True) as conn:
+        with _refusals(table), self.transaction(is_bulk=True) as conn:
             self._load(conn, quoted(table), contract, rows)
 
     def upsert(self, table: str, frame: pl.DataFrame) -> int:
@@ -162,11 +176,12 @@ class OperationalStore:
             Rows that were new or had changed.
 
         Raises:
-            SourceContractError: The frame lacks required columns and some of its keys are new; nothing was written.
+            SourceContractError: The frame lacks required columns and some of its keys are new, or a value cannot be stored.
+                Nothing was written.
         """
         contract = SOURCE_TABLES[table]
         rows = checked_frame(contract, frame).unique(subset=contract.key, keep="last", maintain_order=True)
-        with self.transaction(is_bulk=True) as conn:
+        with _refusals(table), self.transaction(is_bulk=True) as conn:
             columns = ", ".join(f"{quoted(name)} {self._type(contract, name)}" for name in rows.columns)
             conn.execute(sa.text(f"CREATE TEMP TABLE upserted ({columns})"))
             self._load(conn, "upserted", contract, rows)
@@ -227,7 +242,7 @@ class OperationalStore:
                 for batch in rows.iter_slices(_BATCH_ROWS):
                     writer.executemany(statement, sqlite_frame(contract, batch).rows())
             return
-        driver = cast("psycopg.Connection", conn.connection.driver_connection)
+        driver = cast("psycopg.Connection[object]", conn.connection.driver_connection)
         with driver.cursor() as cursor, cursor.copy(f"COPY {target} ({columns}) FROM STDIN (FORMAT csv, NULL '\\N')") as copy:
             for batch in rows.iter_slices(_BATCH_ROWS):
                 copy.write(copy_text(batch))
@@ -258,6 +273,17 @@ class OperationalStore:
     def _differs(self, left: str, right: str, columns: list[str]) -> str:
         distinct = "IS NOT" if self.dialect == "sqlite" else "IS DISTINCT FROM"
         return " OR ".join(f"{left}.{quoted(name)} {distinct} {right}.{quoted(name)}" for name in columns)
+
+
+@contextmanager
+def _refusals(table: str) -> Iterator[None]:
+    """What the database refuses inside the block breaks the contract; its first line says which key or column."""
+    try:
+        yield
+    except (IntegrityError, DataError, sqlite3.IntegrityError, psycopg.IntegrityError, psycopg.DataError) as exc:
+        cause = exc.orig if isinstance(exc, DBAPIError) else exc
+        said = str(cause).partition("\n")[0]
+        raise SourceContractError(f"Rows for {table} cannot be stored: {said}; correct them. Nothing was written.") from exc
 
 
 def _contract_columns(table: str, columns: Collection[str]) -> frozenset[str]:

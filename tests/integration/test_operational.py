@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import sqlite3
 import subprocess
 import sys
 from datetime import UTC, date, datetime
@@ -12,11 +11,11 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 from polars.testing import assert_frame_equal
-from sqlalchemy.exc import IntegrityError
 
 from pipelines.errors import SettingsError, SourceContractError, StoreUnavailableError
 from pipelines.stores import own_tables
 from pipelines.stores.change_feed import read_changes
+from pipelines.stores.connections import parse_store_url, translated_errors
 from pipelines.stores.operational import Merchant, OperationalStore
 from pipelines.stores.source_contract import SOURCE_TABLES
 from pipelines.stores.source_rows import FRAME_TYPES
@@ -125,7 +124,7 @@ def test_a_row_that_is_there_already_makes_the_whole_append_fail(store: Operatio
     store.create_source_tables({"channels": ["channel_id", "name"]})
     store.append("channels", pl.DataFrame({"channel_id": ["web"], "name": ["Web"]}))
 
-    with pytest.raises((IntegrityError, sqlite3.IntegrityError, psycopg.errors.UniqueViolation)):
+    with pytest.raises(SourceContractError, match=r"Rows for channels cannot be stored: .*; correct them\. Nothing was written"):
         store.append("channels", pl.DataFrame({"channel_id": ["shop", "web"], "name": ["Shop", "Twice"]}))
 
     assert store.read_source("channels")["channel_id"].to_list() == ["web"]
@@ -233,6 +232,37 @@ def test_an_unreachable_server_is_one_sentence_without_the_password(url: str) ->
     assert "s3cret" not in str(caught.value)
     assert "\n" not in str(caught.value)
     assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        ('connection failed: FATAL:  password authentication failed for user "planner"', "refused the user name or password"),
+        ('connection failed: FATAL:  role "planner" does not exist', "does not know the user"),
+        ("connection failed: FATAL:  sorry, too many clients already", "has no free connection"),
+        ("could not translate host name\nmore lines", "cannot be reached"),
+    ],
+)
+def test_what_a_server_says_becomes_one_sentence(said: str, sentence: str) -> None:
+    url = parse_store_url("postgresql://planner:s3cret@db.example:5433/shop")
+
+    with (
+        pytest.raises(StoreUnavailableError, match=f"PostgreSQL database shop at db.example:5433 {sentence}") as caught,
+        translated_errors(url),
+    ):
+        raise psycopg.OperationalError(said)
+
+    assert "\n" not in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_migrating_what_is_up_to_date_waits_for_nobody(store: OperationalStore, store_url: str) -> None:
+    with OperationalStore.open(store_url) as other, other.transaction() as conn:
+        conn.execute(sa.text("DELETE FROM merchant"))
+
+        store.migrate()
+
+        assert store.merchant() is None
 
 
 def test_a_missing_database_is_named(postgresql_server: str) -> None:

@@ -308,17 +308,20 @@ def test_a_wrong_name_is_answered_with_the_nearest(conn: duckdb.DuckDBPyConnecti
         evaluate(conn, CATALOGUE, ["sales"], by="chanel'; drop table x; --")
 
 
-def test_a_period_without_a_complete_day_is_refused(conn: duckdb.DuckDBPyConnection) -> None:
-    with pytest.raises(MetricError, match="holds no complete day; data is complete until 2024-03-28"):
+def test_a_period_that_begins_after_its_end_is_refused(conn: duckdb.DuckDBPyConnection) -> None:
+    with pytest.raises(MetricError, match="holds no day; data is complete until 2024-03-28"):
         evaluate(conn, CATALOGUE, ["fill"], since=date(2024, 3, 29))
 
 
-def test_days_after_the_as_of_date_are_left_out(conn: duckdb.DuckDBPyConnection) -> None:
+def test_days_after_the_as_of_date_count_only_where_they_are_named_and_say_so(conn: duckdb.DuckDBPyConnection) -> None:
     add_lines(conn, ("2024-03-28", 1, 1, None), ("2024-03-29", 0, 1, None))
 
-    (value,) = evaluate(conn, CATALOGUE, ["fill"], since=date(2024, 3, 28), until=date(2024, 4, 30))
+    (until_as_of,) = evaluate(conn, CATALOGUE, ["fill"], since=date(2024, 3, 28))
+    (past_as_of,) = evaluate(conn, CATALOGUE, ["fill"], since=date(2024, 3, 28), until=date(2024, 4, 30))
 
-    assert (value.period_to, value.value) == (AS_OF, 1.0)
+    assert (until_as_of.period_to, until_as_of.value, until_as_of.note) == (AS_OF, 1.0, None)
+    assert (past_as_of.period_to, past_as_of.value) == (date(2024, 4, 30), 0.5)
+    assert past_as_of.note == "counts days after 2024-03-28, which may be incomplete"
 
 
 def test_a_series_has_every_day_and_tells_zero_from_unknown(conn: duckdb.DuckDBPyConnection) -> None:

@@ -1,0 +1,36 @@
+"""The command line, driven as a person drives it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """`ordercast` on a home folder, and on a store elsewhere where one is named."""
+
+    home: Path
+    store_url: str | None = None
+
+    def __call__(self, *arguments: str, code: int = 0) -> str:
+        """Standard output of the command, or standard error where it must end with another exit code."""
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("ORDERCAST_")}
+        environment |= {"ORDERCAST_HOME": str(self.home), "COLUMNS": "200"}
+        if self.store_url:
+            environment["ORDERCAST_STORE_URL"] = self.store_url
+        command = [str(Path(sys.executable).with_name("ordercast")), *arguments]
+        done = subprocess.run(command, env=environment, cwd=self.home.parent, capture_output=True, text=True, check=False)
+
+        assert done.returncode == code, done.stderr
+        assert "Traceback" not in done.stderr
+        return done.stdout if code == 0 else done.stderr
+
+    def json(self, *arguments: str) -> Any:
+        """What the command prints as JSON."""
+        return json.loads(self(*arguments, "--json"))
