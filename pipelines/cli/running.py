@@ -103,10 +103,10 @@ def dagster(port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 3000
 
 
 def prepare_dagster_home(settings: Settings) -> None:
-    """Dagster's own state lies in the home folder, under this project's dagster.yaml."""
+    """Dagster's own state lies in the home folder, under the settings of `pipelines/defs/dagster.yaml`."""
     home = settings.resolved_home / "dagster"
     home.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(PROJECT_ROOT / "dagster.yaml", home / "dagster.yaml")
+    shutil.copyfile(PROJECT_ROOT / "pipelines" / "defs" / "dagster.yaml", home / "dagster.yaml")
     os.environ["DAGSTER_HOME"] = str(home)
 
 

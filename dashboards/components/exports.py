@@ -1,0 +1,38 @@
+"""Tables leave the pages as CSV that a spreadsheet cannot be tricked into running."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+import streamlit as st
+
+if TYPE_CHECKING:
+    from datetime import date
+
+# A spreadsheet takes a text cell that begins with one of these for a formula.
+_FORMULA_START: Final = r"^([=+\-@\t\r])"
+
+
+def to_csv(frame: pl.DataFrame) -> bytes:
+    """The frame as UTF-8 CSV with a byte order mark, so that spreadsheets read the letters right.
+
+    A text cell or a heading that would be taken for a formula gets a `'` in front; numbers and dates stand as they are.
+    """
+    guarded = frame.with_columns(pl.col(pl.String).str.replace(_FORMULA_START, "'${1}"))
+    headings = {name: f"'{name}" for name in guarded.columns if re.match(_FORMULA_START, name)}
+    return guarded.rename(headings).write_csv(include_bom=True).encode()
+
+
+def export_button(frame: pl.DataFrame, *, name: str, as_of: date) -> None:
+    """A button that hands out the frame as a CSV file named after what it holds and its as-of date."""
+    st.download_button(
+        "Export CSV",
+        data=lambda: to_csv(frame),  # built when it is asked for, not at every render
+        file_name=f"{name}-{as_of.isoformat()}.csv",
+        mime="text/csv",
+        icon=":material/download:",
+        on_click="ignore",
+        key=f"export-{name}",
+    )

@@ -1,0 +1,85 @@
+"""How numbers, money, dates and ages read on every page. Unknown is "-", zero is a measured zero."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from datetime import date, timedelta
+    from decimal import Decimal
+
+UNKNOWN: Final = "-"
+SMALL_SAMPLE: Final = 30  # below this many cases a figure says how many they were
+_WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def format_units(value: float | None) -> str:
+    """Whole units with thousands: `1,234`."""
+    return UNKNOWN if value is None else f"{_no_negative_zero(value, 0):,.0f}"
+
+
+def format_money(value: float | Decimal | None, currency_code: str) -> str:
+    """Money without minor units: `EUR 12,340`."""
+    return UNKNOWN if value is None else f"{currency_code} {_no_negative_zero(value, 0):,.0f}"
+
+
+def format_percent(rate: float | None) -> str:
+    """A share of one as percent: `91.3 %`."""
+    return UNKNOWN if rate is None else f"{_no_negative_zero(float(rate) * 100, 1):,.1f} %"
+
+
+def format_days(value: float | None) -> str:
+    """A duration: `2.1 days`."""
+    return UNKNOWN if value is None else f"{_no_negative_zero(value, 1):,.1f} days"
+
+
+def format_number(value: float | None) -> str:
+    """A plain figure with one decimal: `9.4`."""
+    return UNKNOWN if value is None else f"{_no_negative_zero(value, 1):,.1f}"
+
+
+def format_date(day: date | None, *, today: date) -> str:
+    """A day as people say it: `Sun 20 Nov`, with its year where that is not the year of `today`."""
+    if day is None:
+        return UNKNOWN
+    text = f"{_WEEKDAYS[day.weekday()]} {day.day} {_MONTHS[day.month - 1]}"
+    return text if day.year == today.year else f"{text} {day.year}"
+
+
+def format_change(value: float, unit: str) -> str:
+    """A signed change: `-3.1 pp`; a change that rounds to nothing has no sign."""
+    rounded = _no_negative_zero(value, 1)
+    return f"{rounded:+,.1f} {unit}" if rounded else f"0.0 {unit}"
+
+
+def format_count(count: int, noun: str) -> str:
+    """`1 item`, `1,204 items`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def format_age(age: timedelta) -> str:
+    """How long ago in one unit: `14 min`, `5 h`, `3 days`."""
+    minutes = max(0, int(age.total_seconds() // 60))
+    if minutes < 60:
+        return f"{minutes} min"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h"
+    return f"{minutes // (24 * 60):,} days"
+
+
+def format_sample(count: float | None) -> str:
+    """`n = 17` where so few cases should be known to the reader; empty otherwise."""
+    return f"n = {count:,.0f}" if count is not None and count < SMALL_SAMPLE else ""
+
+
+def escape_markdown(text: str) -> str:
+    """Text from data as it stands: nothing in it becomes a link, an image, an icon or emphasis on a page."""
+    return "".join(f"\\{character}" if character in _MARKDOWN else character for character in text)
+
+
+_MARKDOWN: Final = frozenset("\\`*_{}[]()<>#+!|~$:&")
+
+
+def _no_negative_zero(value: float | Decimal, digits: int) -> float:
+    return round(float(value), digits) + 0.0

@@ -1,0 +1,186 @@
+"""One KPI on a card, and all of them as a table: value, change, target and status, each in words."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Final, Literal
+
+import polars as pl
+import streamlit as st
+
+from dashboards.components.formats import (
+    UNKNOWN,
+    escape_markdown,
+    format_change,
+    format_date,
+    format_days,
+    format_money,
+    format_percent,
+    format_sample,
+    format_units,
+)
+
+if TYPE_CHECKING:
+    from datetime import date
+    from decimal import Decimal
+
+    from dashboards.queries import Kpi
+    from pipelines.stores.metrics import MetricValue
+
+# Status as icon, word and colour: the colour never stands alone.
+_Color = Literal["green", "orange", "red", "gray"]
+STATUSES: Final[dict[str, tuple[str, str, _Color]]] = {
+    "on_target": ("check_circle", "On target", "green"),
+    "watch": ("error", "Watch", "orange"),
+    "off_target": ("cancel", "Off target", "red"),
+    "no_target": ("remove", "No target", "gray"),
+    "no_data": ("hourglass_empty", "Nothing counted", "gray"),
+    "not_available": ("block", "Not available", "gray"),
+}
+
+
+def kpi_card(kpi: Kpi, *, today: date) -> None:
+    """A card's content: label, value, change against the prior period, sparkline, status with target, period and cases."""
+    value = kpi.value
+    st.metric(
+        kpi.metric.label,
+        format_value(value, value.value),
+        delta=change_words(kpi),
+        delta_color=_delta_color(kpi),
+        delta_arrow="auto" if _has_moved(kpi) else "off",
+        delta_description=None if kpi.change is None else f"vs prior {_days(value)} days",
+        help=_help(kpi),
+        chart_data=kpi.course or None,
+    )
+    icon, word, color = STATUSES[value.status]
+    with st.container(gap="xxsmall"):
+        with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
+            st.badge(word, icon=f":material/{icon}:", color=color)
+            if words := _needs(value) if value.needs_missing else format_target(value):
+                st.caption(words)
+        st.caption(" · ".join(part for part in (_companion(kpi), _period(kpi, today=today), format_sample(value.n)) if part))
+
+
+def format_value(value: MetricValue, amount: float | Decimal | None) -> str:
+    """An amount of this metric in its unit; money names its currency."""
+    number = None if amount is None else float(amount)
+    match value.unit:
+        case "percent":
+            return format_percent(number)
+        case "days":
+            return format_days(number)
+        case "money":
+            return format_money(number, value.currency_code or "")
+        case _:
+            return format_units(number)
+
+
+def change_words(kpi: Kpi) -> str | None:
+    """The change against the prior period: `-3.1 pp` for rates, `-0.2 days`, `+4.2 %` for sums; None where either is unknown."""
+    if kpi.change is None:
+        return None
+    match kpi.value.unit:
+        case "percent":
+            return format_change(kpi.change * 100, "pp")
+        case "days":
+            return format_change(kpi.change, "days")
+        case _:
+            return None if kpi.change_rate is None else format_change(kpi.change_rate * 100, "%")
+
+
+def format_target(value: MetricValue) -> str:
+    """`target at least 95.0 %`; empty where none is set."""
+    if value.target is None:
+        return ""
+    return f"target at {'least' if value.better == 'higher' else 'most'} {format_value(value, value.target)}"
+
+
+def kpi_table(kpis: list[Kpi], *, today: date) -> pl.DataFrame:
+    """The cards as a table to read: one row per KPI, companions among them, everything in words."""
+    rows = _everybody(kpis)
+    return pl.DataFrame(
+        {
+            "KPI": [one.metric.label for one in rows],
+            "Value": [format_value(one.value, one.value.value) for one in rows],
+            "Prior period": [format_value(one.value, None if one.change is None else one.value.prior) for one in rows],
+            "Change": [change_words(one) or UNKNOWN for one in rows],
+            "Target": [format_target(one.value).removeprefix("target ") or UNKNOWN for one in rows],
+            "Status": [_status_words(one) for one in rows],
+            "Period": [_period(one, today=today) for one in rows],
+            "n": [format_units(one.value.n) for one in rows],
+            "Left out": [_excluded(one.value) or UNKNOWN for one in rows],
+        }
+    )
+
+
+def kpi_export(kpis: list[Kpi]) -> pl.DataFrame:
+    """The cards with raw values, one row per KPI, companions among them, each with its definition."""
+    rows = [
+        one.value.as_dict()
+        | {
+            "excluded": json.dumps(one.value.excluded),
+            "needs_missing": ", ".join(one.value.needs_missing),
+            "definition": one.metric.description,
+        }
+        for one in _everybody(kpis)
+    ]
+    return pl.DataFrame(rows, infer_schema_length=None, strict=False).drop("dimension", "member")
+
+
+def _everybody(kpis: list[Kpi]) -> list[Kpi]:
+    return [one for kpi in kpis for one in (kpi, kpi.companion) if one is not None]
+
+
+def _has_moved(kpi: Kpi) -> bool:
+    return (change_words(kpi) or "0.0")[0] in "+-"
+
+
+def _delta_color(kpi: Kpi) -> Literal["normal", "inverse", "off"]:
+    if not _has_moved(kpi):
+        return "off"
+    return "inverse" if kpi.value.better == "lower" else "normal"
+
+
+def _help(kpi: Kpi) -> str:
+    """Definition, then what the figure rests on and who was left out."""
+    value = kpi.value
+    lines = [escape_markdown(kpi.metric.description)]
+    if value.denominator is not None:
+        lines.append(
+            f"**{format_units(float(value.numerator or 0))}** of **{format_units(float(value.denominator))}**, n = {format_units(value.n)}."
+        )
+    elif value.n is not None:
+        lines.append(f"n = {format_units(value.n)}.")
+    if excluded := _excluded(value):
+        lines.append(f"Left out: {escape_markdown(excluded)}.")
+    if value.note and not value.needs_missing:
+        lines.append(f"{escape_markdown(value.note)}.")
+    if kpi.companion:
+        lines.append(f"{escape_markdown(kpi.companion.metric.label)}: {_companion(kpi)}, {format_target(kpi.companion.value)}.")
+    return "\n\n".join(lines)
+
+
+def _companion(kpi: Kpi) -> str:
+    return f"p90 {format_value(kpi.companion.value, kpi.companion.value.value)}" if kpi.companion else ""
+
+
+def _needs(value: MetricValue) -> str:
+    return f"needs {escape_markdown(', '.join(value.needs_missing))}"
+
+
+def _status_words(kpi: Kpi) -> str:
+    word = STATUSES[kpi.value.status][1]
+    return f"{word}: needs {', '.join(kpi.value.needs_missing)}" if kpi.value.needs_missing else word
+
+
+def _excluded(value: MetricValue) -> str:
+    return ", ".join(f"{count:,} {reason.replace('_', ' ')}" for reason, count in value.excluded.items())
+
+
+def _period(kpi: Kpi, *, today: date) -> str:
+    period = f"{_days(kpi.value)} days to {format_date(kpi.value.period_to, today=today)}"
+    return f"{period}, data only from {format_date(kpi.data_from, today=today)}" if kpi.data_from else period
+
+
+def _days(value: MetricValue) -> int:
+    return (value.period_to - value.period_from).days + 1

@@ -1,0 +1,90 @@
+"""What a page says when it cannot show what it is for, each with the next step; and how old what it shows is."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from datetime import UTC, datetime, time, timedelta
+from typing import TYPE_CHECKING, Final
+from zoneinfo import ZoneInfo
+
+import streamlit as st
+
+from dashboards.components.formats import escape_markdown, format_age, format_date
+from pipelines.errors import OrdercastError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import date
+
+    from dashboards.queries import Served
+
+STALE_AFTER: Final = timedelta(hours=36)
+
+
+def page_head(title: str, question: str) -> None:
+    """A page's name and the one question it answers."""
+    with st.container(gap="xxsmall"):
+        st.title(title, anchor=False)
+        st.markdown(f":gray[{question}]")
+
+
+@contextmanager
+def errors_as_sentences(what: str) -> Iterator[None]:
+    """An error of ours inside the block is one sentence on the page, and the page goes on below it."""
+    try:
+        yield
+    except OrdercastError as exc:
+        st.error(f"{what} cannot be shown: {escape_markdown(str(exc))}", icon=":material/error:")
+
+
+def show_nothing_published() -> None:
+    """The page of a platform that has not run yet."""
+    st.info(
+        "**Nothing published yet: run `make run`.**\n\n"
+        "It simulates a merchant where no operational store exists, runs the whole job and publishes the first release. "
+        "To look at your own data instead, run `ordercast import` or set `ORDERCAST_STORE_URL`, then `ordercast run`.",
+        icon=":material/inbox:",
+    )
+
+
+def show_not_available(what: str, needs: Sequence[str]) -> None:
+    """What the merchant's source would have to provide."""
+    st.info(f"{what}: not available, needs {escape_markdown(', '.join(needs))}.", icon=":material/block:")
+
+
+def show_store_problem(problem: str | None) -> None:
+    """Why the status of suggestions is unknown; nothing where it is known."""
+    if problem:
+        st.warning(
+            f"Status of suggestions unknown, they are shown as the release proposed them: {escape_markdown(problem)}",
+            icon=":material/cloud_off:",
+        )
+
+
+def show_freshness(served: Served, *, now: datetime) -> None:
+    """As of when, how long published, how many checks passed; a warning where data or release is older than 36 hours."""
+    release, context = served.release, served.context
+    published_age = now - datetime.fromisoformat(release.published_at)
+    as_of = format_date(context.as_of_date, today=now.date())
+    st.caption(
+        f"{escape_markdown(context.merchant_name)} · **as of {as_of}**, {context.reporting_time_zone} · "
+        f"release {format_age(published_age)} old · checks {release.checks_passed:,}/{release.checks_total:,} passed"
+    )
+    data_age = now - end_of_day(context.as_of_date, context.reporting_time_zone)
+    if data_age > STALE_AFTER:
+        st.warning(
+            f"Old data: it ends on {as_of}, {format_age(data_age)} ago. Figures and suggestions describe that day; "
+            "load newer data, then run `ordercast run`.",
+            icon=":material/history:",
+        )
+    elif published_age > STALE_AFTER:
+        st.warning(
+            f"Old release: it was published {format_age(published_age)} ago. Run `ordercast run`; "
+            "if runs fail, `ordercast doctor` says why.",
+            icon=":material/history:",
+        )
+
+
+def end_of_day(day: date, zone: str) -> datetime:
+    """The instant at which a local day was over."""
+    return datetime.combine(day + timedelta(days=1), time(), tzinfo=ZoneInfo(zone)).astimezone(UTC)

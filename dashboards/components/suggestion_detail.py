@@ -1,0 +1,150 @@
+"""One suggestion opened: why, the reckoning, the stock chart, what it costs to wait or to act, and how good the forecast is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
+import streamlit as st
+
+from dashboards import queries
+from dashboards.components.formats import (
+    escape_markdown,
+    format_date,
+    format_money,
+    format_number,
+    format_percent,
+    format_units,
+)
+from dashboards.components.stock_chart import WITH, WITHOUT, stock_chart
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+
+    from dashboards.queries import Served, StockOutlook
+
+_MODELS: Final = {"pooled_ses": "simple exponential smoothing on pooled weekday profiles", "history_mean": "mean of the history"}
+_RESULTS: Final = ("Raw quantity", "Recommended quantity")
+_BOUND_BY: Final = {
+    "none": "no term of the supplier",
+    "minimum_order": "the supplier's minimum order",
+    "order_multiple": "whole packs",
+    "maximum_order": "the supplier's maximum order",
+}
+
+
+def suggestion_detail(served: Served, suggestion: Mapping[str, Any], *, today: date) -> None:
+    """Everything a planner needs to judge one suggestion, from the sentence to the evidence."""
+    as_of = served.context.as_of_date
+    with st.container(gap="xsmall"):
+        st.subheader(escape_markdown(f"{suggestion['sku']} {suggestion['title']} · {suggestion['location']}"), anchor=False)
+        st.markdown(f"**{escape_markdown(suggestion['reason'])}**")
+        st.markdown(_proposal(suggestion, as_of=as_of, today=today))
+    outlook = queries.stock_outlook(served, suggestion)
+    steps = queries.steps(served, suggestion["recommendation_key"])
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
+        show_outlook(outlook, today=today)
+    with right:
+        show_steps(steps, suggestion)
+    with st.grid(2, min_column_width=320, border=True) as grid:
+        with grid.cell():
+            show_consequences(suggestion)
+        with grid.cell():
+            show_evidence(queries.evidence(served, sku=suggestion["sku"], location_id=suggestion["location_id"]))
+
+
+def show_outlook(outlook: StockOutlook, *, today: date) -> None:
+    """The stock chart under a title that says what it shows, and its table twin."""
+    if outlook.runs_out_date is None:
+        st.markdown("**Stock lasts through the days ahead in the median; the order guards against more**")
+    else:
+        st.markdown(f"**Without the order, stock is used up on {format_date(outlook.runs_out_date, today=today)} in the median**")
+    st.altair_chart(stock_chart(outlook), alt="Stock of the item: past, and ahead with and without the order")
+    st.caption(
+        "Past days show stock on hand, days ahead what is free to sell; bands hold 8 of 10 simulated courses (p10 to p90). "
+        "Triangles mark what arrives and when: green is under way, blue is this order."
+    )
+    if outlook.history.is_empty():
+        st.caption("Stock history: not available, needs stock_movements.")
+    with st.expander("The chart as a table", icon=":material/table:"):
+        st.dataframe(
+            outlook.days.select(
+                "stock_date",
+                pl.when("is_with_order").then(pl.lit(WITH)).otherwise(pl.lit(WITHOUT)).alias("course"),
+                "stock_p10_qty",
+                "stock_p50_qty",
+                "stock_p90_qty",
+            ),
+            column_config={
+                "stock_date": st.column_config.DateColumn("Day", format="ddd D MMM"),
+                "course": "Course",
+                "stock_p10_qty": st.column_config.NumberColumn("p10 (units)", format="%,.0f"),
+                "stock_p50_qty": st.column_config.NumberColumn("Median (units)", format="%,.0f"),
+                "stock_p90_qty": st.column_config.NumberColumn("p90 (units)", format="%,.0f"),
+            },
+            hide_index=True,
+        )
+
+
+def show_steps(steps: pl.DataFrame, suggestion: Mapping[str, Any]) -> None:
+    """The reckoning from demand to quantity, line by line."""
+    st.markdown("**From demand to quantity**")
+    st.table(
+        pl.DataFrame(
+            {
+                "Step": [_step_words(step, note) for step, note in steps.select("step", "note").iter_rows()],
+                "Units": [format_units(qty) for qty in steps["qty"]],
+            }
+        ),
+        border="horizontal",
+        hide_index=True,
+    )
+    st.caption(f"Bound by: {_BOUND_BY.get(suggestion['binding_constraint'], suggestion['binding_constraint'])}.")
+
+
+def show_consequences(suggestion: Mapping[str, Any]) -> None:
+    """What ignoring costs and what accepting costs, side by side in words."""
+    currency = suggestion["currency_code"]
+    st.markdown("**If you ignore it, if you accept it**")
+    st.markdown(
+        f"- Ignore: {format_percent(suggestion['p_stockout_if_ignored'])} chance to run out before the next order could help; "
+        f"lost margin {format_money(suggestion['cost_if_ignored_p50'], currency)} in the median, "
+        f"{format_money(suggestion['cost_if_ignored_p90'], currency)} in one case of ten.\n"
+        f"- Accept: {format_money(suggestion['cost'], currency)} to the supplier, "
+        f"{format_money(suggestion['cost_if_accepted'], currency)} to hold the units until half are sold."
+    )
+
+
+def show_evidence(evidence: Mapping[str, Any] | None) -> None:
+    """How the forecast behind it did on past cut-offs against seasonal naive."""
+    st.markdown("**How good the forecast behind it is**")
+    if evidence is None or evidence["wape_rate"] is None:
+        st.caption("Not tested: the item's history is too short for a backtest.")
+        return
+    mase = "" if evidence["mase"] is None else f"; MASE {format_number(evidence['mase'])}"
+    fallback = f" ({escape_markdown(evidence['fallback_reason'])})" if evidence["fallback_reason"] else ""
+    st.markdown(
+        f"- WAPE {format_percent(evidence['wape_rate'])} against {format_percent(evidence['naive_wape_rate'])} of seasonal naive; "
+        f"bias {format_percent(evidence['bias_rate'])}{mase}.\n"
+        f"- The p10-p90 band held {format_percent(evidence['band_coverage_rate'])} of days (80 % would be exact), "
+        f"over {format_units(evidence['windows_count'])} cut-offs of {format_units(evidence['horizon_days'])} days.\n"
+        f"- {format_units(evidence['history_days_count'])} days of history; on {format_units(evidence['censored_days_count'])} of them "
+        "there was no stock, which is not taken for lack of demand.\n"
+        f"- Model: {_MODELS.get(evidence['model'], escape_markdown(evidence['model']))}{fallback}."
+    )
+
+
+def _step_words(step: str, note: str | None) -> str:
+    name = f"**{step}**" if step in _RESULTS else escape_markdown(step)
+    return name + (f"  \n:small[{escape_markdown(note)}]" if note else "")
+
+
+def _proposal(suggestion: Mapping[str, Any], *, as_of: date, today: date) -> str:
+    due = "today" if suggestion["order_by"] <= as_of else f"by {format_date(suggestion['order_by'], today=today)}"
+    return (
+        f"Order **{format_units(suggestion['recommended_qty'])} units** (raw need {format_units(suggestion['raw_qty'])}) from "
+        f"{escape_markdown(suggestion['supplier'])} {due}, {format_money(suggestion['cost'], suggestion['currency_code'])}; "
+        f"expected {format_date(suggestion['expected_receipt'], today=today)}, needed {format_date(suggestion['need_by'], today=today)}."
+    )

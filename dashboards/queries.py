@@ -1,0 +1,383 @@
+"""All reads of the pages: analytics from the published release, the status of suggestions live from the operational store.
+
+Nothing here draws; nothing in a page reads or reckons. What comes from a release is cached under the release's id, so a new
+release is a new cache.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import duckdb
+import polars as pl
+import streamlit as st
+
+from pipelines.errors import ReleaseError, UnavailableError
+from pipelines.settings import load_settings
+from pipelines.stores import recommendations
+from pipelines.stores.metrics import Metric, MetricValue, catalogue_from_json, daily_values, evaluate
+from pipelines.stores.operational import OperationalStore
+from pipelines.stores.releases import Release, current_release, open_release
+from pipelines.stores.warehouse import RunContext, run_context
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+QUERY_SECONDS: Final = 10.0  # a longer read is stopped: a page does not hold the machine
+CACHE_ENTRIES: Final = 256
+CACHE_SECONDS: Final = 3600
+HISTORY_DAYS: Final = 42
+SEARCH_ROWS: Final = 25
+UNKNOWN_STATUS: Final = "unknown"
+OPEN_STATUSES: Final = ("proposed", UNKNOWN_STATUS)
+# The six of the overview, in reading order, and who stands beside whom.
+OVERVIEW_KPIS: Final = ("net_sales", "order_cycle_time_p50_days", "on_time_in_full", "unit_fill_rate", "in_stock_rate", "return_rate")
+COMPANIONS: Final = {"order_cycle_time_p50_days": "order_cycle_time_p90_days"}
+WEEKLY_ABOVE_DAYS: Final = 28  # longer periods draw their sparkline by weeks
+PLANNING_TABLES: Final = ("stock_levels", "supplier_items")
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """The release that pages show, and what its run reports about."""
+
+    release: Release
+    context: RunContext
+
+
+@dataclass(frozen=True, slots=True)
+class Kpi:
+    """One metric over the chosen period with its definition, the metric that stands beside it, and its course for a sparkline.
+
+    `change` and `change_rate` (of the prior value) are None where the data does not reach back over the whole prior period;
+    `data_from` is the first day there is data for, where that is later than the period's first day.
+    """
+
+    metric: Metric
+    value: MetricValue
+    change: float | None
+    change_rate: float | None
+    data_from: date | None
+    companion: Kpi | None
+    course: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestions:
+    """Open suggestions, most urgent first; `store_problem` says why their status is unknown, None where it is known."""
+
+    frame: pl.DataFrame
+    store_problem: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """What waits for a person. Cost by currency."""
+
+    count: int
+    urgent_count: int
+    cost_by_currency: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class StockOutlook:
+    """One item's stock around the as-of date, with and without a suggested order.
+
+    Attributes:
+        history: stock_date, on_hand_qty (what was free on past days is not kept); empty where the merchant keeps no stock movements.
+        days: stock_date, is_with_order, stock_p10_qty, stock_p50_qty, stock_p90_qty (free to sell), from the as-of date on.
+        deliveries: expected_date, open_qty, kind ("under way" or "this order").
+        as_of_date: The last complete day.
+        receipt_date: When the suggested order would arrive.
+        runs_out_date: First day the median without the order holds less than a unit; None if none does.
+    """
+
+    history: pl.DataFrame
+    days: pl.DataFrame
+    deliveries: pl.DataFrame
+    as_of_date: date
+    receipt_date: date
+    runs_out_date: date | None
+
+    @property
+    def first_date(self) -> date:
+        """The first day a chart shows."""
+        return self.as_of_date - timedelta(days=HISTORY_DAYS if self.history.height else 1)
+
+    @property
+    def last_shown_date(self) -> date:
+        """Where a chart's axis ends: beyond the last day, for the courses' names."""
+        last = max(self.days["stock_date"], default=self.as_of_date)
+        return last + (last - self.first_date) / 3
+
+    @property
+    def highest_shown_qty(self) -> float:
+        """Where a chart's scale ends: above the highest stock, for the marks of deliveries."""
+        return 1.3 * max([*self.days["stock_p90_qty"], *self.history["on_hand_qty"]], default=1.0)
+
+
+def now() -> datetime:
+    """The wall clock, for ages only; everything else counts from the as-of date."""
+    return datetime.now(UTC)
+
+
+def served() -> Served | None:
+    """What the pointer names at this moment; None before the first publication.
+
+    Raises:
+        ReleaseError: The pointer names a release that is not there, or its file cannot be read.
+        SettingsError: A setting is unknown or impossible.
+    """
+    release = current_release(load_settings().releases_path)
+    return None if release is None else Served(release, _context(release))
+
+
+def missing_tables(served: Served, tables: Sequence[str]) -> list[str]:
+    """Those of the source tables of which the merchant provides no field at all."""
+    return _missing_tables(served.release, tuple(tables))
+
+
+def kpis(served: Served, *, days: int) -> list[Kpi]:
+    """The six KPIs of the overview over the `days` complete days up to the as-of date."""
+    return _kpis(served.release, days, as_of=served.context.as_of_date)
+
+
+def suggestions(served: Served) -> Suggestions:
+    """The release's suggestions that nobody has decided, by last day to order and then by margin at risk."""
+    planned = _frame(served.release, _SUGGESTIONS)
+    try:
+        with OperationalStore.open(load_settings().resolved_store_url) as store:
+            live = recommendations.list_recommendations(store).select("recommendation_key", "status")
+    except UnavailableError as exc:
+        return Suggestions(planned.with_columns(pl.lit(UNKNOWN_STATUS).alias("status")), str(exc))
+    known = planned.join(live.unique("recommendation_key"), on="recommendation_key", how="left", maintain_order="left")
+    return Suggestions(known.with_columns(pl.col("status").fill_null(UNKNOWN_STATUS)).filter(pl.col("status").is_in(OPEN_STATUSES)), None)
+
+
+def filtered(frame: pl.DataFrame, *, suppliers: Sequence[str], locations: Sequence[str]) -> pl.DataFrame:
+    """The suggestions of these suppliers and locations, by name; none named is all."""
+    for column, names in (("supplier", suppliers), ("location", locations)):
+        if names:
+            frame = frame.filter(pl.col(column).is_in(list(names)))
+    return frame
+
+
+def workload(open_suggestions: pl.DataFrame, *, as_of: date) -> Workload:
+    """How many suggestions, what they cost, and how many have to be ordered today."""
+    cost = open_suggestions.group_by("currency_code").agg(pl.col("cost").sum()).sort("cost", descending=True)
+    return Workload(
+        count=open_suggestions.height,
+        urgent_count=open_suggestions.filter(pl.col("order_by") <= as_of).height,
+        cost_by_currency=dict(cost.iter_rows()),
+    )
+
+
+def steps(served: Served, recommendation_key: str) -> pl.DataFrame:
+    """step, qty, note: the reckoning from demand to quantity, in order."""
+    return _frame(
+        served.release,
+        "select step, qty, note from planning.recommendation_steps where recommendation_key = ? order by step_number",
+        (recommendation_key,),
+    )
+
+
+def evidence(served: Served, *, sku: str, location_id: str) -> dict[str, Any] | None:
+    """How the item's forecast did on past cut-offs, and seasonal naive beside it; None where nothing could be tested."""
+    frame = _frame(served.release, "select * from planning.backtest_scores where sku = ? and location_id = ?", (sku, location_id))
+    return frame.fill_nan(None).row(0, named=True) if frame.height else None
+
+
+def stock_outlook(served: Served, suggestion: Mapping[str, Any]) -> StockOutlook:
+    """A suggestion's stock: weeks behind, days ahead with and without the order, and what arrives when."""
+    release, as_of = served.release, served.context.as_of_date
+    item = (suggestion["sku"], suggestion["location_id"])
+    history = _frame(release, _STOCK_HISTORY, (*item, as_of - timedelta(days=HISTORY_DAYS)))
+    days = _frame(release, _STOCK_OUTLOOK, (suggestion["recommendation_key"],))
+    under_way = _frame(release, _UNDER_WAY, (as_of + timedelta(days=1), *item))
+    order = pl.DataFrame(
+        {"expected_date": [suggestion["expected_receipt"]], "open_qty": [suggestion["recommended_qty"]], "kind": ["this order"]}
+    )
+    used_up = days.filter(~pl.col("is_with_order") & (pl.col("stock_p50_qty") < 1))["stock_date"]
+    return StockOutlook(
+        history=history,
+        days=days,
+        deliveries=pl.concat([under_way, order], how="vertical_relaxed").filter(
+            pl.col("expected_date") <= max(days["stock_date"], default=as_of)
+        ),
+        as_of_date=as_of,
+        receipt_date=suggestion["expected_receipt"],
+        runs_out_date=min(used_up, default=None),
+    )
+
+
+def find_items(served: Served, text: str) -> pl.DataFrame:
+    """Items whose SKU or title holds the text, per location, with their position and why they are or are not on the list.
+
+    Returns:
+        sku, title, location, on_hand_qty, available_qty, inbound_qty, answer; at most 25 rows.
+    """
+    return _frame(served.release, _FIND_ITEMS, (text.strip(), text.strip()))
+
+
+def exclusions(served: Served) -> pl.DataFrame:
+    """sku, title, location, reason: items that cannot be judged."""
+    return _frame(served.release, _EXCLUSIONS, ())
+
+
+_BY_ID: Final[dict[str | type, Callable[[Any], Any]]] = {Release: lambda release: (release.release_id, str(release.path))}
+
+
+@contextmanager
+def _reading(release: Release) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection to the release that stops a read after `QUERY_SECONDS`, and speaks in our errors."""
+    with open_release(release) as conn:
+        watchdog = threading.Timer(QUERY_SECONDS, conn.interrupt)
+        watchdog.start()
+        try:
+            yield conn
+        except duckdb.InterruptException:
+            raise ReleaseError(
+                f"Reading release {release.release_id} took over {QUERY_SECONDS:.0f} s and was stopped; try again."
+            ) from None
+        except (duckdb.CatalogException, duckdb.BinderException) as exc:
+            first_line = str(exc).partition("\n")[0]
+            raise ReleaseError(f"Release {release.release_id} lacks what this page shows ({first_line}); run `ordercast run`.") from None
+        finally:
+            watchdog.cancel()
+
+
+@st.cache_data(max_entries=CACHE_ENTRIES, ttl=CACHE_SECONDS, show_spinner=False, hash_funcs=_BY_ID)
+def _context(release: Release) -> RunContext:
+    with _reading(release) as conn:
+        return run_context(conn)
+
+
+@st.cache_data(max_entries=CACHE_ENTRIES, ttl=CACHE_SECONDS, show_spinner=False, hash_funcs=_BY_ID)
+def _missing_tables(release: Release, tables: tuple[str, ...]) -> list[str]:
+    with _reading(release) as conn:
+        rows = conn.execute("select distinct table_name from meta.source_fields where is_present").fetchall()
+    present = {table for (table,) in rows}
+    return [table for table in tables if table not in present]
+
+
+@st.cache_data(max_entries=CACHE_ENTRIES, ttl=CACHE_SECONDS, show_spinner="Measuring", hash_funcs=_BY_ID)
+def _kpis(release: Release, days: int, *, as_of: date) -> list[Kpi]:
+    with _reading(release) as conn:
+        row = conn.execute("select catalogue from meta.metric_catalogue").fetchone()
+        catalogue = catalogue_from_json(row[0] if row else "{}")
+        return [_kpi(conn, catalogue, name, days=days, as_of=as_of) for name in OVERVIEW_KPIS]
+
+
+def _kpi(conn: duckdb.DuckDBPyConnection, catalogue: dict[str, Metric], name: str, *, days: int, as_of: date) -> Kpi:
+    value = _value(conn, catalogue, name, days=days, as_of=as_of)
+    row = conn.execute("select min(ordered_date) from marts.fct_orders where not is_test").fetchone()
+    first_day: date = row[0] if row and row[0] else value.period_from
+    prior_from = value.period_from - (value.period_to - value.period_from) - timedelta(days=1)
+    prior = float(value.prior) if value.prior is not None and prior_from >= first_day else None
+    change = float(value.value) - prior if value.value is not None and prior is not None else None
+    return Kpi(
+        metric=catalogue[name],
+        value=value,
+        change=change,
+        change_rate=change / prior if change is not None and prior is not None and prior > 0 else None,
+        data_from=first_day if first_day > value.period_from else None,
+        companion=_kpi(conn, catalogue, COMPANIONS[name], days=days, as_of=as_of) if name in COMPANIONS else None,
+        course=_course(daily_values(conn, catalogue, name, since=value.period_from, until=value.period_to), days=days),
+    )
+
+
+def _value(conn: duckdb.DuckDBPyConnection, catalogue: dict[str, Metric], name: str, *, days: int, as_of: date) -> MetricValue:
+    """A metric that has to mature covers as many days as the others, ending earlier."""
+    maturity_days = catalogue[name].maturity_days if name in catalogue else 0
+    since = as_of - timedelta(days=maturity_days + days - 1)
+    return evaluate(conn, catalogue, [name], since=since, until=as_of)[0]
+
+
+def _course(daily: pl.DataFrame, *, days: int) -> tuple[float, ...]:
+    """What a sparkline draws: days, or for long periods whole weeks as ratios of sums."""
+    if days > WEEKLY_ABOVE_DAYS and daily.height == days:
+        week = (pl.lit(daily["metric_date"].max()) - pl.col("metric_date")).dt.total_days() // 7
+        sums = daily.group_by(week.alias("week")).agg(pl.len(), pl.col("numerator", "denominator").sum()).filter(pl.col("len") == 7)
+        is_ratio = daily["denominator"].is_not_null().any()
+        value = pl.col("numerator") / pl.col("denominator") if is_ratio else pl.col("numerator")
+        daily = sums.sort("week", descending=True).select(value.alias("value"))
+    return tuple(daily.filter(pl.col("value").is_finite())["value"])
+
+
+@st.cache_data(max_entries=CACHE_ENTRIES, ttl=CACHE_SECONDS, show_spinner=False, hash_funcs=_BY_ID)
+def _frame(release: Release, sql: str, bound: tuple[Any, ...] = ()) -> pl.DataFrame:
+    with _reading(release) as conn:
+        return conn.execute(sql, list(bound)).pl()
+
+
+_SUGGESTIONS: Final = """
+    with suppliers as (select supplier_id, any_value(supplier_name) as supplier_name from marts.dim_supplier_items group by supplier_id)
+    select
+        r.recommendation_key, r.order_by, r.sku, coalesce(p.title, r.sku) as title,
+        r.location_id, coalesce(l.name, r.location_id) as location, r.supplier_id, coalesce(s.supplier_name, r.supplier_id) as supplier,
+        r.reason, r.recommended_qty, r.raw_qty, r.unit_cost::double as unit_cost, (r.recommended_qty * r.unit_cost)::double as cost,
+        r.currency_code, r.p_stockout_if_ignored, r.cost_if_ignored_p50::double as cost_if_ignored_p50,
+        r.cost_if_ignored_p90::double as cost_if_ignored_p90, r.cost_if_accepted::double as cost_if_accepted, r.priority_score,
+        r.need_by, r.expected_receipt, r.binding_constraint
+    from planning.recommendations as r
+    left join marts.dim_products as p on p.sku = r.sku
+    left join marts.dim_locations as l on l.location_id = r.location_id
+    left join suppliers as s on s.supplier_id = r.supplier_id
+    order by r.order_by, r.priority_score desc, r.sku, r.location_id
+"""
+
+_STOCK_HISTORY: Final = """
+    select stock_date, on_hand_qty from marts.fct_stock_daily
+    where sku = ? and location_id = ? and stock_date >= ?
+    order by stock_date
+"""
+
+_STOCK_OUTLOOK: Final = """
+    select stock_date, is_with_order, stock_p10_qty, stock_p50_qty, stock_p90_qty from planning.stock_outlook
+    where recommendation_key = ?
+    order by is_with_order desc, stock_date
+"""
+
+_UNDER_WAY: Final = """
+    select greatest(expected_date, ?) as expected_date, sum(open_qty)::bigint as open_qty, 'under way' as kind from marts.fct_inbound
+    where sku = ? and location_id = ? and open_qty > 0
+    group by all
+    order by all
+"""
+
+_EXCLUSIONS: Final = """
+    select e.sku, coalesce(p.title, e.sku) as title, coalesce(l.name, e.location_id) as location, e.reason
+    from planning.recommendation_exclusions as e
+    left join marts.dim_products as p on p.sku = e.sku
+    left join marts.dim_locations as l on l.location_id = e.location_id
+    order by e.reason, e.sku, e.location_id
+"""
+
+_FIND_ITEMS: Final = f"""
+    with items as (
+        select sku, coalesce(title, sku) as title from marts.dim_products
+        where contains(lower(sku), lower(?)) or contains(lower(title), lower(?))
+    ),
+    inbound as (select sku, location_id, sum(open_qty)::bigint as inbound_qty from marts.fct_inbound group by all)
+    select
+        i.sku, i.title, coalesce(l.name, s.location_id) as location, s.on_hand_qty, s.available_qty,
+        coalesce(b.inbound_qty, 0) as inbound_qty,
+        case
+            when r.sku is not null then 'Suggested: order ' || r.recommended_qty || ' units.'
+            when e.reason is not null then 'Cannot be judged: ' || e.reason
+            when s.sku is null then 'No stock record at any location.'
+            else 'Not needed: stock and deliveries last until the next review at the service level.'
+        end as answer
+    from items as i
+    left join marts.fct_inventory_position as s on s.sku = i.sku
+    left join inbound as b on b.sku = s.sku and b.location_id = s.location_id
+    left join planning.recommendations as r on r.sku = s.sku and r.location_id = s.location_id
+    left join planning.recommendation_exclusions as e on e.sku = i.sku and e.location_id is not distinct from s.location_id
+    left join marts.dim_locations as l on l.location_id = s.location_id
+    order by i.sku, location
+    limit {SEARCH_ROWS}
+"""

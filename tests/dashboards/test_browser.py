@@ -1,0 +1,102 @@
+"""Whole paths in a real browser: what only a browser shows, such as addresses, downloads and charts."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from tests.dashboards.example_release import AS_OF, Merchant, publish_release
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parents[2]
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+
+expect.set_options(timeout=30_000)  # a busy machine starts the first page slowly
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None and not os.environ.get("CI"), reason="No Chromium on PATH: `make browser` installs one. CI never skips this."
+)
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory, catalogue: str) -> Iterator[str]:
+    """The app's address, served on a published release as `ordercast dashboards` serves it."""
+    home = tmp_path_factory.mktemp("home")
+    publish_release(home, Merchant(published_at=datetime.now(UTC)), catalogue=catalogue)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = os.environ | {"ORDERCAST_HOME": str(home), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "streamlit", "run", "dashboards/app.py", "--server.port", str(port)]
+    with (home / "server.log").open("w") as log, subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log) as server:
+        try:
+            _wait_for(f"http://127.0.0.1:{port}/_stcore/health")
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.terminate()
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    """A page of a reader in another part of the world: days must not move with the reader's zone."""
+    assert CHROMIUM is not None, "No Chromium on PATH; `make browser` installs one."
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
+        context = browser.new_context(viewport={"width": 1440, "height": 900}, timezone_id="Asia/Tokyo", accept_downloads=True)
+        opened = context.new_page()
+        opened.set_default_timeout(30_000)
+        yield opened
+        browser.close()
+
+
+def test_a_manager_sees_the_figures_and_a_planner_leaves_with_the_list(address: str, page: Page) -> None:
+    page.goto(address)
+    expect(page.get_by_test_id("stMetric")).to_have_count(6)
+    page.get_by_role("radio", name="91 days").click()
+    page.wait_for_url("**/?days=91*")
+    page.get_by_role("link", name="Open the worklist").click()
+    page.wait_for_url("**/reorder*")
+    expect(page.get_by_text("Without the order, stock is used up on")).to_be_visible()
+    expect(page.locator("[data-testid=stVegaLiteChart] canvas, [data-testid=stVegaLiteChart] svg").first).to_be_visible()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Export CSV").click()
+
+    assert download.value.suggested_filename == f"reorder-worklist-{AS_OF.isoformat()}.csv"
+    lines = Path(download.value.path()).read_text(encoding="utf-8-sig").splitlines()
+    assert len(lines) == 3
+    assert lines[2].count("'=HYPERLINK") == 1
+    assert page.get_by_test_id("stException").count() == 0
+
+
+def test_a_phone_shows_everything_without_scrolling_sideways(address: str, page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+
+    for path in ("", "/reorder"):
+        page.goto(address + path)
+        expect(page.get_by_test_id("stMetric" if not path else "stVegaLiteChart").first).to_be_visible()
+
+        assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= 390
+
+
+def _wait_for(url: str) -> None:
+    for _ in range(120):
+        try:
+            with urllib.request.urlopen(url, timeout=2):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.5)
+    raise AssertionError(f"{url} did not answer within a minute.")

@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import duckdb
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from dashboards import queries
+from pipelines.stores.operational import OperationalStore
+from tests.dashboards.conftest import open_at
+from tests.dashboards.example_release import NOW, Merchant
+
+Open = Callable[[], AppTest]
+Publish = Callable[[Merchant], None]
+
+
+def words(page: AppTest) -> str:
+    """All that the page says outside its tables."""
+    elements = [*page.title, *page.subheader, *page.markdown, *page.caption, *page.info, *page.success, *page.warning, *page.error]
+    return "\n".join(element.value for element in elements)
+
+
+def test_the_list_is_in_order_of_urgency_and_says_why(reorder: Open, publish_for: Publish) -> None:
+    publish_for(Merchant())
+
+    page = reorder()
+
+    assert not page.exception
+    table = page.dataframe[0].value
+    assert table["due"].tolist() == ["Today", "Thu 26 Nov"]
+    assert table["item"].tolist() == ["A-1 · North", "B-2 · South"]
+    assert table["reason"].tolist()[0] == "Runs out in about 3 days; 9.4 a day are wanted."
+    assert table["quantity"].tolist() == ["240 (231)", "100 (90)"]
+    assert table["cost"].tolist() == [1920.0, 2000.0]
+    assert table["at_risk"].tolist() == [1310.0, 100.0]
+    assert table["supplier"].tolist() == ["Supplier one", "Supplier two"]
+    assert table["status"].tolist() == ["Proposed", "Proposed"]
+    assert "**2 items** · EUR 3,920 · **1 to order today**" in words(page)
+
+
+def test_the_most_urgent_one_stands_open_with_its_whole_story(reorder: Open, publish_for: Publish) -> None:
+    publish_for(Merchant())
+
+    page = reorder()
+
+    said = words(page)
+    assert "A-1 Blue cup · North" in said
+    assert "**Runs out in about 3 days; 9.4 a day are wanted.**" in said
+    assert "Order **240 units** (raw need 231) from Supplier one today, EUR 1,920; expected Wed 2 Dec, needed Mon 23 Nov." in said
+    assert "**Without the order, stock is used up on Sun 29 Nov in the median**" in said
+    assert "Ignore: 86.0 % chance to run out" in said
+    assert "EUR 1,310 in the median, EUR 2,240 in one case of ten" in said
+    assert "WAPE 31.0 % against 43.0 % of seasonal naive; bias -2.0 %; MASE 0.9." in said
+    assert "band held 79.0 % of days" in said
+    assert "Bound by: whole packs." in said
+    assert page.table[0].value["Units"].tolist() == ["178", "240"]
+    assert len(page.get("vega_lite_chart")) == 1
+
+
+def test_another_choice_opens_another_story(reorder: Open, publish_for: Publish) -> None:
+    publish_for(Merchant())
+    page = open_at("views/reorder.py")
+    page.session_state["worklist"] = {"selection": {"rows": [1], "columns": [], "cells": []}}
+
+    page.run()
+
+    assert "Order **100 units** (raw need 90) from Supplier two by Thu 26 Nov" in words(page)
+    assert "Not tested: the item's history is too short for a backtest." in words(page)
+
+
+def test_a_title_from_data_is_text_and_not_markup(reorder: Open, publish_for: Publish) -> None:
+    publish_for(Merchant())
+    page = open_at("views/reorder.py")
+    page.session_state["worklist"] = {"selection": {"rows": [1], "columns": [], "cells": []}}
+
+    page.run()
+
+    assert r'B-2 =HYPERLINK\("x"\) · South' in [heading.value for heading in page.subheader]
+
+
+def test_an_address_that_names_a_supplier_filters_by_it(publish_for: Publish) -> None:
+    publish_for(Merchant())
+    page = open_at("views/reorder.py", supplier="Supplier two")
+
+    page.run()
+
+    assert page.multiselect(key="supplier").value == ["Supplier two"]
+    assert page.dataframe[0].value["item"].tolist() == ["B-2 · South"]
+    assert "**1 item** · EUR 2,000 · **0 to order today**" in words(page)
+
+
+def test_a_supplier_and_a_location_that_share_nothing_leave_a_way_back(publish_for: Publish) -> None:
+    publish_for(Merchant())
+    page = open_at("views/reorder.py", supplier="Supplier two", location="North")
+
+    page.run()
+
+    assert "Clear a filter to see more" in page.info[0].value
+
+
+def test_an_item_that_is_not_listed_is_explained(reorder: Open, publish_for: Publish) -> None:
+    publish_for(Merchant())
+
+    page = reorder()
+    page.text_input(key="item").set_value("green").run()
+
+    found = page.dataframe[-1].value
+    assert found["sku"].tolist() == ["C-3"]
+    assert found["answer"].tolist() == ["Cannot be judged: No supplier sells this item."]
+
+
+def test_a_search_finds_what_is_on_the_list_too_and_says_when_nothing_fits(reorder: Open, publish_for: Publish) -> None:
+    publish_for(Merchant())
+
+    page = reorder()
+    page.text_input(key="item").set_value("a-1").run()
+    listed = page.dataframe[-1].value["answer"].tolist()
+    page.text_input(key="item").set_value("'; DROP TABLE").run()
+
+    assert listed == ["Suggested: order 240 units."]
+    assert "No item has" in page.info[0].value
+
+
+def test_no_suggestion_says_what_that_means(reorder: Open, publish_for: Publish) -> None:
+    publish_for(Merchant(has_suggestions=False))
+
+    page = reorder()
+
+    assert "**Nothing to order.**" in page.success[0].value
+    assert not page.exception
+
+
+def test_nothing_published_says_what_to_run(reorder: Open) -> None:
+    page = reorder()
+
+    assert not page.exception
+    assert "Nothing published yet: run `make run`" in words(page)
+
+
+def test_an_old_release_says_its_age(reorder: Open, publish_for: Publish, monkeypatch: pytest.MonkeyPatch) -> None:
+    publish_for(Merchant())
+    monkeypatch.setattr(queries, "now", lambda: NOW + timedelta(days=3))
+
+    page = reorder()
+
+    assert "Old data: it ends on Fri 20 Nov, 3 days ago" in page.warning[0].value
+    assert page.dataframe[0].value["due"].tolist()[0] == "Today"
+
+
+def test_without_suppliers_suggestions_are_not_available(reorder: Open, publish_for: Publish) -> None:
+    publish_for(Merchant(absent_tables=("supplier_items",)))
+
+    page = reorder()
+
+    assert "Reorder suggestions: not available, needs supplier\\_items." in words(page)
+    assert not page.dataframe
+
+
+def test_while_the_store_is_away_the_list_stands_and_the_status_is_unknown(reorder: Open, publish_for: Publish, home: Path) -> None:
+    publish_for(Merchant())
+    (home / "store.db").unlink()
+
+    page = reorder()
+
+    assert "There is no operational store" in page.warning[0].value
+    assert page.dataframe[0].value["status"].tolist() == ["Unknown", "Unknown"]
+
+
+def test_what_a_person_has_decided_leaves_the_list(reorder: Open, publish_for: Publish, home: Path) -> None:
+    publish_for(Merchant())
+    with OperationalStore.open(f"sqlite:///{home / 'store.db'}") as store, store.transaction() as conn:
+        conn.exec_driver_sql("UPDATE recommendation SET status = 'approved' WHERE recommendation_key = 'k-a'")
+
+    page = reorder()
+
+    assert page.dataframe[0].value["item"].tolist() == ["B-2 · South"]
+
+
+def test_a_release_of_an_older_version_says_what_to_run_and_the_search_goes_on(reorder: Open, publish_for: Publish, home: Path) -> None:
+    publish_for(Merchant())
+    with duckdb.connect(str(next((home / "releases").glob("*.duckdb")))) as conn:
+        conn.execute("drop table planning.stock_outlook")
+
+    page = reorder()
+    page.text_input(key="item").set_value("green").run()
+
+    assert "stock\\_outlook does not exist" in page.error[0].value
+    assert "run \\`ordercast run\\`" in page.error[0].value
+    assert page.dataframe[-1].value["sku"].tolist() == ["C-3"]
+    assert not page.exception
+
+
+def test_no_button_promises_what_cannot_be_done_yet(reorder: Open, publish_for: Publish) -> None:
+    publish_for(Merchant())
+
+    page = reorder()
+
+    assert not page.button
+    assert [button.label for button in page.get("download_button")] == ["Export CSV"]
