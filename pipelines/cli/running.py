@@ -6,7 +6,6 @@ import os
 import shutil
 import sys
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,7 +14,7 @@ from rich.console import Console
 from pipelines.cli.display import emit_json, run_progress
 from pipelines.cli.summary import print_summary
 from pipelines.errors import ContractError, UnavailableError
-from pipelines.settings import PROJECT_ROOT, Settings, load_settings
+from pipelines.settings import PREFIX, PROJECT_ROOT, Settings, load_settings
 from pipelines.stores.operational import OperationalStore
 
 if TYPE_CHECKING:
@@ -61,22 +60,9 @@ def dashboards(port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 8
 
     Example: [b]ordercast dashboards --port 8600[/b]
     """
-    load_settings()
+    settings = load_settings()
     app = PROJECT_ROOT / "dashboards" / "app.py"
-    _become(
-        [
-            sys.executable,
-            "-m",
-            "streamlit",
-            "run",
-            str(app),
-            "--server.address",
-            "127.0.0.1",
-            "--server.port",
-            str(port),
-        ],
-        cwd=PROJECT_ROOT,
-    )
+    _become(settings, ["streamlit", "run", str(app), "--server.address", "127.0.0.1", "--server.port", str(port)])
 
 
 def dagster(port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 3000) -> None:
@@ -86,20 +72,7 @@ def dagster(port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 3000
     """
     settings = load_settings()
     prepare_dagster_home(settings)
-    os.environ["ORDERCAST_HOME"] = str(settings.resolved_home)
-    command = [
-        sys.executable,
-        "-m",
-        "dagster",
-        "dev",
-        "-m",
-        "pipelines.definitions",
-        "-h",
-        "127.0.0.1",
-        "-p",
-        str(port),
-    ]
-    _become(command, cwd=PROJECT_ROOT)
+    _become(settings, ["dagster", "dev", "-m", "pipelines.definitions", "-h", "127.0.0.1", "-p", str(port)])
 
 
 def prepare_dagster_home(settings: Settings) -> None:
@@ -110,12 +83,14 @@ def prepare_dagster_home(settings: Settings) -> None:
     os.environ["DAGSTER_HOME"] = str(home)
 
 
-def _become(command: list[str], *, cwd: Path) -> None:
-    """This process becomes `command`, so that signals and exit codes are its own."""
-    if "ORDERCAST_HOME" in os.environ:
-        os.environ["ORDERCAST_HOME"] = str(Path(os.environ["ORDERCAST_HOME"]).expanduser().resolve())
-    os.chdir(cwd)
-    os.execv(command[0], command)  # noqa: S606 - no shell, fixed program
+def _become(settings: Settings, module_and_arguments: list[str]) -> None:
+    """This process becomes the module, with these settings, in the project's folder, so that signals and exit codes are its own."""
+    for name in settings.model_fields_set - {"home", "store_url"}:
+        os.environ[f"{PREFIX}{name.upper()}"] = str(getattr(settings, name))
+    os.environ[f"{PREFIX}HOME"] = str(settings.resolved_home)
+    os.environ[f"{PREFIX}STORE_URL"] = settings.resolved_store_url
+    os.chdir(PROJECT_ROOT)
+    os.execv(sys.executable, [sys.executable, "-W", "ignore", "-m", *module_and_arguments])  # noqa: S606 - no shell, fixed program
 
 
 def _raise_failure(outcome: RunOutcome) -> None:

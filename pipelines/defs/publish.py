@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from pipelines.defs.recommend import EXCLUSIONS, RECOMMENDATIONS, STEPS
+from pipelines.defs.recommend import EXCLUSIONS, OUTLOOK, RECOMMENDATIONS, STEPS
 from pipelines.defs.reporting import announced
 from pipelines.defs.resources import WAREHOUSE_POOL, Platform
 from pipelines.defs.transform import MANIFEST, SERVED_MARTS
@@ -18,7 +18,7 @@ RELEASE = dg.AssetKey(["release", "current"])
     specs=[
         dg.AssetSpec(
             RELEASE,
-            deps=[RECOMMENDATIONS, STEPS, EXCLUSIONS, *SERVED_MARTS],
+            deps=[RECOMMENDATIONS, STEPS, EXCLUSIONS, OUTLOOK, *SERVED_MARTS],
             description="An immutable file of marts and plans that dashboards read, and the pointer that names it.",
             group_name="publish",
             kinds={"duckdb"},

@@ -12,6 +12,7 @@ from pipelines.steps.recommend import recommend
 RECOMMENDATIONS = dg.AssetKey(["planning", "recommendations"])
 STEPS = dg.AssetKey(["planning", "recommendation_steps"])
 EXCLUSIONS = dg.AssetKey(["planning", "recommendation_exclusions"])
+OUTLOOK = dg.AssetKey(["planning", "stock_outlook"])
 _MARTS = (
     "fct_inventory_position",
     "fct_inbound",
@@ -39,6 +40,7 @@ _MARTS = (
             ),
             (STEPS, "The steps from demand to quantity, in order, for each recommendation."),
             (EXCLUSIONS, "Items that have no recommendation, and why."),
+            (OUTLOOK, "Stock with and without each recommended order, as bands of simulated courses."),
         )
     ],
     pool=WAREHOUSE_POOL,
@@ -47,5 +49,5 @@ def recommendations(platform: Platform) -> Iterator[dg.MaterializeResult[None]]:
     """Forecasts, stock, inbound and suppliers' terms become reorder recommendations."""
     with announced("recommend"), platform.warehouse() as conn:
         summary = recommend(conn, settings=platform.settings())
-    for key in (RECOMMENDATIONS, STEPS, EXCLUSIONS):
+    for key in (RECOMMENDATIONS, STEPS, EXCLUSIONS, OUTLOOK):
         yield dg.MaterializeResult(asset_key=key, metadata=summary_metadata(summary))
