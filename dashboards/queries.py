@@ -276,9 +276,8 @@ def _kpi(conn: duckdb.DuckDBPyConnection, catalogue: dict[str, Metric], name: st
     value = _value(conn, catalogue, name, days=days, as_of=as_of)
     row = conn.execute("select min(ordered_date) from marts.fct_orders where not is_test").fetchone()
     first_day: date = row[0] if row and row[0] else value.period_from
-    prior_from = value.period_from - (value.period_to - value.period_from) - timedelta(days=1)
-    prior = float(value.prior) if value.prior is not None and prior_from >= first_day else None
-    change = float(value.value) - prior if value.value is not None and prior is not None else None
+    prior = None if value.prior is None else float(value.prior)
+    change = None if value.change is None else float(value.change)
     return Kpi(
         metric=catalogue[name],
         value=value,

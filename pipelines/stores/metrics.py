@@ -142,5 +142,14 @@ def _evaluate_one(conn: duckdb.DuckDBPyConnection, metric: Metric, basis: Basis,
         facts = dict(zip(columns, row, strict=True))
         member = (facts["member"] or "unknown") if by else None
         rows.setdefault(member, {})[facts["period"]] = facts
-    values = [metric_value(metric, basis, window, periods, by=by, member=member) for member, periods in rows.items()]
+    reaches_back = window.prior_since >= _first_day(conn, metric, window)
+    values = [
+        metric_value(metric, basis, window, periods, has_prior=reaches_back, by=by, member=member) for member, periods in rows.items()
+    ]
     return sorted(values, key=lambda value: (-(value.n or 0), value.member or ""))
+
+
+def _first_day(conn: duckdb.DuckDBPyConnection, metric: Metric, window: Window) -> date:
+    """The first day the metric has rows for: a period that begins before it cannot be compared with."""
+    row = conn.execute(f"select min({metric.time_column}) from {metric.schema}.{metric.table}").fetchone()
+    return row[0] if row and row[0] else window.since

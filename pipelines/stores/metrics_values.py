@@ -132,16 +132,25 @@ def unavailable_value(metric: Metric, basis: Basis, window: Window, *, missing: 
 
 
 def metric_value(
-    metric: Metric, basis: Basis, window: Window, periods: Mapping[str, Mapping[str, Any]], *, by: str | None, member: str | None
+    metric: Metric,
+    basis: Basis,
+    window: Window,
+    periods: Mapping[str, Mapping[str, Any]],
+    *,
+    has_prior: bool,
+    by: str | None,
+    member: str | None,
 ) -> MetricValue:
-    """The metric's value from the current and the prior period's row of `period_query`."""
+    """The metric's value from the current and the prior period's row of `period_query`; no prior where data covers only part of it."""
     current, before = periods.get("current", {}), periods.get("prior", {})
     if current.get("currency_count", 0) > 1:
         unknown = unavailable_value(metric, basis, window, missing=("fx_rates",), by=by)
         return replace(unknown, member=member, excluded=_excluded(metric, current))
     currency_code = (current.get("currency_code") or basis.currency_code) if metric.unit == "money" else None
     value, numerator, denominator = _amounts(metric, current)
-    is_comparable = before.get("currency_count", 0) <= 1 and (not before.get("currency_code") or before["currency_code"] == currency_code)
+    is_comparable = (
+        has_prior and before.get("currency_count", 0) <= 1 and (not before.get("currency_code") or before["currency_code"] == currency_code)
+    )
     prior = _amounts(metric, before)[0] if is_comparable else None
     return MetricValue(
         name=metric.name, label=metric.label, value=value, numerator=numerator, denominator=denominator, n=current.get("n", 0),

@@ -117,6 +117,9 @@ def add_orders(conn: duckdb.DuckDBPyConnection, *rows: tuple[str, str, str | Non
     conn.executemany("insert into marts.fct_orders values (?, ?, ?, ?, ?, 'web', 'given')", rows)
 
 
+LONG_AGO_LINE = ("2023-01-01", 1, 1, None)  # makes the prior period one that the data covers
+
+
 def add_lines(conn: duckdb.DuckDBPyConnection, *rows: tuple[str, int, int, str | None]) -> None:
     conn.executemany("insert into marts.fct_lines values (?, ?, ?, ?)", rows)
 
@@ -237,6 +240,7 @@ def test_a_split_by_a_field_the_source_lacks_is_unavailable_too(conn: duckdb.Duc
 
 def test_members_of_a_dimension_come_with_most_rows_first_and_unknown_by_name(conn: duckdb.DuckDBPyConnection) -> None:
     add_lines(conn, ("2024-03-05", 1, 2, None), ("2024-03-05", 1, 1, "tea"), ("2024-03-06", 1, 1, "tea"), ("2024-02-06", 1, 1, "cups"))
+    add_lines(conn, LONG_AGO_LINE)
 
     values = evaluate(conn, CATALOGUE, ["fill"], by="category")
 
@@ -256,6 +260,7 @@ def test_a_metric_that_cannot_be_split_says_so_beside_those_that_can(conn: duckd
 
 def test_a_period_that_is_too_young_is_cut_and_counted(conn: duckdb.DuckDBPyConnection) -> None:
     add_lines(conn, ("2024-03-22", 1, 1, None), ("2024-03-21", 1, 2, None), ("2024-02-23", 1, 2, None), ("2024-02-22", 5, 5, None))
+    add_lines(conn, LONG_AGO_LINE)
 
     (default,) = evaluate(conn, CATALOGUE, ["mature"])
     (explicit,) = evaluate(conn, CATALOGUE, ["mature"], since=date(2024, 3, 20), until=AS_OF)
@@ -266,12 +271,20 @@ def test_a_period_that_is_too_young_is_cut_and_counted(conn: duckdb.DuckDBPyConn
 
 
 def test_money_is_exact_decimal_in_major_units(conn: duckdb.DuckDBPyConnection) -> None:
-    add_sales(conn, ("2024-03-05", 10, "EUR"), ("2024-03-06", 20, "EUR"), ("2024-02-05", 5, "EUR"))
+    add_sales(conn, ("2024-03-05", 10, "EUR"), ("2024-03-06", 20, "EUR"), ("2024-02-05", 5, "EUR"), ("2023-01-01", 9, "EUR"))
 
     (value,) = evaluate(conn, CATALOGUE, ["sales"])
 
     assert (value.value, value.prior, value.change, value.currency_code) == (Decimal("0.30"), Decimal("0.05"), Decimal("0.25"), "EUR")
     assert json.loads(json.dumps(value.as_dict()))["value"] == 0.3
+
+
+def test_a_prior_period_that_data_covers_only_in_part_is_no_prior(conn: duckdb.DuckDBPyConnection) -> None:
+    add_sales(conn, ("2024-03-05", 30, "EUR"), ("2024-02-20", 5, "EUR"))
+
+    (value,) = evaluate(conn, CATALOGUE, ["sales"])
+
+    assert (value.value, value.prior, value.change) == (Decimal("0.30"), None, None)
 
 
 @pytest.mark.parametrize(("currency", "expected"), [("JPY", "1250"), ("EUR", "12.50"), ("KWD", "1.250")])
