@@ -47,7 +47,8 @@ select
     orders.currency_code,
     order_lines.ordered_qty,
     coalesce(shipped.shipped_qty, 0) as shipped_qty,
-    coalesce(least(shipped.left_on_time_qty, order_lines.ordered_qty), 0) as shipped_on_time_qty,
+    {# least() passes over null, so a line that never shipped has to be zero before it #}
+    least(coalesce(shipped.left_on_time_qty, 0), order_lines.ordered_qty) as shipped_on_time_qty,
     coalesce(shipped.delivered_qty, 0) as delivered_qty,
     shipped.first_shipped_at,
     {{ local_date('shipped.first_left_at') }} as shipped_date,
