@@ -147,14 +147,14 @@ def kpis(served: Served, *, days: int) -> list[Kpi]:
 
 
 def suggestions(served: Served) -> Suggestions:
-    """The release's suggestions that nobody has decided, by last day to order and then by margin at risk."""
+    """The release's suggestions that nobody has decided, by last day to order and then by what is at risk."""
     planned = _frame(served.release, _SUGGESTIONS)
     try:
         with OperationalStore.open(load_settings().resolved_store_url) as store:
-            live = recommendations.list_recommendations(store).select("recommendation_key", "status")
+            live = recommendations.statuses_of(store, planned).select("recommendation_key", "status")
     except UnavailableError as exc:
         return Suggestions(planned.with_columns(pl.lit(UNKNOWN_STATUS).alias("status")), str(exc))
-    known = planned.join(live.unique("recommendation_key"), on="recommendation_key", how="left", maintain_order="left")
+    known = planned.join(live, on="recommendation_key", how="left", maintain_order="left")
     return Suggestions(known.with_columns(pl.col("status").fill_null(UNKNOWN_STATUS)).filter(pl.col("status").is_in(OPEN_STATUSES)), None)
 
 
@@ -316,11 +316,14 @@ def _frame(release: Release, sql: str, bound: tuple[Any, ...] = ()) -> pl.DataFr
 _SUGGESTIONS: Final = """
     with suppliers as (select supplier_id, any_value(supplier_name) as supplier_name from marts.dim_supplier_items group by supplier_id)
     select
-        r.recommendation_key, r.order_by, r.sku, coalesce(p.title, r.sku) as title,
+        r.recommendation_key, r.kind, r.source_location_id, r.order_by, r.sku, coalesce(p.title, r.sku) as title,
         r.location_id, coalesce(l.name, r.location_id) as location, r.supplier_id, coalesce(s.supplier_name, r.supplier_id) as supplier,
         r.reason, r.recommended_qty, r.raw_qty, r.unit_cost::double as unit_cost, (r.recommended_qty * r.unit_cost)::double as cost,
         r.currency_code, r.p_stockout_if_ignored, r.cost_if_ignored_p50::double as cost_if_ignored_p50,
-        r.cost_if_ignored_p90::double as cost_if_ignored_p90, r.cost_if_accepted::double as cost_if_accepted, r.priority_score,
+        r.cost_if_ignored_p90::double as cost_if_ignored_p90, r.cost_if_accepted::double as cost_if_accepted, r.priority_score as at_risk,
+        if(r.cost_if_ignored_p90 is null, 'unit cost', 'margin') as at_risk_basis,
+        r.cost_if_accepted > r.priority_score as is_dearer_than_waiting,
+        try_cast(json_extract_string(r.basis, '$.service_level') as double) as service_level,
         r.need_by, r.expected_receipt, r.binding_constraint
     from planning.recommendations as r
     left join marts.dim_products as p on p.sku = r.sku

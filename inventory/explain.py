@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from inventory.schema import Reorder
+    from collections.abc import Sequence
+    from datetime import date
+
+    from inventory.schema import Inbound, Reorder
+
+_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +27,6 @@ class Step:
 def explain(reorder: Reorder) -> list[Step]:
     """The steps in order: the first ones add up to the raw quantity, the last one is what is recommended."""
     lead, policy, position = reorder.lead_time, reorder.policy, reorder.position
-    service = f"{policy.service_level:.0%}" if round(policy.service_level * 100, 6).is_integer() else f"{policy.service_level:.1%}"
     span = f"lead time {lead.quantile(0.5)} days (p90 {lead.quantile(0.9)}) plus review {policy.review_period_days} days"
     on_hand_note = (
         "As counted." if position.on_hand_qty >= 0 else f"The store shows {position.on_hand_qty}; stock below zero is taken as 0."
@@ -30,39 +35,81 @@ def explain(reorder: Reorder) -> list[Step]:
     held_note = f"{position.committed_qty} committed, {position.reserved_qty} reserved, {position.damaged_qty} damaged."
     return [
         Step("Demand over lead and review time, p50", reorder.protection.p50_qty, _joined(f"{span}; {lead.basis}.", lead.note)),
-        Step("Safety stock", reorder.safety_stock_qty, f"From p50 up to the level that is enough in {service} of cases."),
+        Step("Safety stock", reorder.safety_stock_qty, f"From p50 up to the level that is enough in {_service_level(reorder)} of cases."),
         Step("On hand", -max(0, position.on_hand_qty), on_hand_note),
         Step("Dated inbound", -reorder.inbound_qty, _inbound_note(reorder)),
         Step("Committed, reserved and damaged", held, held_note),
+        Step("Backorders", position.backorder_qty, "Ordered and not shipped, beyond what committed holds."),
         Step("Raw quantity", reorder.raw_qty, "Sum of the above, in whole units."),
-        Step("Recommended quantity", reorder.rounded.qty, _rounding_note(reorder)),
+        Step("Recommended quantity", reorder.rounded.qty, _joined(_rounding_note(reorder), _cost_note(reorder))),
     ]  # fmt: skip
 
 
 def reason(reorder: Reorder) -> str:
-    """Why to order, in one sentence."""
-    lead_days, days = reorder.lead_time.quantile(0.5), reorder.run_out.days
+    """Why to order, in one sentence: how long stock lasts with what arrives meanwhile, what else is on its way, how long an order takes."""
+    lead_days, days, inbound = reorder.lead_time.quantile(0.5), reorder.run_out.days, reorder.position.inbound
+    new_order = f"a new order takes {_days(lead_days)}"
     wanted = f"{_amount(reorder.protection.daily_mean_qty)} a day are wanted"
-    delivery = f"the next delivery takes {_days(lead_days)}"
     if reorder.position.free_qty <= 0:
-        return f"Out of stock; {delivery} and {wanted}."
+        owed = f" and {_units(-reorder.position.free_qty)} owed" if reorder.position.free_qty < 0 else ""
+        under_way = _clause(inbound, reorder.as_of) or "nothing is under way, "
+        return f"Out of stock{owed}; {under_way}{new_order} and {wanted}."
+    runs_out = reorder.as_of + timedelta(days=days)
+    counted = [one for one in inbound if one.expected_date is None or one.expected_date <= max(runs_out, reorder.as_of)]
+    later = _clause([one for one in inbound if one not in counted], reorder.as_of)
+    counting = f" with {_units(_total(counted))} {_when(counted, reorder.as_of)}" if counted else ""
     if days < lead_days:
-        return f"Runs out {'within a day' if days < 1 else f'in about {_days(days)}'}; {delivery} and {wanted}."
+        even = " even" if counting else ""
+        return f"Runs out {'within a day' if days < 1 else f'in about {_days(days)}'}{even}{counting}; {later}{new_order} and {wanted}."
     arrival = lead_days + reorder.policy.review_period_days
     if days < arrival:
-        return f"Lasts about {_days(days)}; an order at the next review arrives in {_days(arrival)} and {wanted}."
+        return f"Lasts about {_days(days)}{counting}; {later}an order at the next review arrives in {_days(arrival)} and {wanted}."
     return (
-        f"Lasts about {_days(days)}, but the chance to run out before an order at the next review arrives in {_days(arrival)} "
-        f"is {reorder.run_out.stockout_probability:.0%}; {wanted}."
+        f"Lasts about {_days(days)}{counting}, but the chance to run out before an order at the next review arrives in {_days(arrival)} "
+        f"is {reorder.run_out.stockout_probability * 100:.0f} %; {later}{wanted}."
     )
+
+
+def _clause(inbound: Sequence[Inbound], as_of: date) -> str:
+    """What is on its way and when, as the beginning of a sentence's part; empty where nothing is."""
+    if not inbound:
+        return ""
+    return f"{_units(_total(inbound))} {'is' if _total(inbound) == 1 else 'are'} {_when(inbound, as_of)}, "
+
+
+def _when(inbound: Sequence[Inbound], as_of: date) -> str:
+    overdue = [one for one in inbound if _is_overdue(one, as_of)]
+    due = sorted(one.expected_date for one in inbound if one.expected_date is not None and one.expected_date > as_of)
+    if len(overdue) == len(inbound):
+        return _overdue(overdue, as_of)
+    if overdue:
+        return f"under way ({_total(overdue)} of them {_overdue(overdue, as_of)})"
+    if not due:
+        return "under way without a date"
+    return f"due {'on' if due[0] == due[-1] and len(due) == len(inbound) else 'from'} {_day(due[0], as_of)}"
+
+
+def _overdue(inbound: Sequence[Inbound], as_of: date) -> str:
+    return f"overdue since {_day(min(one.expected_date for one in inbound if one.expected_date is not None), as_of)}"
+
+
+def _is_overdue(inbound: Inbound, as_of: date) -> bool:
+    return inbound.expected_date is not None and inbound.expected_date <= as_of
 
 
 def _inbound_note(reorder: Reorder) -> str:
     if not reorder.position.inbound:
         return "Nothing is on its way."
+    overdue = [one for one in reorder.position.inbound if _is_overdue(one, reorder.as_of)]
+    which = f", {_total(overdue)} of them {_overdue(overdue, reorder.as_of)}" if overdue else ""
     late = f" {reorder.late_inbound_qty} more come later than that." if reorder.late_inbound_qty else ""
-    overdue = f" {reorder.overdue_inbound_qty} of them are overdue." if reorder.overdue_inbound_qty else ""
-    return f"Expected within lead and review time.{overdue}{late}"
+    return f"Expected within lead and review time{which}.{late}"
+
+
+def _cost_note(reorder: Reorder) -> str | None:
+    if not reorder.is_dearer_than_waiting:
+        return None
+    return f"Holding it costs more than it is expected to save; it is proposed for the service level of {_service_level(reorder)}."
 
 
 def _rounding_note(reorder: Reorder) -> str:
@@ -82,6 +129,24 @@ def _rounding_note(reorder: Reorder) -> str:
 
 def _joined(*sentences: str | None) -> str:
     return " ".join(sentence[0].upper() + sentence[1:] for sentence in sentences if sentence)
+
+
+def _service_level(reorder: Reorder) -> str:
+    percent = round(reorder.policy.service_level * 100, 6)
+    return f"{percent:.0f} %" if percent.is_integer() else f"{percent:.1f} %"
+
+
+def _total(inbound: Sequence[Inbound]) -> int:
+    return sum(one.open_qty for one in inbound)
+
+
+def _units(qty: int) -> str:
+    return "1 unit" if qty == 1 else f"{qty:,} units"
+
+
+def _day(day: date, as_of: date) -> str:
+    text = f"{day.day} {_MONTHS[day.month - 1]}"
+    return text if day.year == as_of.year else f"{text} {day.year}"
 
 
 def _days(count: int) -> str:

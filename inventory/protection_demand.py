@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from inventory.schema import Inbound, LeadTime
 
 LEAST_UNITS: Final = 1e-3  # what is less is rounding
+ROUNDING: Final = 1e-9  # 1 - 0.9 is a little less than 0.1
 UNKNOWN_DAYS: Final = 3650  # stock that nobody takes lasts for ever; ten years say so in a date
 
 
@@ -61,13 +62,21 @@ def protection_demand(cumulative: FloatArray, *, lead_days: IntArray, review_per
 
 
 def run_out(
-    cumulative: FloatArray, *, free_qty: int, inbound: tuple[Inbound, ...], lead_days: IntArray, review_period_days: int, as_of: date
+    cumulative: FloatArray,
+    *,
+    free_qty: int,
+    inbound: tuple[Inbound, ...],
+    lead_days: IntArray,
+    review_period_days: int,
+    service_level: float,
+    as_of: date,
 ) -> RunOut:
     """When stock ends without a new order, and what that loses.
 
     Units lost through day t are the highest cumulative demand over cumulative supply so far: what is missed once is
     not missed again when more arrives. What an order placed now saves is the loss through lead time plus review period
-    less the loss through the lead time, which nothing ordered today can prevent.
+    less the loss through the lead time, which nothing ordered today can prevent. An order can wait as long as, when it
+    arrives, a unit has been missed on no more paths than the service level leaves; waiting longer never makes that fewer.
 
     Args:
         cumulative: From `cumulative_demand`; row 1 is the day after `as_of`.
@@ -75,6 +84,7 @@ def run_out(
         inbound: Dated inbound; undated or overdue units count from the first day.
         lead_days: Days, one per path.
         review_period_days: Days until the next look.
+        service_level: Probability that stock lasts until the order arrives.
         as_of: Last complete day.
     """
     days = cumulative.shape[0] - 1
@@ -85,11 +95,15 @@ def run_out(
     owned = np.maximum(supply, 0.0)[:, None]
     lost = np.maximum.accumulate(np.maximum(cumulative - owned, 0.0), axis=0)
     paths = np.arange(cumulative.shape[1])
+    waits = np.arange(review_period_days + 1)[:, None]
+    missed_rate = (lost[lead_days + waits, paths] > LEAST_UNITS).mean(axis=1)
     through_review = lost[lead_days + review_period_days, paths]
     saved = through_review - lost[lead_days, paths]
     return RunOut(
         days=_median_days(lost, cumulative, supply),
-        stockout_probability=float((through_review > LEAST_UNITS).mean()),
+        # without stock now units are missed whatever is ordered, even if more arrives tomorrow
+        latest_order_days=0 if free_qty <= 0 else max(0, int((missed_rate <= 1.0 - service_level + ROUNDING).sum()) - 1),
+        stockout_probability=float(missed_rate[-1]),
         lost_mean_qty=float(saved.mean()),
         lost_p50_qty=float(np.quantile(saved, 0.5)),
         lost_p90_qty=float(np.quantile(saved, 0.9)),
@@ -98,7 +112,7 @@ def run_out(
 
 def _median_days(lost: FloatArray, cumulative: FloatArray, supply: FloatArray) -> int:
     """Whole days that stock lasts on the median path."""
-    if supply.max() <= 0:
+    if supply[0] <= 0:
         return 0
     short = lost > LEAST_UNITS
     lasting = np.where(short[-1], np.argmax(short, axis=0) - 1, UNKNOWN_DAYS)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from forecasting.schema import PathArray
 
-POLICY_VERSION: Final = "order_up_to/1"
+POLICY_VERSION: Final = "order_up_to/2"
 DAYS_OF_YEAR: Final = 365
 
 
@@ -33,7 +33,11 @@ def plan_reorder(
     """What to order for one item at one location today; None where stock is enough until the next review.
 
     The inventory position (free stock plus inbound that arrives within lead and review time) is brought up to the
-    quantile of demand over lead and review time. Committed units above stock on hand are backorders and lower it.
+    quantile of demand over lead and review time. Backorders, and committed units above stock on hand, lower it.
+
+    `order_by` is the last day up to the next review on which ordering still keeps the chance to run out before that order
+    arrives within what the service level leaves, on the simulated paths and lead times; the as-of day where even an order
+    placed then does not. It is never after the day on which an order placed at once would arrive.
 
     Args:
         paths: Simulated demand [path, day] in units per day from the day after `as_of`, as long as the longest lead
@@ -69,6 +73,7 @@ def plan_reorder(
         inbound=position.inbound,
         lead_days=lead_days,
         review_period_days=policy.review_period_days,
+        service_level=policy.service_level,
         as_of=as_of,
     )
     need_by = as_of + timedelta(days=running.days)
@@ -76,6 +81,7 @@ def plan_reorder(
     ahead = cumulative[: lead_time.quantile(0.9) + policy.review_period_days + 1]
     margin = None if terms.list_price_amount is None else max(0, terms.list_price_amount - terms.unit_cost_amount)
     return Reorder(
+        as_of=as_of,
         protection=protection,
         lead_time=lead_time,
         policy=policy,
@@ -87,7 +93,7 @@ def plan_reorder(
         raw_qty=raw_qty,
         rounded=rounded,
         run_out=running,
-        order_by=max(as_of, need_by - timedelta(days=lead_time.quantile(0.5))),
+        order_by=min(as_of + timedelta(days=running.latest_order_days), receipt),
         need_by=need_by,
         expected_receipt=receipt,
         priority_score=running.lost_mean_qty * (terms.unit_cost_amount if margin is None else margin),
@@ -145,8 +151,13 @@ def _up(qty: int, multiple: int) -> int:
 def _holding_cost(
     qty: int, stock_qty: int, *, protection: ProtectionDemand, lead_time: LeadTime, terms: OrderTerms, policy: ReorderPolicy
 ) -> int:
-    """Cost of holding the ordered units from receipt until half of them are used, at mean demand; in minor units."""
+    """Cost of holding the ordered units from receipt until half of them are used, at mean demand; in minor units.
+
+    Units that are there already sell first, as far as they last beyond the lead time.
+    """
     if protection.daily_mean_qty <= 0:
         return 0
-    held_days = (max(0, stock_qty) + qty / 2) / protection.daily_mean_qty - lead_time.quantile(0.5)
-    return round(qty * terms.unit_cost_amount * policy.holding_cost_rate * max(0.0, held_days) / DAYS_OF_YEAR)
+    # an order that arrives after stock has ended sells from its first day
+    waiting_days = max(0.0, stock_qty / protection.daily_mean_qty - lead_time.quantile(0.5))
+    held_days = waiting_days + qty / 2 / protection.daily_mean_qty
+    return round(qty * terms.unit_cost_amount * policy.holding_cost_rate * held_days / DAYS_OF_YEAR)

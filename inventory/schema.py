@@ -43,18 +43,22 @@ class Inbound:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Stock of one item at one location, in units. `on_hand_qty` includes committed, reserved and damaged units."""
+    """Stock of one item at one location, in units.
+
+    `on_hand_qty` includes committed, reserved and damaged units; `backorder_qty` is ordered, not shipped and not among the committed.
+    """
 
     on_hand_qty: int
     committed_qty: int = 0
     reserved_qty: int = 0
     damaged_qty: int = 0
+    backorder_qty: int = 0
     inbound: tuple[Inbound, ...] = ()
 
     @property
     def free_qty(self) -> int:
         """Units that can be sold; below zero they are owed. Negative stock on hand is a counting error and taken as 0."""
-        return max(0, self.on_hand_qty) - self.committed_qty - self.reserved_qty - self.damaged_qty
+        return max(0, self.on_hand_qty) - self.committed_qty - self.reserved_qty - self.damaged_qty - self.backorder_qty
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +119,15 @@ class RunOut:
     """When stock ends if nothing is ordered, and what that loses before an order at the next review could help.
 
     Attributes:
-        days: Median days until the first unit is missing; 0 if one is missing now.
+        days: Median days until the first unit is missing, with what is on its way; 0 if nothing is free now.
+        latest_order_days: Days that an order can wait, at most the review period, such that stock still lasts until it
+            arrives at the service level; 0 where even an order placed now comes too late for that.
         stockout_probability: Chance that a unit is missing before an order placed at the next review arrives.
         lost_mean_qty: Units lost that an order placed now would save; mean, median and 90 % quantile.
     """
 
     days: int
+    latest_order_days: int
     stockout_probability: float
     lost_mean_qty: float
     lost_p50_qty: float
@@ -131,9 +138,13 @@ class RunOut:
 class Reorder:
     """One reorder decision with all it was made from. Dates count from the as-of day; money in minor units.
 
+    `order_by` is the last day on which ordering keeps the service level, `need_by` the day on which stock ends in the
+    median, `expected_receipt` when an order of the as-of day arrives in the median. `priority_score` is the expected loss
+    of waiting for the next review: margin, or unit cost where no margin is known (then the `cost_if_ignored` are None).
     `outlook_with_order` and `outlook_without_order` are from `stock_outlook`: p10, p50 and p90 of stock per day from the as-of day.
     """
 
+    as_of: date
     protection: ProtectionDemand
     lead_time: LeadTime
     policy: ReorderPolicy
@@ -159,3 +170,8 @@ class Reorder:
     def safety_stock_qty(self) -> float:
         """Units beyond median demand that the service level asks for."""
         return self.protection.order_up_to_qty - self.protection.p50_qty
+
+    @property
+    def is_dearer_than_waiting(self) -> bool:
+        """Holding the order costs more than waiting is expected to lose."""
+        return self.cost_if_accepted_amount > round(self.priority_score)

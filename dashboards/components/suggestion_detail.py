@@ -110,10 +110,9 @@ def show_consequences(suggestion: Mapping[str, Any]) -> None:
     st.markdown("**If you ignore it, if you accept it**")
     st.markdown(
         f"- Ignore: {format_percent(suggestion['p_stockout_if_ignored'])} chance to run out before the next order could help; "
-        f"lost margin {format_money(suggestion['cost_if_ignored_p50'], currency)} in the median, "
-        f"{format_money(suggestion['cost_if_ignored_p90'], currency)} in one case of ten.\n"
+        f"{_expected_loss(suggestion)}.\n"
         f"- Accept: {format_money(suggestion['cost'], currency)} to the supplier, "
-        f"{format_money(suggestion['cost_if_accepted'], currency)} to hold the units until half are sold."
+        f"{format_money(suggestion['cost_if_accepted'], currency)} to hold the units until half are sold." + _dearer_words(suggestion)
     )
 
 
@@ -141,10 +140,27 @@ def _step_words(step: str, note: str | None) -> str:
     return name + (f"  \n:small[{escape_markdown(note)}]" if note else "")
 
 
+def _expected_loss(suggestion: Mapping[str, Any]) -> str:
+    expected = format_money(suggestion["at_risk"], suggestion["currency_code"])
+    if suggestion["at_risk_basis"] == "unit cost":
+        return f"lost sales worth {expected} at unit cost on average, as no margin is known"
+    high = format_money(suggestion["cost_if_ignored_p90"], suggestion["currency_code"])
+    return f"lost margin {expected} on average, at most {high} in nine cases of ten"
+
+
+def _dearer_words(suggestion: Mapping[str, Any]) -> str:
+    if not suggestion["is_dearer_than_waiting"]:
+        return ""
+    level = suggestion["service_level"]
+    of_level = "" if level is None else f" of {level * 100:g} %"
+    return f"\n- Holding it costs more than it is expected to save; it is proposed for the service level{of_level}."
+
+
 def _proposal(suggestion: Mapping[str, Any], *, as_of: date, today: date) -> str:
     due = "today" if suggestion["order_by"] <= as_of else f"by {format_date(suggestion['order_by'], today=today)}"
     return (
         f"Order **{format_units(suggestion['recommended_qty'])} units** (raw need {format_units(suggestion['raw_qty'])}) from "
         f"{escape_markdown(suggestion['supplier'])} {due}, {format_money(suggestion['cost'], suggestion['currency_code'])}; "
-        f"expected {format_date(suggestion['expected_receipt'], today=today)}, needed {format_date(suggestion['need_by'], today=today)}."
+        f"ordered today it is expected {format_date(suggestion['expected_receipt'], today=today)}; "
+        f"needed {format_date(suggestion['need_by'], today=today)}."
     )

@@ -31,7 +31,9 @@ def worklist(frame: pl.DataFrame, *, as_of: date, today: date) -> dict[str, Any]
             [f"{format_units(qty)} ({format_units(raw)})" for qty, raw in frame.select("recommended_qty", "raw_qty").iter_rows()],
         ),
         "cost",
-        pl.col("cost_if_ignored_p50").alias("at_risk"),
+        "at_risk",
+        # a loss that is rare and large has a p90 below its mean, and "up to" that would mislead
+        pl.when(pl.col("cost_if_ignored_p90") > pl.col("at_risk")).then("cost_if_ignored_p90").alias("at_risk_p90"),
         "supplier",
         pl.col("status").str.replace_all("_", " ").str.to_titlecase().alias("status"),
     )
@@ -55,11 +57,17 @@ def _columns(currency: str) -> dict[str, Any]:
     return {
         "due": column.TextColumn("Order by", width=80),
         "item": column.TextColumn("Item", width=135),
-        "reason": column.TextColumn("Why", width=375),
+        "reason": column.TextColumn("Why", width=300),
         "quantity": column.TextColumn("Units (raw)", width=85, help="What to order in the supplier's packs, and the raw need behind it."),
         "cost": column.NumberColumn(f"Cost ({currency})", format="%,.0f", width=78),
         "at_risk": column.NumberColumn(
-            f"At risk ({currency})", format="%,.0f", width=90, help="Median margin lost if nothing is ordered before the next review."
+            f"At risk ({currency})",
+            format="%,.0f",
+            width=90,
+            help="Margin expected to be lost if nothing is ordered before the next review; at unit cost where no margin is known.",
+        ),
+        "at_risk_p90": column.NumberColumn(
+            f"Up to ({currency})", format="%,.0f", width=80, help="In nine cases of ten no more is lost (p90); - where a loss is rarer."
         ),
         "supplier": column.TextColumn("Supplier", width=85),
         "status": column.TextColumn("Status", width=80, help="From the operational store, at this moment."),

@@ -104,7 +104,8 @@ def _present_fields(conn: duckdb.DuckDBPyConnection, table: str) -> frozenset[st
 def _read_items(conn: duckdb.DuckDBPyConnection, history: DemandHistory) -> pl.DataFrame:
     """One row per item and place that has stock or sells, with its supplier's terms and why it has no forecast."""
     positions = conn.sql(
-        "SELECT sku, location_id, on_hand_qty, committed_qty, reserved_qty, damaged_qty, stock_version FROM marts.fct_inventory_position"
+        "SELECT sku, location_id, on_hand_qty, committed_qty, reserved_qty, damaged_qty, backorder_qty, stock_version "
+        "FROM marts.fct_inventory_position"
     ).pl()
     products = conn.sql("SELECT sku, is_active, list_price_amount, currency_code AS list_price_currency_code FROM marts.dim_products").pl()
     locations = conn.sql("SELECT location_id, is_active AS is_location_active, holding_cost_rate FROM marts.dim_locations").pl()
@@ -179,6 +180,7 @@ def _decide(
             committed_qty=item["committed_qty"] or 0,
             reserved_qty=item["reserved_qty"] or 0,
             damaged_qty=item["damaged_qty"] or 0,
+            backorder_qty=item["backorder_qty"] or 0,
             inbound=inbound,
         ),
         lead_time=delay,

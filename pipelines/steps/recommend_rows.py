@@ -48,7 +48,7 @@ EXCLUSIONS: Final[dict[str, pl.DataType | type[pl.DataType]]] = {"sku": pl.Strin
 
 
 def recommendation_frames(planned: Sequence[tuple[Mapping[str, Any], Reorder]], *, as_of: date) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The recommendations, most margin at risk first, and the steps of each.
+    """The recommendations, last day to order first and then most at risk, and the steps of each.
 
     Args:
         planned: Items as read from the marts, with their decisions.
@@ -66,7 +66,9 @@ def recommendation_frames(planned: Sequence[tuple[Mapping[str, Any], Reorder]], 
         for row, (_, reorder) in zip(rows, planned, strict=True)
         for number, step in enumerate(explain(reorder), start=1)
     ]
-    ordered = pl.DataFrame(rows, schema=RECOMMENDATIONS, orient="row").sort("priority_score", *SERIES_KEY, descending=[True, False, False])
+    ordered = pl.DataFrame(rows, schema=RECOMMENDATIONS, orient="row").sort(
+        "order_by", "priority_score", *SERIES_KEY, descending=[False, True, False, False]
+    )
     return ordered, pl.DataFrame(steps, schema=STEPS, orient="row").sort("recommendation_key", "step_number")
 
 
@@ -131,6 +133,7 @@ def _basis(reorder: Reorder, as_of: date) -> str:
             "committed_qty": position.committed_qty,
             "reserved_qty": position.reserved_qty,
             "damaged_qty": position.damaged_qty,
+            "backorder_qty": position.backorder_qty,
             "inbound_qty": reorder.inbound_qty,
             "demand_p50_qty": round(reorder.protection.p50_qty, 3),
             "order_up_to_qty": reorder.protection.order_up_to_qty,

@@ -77,13 +77,13 @@ class Merchant:
 
 def suggestions() -> pl.DataFrame:
     """Two: one due today, one next week and dearer."""
-    common = {"kind": "purchase", "currency_code": "EUR", "policy_version": "1", "basis": "{}", "basis_version": 1}
+    common = {"kind": "purchase", "currency_code": "EUR", "policy_version": "1", "basis": '{"service_level": 0.95}', "basis_version": 1}
     rows = [
         common
         | {
             "recommendation_key": "k-b", "location_id": "L2", "sku": "B-2", "supplier_id": "S2", "raw_qty": 90, "recommended_qty": 100, "unit_cost": 20,
             "order_by": AS_OF + timedelta(days=6), "need_by": AS_OF + timedelta(days=9), "expected_receipt": AS_OF + timedelta(days=9),
-            "priority_score": 900.0, "p_stockout_if_ignored": 0.5, "cost_if_ignored_p50": 100, "cost_if_ignored_p90": 300,
+            "priority_score": 6.0, "p_stockout_if_ignored": 0.5, "cost_if_ignored_p50": 0, "cost_if_ignored_p90": 30,
             "cost_if_accepted": 9, "binding_constraint": "minimum_order", "reason": "Lasts about 9 days; 5.0 a day are wanted.",
         },
         common

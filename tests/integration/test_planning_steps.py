@@ -71,7 +71,7 @@ def _fill(conn: duckdb.DuckDBPyConnection) -> None:
         "fct_inventory_position": pl.DataFrame(
             {
                 "sku": SKUS[:-1], "location_id": "main", "on_hand_qty": [30, 500, 4, 1, 1, 1, 1], "committed_qty": [2, 0, 0, 0, 0, 0, 0],
-                "reserved_qty": 0, "damaged_qty": 0, "stock_version": 7,
+                "reserved_qty": 0, "damaged_qty": 0, "backorder_qty": [3, 0, 0, 0, 0, 0, None], "stock_version": 7,
             }
         ),
         "fct_inbound": pl.DataFrame(
@@ -131,15 +131,17 @@ def test_the_item_that_runs_out_is_recommended_with_steps_that_add_up(conn: duck
     assert str(row["unit_cost"]) == "10.5000"
     assert row["recommended_qty"] % 6 == 0
     assert 0 <= row["recommended_qty"] - row["raw_qty"] < 6
-    assert sum(steps[:5]) == pytest.approx(row["raw_qty"])
-    assert steps[5:] == [row["raw_qty"], row["recommended_qty"]]
-    assert row["reason"] == "Runs out in about 2 days; the next delivery takes 12 days and 9.4 a day are wanted."
+    assert sum(steps[:6]) == pytest.approx(row["raw_qty"])
+    assert steps[5] == 3
+    assert steps[6:] == [row["raw_qty"], row["recommended_qty"]]
+    assert row["reason"] == "Runs out in about 2 days; 24 units are due on 10 Jul, a new order takes 12 days and 9.4 a day are wanted."
     assert row["need_by"] == AS_OF + timedelta(days=2)
     assert row["order_by"] == AS_OF
     assert row["expected_receipt"] == AS_OF + timedelta(days=12)
     assert row["p_stockout_if_ignored"] == pytest.approx(1.0)
     assert row["basis_version"] == 7
-    assert json.loads(row["basis"])["inbound_qty"] == 24
+    basis = json.loads(row["basis"])
+    assert (basis["inbound_qty"], basis["backorder_qty"]) == (24, 3)
 
 
 def test_items_that_cannot_be_ordered_are_listed_with_their_reason(conn: duckdb.DuckDBPyConnection) -> None:

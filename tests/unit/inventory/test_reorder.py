@@ -72,15 +72,22 @@ def test_a_certain_need_is_reckoned_step_by_step() -> None:
     )
 
     # 10 a day over 12 + 7 days = 190; 50 - 11 + 30 = 69 are there
-    assert [step.qty for step in explain(found)] == [190, 0, -50, -30, 11, 121, 125]
+    assert [step.qty for step in explain(found)] == [190, 0, -50, -30, 11, 0, 121, 125]
     assert (found.raw_qty, found.rounded.qty, found.rounded.binding_constraint) == (121, 125, "order_multiple")
     # 39 free units last three days; what comes on the fifth is too late for the fourth
     assert (found.need_by, found.order_by, found.expected_receipt) == (AS_OF + timedelta(days=3), AS_OF, AS_OF + timedelta(days=12))
     # 190 - 69 are missed without an order, 120 - 69 even with one: 70 units at a margin of 6.00
     assert (found.cost_if_ignored_p50_amount, found.cost_if_ignored_p90_amount) == (42_000, 42_000)
     assert found.priority_score == 42_000
-    # 125 units at 10.00, a quarter a year, held (69 + 62.5) / 10 - 12 days
-    assert found.cost_if_accepted_amount == round(125 * 1000 * 0.25 * 1.15 / 365)
+    # 125 units at 10.00, a quarter a year; the 69 are gone after 7 of the 12 days, so half of the order is sold in 6.25 days
+    assert found.cost_if_accepted_amount == round(125 * 1000 * 0.25 * 6.25 / 365)
+
+
+def test_units_that_outlast_the_lead_time_keep_the_order_waiting() -> None:
+    found = reorder(np.full((100, 40), 10.0, dtype=np.float32), position=Position(on_hand_qty=150))
+
+    # 40 units for 19 days; 150 last three days beyond the lead time of 12, half of the order two more
+    assert found.cost_if_accepted_amount == round(40 * 1000 * 0.25 * 5 / 365)
 
 
 def test_inbound_after_lead_and_review_time_does_not_count_but_is_told() -> None:
@@ -98,7 +105,7 @@ def test_overdue_inbound_counts_and_is_told() -> None:
     found = reorder(poisson_paths(4.0), position=overdue)
 
     assert found.inbound_qty == 15
-    assert explain(found)[3].note == "Expected within lead and review time. 10 of them are overdue."
+    assert explain(found)[3].note == "Expected within lead and review time, 10 of them overdue since 27 Jun."
 
 
 def test_stock_below_zero_counts_as_none_and_says_so() -> None:
@@ -112,6 +119,70 @@ def test_units_owed_to_customers_are_ordered_too() -> None:
     owed, none = (reorder(poisson_paths(4.0), position=Position(on_hand_qty=0, committed_qty=committed)) for committed in (9, 0))
 
     assert owed.raw_qty == none.raw_qty + 9
+
+
+def test_backorders_lower_the_position_in_a_step_of_their_own() -> None:
+    owed, none = (reorder(poisson_paths(4.0), position=Position(on_hand_qty=20, backorder_qty=backorders)) for backorders in (7, 0))
+
+    steps = explain(owed)
+    assert owed.raw_qty == none.raw_qty + 7
+    assert (steps[5].name, steps[5].qty) == ("Backorders", 7)
+    assert sum(step.qty for step in steps[:6]) == pytest.approx(owed.raw_qty)
+
+
+@pytest.mark.parametrize(
+    ("on_hand", "waits"),
+    [
+        (119, 0),  # an order placed now already comes a unit too late
+        (120, 0),
+        (129, 0),
+        (130, 1),
+        (179, 5),
+        (189, 6),  # one unit less than a week's wait would take
+    ],
+)
+def test_an_order_waits_until_the_last_day_that_keeps_stock(on_hand: int, waits: int) -> None:
+    found = reorder(np.full((100, 40), 10.0, dtype=np.float32), position=Position(on_hand_qty=on_hand))
+
+    assert found.order_by == AS_OF + timedelta(days=waits)
+
+
+def test_without_stock_an_order_does_not_wait_for_what_is_overdue() -> None:
+    found = reorder(poisson_paths(4.0), position=Position(on_hand_qty=0, inbound=(Inbound(AS_OF - timedelta(days=3), 80),)))
+
+    assert (found.order_by, found.need_by) == (AS_OF, AS_OF)
+    assert reason(found).startswith("Out of stock; 80 units are overdue since 27 Jun, a new order")
+
+
+def test_the_last_day_to_order_keeps_the_service_level_and_the_day_after_does_not() -> None:
+    paths, delay = poisson_paths(4.0), lead_time(8, 12, 12, 14)
+
+    found = reorder(paths, position=Position(on_hand_qty=80), delay=delay)
+
+    wait = (found.order_by - AS_OF).days
+    demand, lead_days = paths.cumsum(axis=1), pair_lead_times(delay, paths=400, seed=0)
+    missed = [float((demand[np.arange(400), lead_days + later - 1] > 80).mean()) for later in (wait, wait + 1)]
+    assert 0 < wait < POLICY.review_period_days
+    assert missed[0] <= 0.05 < missed[1]
+
+
+@given(
+    on_hand=st.integers(0, 120),
+    due=st.lists(st.tuples(st.integers(-10, 40), st.integers(1, 40)), max_size=3),
+    days=st.lists(st.integers(0, 20), min_size=1, max_size=10),
+)
+def test_dates_stand_in_order_and_an_order_never_waits_beyond_the_next_review(
+    on_hand: int, due: list[tuple[int, int]], days: list[int]
+) -> None:
+    inbound = tuple(Inbound(AS_OF + timedelta(days=day), qty) for day, qty in due)
+
+    found = planned(poisson_paths(3.0, days=27, paths=60), position=Position(on_hand_qty=on_hand, inbound=inbound), delay=lead_time(*days))
+
+    if found is not None:
+        assert AS_OF <= found.order_by <= AS_OF + timedelta(days=POLICY.review_period_days)
+        assert found.order_by <= found.expected_receipt
+        assert found.order_by <= found.need_by
+        assert found.need_by == AS_OF or not reason(found).startswith("Out of stock")
 
 
 def test_enough_stock_needs_no_order() -> None:
@@ -223,10 +294,45 @@ def test_the_sentence_says_how_long_stock_lasts_against_the_delivery() -> None:
     sentences = [reason(reorder(paths, position=Position(on_hand_qty=on_hand))) for on_hand in (0, 34, 140)]
 
     assert sentences == [
-        "Out of stock; the next delivery takes 12 days and 9.4 a day are wanted.",
-        "Runs out in about 3 days; the next delivery takes 12 days and 9.4 a day are wanted.",
+        "Out of stock; nothing is under way, a new order takes 12 days and 9.4 a day are wanted.",
+        "Runs out in about 3 days; a new order takes 12 days and 9.4 a day are wanted.",
         "Lasts about 14 days; an order at the next review arrives in 19 days and 9.4 a day are wanted.",
     ]
+
+
+def due(*arrivals: tuple[int | None, int]) -> tuple[Inbound, ...]:
+    return tuple(Inbound(None if days is None else AS_OF + timedelta(days=days), qty) for days, qty in arrivals)
+
+
+@pytest.mark.parametrize(
+    ("position", "begins"),
+    [
+        (Position(0, inbound=due((1, 39))), "Out of stock; 39 units are due on 1 Jul, a new order takes 12 days and 9.4 a day are wanted."),
+        (Position(0, inbound=due((1, 30), (9, 9))), "Out of stock; 39 units are due from 1 Jul, a new order"),
+        (Position(0, inbound=due((-16, 12), (9, 27))), "Out of stock; 39 units are under way (12 of them overdue since 14 Jun), a new order"),
+        (Position(0, inbound=due((None, 1))), "Out of stock; 1 unit is under way without a date, a new order"),
+        (Position(0, backorder_qty=4, inbound=due((-16, 12))), "Out of stock and 4 units owed; 12 units are overdue since 14 Jun, a new order"),
+        # what arrives before stock ends is counted in the days, what arrives after is not
+        (Position(34, inbound=due((9, 20))), "Runs out in about 3 days; 20 units are due on 9 Jul, a new order takes 12 days"),
+        (Position(34, inbound=due((2, 20))), "Runs out in about 5 days even with 20 units due on 2 Jul; a new order takes 12 days"),
+        (Position(100, inbound=due((2, 40))), "Lasts about 14 days with 40 units due on 2 Jul; an order at the next review"),
+    ],
+)  # fmt: skip
+def test_the_sentence_names_what_is_under_way(position: Position, begins: str) -> None:
+    assert reason(reorder(poisson_paths(9.4), position=position)).startswith(begins)
+
+
+def test_an_order_that_costs_more_than_it_saves_says_why_it_is_proposed() -> None:
+    dear, worth = (
+        reorder(
+            poisson_paths(4.0), position=Position(on_hand_qty=30), terms=OrderTerms(unit_cost_amount=1000, list_price_amount=1001 + margin)
+        )
+        for margin in (0, 600)
+    )
+
+    sentence = "Holding it costs more than it is expected to save; it is proposed for the service level of 95 %."
+    assert sentence in explain(dear)[-1].note
+    assert sentence not in explain(worth)[-1].note
 
 
 def test_a_key_is_the_same_through_the_week_of_need_and_whatever_the_quantity() -> None:
