@@ -21,6 +21,7 @@ from pipelines.stores.own_tables import (
     recommendation_explanation,
     recommendation_run,
 )
+from pipelines.stores.recommendation_matching import match_to_open
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -32,12 +33,13 @@ ENDED: Final = ("superseded", "expired", "closed")
 
 _LIFE: Final = frozenset({"rec_id", "status", "version", "first_run_id", "last_run_id"})
 _PROPOSAL: Final = tuple(column.name for column in recommendation.columns if column.name not in _LIFE)
-# What a decision is checked against rather than shown: it is kept current without asking the planner to look again.
-_UNSEEN: Final = frozenset({"policy_version", "basis", "basis_version", "expires_at"})
+# What identifies a proposal or what a decision is checked against rather than shown: kept current without asking the planner to look again.
+_UNSEEN: Final = frozenset({"recommendation_key", "policy_version", "basis", "basis_version", "expires_at"})
 _SEEN: Final = tuple(name for name in _PROPOSAL if name not in _UNSEEN)
 _STEP: Final = ("step_number", "step", "qty", "note")
 _EVIDENCE: Final = tuple(column.name for column in recommendation_evidence.columns if column.name != "rec_id")
 _ITEM: Final = ("sku", "location_id")
+_OPEN: Final = sa.select(recommendation).where(recommendation.c.status.not_in(ENDED))
 _Steps = dict[str, list[tuple[Any, ...]]]
 _Evidence = dict[str, tuple[Any, ...]]
 
@@ -90,8 +92,11 @@ def propose(
 ) -> ProposalCounts:
     """The store's open proposals of the run's kinds are those of the frame; done twice, the second time changes nothing.
 
-    A proposal that stands already keeps its `rec_id`; its version rises only if something a planner sees has changed. What a
-    person has decided stays as it is. All of it happens in one transaction, one run after the other.
+    A proposal that stands already keeps its `rec_id`; its version rises only if something a planner sees has changed. It stands
+    already if its key is open, or else if an open one of the same kind, sku, location, supplier and source location is needed
+    within 14 days of it (see `match_to_open`): the day of need moves from run to run, and the key, which holds its week, moves
+    along in place. What a person has decided stays as it is, its key too, and nothing new is proposed for the same need. All of
+    it happens in one transaction, one run after the other.
 
     Args:
         store: The operational store.
@@ -110,27 +115,46 @@ def propose(
         if store.dialect == "postgresql":
             conn.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('ordercast.propose'))"))
         standing = _open_rows(conn)
-        ours = {key: row for key, row in standing.items() if row["status"] == PROPOSED}
-        decided = wanted.keys() & (standing.keys() - ours.keys())
-        new = [key for key in wanted if key not in standing]
+        found = match_to_open({key: proposal.values for key, proposal in wanted.items()}, standing)
+        ours = {key: standing[row] for key, row in found.items() if standing[row]["status"] == PROPOSED}
+        new = [key for key in wanted if key not in found]
         kept = [key for key in wanted if key in ours]
         shown = _shown(conn)
         changed = [key for key in kept if _seen(wanted[key]) != _seen_before(ours[key], shown)]
-        gone = [row for key, row in ours.items() if key not in wanted and row["kind"] in run.kinds]
+        repeated = set(found.values())
+        gone = [row for key, row in standing.items() if key not in repeated and row["status"] == PROPOSED and row["kind"] in run.kinds]
 
         rec_ids = {key: uuid.uuid4().hex for key in new} | {key: ours[key]["rec_id"] for key in kept}
-        _insert_new(conn, run, [(rec_ids[key], wanted[key]) for key in new])
-        _update_kept(conn, run, [(ours[key], wanted[key], key in set(changed)) for key in kept])
         _supersede(conn, gone)
+        _update_kept(conn, run, [(ours[key], wanted[key], key in set(changed)) for key in kept])
+        _insert_new(conn, run, [(rec_ids[key], wanted[key]) for key in new])
         _replace_details(conn, {rec_ids[key]: wanted[key] for key in changed}, is_new=False)
         _replace_details(conn, {rec_ids[key]: wanted[key] for key in new}, is_new=True)
-        counts = ProposalCounts(len(new), len(changed), len(kept) - len(changed), len(gone), len(decided))
+        counts = ProposalCounts(len(new), len(changed), len(kept) - len(changed), len(gone), len(found) - len(kept))
         _record_run(conn, run, counts)
     return counts
 
 
+def statuses_of(store: OperationalStore, proposals: pl.DataFrame) -> pl.DataFrame:
+    """What has become of proposals as a release holds them; found as `propose` finds them, though their day of need has moved.
+
+    Args:
+        store: The operational store.
+        proposals: `recommendation_key` (unique), kind, sku, location_id, supplier_id, source_location_id, need_by.
+
+    Returns:
+        recommendation_key, rec_id, status: one row per proposal that an open recommendation stands for, in the order of `proposals`.
+    """
+    wanted = {row["recommendation_key"]: row for row in _with_columns(proposals, _PROPOSAL).iter_rows(named=True)}
+    with store.transaction(writes=False) as conn:
+        standing = {row["recommendation_key"]: dict(row) for row in conn.execute(_OPEN).mappings()}
+    found = match_to_open(wanted, standing)
+    rows = [(key, standing[found[key]]["rec_id"], standing[found[key]]["status"]) for key in wanted if key in found]
+    return pl.DataFrame(rows, schema=dict.fromkeys(("recommendation_key", "rec_id", "status"), pl.String), orient="row")
+
+
 def list_recommendations(store: OperationalStore, *, status: str | None = None, limit: int | None = None) -> pl.DataFrame:
-    """Recommendations with all their fields, most urgent first.
+    """Recommendations with all their fields, most urgent first: by last day to order, then by what is at risk.
 
     Args:
         store: The operational store.
@@ -139,7 +163,9 @@ def list_recommendations(store: OperationalStore, *, status: str | None = None, 
     """
     columns = recommendation.columns
     chosen = recommendation.c.status.not_in(ENDED) if status is None else recommendation.c.status == status
-    query = sa.select(recommendation).where(chosen).order_by(recommendation.c.priority_score.desc(), recommendation.c.rec_id).limit(limit)
+    urgency = (recommendation.c.order_by.asc().nulls_last(), recommendation.c.priority_score.desc())
+    ties = (recommendation.c.sku, recommendation.c.location_id, recommendation.c.rec_id)
+    query = sa.select(recommendation).where(chosen).order_by(*urgency, *ties).limit(limit)
     with store.transaction(writes=False) as conn:
         rows = [tuple(row) for row in conn.execute(query)]
     return pl.DataFrame(rows, schema={column.name: _frame_type(column.type) for column in columns}, orient="row")
@@ -190,8 +216,7 @@ def _with_columns(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
 
 def _open_rows(conn: sa.Connection) -> dict[str, Mapping[str, Any]]:
     """All open recommendations by key, locked until the transaction ends: no decision slips in between."""
-    query = sa.select(recommendation).where(recommendation.c.status.not_in(ENDED)).with_for_update()
-    return {row["recommendation_key"]: dict(row) for row in conn.execute(query).mappings()}
+    return {row["recommendation_key"]: dict(row) for row in conn.execute(_OPEN.with_for_update()).mappings()}
 
 
 def _shown(conn: sa.Connection) -> tuple[_Steps, _Evidence]:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import threading
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from pipelines.stores.operational import OperationalStore
 from pipelines.stores.own_tables import metadata
-from pipelines.stores.recommendations import ProposalCounts, RecommendationRun, explanation, list_recommendations, propose
+from pipelines.stores.recommendations import ProposalCounts, RecommendationRun, explanation, list_recommendations, propose, statuses_of
 
 STEPS = pl.DataFrame(
     {
@@ -25,6 +25,9 @@ EVIDENCE = pl.DataFrame(
         "windows_count": [6, 6, 6],
     }
 )  # fmt: skip
+
+
+NEED_BY = date(2026, 7, 8)
 
 
 def run(run_id: str) -> RecommendationRun:
@@ -76,6 +79,17 @@ def test_proposals_stand_in_the_store_as_they_were_made_most_urgent_first(store:
     assert set(listed["status"]) == {"proposed"}
     assert all(len(rec_id) == 32 for rec_id in listed["rec_id"])
     assert listed.sort("recommendation_key").select(proposals().columns).rows() == proposals().rows()
+
+
+def test_what_has_to_be_ordered_first_stands_first_and_then_what_risks_most(store: OperationalStore) -> None:
+    write(store, "r1", proposals(order_by=date(2026, 6, 30), priority_score=1.0))
+    earlier_first = list_recommendations(store)["recommendation_key"].to_list()
+    write(store, "r2", proposals(order_by=None, priority_score=99.0))
+
+    undated_last = list_recommendations(store, limit=2)["recommendation_key"].to_list()
+
+    assert earlier_first == ["k1", "k2"]
+    assert undated_last == ["k2", "k1"]
 
 
 def test_a_recommendation_explains_itself(store: OperationalStore) -> None:
@@ -261,3 +275,104 @@ def test_only_as_many_as_asked_for_are_listed(store: OperationalStore) -> None:
     write(store, "r1", proposals())
 
     assert list_recommendations(store, limit=1)["sku"].to_list() == ["B"]
+
+
+@pytest.mark.parametrize("days", [-14, -3, 14])
+def test_a_need_whose_day_moves_keeps_its_id_and_takes_the_new_key(store: OperationalStore, days: int) -> None:
+    write(store, "r1", proposals())
+    before = list_recommendations(store).filter(sku="A")["rec_id"].item()
+    moved = NEED_BY + timedelta(days=days)
+
+    counts = write(store, "r2", proposals(recommendation_key="k1-later", need_by=moved))
+
+    after = list_recommendations(store).filter(sku="A")
+    assert counts == ProposalCounts(updated=1, unchanged=1)
+    assert after.select("rec_id", "recommendation_key", "need_by", "version").rows() == [(before, "k1-later", moved, 2)]
+
+
+def test_a_key_that_moves_alone_is_no_new_version(store: OperationalStore) -> None:
+    write(store, "r1", proposals(), STEPS.clear())
+
+    counts = write(store, "r2", proposals(recommendation_key="k1-later"), STEPS.clear())
+
+    after = list_recommendations(store).filter(sku="A")
+    assert counts == ProposalCounts(unchanged=2)
+    assert after.select("recommendation_key", "version").row(0) == ("k1-later", 1)
+
+
+@pytest.mark.parametrize("status", ["approved", "applied", "snoozed", "rejected"])
+def test_what_a_person_decided_stays_decided_though_the_day_of_need_moves(store: OperationalStore, status: str) -> None:
+    write(store, "r1", proposals())
+    decide(store, "k1", status)
+    before = list_recommendations(store, status=status)
+    later = proposals(recommendation_key="k1-later", need_by=NEED_BY + timedelta(days=7))
+
+    counts = write(store, "r2", later)
+
+    assert counts == ProposalCounts(unchanged=1, protected=1)
+    assert list_recommendations(store, status=status).equals(before)
+    assert statuses_of(store, later).rows() == [("k1-later", before["rec_id"].item(), status), ("k2", rec_id_of(store, "k2"), "proposed")]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"need_by": NEED_BY + timedelta(days=15)}, {"need_by": None}, {"supplier_id": "T"}, {"supplier_id": None},
+        {"location_id": "M"}, {"source_location_id": "L2"}, {"sku": "C"},
+    ],
+)  # fmt: skip
+def test_another_need_is_another_recommendation(store: OperationalStore, other: dict[str, Any]) -> None:
+    write(store, "r1", proposals())
+    decide(store, "k1", "rejected")
+
+    counts = write(store, "r2", proposals(**{"recommendation_key": "k3"} | other))
+
+    assert counts == ProposalCounts(proposed=1, unchanged=1)
+
+
+def test_the_nearest_day_wins_and_a_row_takes_one_proposal(store: OperationalStore) -> None:
+    one = proposals().head(1)
+    needed = [of_day(one, f"k{day}", day) for day in (0, 10, 30)]
+    write(store, "r1", pl.concat(needed))
+    before = dict(list_recommendations(store).select("recommendation_key", "rec_id").iter_rows())
+
+    counts = write(store, "r2", pl.concat([of_day(one, f"n{day}", day) for day in (9, 8, 11, 1)]))
+
+    after = dict(list_recommendations(store).select("recommendation_key", "rec_id").iter_rows())
+    # 11 is as near to 10 as 9 is: the key decides; 30 is too far from all.
+    assert counts == ProposalCounts(proposed=2, updated=2, superseded=1)
+    assert {key for key, rec_id in after.items() if rec_id == before["k10"]} == {"n11"}
+    assert {key for key, rec_id in after.items() if rec_id == before["k0"]} == {"n1"}
+
+
+def test_keys_that_move_along_a_row_of_needs_never_meet(store: OperationalStore) -> None:
+    one = proposals().head(1)
+    write(store, "r1", pl.concat([of_day(one, "w1", 0), of_day(one, "w2", 7), of_day(one, "w3", 14)]))
+    before = set(list_recommendations(store)["rec_id"])
+
+    counts = write(store, "r2", pl.concat([of_day(one, "w4", 21), of_day(one, "w3", 15), of_day(one, "w2", 8)]))
+    back = write(store, "r3", pl.concat([of_day(one, "w1", 0), of_day(one, "w2", 7), of_day(one, "w3", 14)]))
+
+    assert (counts.proposed, counts.updated, counts.superseded) == (1, 2, 1)
+    assert (back.proposed, back.superseded) == (1, 1)
+    assert len(before & set(list_recommendations(store)["rec_id"])) == 2
+
+
+def test_a_key_and_its_row_may_change_places(store: OperationalStore) -> None:
+    write(store, "r1", proposals())
+    before = dict(list_recommendations(store).select("recommendation_key", "rec_id").iter_rows())
+    swapped = proposals().with_columns(recommendation_key=pl.col("recommendation_key").reverse())
+
+    counts = write(store, "r2", swapped)
+
+    assert counts == ProposalCounts(updated=2)
+    assert dict(list_recommendations(store).select("recommendation_key", "rec_id").iter_rows()) == before
+
+
+def of_day(proposal: pl.DataFrame, key: str, day: int) -> pl.DataFrame:
+    return proposal.with_columns(recommendation_key=pl.lit(key), need_by=pl.lit(NEED_BY + timedelta(days=day)))
+
+
+def rec_id_of(store: OperationalStore, key: str) -> str:
+    found: str = list_recommendations(store).filter(recommendation_key=key)["rec_id"].item()
+    return found
