@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
-from pipelines.quality.suites import PRECEDED_BY, SOUND
+from pipelines.quality.suites import PRECEDED_BY, SOUND, TAKEN_FROM
 from pipelines.stores.source_contract import SOURCE_TABLES, WAREHOUSE_TYPES, Field, SourceTable
 from pipelines.stores.warehouse import quoted
 
@@ -184,16 +184,22 @@ def _judged(conn: duckdb.DuckDBPyConnection, arrival: Arrival, rule: RowRule, he
     match rule.aspect:
         case "given":
             return f"({text} IS NOT NULL AND {text} <> '')"
+        case "intact":
+            return f"({text} IS NULL OR NOT contains({text}, chr(0)))"
         case "readable":
             return f"({text} IS NULL OR {_cast(field, text)} IS NOT NULL)"
         case "known":
             return f"({text} IS NULL OR {text} IN ({_known_values(field, headers)}))"
-        case "in_order":
-            return _in_order(arrival, rule.field)
-        case "unique":
-            return _unique(conn, arrival)
+        case "in_order" | "covered" | "unique":
+            return _compared(conn, arrival, rule)
         case "sound" | "plausible" | "allowed":
             return f"epoch({_cast(field, text)})" if field.kind == "timestamp" else _cast(field, text)
+
+
+def _compared(conn: duckdb.DuckDBPyConnection, arrival: Arrival, rule: RowRule) -> str:
+    if rule.aspect == "in_order":
+        return _in_order(arrival, rule.field)
+    return _covered(arrival, rule.field) if rule.aspect == "covered" else _unique(conn, arrival)
 
 
 def _in_order(arrival: Arrival, name: str) -> str:
@@ -201,6 +207,25 @@ def _in_order(arrival: Arrival, name: str) -> str:
     field = arrival.table.field(name)
     before = f"SELECT max(e.{at})::DATE FROM raw.{quoted(earlier)} e WHERE e.{link} = {arrival.incoming}.{link}"
     return f"coalesce({_cast(field, quoted(field.warehouse_name))}::DATE >= ({before}), true)"
+
+
+def _covered(arrival: Arrival, name: str) -> str:
+    """Rows are served in the order of their keys, after those in `raw`: of several only those beyond the whole are held back."""
+    link, origin, whole = TAKEN_FROM[arrival.table.name, name]
+    key, quantity, link = quoted(arrival.key_columns[0]), quoted(name), quoted(link)
+    replaced = (
+        f"SELECT {key} FROM {arrival.incoming} WHERE {key} IS NOT NULL UNION ALL SELECT {key} FROM {arrival.gone} WHERE {key} IS NOT NULL"
+    )
+    taken = (
+        f"SELECT '' AS _key, 0 AS turn, {link}, {quantity} AS qty FROM {arrival.raw} WHERE {key} NOT IN ({replaced}) "
+        f"UNION ALL SELECT _key, 1, {link}, {_cast(arrival.table.field(name), quantity)} FROM {arrival.incoming}"
+    )
+    sums = (
+        f"SELECT _key, turn, {link}, sum(greatest(TRY_CAST(qty AS BIGINT), 0)) OVER (PARTITION BY {link} ORDER BY turn, _key) AS total "
+        f"FROM ({taken}) WHERE {link} IS NOT NULL"
+    )
+    most = f"SELECT {link}, TRY_CAST({quoted(whole)} AS BIGINT) AS most FROM raw.{quoted(origin)}"
+    return f"(_key NOT IN (SELECT _key FROM ({sums}) JOIN ({most}) USING ({link}) WHERE turn = 1 AND total > most))"
 
 
 def _unique(conn: duckdb.DuckDBPyConnection, arrival: Arrival) -> str:

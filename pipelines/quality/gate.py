@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pipelines.errors import QualityError
 from pipelines.quality import quarantine
 from pipelines.quality.arrivals import Arrival, count, frame_to_check
 from pipelines.quality.runner import RuleOutcome, check_rows
 from pipelines.quality.suites import IS_TRUE, SOUND, rules_for
+from pipelines.stores.source_contract import SOURCE_TABLES
 from pipelines.stores.warehouse import quoted
 
 if TYPE_CHECKING:
@@ -20,7 +21,15 @@ if TYPE_CHECKING:
 
     from pipelines.settings import Settings
 
-MUST_HAVE_ROWS = "has_rows_where_there_is_history"
+MUST_HAVE_ROWS: Final = "has_rows_where_there_is_history"
+MUST_KEEP_ROWS: Final = "keeps_a_tenth_of_its_rows"
+MUST_KEEP_STOCK: Final = "keeps_stock_at_half_of_its_places"
+
+# Compared with the batch before and not with a median of 28 days: ours is a whole table and not a daily extract, so its rows never
+# fall by themselves, and nothing has to be remembered beyond `raw` itself.
+_LEAST_KEPT_RATE: Final = 0.1
+_LEAST_STOCKED_RATE: Final = 0.5
+_LEAST_LOST: Final = 20  # below that, a small shop that tidies up would be a catastrophe
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +73,19 @@ class TableIngest:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """What `raw` held before the batch: rows by table, and sku-locations with stock on hand."""
+
+    rows: Mapping[str, int]
+    stocked_items: int
+
+    @classmethod
+    def of(cls, conn: duckdb.DuckDBPyConnection) -> Standing:
+        """What it holds now; to be asked before a full resync empties it."""
+        return cls({name: count(conn, f"SELECT count(*) FROM raw.{quoted(name)}") for name in SOURCE_TABLES}, _stocked_items(conn))
+
+
+@dataclass(frozen=True, slots=True)
 class Gate:
     """What the gate needs to know beside the rows.
 
@@ -71,6 +93,7 @@ class Gate:
         tables: Tables that the source has.
         now: Naive UTC, the latest time at which something can have happened.
         is_full_resync: All rows arrive and `raw` is empty.
+        before: What `raw` held before the batch.
     """
 
     conn: duckdb.DuckDBPyConnection
@@ -79,6 +102,7 @@ class Gate:
     tables: Collection[str]
     now: datetime
     is_full_resync: bool
+    before: Standing
 
     def let_through(self, group: Sequence[Arrival]) -> tuple[list[TableIngest], list[str]]:
         """Good documents of the group are in `raw`; also returns the reasons why nothing may be published.
@@ -94,8 +118,7 @@ class Gate:
         blocks = blocks or self._standing_over_the_limit(group)
         quarantine.end_group(self.conn, group)
         checked = [self._with_history_checked(result) for result in results]
-        blocks += [f"{result.name} holds no row although earlier runs loaded some" for result in checked if not result.suite.passed]
-        return checked, blocks
+        return [result for result, _ in checked], blocks + [reason for _, reasons in checked for reason in reasons]
 
     def _judge(self, arrival: Arrival, group: Sequence[Arrival]) -> tuple[RuleOutcome, ...]:
         if not arrival.rows_incoming:
@@ -169,13 +192,41 @@ class Gate:
         keys = f"SELECT {cast} FROM ({accepted}) UNION ALL SELECT {', '.join(names)} FROM {arrival.gone}"
         self.conn.execute(f"DELETE FROM {arrival.raw} r USING ({keys}) k WHERE {same}")
 
-    def _with_history_checked(self, result: TableIngest) -> TableIngest:
-        """A table that is empty although an earlier run loaded rows fails its suite, until rows are back."""
-        empty = count(self.conn, f"SELECT count(*) FROM raw.{quoted(result.name)}") == 0
+    def _with_history_checked(self, result: TableIngest) -> tuple[TableIngest, list[str]]:
+        """A table that has lost what it held fails its suite; also returns the reasons.
+
+        One that is empty although an earlier run loaded rows fails until rows are back. The others are compared with what `raw`
+        held before the batch, so they fail once: whoever has looked and finds the loss true runs again.
+        """
+        rows = count(self.conn, f"SELECT count(*) FROM raw.{quoted(result.name)}")
         known = "SELECT count(*) FROM meta.ingest_counts WHERE rows_loaded > 0 AND table_name = ?"
-        is_lost = empty and not result.rows_quarantined and count(self.conn, known, [result.name]) > 0
-        rules = (*result.suite.rules, RuleCount(MUST_HAVE_ROWS, int(is_lost)))
-        return replace(result, suite=SuiteResult(not is_lost, rules))
+        is_lost = rows == 0 and not result.rows_quarantined and count(self.conn, known, [result.name]) > 0
+        reasons = {MUST_HAVE_ROWS: f"{result.name} holds no row although earlier runs loaded some" if is_lost else ""}
+        reasons[MUST_KEEP_ROWS] = "" if is_lost else self._lost_rows(result.name, rows)
+        if result.name == "stock_levels":
+            reasons[MUST_KEEP_STOCK] = "" if is_lost else self._lost_stock()
+        rules = (*result.suite.rules, *(RuleCount(name, int(bool(reason))) for name, reason in reasons.items()))
+        told = [reason for reason in reasons.values() if reason]
+        return replace(result, suite=SuiteResult(not told, rules)), told
+
+    def _lost_rows(self, name: str, rows: int) -> str:
+        before = self.before.rows[name]
+        if before - rows < _LEAST_LOST or rows >= _LEAST_KEPT_RATE * before:
+            return ""
+        return f"{name} fell from {before:,} rows to {rows:,} in one batch. {_LOOK_FIRST}"
+
+    def _lost_stock(self) -> str:
+        before, now = self.before.stocked_items, _stocked_items(self.conn)
+        if before - now < _LEAST_LOST or now >= _LEAST_STOCKED_RATE * before:
+            return ""
+        return f"sku-locations with stock on hand fell from {before:,} to {now:,} in one batch. {_LOOK_FIRST}"
+
+
+_LOOK_FIRST: Final = "Mend the source; or, if it is true, run again: the next run compares with these rows and publishes"
+
+
+def _stocked_items(conn: duckdb.DuckDBPyConnection) -> int:
+    return count(conn, "SELECT count(*) FROM raw.stock_levels WHERE on_hand > 0")
 
 
 def _require_conservation(result: TableIngest) -> None:

@@ -53,11 +53,12 @@ class RowRule:
 
     Values are judged as they are (`plausible`, `allowed`); the other aspects are booleans the database works out
     beforehand: `given`, `readable` (the text could be cast), `known` (the reference was found), `unique` (the key),
-    `in_order` (not on a day before what it follows from, see `PRECEDED_BY`), and `sound` (all of these at once).
+    `in_order` (not on a day before what it follows from, see `PRECEDED_BY`), `intact` (a text without a NUL byte), `covered`
+    (with all others not more than what it is taken from, see `TAKEN_FROM`), and `sound` (all of these at once).
     """
 
     field: str
-    aspect: Literal["given", "readable", "known", "unique", "in_order", "sound", "plausible", "allowed"]
+    aspect: Literal["given", "readable", "known", "unique", "in_order", "intact", "covered", "sound", "plausible", "allowed"]
     test: Within | OneOf
     reason: str
     next_step: str = CORRECT_IT
@@ -120,6 +121,8 @@ _HAPPENED_AT: Final = frozenset(
 
 # What happened cannot precede what it follows from: the time of (table, field) against that of the row referred to.
 PRECEDED_BY: Final = {("returns", "created_at"): ("order_id", "orders", "created_at")}
+# What comes back cannot exceed what it comes from: the sum of (table, field) over the rows that share a link.
+TAKEN_FROM: Final = {("return_lines", "quantity"): ("order_line_id", "order_lines", "quantity")}
 
 
 def rules_for(table: SourceTable, *, fields: Collection[str], tables: Collection[str], now: datetime) -> tuple[RowRule, ...]:
@@ -147,6 +150,8 @@ def _rules_of(table: SourceTable, field: Field, fields: Collection[str], tables:
         yield RowRule(name, "given", IS_TRUE, "is missing")
     if field.kind in _WRONG_KIND:
         yield RowRule(name, "readable", IS_TRUE, _WRONG_KIND[field.kind])
+    if name in table.key and field.kind == "text" and name != "customer_id":  # its hash arrives in its place
+        yield RowRule(name, "intact", IS_TRUE, "holds a NUL byte")
     if field.references:
         referenced, _, column = field.references.partition(".")
         if referenced in tables:
@@ -158,6 +163,10 @@ def _rules_of(table: SourceTable, field: Field, fields: Collection[str], tables:
     link, earlier, _ = PRECEDED_BY.get((table.name, name), ("", "", ""))
     if earlier in tables and link in fields:
         yield RowRule(name, "in_order", IS_TRUE, f"lies before that of its {earlier.removesuffix('s')}")
+    link, origin, _ = TAKEN_FROM.get((table.name, name), ("", "", ""))
+    if origin in tables and link in fields:
+        whole = origin.removesuffix("s").replace("_", " ")
+        yield RowRule(name, "covered", IS_TRUE, f"brings the sum of its {whole} to more than was ordered")
     allowed = _BY_TABLE.get((table.name, name)) or _BY_FIELD.get(name)
     if allowed:
         yield RowRule(name, "allowed", *allowed)

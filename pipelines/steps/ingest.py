@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from pipelines.errors import SourceContractError
 from pipelines.quality import quarantine
 from pipelines.quality.arrivals import Arrival, document_groups, receive
-from pipelines.quality.gate import Gate, TableIngest
+from pipelines.quality.gate import Gate, Standing, TableIngest
 from pipelines.stores.change_feed import ChangeReader, FeedPosition, prune_feed, read_changes
 from pipelines.stores.check_results import CheckTally, record_checks
 from pipelines.stores.customer_keys import Pseudonyms
@@ -66,7 +66,7 @@ def ingest(store: OperationalStore, conn: duckdb.DuckDBPyConnection, *, run_id: 
     conn.begin()
     try:
         with read_changes(store, since=_position(conn), retry_keys=quarantine.open_keys(conn)) as changes:
-            gate = Gate(conn, run_id, settings, set(changes.fields), _now(merchant), changes.is_full_resync)
+            gate = Gate(conn, run_id, settings, set(changes.fields), _now(merchant), changes.is_full_resync, Standing.of(conn))
             tables, blocks = _ingest_tables(gate, changes, pseudonyms)
             fields, position, is_full_resync = changes.fields, changes.position, changes.is_full_resync
         context = _context(conn, merchant, run_id=run_id, settings=settings)

@@ -145,7 +145,15 @@ class SqliteChangeReader(ChangeReader):
             )
             # CROSS JOIN keeps the order: few keys first, then the table by its primary key.
             statement = f"{_CHANGED} SELECT {self._select(table)} FROM changed AS k CROSS JOIN {quoted(table)} AS t ON {matches}"
-            cursor = self._conn.execute(statement, self._parameters(table))
+            parameters = self._parameters(table)
+            if self._conn.execute(f"{_CHANGED} SELECT EXISTS (SELECT 1 FROM changed AS k WHERE {_HAS_NUL})", parameters).fetchone()[0]:
+                # json_extract ends at a NUL byte; such a key is looked for as its text, through the whole table.
+                key = key_sql(SOURCE_TABLES[table], "t", "sqlite", self._types[table])
+                statement += (
+                    f" AND NOT {_HAS_NUL} UNION ALL "
+                    f"SELECT {self._select(table)} FROM changed AS k JOIN {quoted(table)} AS t ON {_HAS_NUL} AND k.pk = {key}"
+                )
+            cursor = self._conn.execute(statement, parameters)
         schema = self._schema(table)
         return pa.RecordBatchReader.from_batches(schema, _batches(cursor, schema))
 
@@ -156,6 +164,8 @@ class SqliteChangeReader(ChangeReader):
 _CHANGED: Final = (
     "WITH changed AS MATERIALIZED (SELECT pk FROM feed_change WHERE seq > ? AND seq <= ? AND tbl = ? UNION SELECT value FROM json_each(?))"
 )
+
+_HAS_NUL: Final = r"(instr(k.pk, '\u0000') > 0)"  # as JSON writes it
 
 
 def _batches(cursor: sqlite3.Cursor, schema: pa.Schema) -> Iterator[pa.RecordBatch]:

@@ -106,6 +106,11 @@ def quarantined(conn: duckdb.DuckDBPyConnection) -> dict[str, str]:
     return {f"{name} {'/'.join(json.loads(key))}": reason for name, key, reason in found.fetchall()}
 
 
+def epoch(conn: duckdb.DuckDBPyConnection) -> tuple[Any, ...] | None:
+    """The feed's epoch and run; a position counts the store's transactions, of which a later ingest is one itself."""
+    return conn.execute("SELECT source_epoch, run_id FROM meta.feed_state").fetchone()
+
+
 def position(conn: duckdb.DuckDBPyConnection) -> tuple[Any, ...] | None:
     return conn.execute("SELECT source_epoch, position, run_id FROM meta.feed_state").fetchone()
 
@@ -342,10 +347,10 @@ def test_an_ingest_that_breaks_off_leaves_nothing_and_its_rerun_equals_a_clean_r
 
     with open_warehouse(settings.warehouse_path) as conn:
         ingest(shop, conn, run_id="run-1", settings=settings)
-        after_rerun = (contents(conn), position(conn), quarantined(conn))
+        after_rerun = (contents(conn), epoch(conn), quarantined(conn))
     with open_warehouse(tmp_path / "clean.duckdb") as conn:
         ingest(shop, conn, run_id="run-1", settings=settings)
-        clean = (contents(conn), position(conn), quarantined(conn))
+        clean = (contents(conn), epoch(conn), quarantined(conn))
 
     assert left_behind == ({name: [] for name in SOURCE_TABLES}, None, {})
     assert after_rerun == clean
@@ -463,3 +468,144 @@ def test_a_nearly_full_disk_is_noticed_before_anything_is_written(settings: Sett
         pass
 
     assert not settings.warehouse_path.exists()
+
+
+@pytest.fixture
+def stocked(store: OperationalStore) -> OperationalStore:
+    """30 orders and 60 places with stock."""
+    names = [f"O{number}" for number in range(30)]
+    skus = [f"SKU{number:02d}" for number in range(60)]
+    store.create_source_tables(FIELDS | {"locations": ["location_id", "name", "type", "time_zone"],
+                                         "stock_levels": ["sku", "location_id", "on_hand"]})  # fmt: skip
+    store.append("locations", rows("locations", location_id=["L"], name=["Shop"], type=["store"], time_zone=["Europe/Berlin"]))
+    store.append("products", rows("products", sku=["MUG", *skus], title=[None] * 61))
+    store.append("customers", rows("customers", customer_id=["anna@example.org"], country=["DE"]))
+    store.append("orders", orders(*names))
+    store.append("order_lines", lines(*names))
+    store.append("stock_levels", rows("stock_levels", sku=skus, location_id=["L"] * 60, on_hand=[5] * 60))
+    install_feed(store)
+    store.save_merchant(Merchant("m1", "Corner Shop", "Europe/Berlin", "EUR", "simulator:test:1"))
+    return store
+
+
+@pytest.mark.parametrize("is_full_resync", [False, True])
+def test_a_table_that_loses_nine_rows_in_ten_loads_but_is_published_only_on_the_next_run(
+    stocked: OperationalStore, warehouse: duckdb.DuckDBPyConnection, settings: Settings, is_full_resync: bool
+) -> None:
+    ingest(stocked, warehouse, run_id="run-1", settings=settings)
+    sql(stocked, "DELETE FROM order_lines WHERE order_id NOT IN ('O1', 'O2')")
+    sql(stocked, "DELETE FROM orders WHERE order_id NOT IN ('O1', 'O2')")
+    if is_full_resync:
+        warehouse.execute("DELETE FROM meta.feed_state")
+
+    blocked = ingest(stocked, warehouse, run_id="run-2", settings=settings)
+    again = ingest(stocked, warehouse, run_id="run-3", settings=settings)
+
+    assert loaded_orders(warehouse) == ["O1", "O2"]
+    assert blocked.is_full_resync == is_full_resync
+    assert blocked.block_reason is not None
+    assert "orders fell from 30 rows to 2 in one batch. Mend the source; or, if it is true, run again" in blocked.block_reason
+    assert [rule.name for rule in table(blocked, "orders").suite.failures] == ["keeps_a_tenth_of_its_rows"]
+    assert not table(blocked, "orders").suite.passed
+    assert again.is_publishable
+
+
+def test_a_tenth_that_is_left_or_few_rows_lost_block_nothing(
+    stocked: OperationalStore, warehouse: duckdb.DuckDBPyConnection, settings: Settings
+) -> None:
+    ingest(stocked, warehouse, run_id="run-1", settings=settings)
+    sql(stocked, "DELETE FROM order_lines WHERE order_id NOT IN ('O1', 'O2', 'O3')")
+
+    result = ingest(stocked, warehouse, run_id="run-2", settings=settings)
+
+    assert result.is_publishable
+
+
+@pytest.mark.parametrize("is_full_resync", [False, True])
+def test_stock_that_falls_to_zero_in_most_places_at_once_blocks_publishing_once(
+    stocked: OperationalStore, warehouse: duckdb.DuckDBPyConnection, settings: Settings, is_full_resync: bool
+) -> None:
+    ingest(stocked, warehouse, run_id="run-1", settings=settings)
+    sql(stocked, "UPDATE stock_levels SET on_hand = 0 WHERE sku < 'SKU30'")
+    half = ingest(stocked, warehouse, run_id="run-2", settings=settings)
+    sql(stocked, "UPDATE stock_levels SET on_hand = 0 WHERE sku < 'SKU55'")
+    if is_full_resync:
+        warehouse.execute("DELETE FROM meta.feed_state")
+
+    most = ingest(stocked, warehouse, run_id="run-3", settings=settings)
+    again = ingest(stocked, warehouse, run_id="run-4", settings=settings)
+
+    assert half.is_publishable
+    assert most.block_reason is not None
+    assert most.block_reason.startswith("sku-locations with stock on hand fell from 30 to 5 in one batch. Mend the source; or")
+    assert warehouse.execute("SELECT count(*) FROM raw.stock_levels WHERE on_hand > 0").fetchone() == (5,)
+    assert again.is_publishable
+
+
+@pytest.mark.parametrize("is_full_resync", [False, True])
+def test_an_order_id_with_a_nul_byte_waits_in_quarantine_until_it_is_mended(
+    sqlite_url: str, warehouse: duckdb.DuckDBPyConnection, settings: Settings, is_full_resync: bool
+) -> None:
+    with OperationalStore.open(sqlite_url) as shop:
+        shop.create_source_tables(FIELDS)
+        shop.append("products", rows("products", sku=["MUG"], title=["Mug"]))
+        shop.append("orders", orders("O1"))
+        install_feed(shop)
+        shop.save_merchant(Merchant("m1", "Corner Shop", "Europe/Berlin", "EUR", "simulator:test:1"))
+        if not is_full_resync:
+            ingest(shop, warehouse, run_id="run-1", settings=settings)
+        shop.append("orders", orders("O2", "O3\x00a", "O3"))
+        shop.append("order_lines", lines("O3\x00a"))
+
+        held = ingest(shop, warehouse, run_id="run-2", settings=settings)
+        waiting = quarantined(warehouse)
+        still = ingest(shop, warehouse, run_id="run-3", settings=settings)
+        sql(shop, "UPDATE orders SET order_id = 'O4' WHERE order_id > 'O3' AND order_id < 'O4'")
+        sql(shop, "UPDATE order_lines SET order_id = 'O4', order_line_id = 'O4-1'")
+        mended = ingest(shop, warehouse, run_id="run-4", settings=settings)
+
+    assert (table(held, "orders").rows_quarantined, table(held, "orders").rows_deleted) == (1, 0)
+    assert (table(still, "orders").rows_quarantined, table(still, "orders").rows_deleted) == (1, 0)
+    assert waiting["orders O3\x00a"] == 'order_id holds a NUL byte, got "O3\\u0000a"'
+    assert set(waiting) == {"orders O3\x00a", "order_lines O3\x00a-1"}
+    assert table(mended, "orders").rows_loaded == 1
+    assert loaded_orders(warehouse) == ["O1", "O2", "O3", "O4"]
+    assert quarantined(warehouse) == {}
+
+
+def returned(return_id: str, quantity: int) -> dict[str, pl.DataFrame]:
+    """A return of one line of order O1, of which two were sold."""
+    return {
+        "returns": rows("returns", return_id=[return_id], created_at=[datetime(2025, 3, 20)]),
+        "return_lines": rows(
+            "return_lines", return_line_id=[f"{return_id}-1"], return_id=[return_id], sku=["MUG"], quantity=[quantity],
+            order_line_id=["O1-1"],
+        ),
+    }  # fmt: skip
+
+
+def test_no_more_comes_back_than_was_sold(shop: OperationalStore, warehouse: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+    shop.create_source_tables({"returns": ["return_id", "created_at"],
+                               "return_lines": ["return_line_id", "return_id", "sku", "quantity", "order_line_id"]})  # fmt: skip
+    install_feed(shop)
+    for return_id, quantity in (("R1", 1), ("R2", 2)):
+        for name, frame in returned(return_id, quantity).items():
+            shop.append(name, frame)
+    ingest(shop, warehouse, run_id="run-1", settings=settings)
+    at_once = quarantined(warehouse)
+    for name, frame in returned("R0", 1).items():
+        shop.append(name, frame)
+    ingest(shop, warehouse, run_id="run-2", settings=settings)
+    later = quarantined(warehouse)
+    sql(shop, "UPDATE return_lines SET quantity = 2 WHERE return_id = 'R1'")
+    ingest(shop, warehouse, run_id="run-3", settings=settings)
+    changed = quarantined(warehouse)
+    sql(shop, "UPDATE order_lines SET quantity = 5 WHERE order_id = 'O1'")
+
+    ingest(shop, warehouse, run_id="run-4", settings=settings)
+
+    assert at_once["return_lines R2-1"] == 'quantity brings the sum of its order line to more than was ordered, got "2"'
+    assert set(at_once) == set(later) == {"returns R2", "return_lines R2-1"}
+    assert {"return_lines R1-1", "return_lines R2-1"} < set(changed)
+    assert quarantined(warehouse) == {}
+    assert warehouse.execute("SELECT sum(quantity) FROM raw.return_lines").fetchone() == (5,)

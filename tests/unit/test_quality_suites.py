@@ -92,6 +92,10 @@ def test_any_text_may_be_an_identifier(text: str):
     assert broken_rules("products", {"sku": text}) == {}
 
 
+def test_a_nul_byte_in_a_key_is_refused():
+    assert broken_rules("products", {"sku": "MUG\x00"}) == {"sku_is_intact": 1}
+
+
 def test_movements_of_stock_are_signed_and_stock_may_be_negative():
     movement = {"movement_id": "M1", "sku": "A", "location_id": "L", "quantity": "-4", "movement_type": "sale",
                 "occurred_at": "2025-03-01"}  # fmt: skip
