@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated
 from zoneinfo import available_timezones
 
+from dotenv import dotenv_values
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -26,9 +27,9 @@ def _known_zone(zone: str) -> str:
 
 
 class Settings(BaseSettings):
-    """What a run needs to know beyond the data. Unknown names refuse to start."""
+    """What a run needs to know beyond the data. `load_settings` refuses unknown names of ours; other programs' are not ours."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)
 
     home: Path = Field(default=Path(".ordercast"), description="Folder that holds all state: store, warehouse, releases, run history.")
     store_url: SecretStr | None = Field(default=None, description="Operational store; default is SQLite in the home folder.")
@@ -95,21 +96,19 @@ def load_settings() -> Settings:
         SettingsError: A name is unknown or a value impossible. Nothing was started.
     """
     known = {f"{PREFIX}{name}".upper() for name in Settings.model_fields}
-    for name in os.environ:
+    for name in (*os.environ, *dotenv_values(".env")):
         if name.upper().startswith(PREFIX) and name.upper() not in known:
             raise SettingsError(_unknown(name.upper(), known))
     try:
         return Settings()
     except ValidationError as exc:
-        raise SettingsError("\n".join(_problem(dict(error), known) for error in exc.errors())) from None
+        raise SettingsError("\n".join(_problem(dict(error)) for error in exc.errors())) from None
 
 
-def _problem(error: dict[str, object], known: set[str]) -> str:
+def _problem(error: dict[str, object]) -> str:
     location = error.get("loc")
     name = str(location[0]) if isinstance(location, tuple) and location else "?"
     full = name.upper() if name.upper().startswith(PREFIX) else f"{PREFIX}{name}".upper()
-    if error.get("type") == "extra_forbidden":
-        return _unknown(full, known)
     return f"Setting {full} cannot be {str(error.get('input'))[:80]!r}: {error.get('msg')}. Correct it and start again."
 
 

@@ -47,6 +47,11 @@ def main() -> None:
     except OrdercastError as exc:
         errors.print(str(exc), style="red", markup=False, highlight=False)
         sys.exit(REFUSED if isinstance(exc, ContractError) else UNAVAILABLE)
+    except OSError as exc:
+        errors.print(
+            f"{exc.strerror or exc}: {exc.filename or 'no file named'}. Check ORDERCAST_HOME and its rights.", style="red", markup=False
+        )
+        sys.exit(REFUSED)
     except KeyboardInterrupt:
         errors.print("Interrupted; nothing half done stays: run the same command again.")
         sys.exit(INTERRUPTED)

@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import typer
+from rich.markup import escape
+from rich.padding import Padding
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from rich.console import Console
     from rich.progress import TaskID
@@ -101,6 +104,9 @@ class _StepHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         step = record.name.removeprefix("ordercast.").split(".")[0]
+        if record.levelno >= logging.WARNING:
+            self._console.print(record.getMessage(), style="yellow", markup=False, highlight=False)
+            return
         task = self._tasks.get(step)
         if task is None:
             return
@@ -120,24 +126,41 @@ class _StepHandler(logging.Handler):
 
 
 def import_report(console: Console, report: ImportReport, *, seconds: float) -> None:
-    """What became of every row of every file."""
-    facts = report.as_dict()
-    console.print(f"[b]Imported[/b] in {seconds} s")
-    files = Table("File", "Rows read", "Used", "Excluded", "Redirected", "Duplicates", "Rejected", box=None, pad_edge=False)
-    for file in facts["files"]:
-        files.add_row(
-            str(file["name"]),
-            *(
-                f"{file[name]:,}"
-                for name in (
-                    "rows_read",
-                    "rows_used",
-                    "rows_excluded",
-                    "rows_redirected",
-                    "rows_duplicate",
-                    "rows_rejected",
-                )
-            ),
-        )
-    console.print(files)
+    """What became of every row of every file, why rows were left out, and what a reader of the figures should know."""
+    console.print(f"[b]Imported[/b] in {seconds} s: {report.rows_read:,} rows read, {report.rows_rejected:,} rejected", highlight=False)
+    console.print(_file_table(report))
+    by_rule = {name: rows for name, rows in report.rows_by_rule().items() if rows}
+    _section(
+        console,
+        "Left out or sent elsewhere by a rule:",
+        [f"{rows:,} rows, {name}: {report.rules.get(name, '')}" for name, rows in by_rule.items()],
+    )
+    _section(console, f"Rejected, {report.rows_rejected:,} rows, for example:", [row.message for row in report.rejected_examples])
+    _section(console, "Accepted, but worth knowing:", [f"{note.name}: {note.message}" for note in report.warnings])
+    basis = ", ".join(f"{rows:,} {basis}" for basis, rows in report.return_match_basis.items())
+    _section(console, "Returns by how their sale was found:", [basis] if basis else [])
+    _section(console, "In the folder, but not in the mapping:", report.files_not_mapped)
     console.print("Next: [b]ordercast run[/b]")
+
+
+def _file_table(report: ImportReport) -> Table:
+    """Columns that are zero in every file are left out, and names fold rather than end in dots: it fits 80 columns."""
+    always = {"Read": "rows_read", "Used": "rows_used"}
+    fates = {"Excluded": "rows_excluded", "Redirected": "rows_redirected", "Duplicates": "rows_duplicate"}
+    told = {title: name for title, name in fates.items() if any(getattr(file, name) for file in report.files)}
+    columns = always | told | {"Rejected": "rows_rejected"}
+    table = Table(box=None, pad_edge=False)
+    table.add_column("File", overflow="fold")
+    for title in columns:
+        table.add_column(title, justify="right", no_wrap=True)
+    for file in report.files:
+        table.add_row(escape(file.name), *(f"{getattr(file, name):,}" for name in columns.values()))
+    return table
+
+
+def _section(console: Console, title: str, lines: Sequence[str]) -> None:
+    if not lines:
+        return
+    console.print(title, style="bold", markup=False, highlight=False)
+    for line in lines:
+        console.print(Padding(Text(line, overflow="fold"), (0, 0, 0, 2)))

@@ -17,7 +17,7 @@ from pipelines.cli.display import emit_json
 from pipelines.errors import OrdercastError
 from pipelines.settings import Settings, load_settings
 from pipelines.stores.operational import OperationalStore
-from pipelines.stores.releases import current_release
+from pipelines.stores.releases import current_release, is_intact
 from pipelines.stores.source_contract import SOURCE_TABLES
 from pipelines.stores.warehouse import open_warehouse
 
@@ -159,7 +159,16 @@ def _release(settings: Settings) -> list[Finding]:
         return [Finding("Release", is_fine=False, detail=str(exc))]
     if release is None:
         return [Finding("Release", is_fine=True, detail="nothing published yet; `ordercast run` publishes.")]
-    return [Finding("Release", is_fine=True, detail=f"{release.release_id}, as of {release.as_of_date}.")]
+    if not is_intact(release):
+        return [
+            Finding(
+                "Release",
+                is_fine=False,
+                detail=f"the file of {release.release_id} is damaged (its sha256 differs from the manifest).",
+                remedy="Run `ordercast releases rollback`, or `ordercast run` for a new one.",
+            )
+        ]
+    return [Finding("Release", is_fine=True, detail=f"{release.release_id}, as of {release.as_of_date}, sha256 as published.")]
 
 
 def _ports(_settings: Settings) -> list[Finding]:

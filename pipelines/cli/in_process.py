@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 
     from dagster_shared.error import SerializableErrorInfo
 
-_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+_OURS: Final = {"ordercast/started_by": "command line"}
+_UNFINISHED: Final = [
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+_QUIET: Final = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +47,16 @@ class RunOutcome:
 def execute(*, as_of: str | None = None) -> RunOutcome:
     """Every asset is materialised once, in this process, and the run stands in Dagster's history.
 
+    The caller holds the home folder's run lock: a run of ours that Dagster believes to be going on has died.
+
     Args:
         as_of: ISO date that overrides the as-of setting.
     """
     job = defs.resolve_job_def(JOB_NAME)
     with dg.DagsterInstance.get() as instance:
+        _bury_dead_runs(instance)
         result = job.execute_in_process(
-            instance=instance, run_config=_QUIET, raise_on_error=False, resources={"platform": Platform(as_of=as_of)}
+            instance=instance, run_config=_QUIET, raise_on_error=False, tags=_OURS, resources={"platform": Platform(as_of=as_of)}
         )
         stats = instance.get_run_step_stats(result.run_id)
     failed_step, error, retry = _failure(result)
@@ -60,6 +70,16 @@ def execute(*, as_of: str | None = None) -> RunOutcome:
         seconds={step.step_key: round(step.end_time - step.start_time, 2) for step in stats if step.end_time and step.start_time},
         counts=counts,
     )
+
+
+def _bury_dead_runs(instance: dg.DagsterInstance) -> None:
+    """Runs of ours that were killed are failed in the history and give their place in the warehouse pool back.
+
+    A dead run that kept its place would make the next one wait for ever.
+    """
+    for record in instance.get_run_records(dg.RunsFilter(tags=_OURS, statuses=_UNFINISHED)):
+        instance.report_run_failed(record.dagster_run, message="The process ended before the run did.")
+        instance.event_log_storage.free_concurrency_slots_for_run(record.dagster_run.run_id)
 
 
 def _counts(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]]:
@@ -82,6 +102,12 @@ def _counts(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]]:
 
 
 def _failure(result: dg.ExecuteInProcessResult) -> tuple[str | None, str | None, bool]:
+    blocked = [
+        str(evaluation.metadata["block_reason"].value) for evaluation in result.get_asset_check_evaluations()
+        if not evaluation.passed and "block_reason" in evaluation.metadata
+    ]  # fmt: skip
+    if blocked:
+        return "ingest", f"{blocked[0]} Nothing was published; the release before stays.", False
     for event in result.get_step_failure_events():
         error = event.step_failure_data.error
         if error is not None:

@@ -1,28 +1,33 @@
-"""Commands that fill an operational store: `simulate` and `import`."""
+"""Commands that fill or prepare an operational store: `simulate`, `import` and `connect`."""
 
 from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
+from zoneinfo import available_timezones
 
 import typer
 from rich.console import Console
 
 from pipelines.cli.display import emit_json, import_report, progress_bar
-from pipelines.errors import ContractError
+from pipelines.errors import ContractError, SettingsError
 from pipelines.settings import Settings, load_settings
+from pipelines.stores.change_feed import install_feed
 from pipelines.stores.connections import describe, parse_store_url
-from pipelines.stores.operational import OperationalStore
+from pipelines.stores.operational import Merchant, OperationalStore
 
 if TYPE_CHECKING:
     from pipelines.simulator.load import LoadCounts
+
+CONNECTED: Final = "connected"  # origin of a merchant whose tables we did not load
 
 
 def register(app: typer.Typer) -> None:
     """The commands stand on `app`."""
     app.command("simulate")(simulate)
     app.command("import")(import_exports)
+    app.command("connect")(connect)
 
 
 def simulate(
@@ -114,3 +119,27 @@ def import_exports(
         emit_json(result.as_dict() | {"seconds": seconds})
         return
     import_report(Console(), result, seconds=seconds)
+
+
+def connect(
+    name: Annotated[str, typer.Option(help="The merchant's name, as pages show it.")],
+    time_zone: Annotated[str, typer.Option(help="Zone of the merchant's days, such as Europe/Berlin.")],
+    currency: Annotated[str, typer.Option(help="Currency to report in, such as EUR.")],
+) -> None:
+    """Prepare your own database once: our tables, the change feed's triggers on yours, and whose data it is.
+
+    Example: [b]ordercast connect --name "Corner shop" --time-zone Europe/Berlin --currency EUR[/b]
+    """
+    if time_zone not in available_timezones() or not (currency.isalpha() and currency.isupper() and len(currency) == 3):
+        raise SettingsError(f"--time-zone {time_zone} or --currency {currency} is unknown: give an IANA zone and an ISO 4217 code.")
+    with OperationalStore.open(load_settings().resolved_store_url) as store:
+        present = store.present_fields()
+        if lacking := [table for table in ("orders", "order_lines") if table not in present]:
+            raise ContractError(f"The store {store.address} has no table {' and no table '.join(lacking)}; nothing was changed.")
+        standing = store.merchant()
+        if standing is not None and standing.origin != CONNECTED:
+            raise ContractError(f"The store {store.address} already holds {standing.name} ({standing.origin}); nothing was changed.")
+        store.migrate()
+        store.save_merchant(Merchant("merchant", name, time_zone, currency, CONNECTED))
+        install_feed(store)
+    Console().print(f"Connected {name}: {len(present)} tables are watched. Next: ordercast run", markup=False, highlight=False)

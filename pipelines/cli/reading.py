@@ -1,4 +1,4 @@
-"""Commands that only read: `metrics`, `recommendations`, `releases`."""
+"""Commands that only read: `metrics`, `recommendations`, `quarantine`, `releases`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from pipelines.settings import Settings, load_settings
 from pipelines.stores import metrics as metric_store
 from pipelines.stores.operational import OperationalStore
 from pipelines.stores.recommendations import list_recommendations
-from pipelines.stores.releases import Release, current_release, list_releases, open_release, rollback
+from pipelines.stores.releases import Release, current_release, list_releases, open_release, rollback, served_id
+from pipelines.stores.warehouse import open_warehouse, quarantined_documents
 
 if TYPE_CHECKING:
     from datetime import date
@@ -31,6 +32,7 @@ def register(app: typer.Typer) -> None:
     """The commands stand on `app`."""
     app.command("metrics")(metrics)
     app.command("recommendations")(recommendations)
+    app.command("quarantine")(quarantine)
     releases_app.command("list")(releases_list)
     releases_app.command("rollback")(releases_rollback)
     app.add_typer(releases_app, name="releases")
@@ -138,8 +140,7 @@ def recommendations(
     Examples: [b]ordercast recommendations --limit 10[/b] | [b]ordercast recommendations --status proposed --json[/b]
     """
     with OperationalStore.open(load_settings().resolved_store_url) as store:
-        store.migrate()
-        rows = list_recommendations(store, status=status, limit=limit).to_dicts()
+        rows = list_recommendations(store, status=status, limit=limit).to_dicts() if store.is_prepared() else []
     if as_json:
         emit_json(rows)
         return
@@ -157,33 +158,72 @@ def recommendation_lines(console: Console, rows: list[dict[str, Any]]) -> None:
         cost = None if row["unit_cost"] is None else row["unit_cost"] * row["recommended_qty"]
         console.print(
             f"[b]{escape(row['sku'])}[/b] at {escape(row['location_id'])}: order {quantity(row['recommended_qty'])} by {row['order_by']} "
-            f"for {money(cost, currency)}; at risk {money(row['cost_if_ignored_p50'], currency)}, "
-            f"up to {money(row['cost_if_ignored_p90'], currency)}",
+            f"for {money(cost, currency)}; {_at_risk(row)}",
             highlight=False,
         )
         console.print(f"  {escape(row['reason'])}", style="dim", highlight=False)
+
+
+def quarantine(as_json: Annotated[bool, typer.Option("--json", help="Print the documents as JSON.")] = False) -> None:
+    """Documents that were held back, with the reason and the next step; they load by themselves once mended.
+
+    Example: [b]ordercast quarantine --json[/b]
+    """
+    with open_warehouse(load_settings().warehouse_path, read_only=True) as conn:
+        documents = quarantined_documents(conn).to_dicts()
+    if as_json:
+        emit_json(documents)
+        return
+    console = Console()
+    if not documents:
+        console.print("Nothing is in quarantine.")
+    quarantine_lines(console, documents, at_most=len(documents))
+
+
+def quarantine_lines(console: Console, documents: list[dict[str, Any]], *, at_most: int) -> None:
+    """A line per cause: which document, why, what to do."""
+    for one in documents[:at_most]:
+        text = f"In quarantine: {one['document_id']} ({one['table_name']}): {one['reason']}. {one['next_step']}"
+        console.print(text, style="yellow", markup=False, highlight=False)
+    if len(documents) > at_most:
+        console.print(f"{len(documents) - at_most:,} more are in quarantine: ordercast quarantine", style="yellow", highlight=False)
+
+
+def _at_risk(row: dict[str, Any]) -> str:
+    """The expected loss of waiting, and what it stays below in nine cases of ten where that is more."""
+    expected, high = row["priority_score"], row["cost_if_ignored_p90"]
+    words = f"at risk {money(expected, row['currency_code'])}"
+    if high is None:
+        return f"{words} at unit cost (no margin is known)"
+    return f"{words}, up to {money(high, row['currency_code'])}" if high > expected else words
 
 
 def releases_list(as_json: Annotated[bool, typer.Option("--json", help="Print the releases as JSON.")] = False) -> None:
     """Releases that are kept, newest first; the served one is marked."""
     settings = load_settings()
     kept = list_releases(settings.releases_path)
-    served = current_release(settings.releases_path) if kept else None
+    served = served_id(settings.releases_path)
     if as_json:
-        emit_json([release.as_dict() | {"is_served": served is not None and release.release_id == served.release_id} for release in kept])
+        emit_json([release.as_dict() | {"is_served": release.release_id == served} for release in kept])
         return
     console = Console()
-    if not kept:
+    if served is None and not kept:
         console.print("Nothing is published yet: ordercast run.")
         return
     table = Table("", "Release", "As of", "Published", "Checks", "Rows", box=None, pad_edge=False)
     for release in kept:
-        mark = "served" if served is not None and release.release_id == served.release_id else ""
+        mark = "served" if release.release_id == served else ""
         table.add_row(
             mark, release.release_id, release.as_of_date, release.published_at,
             f"{release.checks_passed}/{release.checks_total}", f"{sum(release.row_counts.values()):,}",
         )  # fmt: skip
-    console.print(table)
+    if kept:
+        console.print(table)
+    if served is not None and served not in {release.release_id for release in kept}:
+        remedy = (
+            "ordercast releases rollback, or ordercast run" if any(release.release_id < served for release in kept) else "ordercast run"
+        )
+        console.print(f"The served release {served} is missing, so nothing can be read: {remedy}.", highlight=False)
 
 
 def releases_rollback(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -44,13 +47,14 @@ def run(
         pass  # a store that cannot be opened is said at once, before anything slow is loaded
     prepare_dagster_home(settings)
     console = Console(stderr=True)
-    with run_progress(console):
+    with _only_run(settings), run_progress(console):
         from pipelines.cli.in_process import execute  # noqa: PLC0415 - Dagster and dbt take seconds to import
 
         outcome = execute(as_of=as_of.date().isoformat() if as_of else None)
-    _raise_failure(outcome)
     if as_json:
         emit_json(outcome.as_dict())
+    _raise_failure(outcome)
+    if as_json:
         return
     print_summary(Console(), settings=settings, outcome=outcome)
 
@@ -91,6 +95,17 @@ def _become(settings: Settings, module_and_arguments: list[str]) -> None:
     os.environ[f"{PREFIX}STORE_URL"] = settings.resolved_store_url
     os.chdir(PROJECT_ROOT)
     os.execv(sys.executable, [sys.executable, "-W", "ignore", "-m", *module_and_arguments])  # noqa: S606 - no shell, fixed program
+
+
+@contextmanager
+def _only_run(settings: Settings) -> Iterator[None]:
+    """No other `ordercast run` works on this home folder meanwhile; the lock goes with the process, however it ends."""
+    with (settings.resolved_home / "run.lock").open("w", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UnavailableError(f"Another run is at work in {settings.resolved_home}; wait for it to end and run again.") from None
+        yield
 
 
 def _raise_failure(outcome: RunOutcome) -> None:

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Final
 
 from rich.table import Table
 
-from pipelines.cli.reading import metric_values, print_notes, recommendation_lines, served_release
+from pipelines.cli.reading import metric_values, print_notes, quarantine_lines, recommendation_lines, served_release
 from pipelines.cli.wording import change, number, status_words
 from pipelines.stores.operational import OperationalStore
 from pipelines.stores.recommendations import list_recommendations
+from pipelines.stores.warehouse import open_warehouse, quarantined_documents
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,11 +27,12 @@ HEADLINE: Final = [
     "in_stock_rate",
 ]
 MOST_URGENT: Final = 10
+MOST_QUARANTINED: Final = 5
 
 
 def print_summary(console: Console, *, settings: Settings, outcome: RunOutcome) -> None:
     """The readable end of a run."""
-    _print_ingest(console, outcome)
+    _print_ingest(console, settings, outcome)
     release = served_release(settings)
     console.print(f"\n[b]KPIs[/b] as of {release.as_of_date}", highlight=False)
     kpis = Table("", "Value", "Target", "Status", "Prior", "Change", box=None, pad_edge=False)
@@ -56,7 +58,7 @@ def print_summary(console: Console, *, settings: Settings, outcome: RunOutcome) 
     )
 
 
-def _print_ingest(console: Console, outcome: RunOutcome) -> None:
+def _print_ingest(console: Console, settings: Settings, outcome: RunOutcome) -> None:
     tables = outcome.counts.get("ingest", {})
     console.print("\n[b]Ingested[/b]")
     rows = Table("Table", "Rows in", "Loaded", "Deleted", "Quarantined", "Duplicates", box=None, pad_edge=False)
@@ -70,6 +72,8 @@ def _print_ingest(console: Console, outcome: RunOutcome) -> None:
         console.print(rows)
     else:
         console.print("Nothing changed since the last run.")
+    with open_warehouse(settings.warehouse_path, read_only=True) as conn:
+        quarantine_lines(console, quarantined_documents(conn).to_dicts(), at_most=MOST_QUARANTINED)
 
 
 def _print_recommendations(console: Console, settings: Settings, outcome: RunOutcome) -> None:

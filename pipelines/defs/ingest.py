@@ -8,7 +8,7 @@ import dagster as dg
 from pipelines.defs.reporting import announced
 from pipelines.defs.resources import RETRY, WAREHOUSE_POOL, Platform
 from pipelines.errors import ContractError
-from pipelines.steps.ingest import ingest
+from pipelines.steps.ingest import IngestResult, ingest
 from pipelines.stores.source_contract import SOURCE_TABLES
 
 _KEYS = {table: dg.AssetKey(["shop", table]) for table in SOURCE_TABLES}
@@ -44,6 +44,7 @@ def shop(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[dg.M
             result = ingest(store, conn, run_id=run_id, settings=platform.settings())
         except ContractError as exc:
             raise dg.Failure(str(exc), allow_retries=False) from exc
+    blocking = _blocking_tables(result)
     for table in result.tables:
         yield dg.MaterializeResult(
             asset_key=_KEYS[table.name],
@@ -59,8 +60,14 @@ def shop(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[dg.M
         yield dg.AssetCheckResult(
             asset_key=_KEYS[table.name],
             check_name="expectations",
-            passed=table.suite.passed and result.is_publishable,
+            passed=result.is_publishable or table.name not in blocking,
             metadata={"expectations": table.suite.expectations_count, "block_reason": result.block_reason or ""},
         )
     yield dg.MaterializeResult(asset_key=_RUN_CONTEXT, metadata={"run_id": run_id, "as_of": result.context.as_of_date.isoformat()})
     yield dg.MaterializeResult(asset_key=_SOURCE_FIELDS)
+
+
+def _blocking_tables(result: IngestResult) -> set[str]:
+    """The tables whose check keeps the run from publishing: those with a failed suite or with documents in quarantine."""
+    troubled = {table.name for table in result.tables if not table.suite.passed or table.rows_quarantined}
+    return troubled or {"orders"}

@@ -4,11 +4,13 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from pipelines.defs.forecast import BACKTEST_SCORES, FORECAST_DAILY
 from pipelines.defs.recommend import EXCLUSIONS, OUTLOOK, RECOMMENDATIONS, STEPS
 from pipelines.defs.reporting import announced
 from pipelines.defs.resources import WAREHOUSE_POOL, Platform
 from pipelines.defs.transform import MANIFEST, SERVED_MARTS
 from pipelines.steps.publish import publish_release
+from pipelines.stores.warehouse import run_context
 
 RELEASE = dg.AssetKey(["release", "current"])
 
@@ -18,7 +20,7 @@ RELEASE = dg.AssetKey(["release", "current"])
     specs=[
         dg.AssetSpec(
             RELEASE,
-            deps=[RECOMMENDATIONS, STEPS, EXCLUSIONS, OUTLOOK, *SERVED_MARTS],
+            deps=[FORECAST_DAILY, BACKTEST_SCORES, RECOMMENDATIONS, STEPS, EXCLUSIONS, OUTLOOK, *SERVED_MARTS],
             description="An immutable file of marts and plans that dashboards read, and the pointer that names it.",
             group_name="publish",
             kinds={"duckdb"},
@@ -26,9 +28,11 @@ RELEASE = dg.AssetKey(["release", "current"])
     ],
     pool=WAREHOUSE_POOL,
 )
-def release(platform: Platform) -> Iterator[dg.MaterializeResult[None]]:
+def release(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[dg.MaterializeResult[None]]:
     """Marts and plans stand in a new release, which the pointer names."""
     with announced("publish"), platform.warehouse() as conn:
+        if not run_context(conn).run_id.endswith(context.run_id[:6]):
+            raise dg.Failure("Another run has filled the warehouse meanwhile; run the whole job again.", allow_retries=False)
         published = publish_release(conn, settings=platform.settings(), manifest=MANIFEST)
     facts = published.as_dict()
     yield dg.MaterializeResult(asset_key=RELEASE, metadata=facts | {"row_counts": dg.MetadataValue.json(facts["row_counts"])})

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from pipelines.defs.forecast import BACKTEST_SCORES, FORECAST_DAILY
 from pipelines.defs.reporting import announced, summary_metadata
 from pipelines.defs.resources import WAREHOUSE_POOL, Platform
 from pipelines.steps.recommend import recommend
@@ -14,6 +13,8 @@ STEPS = dg.AssetKey(["planning", "recommendation_steps"])
 EXCLUSIONS = dg.AssetKey(["planning", "recommendation_exclusions"])
 OUTLOOK = dg.AssetKey(["planning", "stock_outlook"])
 _MARTS = (
+    "fct_demand_daily",
+    "fct_stock_daily",
     "fct_inventory_position",
     "fct_inbound",
     "fct_supplier_lead_times",
@@ -28,7 +29,7 @@ _MARTS = (
     specs=[
         dg.AssetSpec(
             key,
-            deps=[FORECAST_DAILY, BACKTEST_SCORES, *(dg.AssetKey(["marts", name]) for name in _MARTS)],
+            deps=[dg.AssetKey(["marts", name]) for name in _MARTS],
             description=description,
             group_name="planning",
             kinds={"python", "polars"},
@@ -46,7 +47,7 @@ _MARTS = (
     pool=WAREHOUSE_POOL,
 )
 def recommendations(platform: Platform) -> Iterator[dg.MaterializeResult[None]]:
-    """Forecasts, stock, inbound and suppliers' terms become reorder recommendations."""
+    """Demand, stock, inbound and suppliers' terms become reorder recommendations."""
     with announced("recommend"), platform.warehouse() as conn:
         summary = recommend(conn, settings=platform.settings())
     for key in (RECOMMENDATIONS, STEPS, EXCLUSIONS, OUTLOOK):

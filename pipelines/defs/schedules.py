@@ -16,5 +16,5 @@ daily = dg.ScheduleDefinition(
     name="daily",
     job=job,
     cron_schedule="30 4 * * *",
-    description="Every night at 04:30 UTC, after the merchant's day has closed.",
+    description="Daily at 04:30 UTC; off until switched on in the UI. West of UTC-4 choose a later hour, after the local day has closed.",
 )

@@ -102,7 +102,7 @@ def translated_errors(url: sa.URL) -> Iterator[None]:
     """Inside the block, a store that does not answer is a `StoreUnavailableError` of one sentence."""
     try:
         yield
-    except (DBAPIError, sqlite3.Error, psycopg.Error, adbc_driver_manager.OperationalError) as exc:
+    except (DBAPIError, sqlite3.Error, psycopg.Error, adbc_driver_manager.Error) as exc:
         cause = exc.orig if isinstance(exc, DBAPIError) else exc
         reason = _reason(cause)
         if reason is None:
@@ -137,6 +137,12 @@ def _reason(cause: BaseException | None) -> str | None:
         return _sqlite_reason(cause)
     if isinstance(cause, psycopg.errors.LockNotAvailable | psycopg.errors.DeadlockDetected | psycopg.errors.QueryCanceled):
         return "is locked by another transaction; wait for it to end and try again."
+    if isinstance(cause, psycopg.errors.InsufficientPrivilege):
+        return (
+            f"does not let this user do that ({str(cause).splitlines()[0]}); grant the right, or run `ordercast connect` as the owner once."
+        )
+    if isinstance(cause, adbc_driver_manager.ProgrammingError) and "permission denied" in str(cause):
+        return "does not let this user read all of its tables; grant SELECT on them."
     if isinstance(cause, psycopg.OperationalError | adbc_driver_manager.OperationalError):
         return _postgresql_reason(str(cause))
     return None

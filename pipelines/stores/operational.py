@@ -200,8 +200,15 @@ class OperationalStore:
         texts = pl.DataFrame(list(map(tuple, rows)), schema=dict.fromkeys(names, pl.String), orient="row")
         return typed_frame(contract, texts).sort(name for name in contract.key if name in names)
 
+    def is_prepared(self) -> bool:
+        """Whether our own tables are here; a store that was never loaded or connected has none."""
+        with self.transaction(writes=False) as conn:
+            return sa.inspect(conn).has_table(own_tables.recommendation.name)
+
     def merchant(self) -> Merchant | None:
         """Whose store this is; None before `save_merchant`."""
+        if not self.is_prepared():
+            return None
         with self.transaction(writes=False) as conn:
             row = conn.execute(sa.select(own_tables.merchant)).mappings().first()
         return Merchant(**row) if row else None

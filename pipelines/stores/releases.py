@@ -59,8 +59,8 @@ class ReleaseFacts:
 def publish(conn: duckdb.DuckDBPyConnection, releases: Path, *, facts: ReleaseFacts, catalogue: str, keep: int) -> Release:
     """The warehouse's marts, plans and facts stand in a new release, and the pointer names it.
 
-    Until the pointer moves, readers see the release before; a crash leaves at most a `.building` file, which the next
-    publication removes.
+    Until the pointer moves, readers see the release before; a crash leaves at most half a release, which is never listed and
+    which the next publication removes.
 
     Args:
         conn: The open warehouse.
@@ -77,8 +77,7 @@ def publish(conn: duckdb.DuckDBPyConnection, releases: Path, *, facts: ReleaseFa
     final = releases / f"{facts.release_id}.duckdb"
     if final.exists():
         raise ReleaseError(f"Release {facts.release_id} exists already in {releases}; releases are never overwritten.")
-    for leftover in releases.glob("*.building*"):
-        leftover.unlink()
+    _sweep(releases)
     building = releases / f"{facts.release_id}.building"
     try:
         row_counts = _copy_published(conn, building, facts=facts, catalogue=catalogue)
@@ -86,8 +85,9 @@ def publish(conn: duckdb.DuckDBPyConnection, releases: Path, *, facts: ReleaseFa
         raise WarehouseUnavailableError(f"The release could not be written to {releases}: {exc}. Free disk space and run again.") from exc
     _sync(building)
     release = Release(**asdict(facts), row_counts=row_counts, sha256=_sha256(building), path=final)
-    building.rename(final)
     _write_durably(final.with_suffix(".json"), json.dumps(release.as_dict() | {"path": final.name}, indent=2))
+    building.rename(final)
+    _sync(releases)
     _point(releases, facts.release_id)
     _prune(releases, keep=keep)
     return release
@@ -99,16 +99,27 @@ def list_releases(releases: Path) -> list[Release]:
     return [_read(manifest) for manifest in manifests if manifest.with_suffix(".duckdb").exists()]
 
 
+def served_id(releases: Path) -> str | None:
+    """The release that the pointer names, whether it is there or not; None before the first publication."""
+    pointer = releases / POINTER
+    return pointer.read_text(encoding="utf-8").strip() if pointer.exists() else None
+
+
+def is_intact(release: Release) -> bool:
+    """Whether the file is byte for byte what was published."""
+    return _sha256(release.path) == release.sha256
+
+
 def current_release(releases: Path) -> Release | None:
     """The served release; None before the first publication.
 
     Raises:
         ReleaseError: The pointer names a release that is not there.
     """
-    pointer = releases / POINTER
-    if not pointer.exists():
+    served = served_id(releases)
+    if served is None:
         return None
-    manifest = releases / f"{pointer.read_text(encoding='utf-8').strip()}.json"
+    manifest = releases / f"{served}.json"
     if not manifest.exists() or not manifest.with_suffix(".duckdb").exists():
         raise ReleaseError(
             f"The served release {manifest.stem} is gone from {releases}; run `ordercast releases rollback` or `ordercast run`."
@@ -117,21 +128,21 @@ def current_release(releases: Path) -> Release | None:
 
 
 def rollback(releases: Path, *, to: str | None = None) -> Release:
-    """The pointer names `to`, or the release before the served one. No file is changed or removed.
+    """The pointer names `to`, or the release before the served one, which itself may be gone. No file is changed or removed.
 
     Raises:
         ReleaseError: There is no such release, its file is damaged, or none is older. The pointer stays.
     """
-    served = current_release(releases) if (releases / POINTER).exists() else None
+    served = served_id(releases)
     known = {release.release_id: release for release in list_releases(releases)}
     if to is None:
-        older = [release_id for release_id in known if served and release_id < served.release_id]
+        older = [release_id for release_id in known if served and release_id < served]
         if not older:
             raise ReleaseError("There is no older release to go back to; `ordercast releases list` shows what is kept.")
         to = older[0]
     if to not in known:
         raise ReleaseError(f"There is no release {to}; kept are: {', '.join(known) or 'none'}.")
-    if _sha256(known[to].path) != known[to].sha256:
+    if not is_intact(known[to]):
         raise ReleaseError(f"The file of release {to} is damaged (its sha256 differs from the manifest); choose another.")
     _point(releases, to)
     return known[to]
@@ -195,8 +206,17 @@ def _prune(releases: Path, *, keep: int) -> None:
     served = current_release(releases)
     for release in list_releases(releases)[keep:]:
         if served and release.release_id != served.release_id:
-            release.path.with_suffix(".json").unlink()
             release.path.unlink()
+            release.path.with_suffix(".json").unlink()
+
+
+def _sweep(releases: Path) -> None:
+    """What a crash left is gone: files that were being built, and a file without its manifest or a manifest without its file."""
+    served = (releases / POINTER).read_text(encoding="utf-8").strip() if (releases / POINTER).exists() else None
+    halves = [path for path in releases.glob("*.json") if not path.with_suffix(".duckdb").exists() and path.stem != served]
+    halves += [path for path in releases.glob("*.duckdb") if not path.with_suffix(".json").exists()]
+    for leftover in (*releases.glob("*.building*"), *halves):
+        leftover.unlink()
 
 
 def _write_durably(path: Path, text: str) -> None:

@@ -103,6 +103,17 @@ def run_context(conn: duckdb.DuckDBPyConnection) -> RunContext:
     return RunContext(*row)
 
 
+def quarantined_documents(conn: duckdb.DuckDBPyConnection) -> pl.DataFrame:
+    """What waits in quarantine: table_name, document_id, rule, reason, next_step, first_run_id; a row per cause, oldest first.
+
+    Rows that are held back only because another row of their document is bad are left out.
+    """
+    return conn.sql(
+        "SELECT table_name, document_id, rule, reason, next_step, first_run_id FROM quarantine.document_rows "
+        "WHERE resolved_run_id IS NULL AND rule <> 'document_is_whole' ORDER BY first_run_id, table_name, row_key"
+    ).pl()
+
+
 def quoted(identifier: str) -> str:
     """The identifier in SQL's double quotes."""
     return '"' + identifier.replace('"', '""') + '"'

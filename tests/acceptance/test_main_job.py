@@ -91,6 +91,13 @@ def test_a_week_later_only_what_changed_is_read(merchant: dict[str, Any]) -> Non
     assert merchant["week_later"]["counts"]["publish"]["as_of_date"] == "2026-11-07"
 
 
+def test_what_is_held_back_is_shown_with_its_reason_and_next_step(merchant: dict[str, Any]) -> None:
+    documents = merchant["ordercast"].json("quarantine")
+
+    assert {document["document_id"] for document in documents} == {f"{letter}-X0000{i}" for i, letter in enumerate("OORRO", start=1)}
+    assert all(document["reason"] and document["next_step"] for document in documents)
+
+
 def test_no_key_is_open_twice(merchant: dict[str, Any]) -> None:
     open_keys = Counter(row["recommendation_key"] for row in merchant["ordercast"].json("recommendations"))
 

@@ -1,16 +1,27 @@
 from __future__ import annotations
 
+import fcntl
 import json
 import sqlite3
 import sys
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import pytest
+from rich.console import Console
 
 from pipelines.cli.app import main
+from pipelines.cli.display import import_report
+from pipelines.simulator.merchant import simulate
+from pipelines.simulator.scenarios import SCENARIOS
+from pipelines.steps.import_report import FileCounts, ImportNote, ImportReport, RejectedRow
+from pipelines.stores.change_feed import read_changes
+from pipelines.stores.releases import Release, ReleaseFacts, publish
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from pipelines.stores.operational import OperationalStore
 
 
 class Terminal:
@@ -43,7 +54,21 @@ def ordercast(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
 
 @pytest.mark.parametrize(
     "command",
-    ["simulate", "import", "run", "metrics", "recommendations", "releases", "releases list", "releases rollback", "doctor", "dashboards", "dagster"],
+    [
+        "simulate",
+        "import",
+        "connect",
+        "run",
+        "metrics",
+        "recommendations",
+        "quarantine",
+        "releases",
+        "releases list",
+        "releases rollback",
+        "doctor",
+        "dashboards",
+        "dagster",
+    ],
 )
 def test_every_command_explains_itself(ordercast: Terminal, command: str) -> None:
     code, out, _ = ordercast(*command.split(), "--help")
@@ -131,3 +156,110 @@ def test_the_doctor_names_what_is_missing_and_ends_with_its_own_code(ordercast: 
     assert code == 5
     assert "Operational store" in out
     assert "ordercast simulate" in out
+
+
+def test_a_merchants_own_database_is_connected_once_and_then_watched(
+    ordercast: Terminal, store: OperationalStore, store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORDERCAST_STORE_URL", store_url)
+    tables = simulate(SCENARIOS["small"], seed=1).tables
+    store.create_source_tables({name: tables[name].columns for name in ("orders", "order_lines")})
+    store.append("orders", tables["orders"])
+
+    code, out, err = ordercast("connect", "--name", "Corner shop", "--time-zone", "Europe/Berlin", "--currency", "EUR")
+    with read_changes(store, since=None) as first:
+        position = first.position
+    store.append("order_lines", tables["order_lines"].head(3))
+    with read_changes(store, since=position) as second:
+        changed = second.changed_keys("order_lines").num_rows
+
+    assert code == 0, err
+    assert "Corner shop" in out
+    assert (second.is_full_resync, changed) == (False, 3)
+
+
+def test_a_store_that_was_never_prepared_is_read_without_a_traceback(ordercast: Terminal, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    sqlite3.connect(tmp_path / "home" / "store.db").close()
+
+    doctor_code, out, _ = ordercast("doctor")
+    code, _, _ = ordercast("recommendations")
+
+    assert doctor_code == 5
+    assert "orders lacks" in out
+    assert code == 0
+
+
+def test_a_home_that_is_a_file_is_one_sentence(ordercast: Terminal, tmp_path: Path) -> None:
+    (tmp_path / "home").write_text("no folder")
+
+    code, _, err = ordercast("simulate", "--scenario", "small")
+
+    assert code == 3
+    assert "home" in err
+
+
+def test_a_second_run_at_the_same_time_is_refused(ordercast: Terminal, tmp_path: Path) -> None:
+    assert ordercast("simulate", "--scenario", "small")[0] == 0
+    with (tmp_path / "home" / "run.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+        code, _, err = ordercast("run")
+
+    assert code == 4
+    assert "Another run is at work" in err
+
+
+def publish_one(home: Path, release_id: str) -> Release:
+    facts = ReleaseFacts(release_id, "2026-10-31", "2026-11-01T06:00:00+00:00", "0.1.0", "abc", 0, 5, 5)
+    with duckdb.connect(":memory:") as conn:
+        conn.execute("create schema marts")
+        conn.execute("create table marts.fct_orders as select 1 as order_id")
+        return publish(conn, home / "releases", facts=facts, catalogue="{}", keep=5)
+
+
+def test_a_served_release_that_is_gone_is_named_beside_those_that_are_kept(ordercast: Terminal, tmp_path: Path) -> None:
+    publish_one(tmp_path / "home", "20261101T060000-aaaaaa")
+    publish_one(tmp_path / "home", "20261102T060000-bbbbbb").path.unlink()
+
+    code, out, _ = ordercast("releases", "list")
+    as_json = ordercast.json("releases", "list")
+    back, told, _ = ordercast("releases", "rollback")
+
+    assert code == 0
+    assert "20261101T060000-aaaaaa" in out
+    assert "The served release 20261102T060000-bbbbbb is missing, so nothing can be read: ordercast releases rollback" in out
+    assert [(release["release_id"], release["is_served"]) for release in as_json] == [("20261101T060000-aaaaaa", False)]
+    assert back == 0
+    assert "Served is now 20261101T060000-aaaaaa" in told
+
+
+def test_the_only_release_that_is_gone_is_not_called_unpublished(ordercast: Terminal, tmp_path: Path) -> None:
+    publish_one(tmp_path / "home", "20261101T060000-aaaaaa").path.unlink()
+
+    _, out, _ = ordercast("releases", "list")
+
+    assert "20261101T060000-aaaaaa is missing, so nothing can be read: ordercast run." in out
+
+
+def test_an_import_tells_in_80_columns_why_rows_were_left_out() -> None:
+    console = Console(width=80, record=True, force_terminal=False)
+    file = "olist_order_payments_dataset_of_the_last_three_years.csv"
+    message = f'E201 {file} line 7 price: is not a number, got "[b]x"; the row was left out'
+    report = ImportReport(
+        mapping="shop", merchant="Shop", folder="exports",
+        files=(FileCounts(file, "0" * 64, 1_000_163, 1_000_100, {"service_codes": 60}, {"write_offs": 1}, 1, 1),), tables=(),
+        rules={"service_codes": "no goods", "write_offs": "stock that was lost"}, return_match_basis={"matched": 3},
+        warnings=(ImportNote("extra", 1, "The file has a column [id] more."),),
+        rejected_examples=(RejectedRow(file, 7, "price", "E201", message),), files_not_mapped=("notes.csv",),
+    )  # fmt: skip
+
+    import_report(console, report, seconds=1.5)
+
+    lines = console.export_text().splitlines()
+    said = "".join(line.strip().replace(" ", "") for line in lines)
+    assert max(map(len, lines)) <= 80
+    assert not any("…" in line for line in lines)
+    for part in (message, "60 rows, service_codes: no goods", "1 rows, write_offs", "a column [id] more", "3 matched", "notes.csv"):
+        assert part.replace(" ", "") in said
+    assert all(count in " ".join(lines) for count in ("1,000,163", "1,000,100"))

@@ -5,15 +5,19 @@ from typing import TYPE_CHECKING
 import duckdb
 import pytest
 
+from pipelines.cli.doctor import examine
 from pipelines.errors import ReleaseError
+from pipelines.settings import Settings
 from pipelines.stores.releases import (
     Release,
     ReleaseFacts,
     current_release,
+    is_intact,
     list_releases,
     open_release,
     publish,
     rollback,
+    served_id,
 )
 
 if TYPE_CHECKING:
@@ -104,3 +108,52 @@ def test_a_release_is_never_overwritten(tmp_path: Path) -> None:
 
     with pytest.raises(ReleaseError, match="exists already"):
         publish_one(tmp_path, "20261101T060000-aaaaaa", orders=2)
+
+
+def test_the_release_before_is_served_again_even_where_the_served_file_is_gone(tmp_path: Path) -> None:
+    publish_one(tmp_path, "20261101T060000-aaaaaa")
+    publish_one(tmp_path, "20261102T060000-bbbbbb").path.unlink()
+
+    back = rollback(tmp_path / "releases")
+
+    assert back.release_id == "20261101T060000-aaaaaa"
+    assert served_id(tmp_path / "releases") == back.release_id
+
+
+def test_a_file_that_was_touched_is_not_intact(tmp_path: Path) -> None:
+    release = publish_one(tmp_path, "20261101T060000-aaaaaa")
+    before = is_intact(release)
+    release.path.write_bytes(release.path.read_bytes()[:-1] + b"x")
+
+    assert (before, is_intact(release)) == (True, False)
+
+
+def test_the_doctor_finds_a_damaged_release_and_says_how_to_go_back(tmp_path: Path) -> None:
+    release = publish_one(tmp_path, "20261101T060000-aaaaaa")
+    settings = Settings(home=tmp_path, _env_file=None)
+    fine = next(finding for finding in examine(settings) if finding.subject == "Release")
+    with release.path.open("ab") as file:
+        file.write(b"x")
+
+    damaged = next(finding for finding in examine(settings) if finding.subject == "Release")
+
+    assert fine.is_fine
+    assert not damaged.is_fine
+    assert "20261101T060000-aaaaaa is damaged" in damaged.detail
+    assert "releases rollback" in damaged.remedy
+
+
+def test_what_a_crash_left_is_never_listed_and_is_gone_after_the_next_publication(tmp_path: Path) -> None:
+    releases = tmp_path / "releases"
+    publish_one(tmp_path, "20261101T060000-aaaaaa")
+    (releases / "20261102T060000-bbbbbb.building").write_bytes(b"half")
+    (releases / "20261103T060000-cccccc.json").write_text("{}")
+    (releases / "20261104T060000-dddddd.duckdb").write_bytes(b"half")
+
+    listed = [release.release_id for release in list_releases(releases)]
+    publish_one(tmp_path, "20261105T060000-eeeeee")
+
+    assert listed == ["20261101T060000-aaaaaa"]
+    assert sorted(path.name for path in releases.iterdir()) == [
+        "20261101T060000-aaaaaa.duckdb", "20261101T060000-aaaaaa.json", "20261105T060000-eeeeee.duckdb", "20261105T060000-eeeeee.json", "CURRENT",
+    ]  # fmt: skip

@@ -58,3 +58,9 @@ def test_a_password_in_the_store_url_is_never_shown(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("ORDERCAST_STORE_URL", "postgresql://shop:hunter2@localhost/shop")
 
     assert "hunter2" not in repr(load_settings())
+
+
+def test_other_programs_lines_in_the_env_file_are_not_ours(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("POSTGRES_PASSWORD=secret\nORDERCAST_SEED=7\n")
+
+    assert load_settings().seed == 7
