@@ -22,7 +22,7 @@ dagster: $(RUNTIME) ## Serve the Dagster UI on 127.0.0.1:3000
 	$(BIN)/ordercast dagster
 
 test: $(DEVELOP) browser check ## Set up and run everything that CI runs
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(DEVELOP) ## Formatting, lint, types and import rules
 	$(BIN)/ruff format --check .

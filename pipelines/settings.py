@@ -22,7 +22,7 @@ PROJECT_ROOT = Path(__file__).resolve().parents[1]
 def _known_zone(zone: str) -> str:
     if zone not in available_timezones():
         near = difflib.get_close_matches(zone, available_timezones(), n=1)
-        raise ValueError(f"{zone!r} is no IANA time zone" + (f"; did you mean {near[0]!r}?" if near else ", such as 'Europe/Berlin'"))
+        raise ValueError(f"{zone!r} is no IANA time zone" + (f"; did you mean {near[0]!r}" if near else ", such as 'Europe/Berlin'"))
     return zone
 
 
@@ -109,7 +109,7 @@ def _problem(error: dict[str, object]) -> str:
     location = error.get("loc")
     name = str(location[0]) if isinstance(location, tuple) and location else "?"
     full = name.upper() if name.upper().startswith(PREFIX) else f"{PREFIX}{name}".upper()
-    return f"Setting {full} cannot be {str(error.get('input'))[:80]!r}: {error.get('msg')}. Correct it and start again."
+    return f"Setting {full} cannot be {str(error.get('input'))[:80]!r}: {str(error.get('msg')).removeprefix('Value error, ')}. Correct it and start again."
 
 
 def _unknown(name: str, known: set[str]) -> str:

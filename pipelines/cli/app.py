@@ -15,7 +15,6 @@ from pipelines.errors import ContractError, OrdercastError, SettingsError
 MISUSED: Final = 2
 REFUSED: Final = 3
 UNAVAILABLE: Final = 4
-INTERRUPTED: Final = 130
 
 app = typer.Typer(
     name="ordercast",
@@ -54,7 +53,7 @@ def main() -> None:
         sys.exit(REFUSED)
     except KeyboardInterrupt:
         errors.print("Interrupted; nothing half done stays: run the same command again.")
-        sys.exit(INTERRUPTED)
+        sys.exit(running.INTERRUPTED)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from pipelines.cli.display import emit_json, import_report, progress_bar
-from pipelines.errors import ContractError, SettingsError
+from pipelines.errors import ContractError, SettingsError, SourceFileError
 from pipelines.settings import Settings, load_settings
 from pipelines.stores.change_feed import install_feed
 from pipelines.stores.connections import describe, parse_store_url
@@ -108,6 +108,8 @@ def import_exports(
     settings = load_settings()
     console = Console(stderr=True)
     path = resolve_mapping(mapping)
+    if not folder.is_dir():
+        raise SourceFileError(f"There is no folder {folder}: give the folder that holds the exported files. Nothing was touched.")
     started = time.perf_counter()
     with (
         OperationalStore.open(settings.resolved_store_url, must_exist=False) as store,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from pipelines.cli.display import emit_json
 from pipelines.cli.wording import change, money, number, period, quantity, status_words
@@ -89,9 +89,12 @@ def metrics(
 
 def print_notes(console: Console, values: list[MetricValue]) -> None:
     """What a reader must know of single values: what they lack, and what was left out and counted."""
-    notes = [f"{value.label}: {value.note}" for value in values if value.note and not value.member]
-    for note in dict.fromkeys(notes):
-        console.print(f"  {escape(note)}", style="dim", highlight=False)
+    labels: dict[str, list[str]] = {}
+    for value in values:
+        if value.note and not value.member:
+            labels.setdefault(value.note, []).append(value.label)
+    for note, named in labels.items():
+        console.print(f"  {escape(', '.join(named))}: {escape(note)}", style="dim", highlight=False)
 
 
 def served_release(settings: Settings) -> Release:
@@ -146,7 +149,7 @@ def recommendations(
         return
     console = Console()
     if not rows:
-        console.print("There is no such suggestion: nothing needs ordering, or no run has written any yet (ordercast run).")
+        console.print("There is none: nothing needs ordering, the source lacks what it takes (ordercast run says), or no run has been yet.")
         return
     recommendation_lines(console, rows)
 
@@ -210,7 +213,7 @@ def releases_list(as_json: Annotated[bool, typer.Option("--json", help="Print th
     if served is None and not kept:
         console.print("Nothing is published yet: ordercast run.")
         return
-    table = Table("", "Release", "As of", "Published", "Checks", "Rows", box=None, pad_edge=False)
+    table = Table("", Column("Release", no_wrap=True), "As of", "Published", "Checks", "Rows", box=None, pad_edge=False)
     for release in kept:
         mark = "served" if release.release_id == served else ""
         table.add_row(

@@ -6,10 +6,12 @@ import fcntl
 import os
 import shutil
 import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.console import Console
@@ -22,6 +24,8 @@ from pipelines.stores.operational import OperationalStore
 
 if TYPE_CHECKING:
     from pipelines.cli.in_process import RunOutcome
+
+INTERRUPTED: Final = 130
 
 
 def register(app: typer.Typer) -> None:
@@ -42,21 +46,40 @@ def run(
 
     Examples: [b]ordercast run[/b] | [b]ordercast run --as-of 2026-10-31[/b] | [b]ordercast run --json[/b]
     """
+    started = time.perf_counter()
     settings = load_settings()
     with OperationalStore.open(settings.resolved_store_url):
         pass  # a store that cannot be opened is said at once, before anything slow is loaded
     prepare_dagster_home(settings)
     console = Console(stderr=True)
     with _only_run(settings), run_progress(console):
-        from pipelines.cli.in_process import execute  # noqa: PLC0415 - Dagster and dbt take seconds to import
-
-        outcome = execute(as_of=as_of.date().isoformat() if as_of else None)
+        outcome = _execute(as_of.date().isoformat() if as_of else None)
     if as_json:
         emit_json(outcome.as_dict())
     _raise_failure(outcome)
     if as_json:
         return
-    print_summary(Console(), settings=settings, outcome=outcome)
+    print_summary(Console(), settings=settings, outcome=outcome, seconds=time.perf_counter() - started)
+
+
+def _execute(as_of: str | None) -> RunOutcome:
+    """The run in a thread of its own, so that Ctrl-C reaches us and not whatever dbt or Dagster are at.
+
+    Every step is safe against being killed, so an interrupted run is left as it stands and the process ends at once.
+    """
+
+    def work() -> RunOutcome:
+        from pipelines.cli.in_process import execute  # noqa: PLC0415 - Dagster and dbt take seconds to import
+
+        return execute(as_of=as_of)
+
+    with ThreadPoolExecutor(max_workers=1) as worker:
+        try:
+            return worker.submit(work).result()
+        except KeyboardInterrupt:
+            sys.stderr.write("\nInterrupted; nothing half done stays: run the same command again.\n")
+            sys.stderr.flush()
+            os._exit(INTERRUPTED)
 
 
 def dashboards(port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 8501) -> None:

@@ -30,7 +30,7 @@ MOST_URGENT: Final = 10
 MOST_QUARANTINED: Final = 5
 
 
-def print_summary(console: Console, *, settings: Settings, outcome: RunOutcome) -> None:
+def print_summary(console: Console, *, settings: Settings, outcome: RunOutcome, seconds: float) -> None:
     """The readable end of a run."""
     _print_ingest(console, settings, outcome)
     release = served_release(settings)
@@ -49,9 +49,9 @@ def print_summary(console: Console, *, settings: Settings, outcome: RunOutcome) 
     console.print(kpis)
     print_notes(console, values)
     _print_recommendations(console, settings, outcome)
-    steps = ", ".join(f"{step} {seconds:.1f}" for step, seconds in outcome.seconds.items())
+    steps = ", ".join(f"{step} {spent:.1f}" for step, spent in outcome.seconds.items())
     console.print(f"\n[b]Release[/b] {release.path}", highlight=False, soft_wrap=True)
-    console.print(f"[b]Took[/b]    {sum(outcome.seconds.values()):.1f} s: {steps}", highlight=False)
+    console.print(f"[b]Took[/b]    {seconds:.1f} s, of them {sum(outcome.seconds.values()):.1f} s in steps: {steps}", highlight=False)
     console.print(
         "[b]Next[/b]    make dashboards (pages on 127.0.0.1:8501)  ·  make dagster (asset graph on 127.0.0.1:3000)",
         highlight=False,

@@ -59,7 +59,9 @@ def status_words(metric: MetricValue) -> str:
 
 
 def period(metric: MetricValue) -> str:
-    """How many days, up to which."""
+    """How many days, up to which; none where all days asked for are too young to judge."""
+    if metric.period_to < metric.period_from:
+        return "-"
     return f"{(metric.period_to - metric.period_from).days + 1:,} d to {metric.period_to:%-d %b %Y}"
 
 

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import duckdb
 import sqlalchemy as sa
 
-from pipelines.errors import SourceContractError
+from pipelines.errors import SettingsError, SourceContractError
 from pipelines.quality import quarantine
 from pipelines.quality.arrivals import Arrival, document_groups, receive
 from pipelines.quality.gate import Gate, Standing, TableIngest
@@ -163,6 +163,8 @@ def _context(conn: duckdb.DuckDBPyConnection, merchant: Merchant | None, *, run_
         )
     currency = merchant.currency_code if merchant else _commonest_currency(conn)
     as_of = settings.as_of or (merchant.as_of_date if merchant else None) or _last_complete_day(conn, merchant, zone)
+    if as_of > _last_day(conn, merchant, zone):
+        raise SettingsError(f"As-of {as_of} lies after the last day with data; choose an earlier one. The warehouse is unchanged.")
     name, origin = (merchant.name, merchant.origin) if merchant else ("Merchant", "operational store")
     return RunContext(run_id, as_of, zone, currency, name, origin)
 
@@ -176,8 +178,18 @@ def _last_complete_day(conn: duckdb.DuckDBPyConnection, merchant: Merchant | Non
         raise SourceContractError(
             "The store holds no order yet, so there is no day to report: load one, or set ORDERCAST_AS_OF. The warehouse is unchanged."
         )
-    local: datetime = until.replace(tzinfo=UTC).astimezone(ZoneInfo(zone))
-    return local.date() - timedelta(days=1)
+    return _local_day(until, zone) - timedelta(days=1)
+
+
+def _last_day(conn: duckdb.DuckDBPyConnection, merchant: Merchant | None, zone: str) -> date:
+    """The last local day that holds an order or that the source says to be complete."""
+    row = conn.execute("SELECT max(created_at) FROM raw.orders").fetchone()
+    known = [time for time in (row[0] if row else None, merchant.data_until if merchant else None) if time is not None]
+    return max((_local_day(time, zone) for time in known), default=date.max)
+
+
+def _local_day(time: datetime, zone: str) -> date:
+    return time.replace(tzinfo=UTC).astimezone(ZoneInfo(zone)).date()
 
 
 def _commonest_currency(conn: duckdb.DuckDBPyConnection) -> str:
@@ -235,5 +247,9 @@ def _tell(result: IngestResult) -> None:
                 "%s: %s rows in, %s loaded, %s deleted, %s in quarantine", table.name, f"{table.rows_in:,}",
                 f"{table.rows_loaded:,}", f"{table.rows_deleted:,}", f"{table.rows_quarantined:,}",
             )  # fmt: skip
+    LOG.info(
+        "%s rows read, %s loaded, %s in quarantine", f"{sum(table.rows_in for table in result.tables):,}",
+        f"{sum(table.rows_loaded for table in result.tables):,}", f"{sum(table.rows_quarantined for table in result.tables):,}",
+    )  # fmt: skip
     if result.block_reason:
         LOG.warning("Nothing will be published: %s", result.block_reason)
