@@ -32,8 +32,8 @@ def contents(path: Path) -> dict[str, tuple[int, int]]:
         }  # type: ignore[return-value]
 
 
-def kill_when(ordercast: CommandLine, sign: str) -> None:
-    """Start a run and kill -9 it and its children as soon as it has said `sign`."""
+def end_when(ordercast: CommandLine, sign: str, how: signal.Signals) -> tuple[int, str]:
+    """Start a run and send it and its children a signal as soon as it has said `sign`; its exit code and what it said after."""
     command = [str(Path(sys.executable).with_name("ordercast")), "run"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ORDERCAST_")}
     run = subprocess.Popen(
@@ -43,11 +43,17 @@ def kill_when(ordercast: CommandLine, sign: str) -> None:
     for line in run.stderr:
         if line.startswith(sign):
             time.sleep(0.3)  # well into the step that follows
-            os.killpg(run.pid, signal.SIGKILL)
+            os.killpg(run.pid, how)
             break
+    rest = run.stderr.read()
     run.stderr.close()
+    return run.wait(), rest
 
-    assert run.wait() == -signal.SIGKILL
+
+def kill_when(ordercast: CommandLine, sign: str) -> None:
+    code, _ = end_when(ordercast, sign, signal.SIGKILL)
+
+    assert code == -signal.SIGKILL
 
 
 @pytest.fixture(scope="module")
@@ -74,3 +80,11 @@ def test_a_run_killed_twice_ends_like_one_that_was_never_disturbed(undisturbed: 
     }
     assert len(ordercast.json("recommendations")) == len(undisturbed.json("recommendations"))
     assert all(release["is_served"] == (index == 0) for index, release in enumerate(ordercast.json("releases", "list")))
+
+
+def test_an_interrupt_ends_the_run_with_its_own_code_and_one_sentence(undisturbed: CommandLine) -> None:
+    code, said = end_when(undisturbed, "Ingest what changed", signal.SIGINT)
+
+    assert code == 130
+    assert "Interrupted" in said
+    assert "Traceback" not in said
