@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from pipelines.cli.display import emit_json
-from pipelines.cli.wording import change, money, number, period, quantity, status_words
+from pipelines.cli.wording import money, period, quantity, value_cells
 from pipelines.errors import ReleaseError
 from pipelines.settings import Settings, load_settings
 from pipelines.stores import metrics as metric_store
@@ -75,11 +75,7 @@ def metrics(
         table.add_row(
             value.label,
             *([value.member or "-"] if by else []),
-            number(value.value, value),
-            number(value.target, value),
-            status_words(value),
-            number(value.prior, value),
-            change(value),
+            *value_cells(value),
             "-" if value.n is None else f"{value.n:,}",
             period(value),
         )

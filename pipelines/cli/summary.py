@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from rich.table import Table
 
 from pipelines.cli.reading import metric_values, print_notes, quarantine_lines, recommendation_lines, served_release
-from pipelines.cli.wording import change, number, status_words
+from pipelines.cli.wording import value_cells
 from pipelines.stores.operational import OperationalStore
 from pipelines.stores.recommendations import list_recommendations
 from pipelines.stores.warehouse import open_warehouse, quarantined_documents
@@ -38,14 +38,7 @@ def print_summary(console: Console, *, settings: Settings, outcome: RunOutcome, 
     kpis = Table("", "Value", "Target", "Status", "Prior", "Change", box=None, pad_edge=False)
     values = metric_values(release, names=HEADLINE)
     for value in values:
-        kpis.add_row(
-            value.label,
-            number(value.value, value),
-            number(value.target, value),
-            status_words(value),
-            number(value.prior, value),
-            change(value),
-        )
+        kpis.add_row(value.label, *value_cells(value))
     console.print(kpis)
     print_notes(console, values)
     _print_recommendations(console, settings, outcome)

@@ -58,6 +58,11 @@ def status_words(metric: MetricValue) -> str:
     return f"[{style}]{words}[/{style}]" if style else words
 
 
+def value_cells(metric: MetricValue) -> tuple[str, str, str, str, str]:
+    """Value, target, status, prior and change, as every table of metrics shows them."""
+    return number(metric.value, metric), number(metric.target, metric), status_words(metric), number(metric.prior, metric), change(metric)
+
+
 def period(metric: MetricValue) -> str:
     """How many days, up to which; none where all days asked for are too young to judge."""
     if metric.period_to < metric.period_from:

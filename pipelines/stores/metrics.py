@@ -65,7 +65,7 @@ def evaluate(
         names: Which of them, in this order.
         by: Dimension to split by; members with most rows come first.
         since: First day.
-        until: Last day; days after the as-of date are not complete and are left out.
+        until: Last day, default the as-of date; days after it count only where they are named, and the note says so.
 
     Returns:
         One value per metric, or per metric and member. A metric whose fields the source lacks says so in status and note.
