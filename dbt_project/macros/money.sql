@@ -11,3 +11,13 @@
         else 100
     end
 {%- endmacro %}
+
+{# Minor units of a currency as minor units of the reporting currency; null where `rate` is: no rate is never a rate of one. #}
+{% macro reporting_amount(amount, currency_code, rate) -%}
+    case
+        when {{ currency_code }} = {{ reporting_currency() }} then {{ amount }}
+        else cast(round(
+            {{ amount }} * {{ rate }} * ({{ minor_units_per_major(reporting_currency()) }}) / ({{ minor_units_per_major(currency_code) }})
+        ) as bigint)
+    end
+{%- endmacro %}

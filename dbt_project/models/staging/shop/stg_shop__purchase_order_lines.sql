@@ -5,6 +5,7 @@ select
     location_id,
     ordered_qty,
     received_qty,
+    unit_cost,
     expected_at,
     received_at
 from {{ source('shop', 'purchase_order_lines') }}

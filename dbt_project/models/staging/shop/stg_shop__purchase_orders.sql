@@ -5,6 +5,7 @@ select
     created_at,
     confirmed_at,
     expected_at,
-    received_at
+    received_at,
+    currency as currency_code
 from {{ source('shop', 'purchase_orders') }}
 where not coalesce(is_deleted, false)

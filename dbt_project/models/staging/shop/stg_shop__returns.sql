@@ -6,6 +6,7 @@ select
     refunded_at,
     refund_amount as refund,
     currency as currency_code,
+    exchange_order_id,
     match_basis
 from {{ source('shop', 'returns') }}
 where not coalesce(is_deleted, false)

@@ -3,7 +3,9 @@ select
     sku,
     location_id,
     quantity as movement_qty,
-    movement_type,
-    occurred_at
+    lower(movement_type) as movement_type,
+    occurred_at,
+    reference_type,
+    reference_id
 from {{ source('shop', 'stock_movements') }}
 where not coalesce(is_deleted, false)

@@ -1,6 +1,7 @@
 select
     supplier_id,
     name,
+    order_minimum_amount as order_minimum,
     currency as currency_code,
     review_period_days
 from {{ source('shop', 'suppliers') }}
