@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from pipelines.errors import QualityError
 from pipelines.quality import quarantine
 from pipelines.quality.arrivals import Arrival, count, frame_to_check
+from pipelines.quality.changed_orders import note_changed_orders
 from pipelines.quality.runner import RuleOutcome, check_rows
 from pipelines.quality.suites import IS_TRUE, SOUND, rules_for
 from pipelines.stores.source_contract import SOURCE_TABLES
@@ -172,6 +173,8 @@ class Gate:
         columns = ", ".join(quoted(name) for name in typed)
         values = ", ".join(typed.values())
         loaded = count(conn, f"INSERT INTO {arrival.raw} ({columns}) SELECT {values} FROM ({accepted})")
+        if not self.is_full_resync:
+            note_changed_orders(conn, arrival.table, keys="touched_keys")
         result = TableIngest(
             arrival.table.name,
             rows_in=arrival.rows_in,
@@ -186,11 +189,14 @@ class Gate:
         return result
 
     def _delete_from_raw(self, arrival: Arrival, accepted: str, typed: Mapping[str, str]) -> None:
+        """Rows that are replaced or gone are not in `raw`; `touched_keys` holds the keys of these and of those about to arrive."""
         names = [quoted(name) for name in arrival.key_columns]
         cast = ", ".join(f"{typed[name]} AS {quoted(name)}" for name in arrival.key_columns)
-        same = " AND ".join(f"r.{name} = k.{name}" for name in names)
         keys = f"SELECT {cast} FROM ({accepted}) UNION ALL SELECT {', '.join(names)} FROM {arrival.gone}"
-        self.conn.execute(f"DELETE FROM {arrival.raw} r USING ({keys}) k WHERE {same}")
+        self.conn.execute(f"CREATE OR REPLACE TEMP TABLE touched_keys AS {keys}")
+        note_changed_orders(self.conn, arrival.table, keys="touched_keys")
+        same = " AND ".join(f"r.{name} = k.{name}" for name in names)
+        self.conn.execute(f"DELETE FROM {arrival.raw} r USING touched_keys k WHERE {same}")
 
     def _with_history_checked(self, result: TableIngest) -> tuple[TableIngest, list[str]]:
         """A table that has lost what it held fails its suite; also returns the reasons.

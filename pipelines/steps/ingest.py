@@ -15,8 +15,9 @@ import sqlalchemy as sa
 
 from pipelines.errors import SettingsError, SourceContractError
 from pipelines.quality import quarantine
-from pipelines.quality.arrivals import Arrival, document_groups, receive
+from pipelines.quality.arrivals import Arrival, count, document_groups, receive
 from pipelines.quality.gate import Gate, Standing, TableIngest
+from pipelines.stores import transform_state
 from pipelines.stores.change_feed import ChangeReader, FeedPosition, prune_feed, read_changes
 from pipelines.stores.check_results import CheckTally, record_checks
 from pipelines.stores.customer_keys import Pseudonyms
@@ -93,12 +94,14 @@ def _ingest_tables(gate: Gate, changes: ChangeReader, pseudonyms: Pseudonyms) ->
     if gate.is_full_resync:
         for name in SOURCE_TABLES:
             gate.conn.execute(f"DELETE FROM raw.{quoted(name)}")
+        transform_state.forget(gate.conn)
     done: dict[str, TableIngest] = {}
     blocks: list[str] = []
     for group in document_groups():
         present = [table for table in group if table.name in changes.fields]
         for table in (table for table in group if table not in present):
-            gate.conn.execute(f"DELETE FROM raw.{quoted(table.name)}")
+            if count(gate.conn, f"DELETE FROM raw.{quoted(table.name)}"):
+                transform_state.forget(gate.conn)
             quarantine.resolve_all(gate.conn, table.name, run_id=gate.run_id)
             done[table.name] = TableIngest(table.name)
         arrivals = [_receive(gate, changes, pseudonyms, table) for table in present]

@@ -15,6 +15,7 @@ from dbt.cli.main import dbtRunner
 
 from pipelines.errors import TransformError, WarehouseUnavailableError
 from pipelines.settings import PROJECT_ROOT
+from pipelines.stores import transform_state
 from pipelines.stores.check_results import CheckTally, record_checks
 from pipelines.stores.warehouse import open_warehouse
 
@@ -51,11 +52,12 @@ class NodeOutcome:
 
 @dataclass(frozen=True, slots=True)
 class TransformResult:
-    """All nodes in the order they finished, and the manifest that describes them."""
+    """All nodes in the order they finished, the manifest that describes them, and whether all rows were computed anew."""
 
     nodes: tuple[NodeOutcome, ...]
     seconds: float
     manifest_path: Path
+    is_full: bool
 
     def counts(self) -> dict[str, int]:
         """How many models were built and how many tests were passed."""
@@ -64,16 +66,18 @@ class TransformResult:
 
 
 def transform(
-    settings: Settings, *, on_node: Callable[[NodeOutcome], None] | None = None, with_unit_tests: bool = False
+    settings: Settings, *, on_node: Callable[[NodeOutcome], None] | None = None, with_unit_tests: bool = False, from_all_rows: bool = False
 ) -> TransformResult:
     """Every model stands in the warehouse, built from what was ingested, and every data test has passed.
 
-    No other connection to the warehouse may be open in this process. dbt's state lies in the home folder.
+    Models of orders compute only the orders that changed since the last transform, wherever that gives what a build from all
+    rows gives. No other connection to the warehouse may be open in this process. dbt's state lies in the home folder.
 
     Args:
         settings: Names the home folder and the warehouse in it.
         on_node: Called with each model and test as it finishes.
         with_unit_tests: Run dbt's unit tests as well; they test the SQL and not the data, so the test suite asks for them.
+        from_all_rows: Build everything anew even where it is not needed.
 
     Raises:
         TransformError: Models or tests failed; the message names them. Marts may be half new: nothing may be published.
@@ -89,7 +93,10 @@ def transform(
         if on_node is not None:
             on_node(node)
 
-    command = ["build"] if with_unit_tests else ["build", "--exclude-resource-type", "unit_test"]
+    project_hash = _project_fingerprint()
+    with open_warehouse(settings.warehouse_path) as conn:
+        is_full = from_all_rows or transform_state.needs_full_build(conn, project_hash=project_hash)
+    command = ["build", *(["--full-refresh"] if is_full else []), *([] if with_unit_tests else ["--exclude-resource-type", "unit_test"])]
     is_success, problem = _run_dbt(command, settings, collect)
     if not is_success and not nodes:
         raise _whole_run_error(problem, settings)
@@ -101,7 +108,9 @@ def transform(
         raise TransformError(_failure_message(failed, nodes))
     if not is_success:
         raise TransformError(f"dbt gave up after {len(nodes)} nodes: {_one_line(problem)}")
-    result = TransformResult(tuple(nodes), time.monotonic() - started, _manifest_path(settings))
+    with open_warehouse(settings.warehouse_path) as conn:
+        transform_state.save(conn, project_hash=project_hash)
+    result = TransformResult(tuple(nodes), time.monotonic() - started, _manifest_path(settings), is_full)
     logger.info("built %(models)d models, passed %(tests)d tests", result.counts())
     return result
 
@@ -204,7 +213,7 @@ def _one_line(text: str) -> str:
 
 def _project_fingerprint() -> str:
     digest = hashlib.sha256()
-    for path in sorted(path for path in DBT_PROJECT.rglob("*") if path.suffix in {".sql", ".yml"}):
+    for path in sorted(path for path in DBT_PROJECT.rglob("*") if path.suffix in {".sql", ".yml", ".csv"}):
         digest.update(str(path.relative_to(DBT_PROJECT)).encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -68,7 +68,7 @@ def test_what_a_run_knows_enters_through_utilities_only(manifest: Manifest) -> N
         if node["resource_type"] == "model" and "meta" in parents(manifest, node)
     }
 
-    assert readers == {"run_context": {"meta"}}
+    assert readers == {"run_context": {"meta"}, "changed_orders": {"meta"}}
 
 
 def test_layers_never_read_upwards(manifest: Manifest) -> None:

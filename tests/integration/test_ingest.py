@@ -609,3 +609,50 @@ def test_no_more_comes_back_than_was_sold(shop: OperationalStore, warehouse: duc
     assert {"return_lines R1-1", "return_lines R2-1"} < set(changed)
     assert quarantined(warehouse) == {}
     assert warehouse.execute("SELECT sum(quantity) FROM raw.return_lines").fetchone() == (5,)
+
+
+def changed_orders(conn: duckdb.DuckDBPyConnection) -> set[tuple[str, datetime | None]]:
+    return set(conn.execute("SELECT order_id, ordered_at FROM meta.changed_orders").fetchall())
+
+
+def test_a_first_ingest_names_no_changed_order_since_all_are_new(
+    shop: OperationalStore, warehouse: duckdb.DuckDBPyConnection, settings: Settings
+) -> None:
+    ingest(shop, warehouse, run_id="r1", settings=settings)
+
+    assert changed_orders(warehouse) == set()
+
+
+def test_an_order_is_changed_by_its_shipment_and_by_the_lines_of_it(
+    shop: OperationalStore, warehouse: duckdb.DuckDBPyConnection, settings: Settings
+) -> None:
+    ingest(shop, warehouse, run_id="r1", settings=settings)
+    at = datetime(2025, 3, 10, 22, 30)
+    shop.upsert("shipment_lines", rows("shipment_lines", shipment_id=["S2"], order_line_id=["O2-1"], quantity=[1]))
+    shop.append("shipments", rows("shipments", shipment_id=["S3"], order_id=["O3"], status=["packed"]))
+
+    ingest(shop, warehouse, run_id="r2", settings=settings)
+
+    assert changed_orders(warehouse) == {("O2", at), ("O3", at)}
+
+
+def test_an_order_that_moves_to_another_day_is_named_with_both_times(
+    shop: OperationalStore, warehouse: duckdb.DuckDBPyConnection, settings: Settings
+) -> None:
+    ingest(shop, warehouse, run_id="r1", settings=settings)
+    earlier = orders("O1").with_columns(created_at=pl.lit(datetime(2025, 3, 9, 10)))
+    shop.upsert("orders", earlier)
+
+    ingest(shop, warehouse, run_id="r2", settings=settings)
+
+    assert changed_orders(warehouse) == {("O1", datetime(2025, 3, 10, 22, 30)), ("O1", datetime(2025, 3, 9, 10))}
+
+
+def test_a_deleted_order_is_named_as_changed(shop: OperationalStore, warehouse: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+    ingest(shop, warehouse, run_id="r1", settings=settings)
+    sql(shop, "DELETE FROM order_lines WHERE order_id = 'O5'")
+    sql(shop, "DELETE FROM orders WHERE order_id = 'O5'")
+
+    ingest(shop, warehouse, run_id="r2", settings=settings)
+
+    assert ("O5", datetime(2025, 3, 10, 22, 30)) in changed_orders(warehouse)

@@ -132,7 +132,7 @@ def test_a_warehouse_that_is_open_elsewhere_is_one_sentence(
 
     with (
         duckdb.connect(str(settings.warehouse_path), config={"access_mode": "READ_ONLY"}),
-        pytest.raises(WarehouseUnavailableError, match="is open elsewhere"),
+        pytest.raises(WarehouseUnavailableError, match="is in use by another"),
     ):
         transform(settings)
 
