@@ -31,7 +31,8 @@ def number(amount: float | Decimal | None, metric: MetricValue) -> str:
         case "percent":
             return f"{float(amount):.1%}".replace("%", " %")
         case "money":
-            return money(amount, metric.currency_code)
+            digits = 2 if 0 < abs(float(amount)) < 100 else 0  # an amount per order is small enough for its cents to matter
+            return f"{metric.currency_code or ''} {float(amount):,.{digits}f}".strip()
         case unit if unit in _SHORT_UNITS:
             return f"{float(amount):,.{decimals(amount)}f}{_SHORT_UNITS[unit]}"
         case _:
@@ -85,10 +86,8 @@ def period(metric: MetricValue) -> str:
 
 
 def money(amount: float | Decimal | None, currency_code: str | None) -> str:
-    """An amount in major units; without minor units, unless it is so small that they matter."""
-    if amount is None:
-        return "-"
-    return f"{currency_code or ''} {float(amount):,.{2 if 0 < abs(float(amount)) < 100 else 0}f}".strip()
+    """An amount in major units, without minor units."""
+    return "-" if amount is None else f"{currency_code or ''} {float(amount):,.0f}".strip()
 
 
 def quantity(units: int | None) -> str:

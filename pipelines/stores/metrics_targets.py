@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pipelines.stores.metrics_windows import DEFAULT_PERIOD_DAYS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import duckdb
 
@@ -64,6 +64,13 @@ def read_targets(conn: duckdb.DuckDBPyConnection) -> list[DatedTarget]:
         f"select metric, dimension, member, valid_from, valid_to, target, watch_band, direction from meta.{TABLE} order by created_at"
     ).fetchall()
     return [DatedTarget(*row) for row in rows]
+
+
+def write_targets(conn: duckdb.DuckDBPyConnection, lines: Iterable[Mapping[str, Any]]) -> None:
+    """The warehouse holds exactly these lines, as `targets.list_targets` gives them. The caller holds the transaction."""
+    conn.execute(f"delete from meta.{TABLE}")
+    for line in lines:
+        conn.execute(f"insert into meta.{TABLE} values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", list(line.values()))
 
 
 def goal_on(metric: Metric, targets: Sequence[DatedTarget], *, day: date, by: str | None, member: str | None) -> Goal:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import duckdb
 
 from pipelines.errors import SourceContractError, WarehouseUnavailableError
-from pipelines.stores import check_results
+from pipelines.stores import check_results, metrics_targets
 from pipelines.stores.source_contract import SOURCE_TABLES, WAREHOUSE_TYPES, SourceTable
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ OWN_TABLES: Final[dict[str, str]] = {
     "rows_loaded BIGINT NOT NULL, rows_deleted BIGINT NOT NULL, rows_quarantined BIGINT NOT NULL, "
     "rows_duplicate BIGINT NOT NULL",
     "meta.check_results": check_results.COLUMNS,
+    "meta.metric_targets": metrics_targets.COLUMNS,
     "quarantine.document_rows": "table_name VARCHAR NOT NULL, document_id VARCHAR, row_key VARCHAR NOT NULL, "
     "row_json VARCHAR, rule VARCHAR NOT NULL, reason VARCHAR NOT NULL, next_step VARCHAR NOT NULL, "
     "first_run_id VARCHAR NOT NULL, last_run_id VARCHAR NOT NULL, resolved_run_id VARCHAR",
