@@ -15,6 +15,7 @@ from dashboards.components.formats import (
     format_date,
     format_days,
     format_money,
+    format_number,
     format_percent,
     format_sample,
     format_units,
@@ -36,6 +37,7 @@ STATUSES: Final[dict[str, tuple[str, str, _Color]]] = {
     "no_target": ("remove", "No target", "gray"),
     "no_data": ("hourglass_empty", "Nothing counted", "gray"),
     "not_available": ("block", "Not available", "gray"),
+    "blocked": ("currency_exchange", "Blocked", "red"),
 }
 
 
@@ -69,6 +71,10 @@ def format_value(value: MetricValue, amount: float | Decimal | None) -> str:
             return format_percent(number)
         case "days":
             return format_days(number)
+        case "hours" | "minutes":
+            return UNKNOWN if number is None else f"{format_number(number)} {value.unit}"
+        case "number":
+            return format_number(number)
         case "money":
             return format_money(number, value.currency_code or "")
         case _:
@@ -82,8 +88,10 @@ def change_words(kpi: Kpi) -> str | None:
     match kpi.value.unit:
         case "percent":
             return format_change(kpi.change * 100, "pp")
-        case "days":
-            return format_change(kpi.change, "days")
+        case "days" | "hours" | "minutes" as unit:
+            return format_change(kpi.change, unit)
+        case "number":
+            return format_change(kpi.change, "").strip()
         case _:
             return None if kpi.change_rate is None else format_change(kpi.change_rate * 100, "%")
 
@@ -104,6 +112,7 @@ def kpi_table(kpis: list[Kpi], *, today: date) -> pl.DataFrame:
             "Value": [format_value(one.value, one.value.value) for one in rows],
             "Prior period": [format_value(one.value, None if one.change is None else one.value.prior) for one in rows],
             "Change": [change_words(one) or UNKNOWN for one in rows],
+            "Last year": [format_value(one.value, one.value.last_year) for one in rows],
             "Target": [format_target(one.value).removeprefix("target ") or UNKNOWN for one in rows],
             "Status": [_status_words(one) for one in rows],
             "Period": [_period(one, today=today) for one in rows],
@@ -146,18 +155,24 @@ def _help(kpi: Kpi) -> str:
     value = kpi.value
     lines = [escape_markdown(kpi.metric.description)]
     if value.denominator is not None:
-        lines.append(
-            f"**{format_units(float(value.numerator or 0))}** of **{format_units(float(value.denominator))}**, n = {format_units(value.n)}."
-        )
+        lines.append(f"**{_part(value, value.numerator)}** of **{format_units(float(value.denominator))}**, n = {format_units(value.n)}.")
     elif value.n is not None:
         lines.append(f"n = {format_units(value.n)}.")
     if excluded := _excluded(value):
         lines.append(f"Left out: {escape_markdown(excluded)}.")
+    if value.last_year is not None:
+        lines.append(f"Same weekdays a year before: {format_value(value, value.last_year)}.")
+    if value.assumption:
+        lines.append(f"Assumes: {escape_markdown(value.assumption)}.")
     if value.note and not value.needs_missing:
         lines.append(f"{escape_markdown(value.note)}.")
     if kpi.companion:
         lines.append(f"{escape_markdown(kpi.companion.metric.label)}: {_companion(kpi)}, {format_target(kpi.companion.value)}.")
     return "\n\n".join(lines)
+
+
+def _part(value: MetricValue, amount: float | Decimal | None) -> str:
+    return format_value(value, amount) if value.unit == "money" else format_units(float(amount or 0))
 
 
 def _companion(kpi: Kpi) -> str:

@@ -8,7 +8,7 @@ from typing import Final
 import typer
 from rich.console import Console
 
-from pipelines.cli import doctor, loading, reading, reference, running
+from pipelines.cli import baselines, doctor, loading, metrics, reading, reference, running, targets
 from pipelines.errors import ContractError, OrdercastError, SettingsError
 
 # Exit codes, also in `ordercast --help`.
@@ -30,6 +30,9 @@ app = typer.Typer(
 )
 loading.register(app)
 running.register(app)
+metrics.register(app)
+targets.register(app)
+baselines.register(app)
 reading.register(app)
 doctor.register(app)
 reference.register(app)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import json
 import logging
+import sys
 from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
@@ -19,7 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from rich.console import Console
     from rich.progress import TaskID
@@ -39,6 +41,26 @@ STEPS: Final = {
 def emit_json(value: Any) -> None:
     """`value` stands on standard output as JSON that other programs can read."""
     typer.echo(json.dumps(value, default=_plain, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def emit_csv(rows: Sequence[Mapping[str, Any]]) -> None:
+    """`rows` stand on standard output as CSV, a column per key of the first, lists and mappings as JSON; nothing where none is."""
+    if not rows:
+        return
+    writer = csv.DictWriter(sys.stdout, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({key: _cell(value) for key, value in row.items()})
+
+
+def _cell(value: Any) -> Any:
+    """Text that a spreadsheet would take for a formula is quoted; a list or a mapping is JSON."""
+    if isinstance(value, (dict, list, tuple)):
+        return json.dumps(value, default=_plain, ensure_ascii=False)
+    return f"'{value}" if isinstance(value, str) and value[:1] in _FORMULA else value
+
+
+_FORMULA: Final = frozenset("=+-@\t\r")
 
 
 def _plain(value: Any) -> Any:

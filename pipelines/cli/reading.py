@@ -1,9 +1,8 @@
-"""Commands that only read: `metrics`, `recommendations`, `quarantine`, `releases`."""
+"""Commands that only read: `recommendations`, `quarantine`, `releases`; and what reading the served release takes."""
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -11,86 +10,24 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from pipelines.cli.display import emit_json
-from pipelines.cli.wording import money, period, quantity, value_cells
+from pipelines.cli.wording import money, quantity
 from pipelines.errors import ReleaseError
 from pipelines.settings import Settings, load_settings
-from pipelines.stores import metrics as metric_store
 from pipelines.stores.operational import OperationalStore
 from pipelines.stores.recommendations import list_recommendations
-from pipelines.stores.releases import Release, current_release, list_releases, open_release, rollback, served_id
+from pipelines.stores.releases import Release, current_release, list_releases, rollback, served_id
 from pipelines.stores.warehouse import open_warehouse, quarantined_documents
-
-if TYPE_CHECKING:
-    from datetime import date
-
-    from pipelines.stores.metrics import MetricValue
 
 releases_app = typer.Typer(no_args_is_help=True, help="Published releases: list them, or go back to one.")
 
 
 def register(app: typer.Typer) -> None:
     """The commands stand on `app`."""
-    app.command("metrics")(metrics)
     app.command("recommendations")(recommendations)
     app.command("quarantine")(quarantine)
     releases_app.command("list")(releases_list)
     releases_app.command("rollback")(releases_rollback)
     app.add_typer(releases_app, name="releases")
-
-
-_Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])]
-
-
-def metrics(
-    names: Annotated[list[str] | None, typer.Argument(help="Metrics to show; default is all.")] = None,
-    by: Annotated[str | None, typer.Option(help="Split by channel, location, region, category or sku.")] = None,
-    since: Annotated[
-        datetime | None,
-        typer.Option("--from", formats=["%Y-%m-%d"], help="First day; default is 27 days before the last."),
-    ] = None,
-    until: Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day; default is the release's as-of.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a list of metric values as JSON.")] = False,
-) -> None:
-    """KPIs of the served release, with target and prior period.
-
-    Examples: [b]ordercast metrics[/b] | [b]ordercast metrics unit_fill_rate --by location[/b] |
-    [b]ordercast metrics --from 2026-10-01 --to 2026-10-31 --json[/b]
-    """
-    release = served_release(load_settings())
-    values = metric_values(
-        release,
-        names=names or None,
-        by=by,
-        since=since.date() if since else None,
-        until=until.date() if until else None,
-    )
-    if as_json:
-        emit_json([metric_as_dict(value) for value in values])
-        return
-    console = Console()
-    console.print(f"As of {release.as_of_date}, release {release.release_id}", highlight=False)
-    heads = ("Metric", *([by.capitalize()] if by else []), "Value", "Target", "Status", "Prior", "Change", "n", "Period")
-    table = Table(*heads, box=None, pad_edge=False)
-    for value in values:
-        table.add_row(
-            value.label,
-            *([value.member or "-"] if by else []),
-            *value_cells(value),
-            "-" if value.n is None else f"{value.n:,}",
-            period(value),
-        )
-    console.print(table)
-    print_notes(console, values)
-
-
-def print_notes(console: Console, values: list[MetricValue]) -> None:
-    """What a reader must know of single values: what they lack, and what was left out and counted."""
-    labels: dict[str, list[str]] = {}
-    for value in values:
-        if value.note and not value.member:
-            labels.setdefault(value.note, []).append(value.label)
-    for note, named in labels.items():
-        console.print(f"  {escape(', '.join(named))}: {escape(note)}", style="dim", highlight=False)
 
 
 def served_release(settings: Settings) -> Release:
@@ -103,28 +40,6 @@ def served_release(settings: Settings) -> Release:
     if release is None:
         raise ReleaseError("Nothing is published yet: run `ordercast run` (or `make run`).")
     return release
-
-
-def metric_values(
-    release: Release,
-    *,
-    names: list[str] | None = None,
-    by: str | None = None,
-    since: date | None = None,
-    until: date | None = None,
-) -> list[MetricValue]:
-    """Metrics of this release, by the catalogue it carries."""
-    with open_release(release) as conn:
-        row = conn.execute("select catalogue from meta.metric_catalogue").fetchone()
-        catalogue = metric_store.catalogue_from_json(row[0] if row else "{}")
-        return metric_store.evaluate(conn, catalogue, names or list(catalogue), by=by, since=since, until=until)
-
-
-def metric_as_dict(value: MetricValue) -> dict[str, Any]:
-    """The value as JSON carries it; a split metric has the split's name as a key of its own."""
-    facts = value.as_dict()
-    dimension, member = facts.pop("dimension"), facts.pop("member")
-    return facts | ({dimension: member} if dimension else {})
 
 
 def recommendations(

@@ -11,9 +11,12 @@ from rich.console import Console
 
 from pipelines.errors import ContractError
 from pipelines.settings import PREFIX, PROJECT_ROOT, Settings, load_settings
+from pipelines.stores.metrics import catalogue_from_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from pipelines.stores.metrics_catalogue import Dimension, Measure, Metric
 
 DOCS = PROJECT_ROOT / "docs"
 
@@ -88,15 +91,68 @@ def _unstyled(text: str) -> str:
 
 
 def _metrics(manifest: Mapping[str, Any]) -> Iterator[str]:
-    yield "# Metrics\n\nDefined once, in `dbt_project/models/semantic/`. Rates are ratios of sums; percentiles are never averaged.\n"
-    for metric in sorted(manifest["metrics"].values(), key=lambda one: str(one["name"])):
-        meta = metric["config"].get("meta") or {}
-        if not meta:
-            continue
-        yield f"## {metric['label']}\n\n`{metric['name']}`. {' '.join(metric['description'].split())}\n"
-        yield "| unit | better | target | owner | needs |\n|---|---|---|---|---|"
-        needs = ", ".join(f"`{need}`" for need in meta.get("needs", []))
-        yield f"| {meta.get('unit')} | {meta.get('better', '-')} | {meta.get('target', '-')} | {meta.get('owner', '-')} | {needs} |\n"
+    yield (
+        "# Metrics\n\nDefined once, in `dbt_project/models/semantic/`; [how a metric is written](methods/metrics-language.md). "
+        "Rates are ratios of sums; percentiles are never averaged. Prior is as many days before, last year the same days less 364.\n"
+    )
+    catalogue = catalogue_from_manifest(manifest)
+    for domain in sorted({metric.domain for metric in catalogue.values()}):
+        yield f"## {domain.capitalize()}\n"
+        for metric in (one for one in catalogue.values() if one.domain == domain):
+            yield from _metric(metric)
+
+
+def _metric(metric: Metric) -> Iterator[str]:
+    yield f"### {metric.label}\n\n`{metric.name}`. {metric.description}\n"
+    yield "| | |\n|---|---|"
+    yield f"| formula | {_code(_formula(metric))} |"
+    if metric.where != "true":
+        yield f"| counts where | {_code(metric.where)} |"
+    day = {"max": ", the last day of the period that has rows", "min": ", the first day of the period that has rows"}
+    yield f"| rows, dated by | `{metric.table}`, `{metric.time_column}`{day.get(metric.counts_only_day or '', '')} |"
+    yield f"| unit, better | {metric.unit}, {metric.better} |"
+    yield f"| target, watch band | {_target(metric)} |"
+    yield f"| owner | {metric.owner} |"
+    yield f"| needs | {', '.join(f'`{need}`' for need in metric.needs) or '-'} |"
+    yield f"| split by | {', '.join(map(_dimension, metric.dimensions.items())) or '-'} |"
+    if metric.maturity_days:
+        yield f"| judged after | {metric.maturity_days} days; younger rows are counted as `too_young` |"
+    if metric.exclusions:
+        yield f"| left out and counted | {'; '.join(f'{one.name}: {_code(one.where)}' for one in metric.exclusions)} |"
+    for caveat in metric.caveats:
+        yield f"| caveat | {caveat.text} ({_code(caveat.where)}) |"
+    for block in metric.blocked:
+        yield f"| blocked where | {block.text} ({_code(block.where)}) |"
+    if metric.assumption:
+        yield f"| **assumes** | {metric.assumption} |"
+    yield ""
+
+
+def _formula(metric: Metric) -> str:
+    parts = [_aggregate(one) for one in (metric.numerator, metric.denominator) if one]
+    return " / ".join(parts)
+
+
+def _aggregate(measure: Measure) -> str:
+    name = "count_if" if measure.aggregation == "sum_boolean" else measure.aggregation
+    if name == "percentile":
+        return f"p{round((0.5 if measure.percentile is None else measure.percentile) * 100)}({measure.expression})"
+    return f"{name}({measure.expression})"
+
+
+def _target(metric: Metric) -> str:
+    if metric.target is None:
+        return "-"
+    return f"{metric.target:g}, {metric.watch_band:g}" + (" for 28 days" if metric.is_additive else "")
+
+
+def _dimension(named: tuple[str, Dimension]) -> str:
+    name, dimension = named
+    return f"{name} (share of the whole)" if dimension.splits_numerator_only else name
+
+
+def _code(sql: str) -> str:
+    return f"`{' '.join(sql.split())}`".replace("|", "\\|")
 
 
 def _dictionary(manifest: Mapping[str, Any]) -> Iterator[str]:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from rich.table import Table
 
-from pipelines.cli.reading import metric_values, print_notes, quarantine_lines, recommendation_lines, served_release
+from pipelines.cli.metrics import metric_values, print_notes
+from pipelines.cli.reading import quarantine_lines, recommendation_lines, served_release
 from pipelines.cli.wording import value_cells
 from pipelines.stores.operational import OperationalStore
 from pipelines.stores.recommendations import list_recommendations

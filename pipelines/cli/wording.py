@@ -16,8 +16,11 @@ STATUS_WORDS: Final = {
     "no_target": "No target",
     "no_data": "No data",
     "not_available": "Not available",
+    "blocked": "Blocked",
 }
-_STYLES: Final = {"on_target": "green", "watch": "yellow", "off_target": "red"}
+_STYLES: Final = {"on_target": "green", "watch": "yellow", "off_target": "red", "blocked": "red"}
+# How a unit is written behind a figure, and how many decimals it has.
+_SHORT_UNITS: Final = {"days": " d", "hours": " h", "minutes": " min", "number": ""}
 
 
 def number(amount: float | Decimal | None, metric: MetricValue) -> str:
@@ -28,27 +31,33 @@ def number(amount: float | Decimal | None, metric: MetricValue) -> str:
         case "percent":
             return f"{float(amount):.1%}".replace("%", " %")
         case "money":
-            return money(amount, metric.currency_code)
-        case "days":
-            return f"{float(amount):.1f} d"
+            digits = 2 if 0 < abs(float(amount)) < 100 else 0  # an amount per order is small enough for its cents to matter
+            return f"{metric.currency_code or ''} {float(amount):,.{digits}f}".strip()
+        case unit if unit in _SHORT_UNITS:
+            return f"{float(amount):,.{decimals(amount)}f}{_SHORT_UNITS[unit]}"
         case _:
             return f"{float(amount):,.0f}"
 
 
-def change(metric: MetricValue) -> str:
-    """Against the prior period: rates in percentage points, money in percent, the rest in its unit."""
-    if metric.value is None or metric.prior is None:
+def change(metric: MetricValue, earlier: float | Decimal | None) -> str:
+    """Against an earlier value: rates in percentage points, money in percent, the rest in its unit."""
+    if metric.value is None or earlier is None:
         return "-"
-    difference = float(metric.value) - float(metric.prior)
+    difference = float(metric.value) - float(earlier)
     match metric.unit:
         case "percent":
             return f"{difference * 100:+.1f} pp"
         case "money":
-            return "-" if not metric.prior else f"{difference / abs(float(metric.prior)):+.1%}".replace("%", " %")
-        case "days":
-            return f"{difference:+.1f} d"
+            return "-" if not earlier else f"{difference / abs(float(earlier)):+.1%}".replace("%", " %")
+        case unit if unit in _SHORT_UNITS:
+            return f"{difference:+,.{decimals(metric.value)}f}{_SHORT_UNITS[unit]}"
         case _:
             return f"{difference:+,.0f}"
+
+
+def decimals(amount: float | Decimal) -> int:
+    """How many decimals a figure is worth: two below one, where one would hide too much of it, else one."""
+    return 2 if 0 < abs(float(amount)) < 1 else 1
 
 
 def status_words(metric: MetricValue) -> str:
@@ -60,7 +69,13 @@ def status_words(metric: MetricValue) -> str:
 
 def value_cells(metric: MetricValue) -> tuple[str, str, str, str, str]:
     """Value, target, status, prior and change, as every table of metrics shows them."""
-    return number(metric.value, metric), number(metric.target, metric), status_words(metric), number(metric.prior, metric), change(metric)
+    return (
+        number(metric.value, metric),
+        number(metric.target, metric),
+        status_words(metric),
+        number(metric.prior, metric),
+        change(metric, metric.prior),
+    )
 
 
 def period(metric: MetricValue) -> str:

@@ -21,7 +21,9 @@ from pipelines.stores import transform_state
 from pipelines.stores.change_feed import ChangeReader, FeedPosition, prune_feed, read_changes
 from pipelines.stores.check_results import CheckTally, record_checks
 from pipelines.stores.customer_keys import Pseudonyms
+from pipelines.stores.metrics_targets import write_targets
 from pipelines.stores.source_contract import SOURCE_TABLES, SourceTable
+from pipelines.stores.targets import list_targets
 from pipelines.stores.warehouse import RunContext, quoted
 
 if TYPE_CHECKING:
@@ -72,6 +74,7 @@ def ingest(store: OperationalStore, conn: duckdb.DuckDBPyConnection, *, run_id: 
             fields, position, is_full_resync = changes.fields, changes.position, changes.is_full_resync
         context = _context(conn, merchant, run_id=run_id, settings=settings)
         _write_meta(conn, context, fields, tables)
+        write_targets(conn, list_targets(store))
         tallies = [
             CheckTally(table.name, table.suite.expectations_count, 0 if table.suite.passed else len(table.suite.failures))
             for table in tables

@@ -1,4 +1,4 @@
-"""What metrics there are: read from dbt's manifest, carried by every release as JSON."""
+"""What metrics there are, as every release carries them in JSON; `metrics_definitions` reads them from dbt's manifest."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from pipelines.errors import MetricError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-Unit = Literal["days", "percent", "money", "count"]
-_DIMENSION: Final = re.compile(r"\{\{\s*Dimension\('(\w+?)__(\w+)'\)\s*\}\}")
+Unit = Literal["days", "hours", "minutes", "percent", "money", "count", "number"]
+Direction = Literal["higher", "lower"]
+_CONDITION: Final = re.compile(r"\bwhen\b.*?\bthen\b", re.IGNORECASE | re.DOTALL)
+_COMPARISON: Final = re.compile(r"[<>=]|\b(is|not|in|between)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +27,35 @@ class Measure:
     expression: str
     percentile: float | None = None
 
+    @property
+    def is_money(self) -> bool:
+        """Whether it amounts to minor units: `_amount` is what money is called, and counting or comparing it gives none."""
+        said = _CONDITION.sub("", self.expression)
+        return "_amount" in said and "count" not in self.aggregation and not _COMPARISON.search(said)
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """Where the members of a dimension stand if not in the metric's own table: the row of `table` whose key the fact names."""
+
+    schema: str
+    table: str
+    key: str
+    foreign_key: str
+
 
 @dataclass(frozen=True, slots=True)
 class Dimension:
-    """A column a metric can be split by, and the contract fields without which it says nothing."""
+    """A column a metric can be split by, and the contract fields without which it says nothing.
+
+    The expression speaks of the metric's table, or of the lookup's. With `splits_numerator_only` every member is a share of the
+    whole: a reason of cancellation has cancelled orders, but the orders it is compared with are all of them.
+    """
 
     expression: str
     needs: tuple[str, ...] = ()
+    lookup: Lookup | None = None
+    splits_numerator_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +87,18 @@ class Caveat:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One KPI as the semantic layer defines it. Target and watch band are in the metric's unit."""
+    """One KPI as the semantic layer defines it.
+
+    Target and watch band are in the metric's unit (money in major units); those of a sum are for 28 days. `blocked` names rows
+    that forbid a value, `assumption` what the value supposes. `counts_only_day` is "max" where only the last day of a period
+    that has rows counts, as for stock, and "min" for the first.
+    """
 
     name: str
     label: str
     description: str
     unit: Unit
-    better: Literal["higher", "lower"]
+    better: Direction
     target: float | None
     watch_band: float
     owner: str
@@ -84,24 +113,20 @@ class Metric:
     exclusions: tuple[Exclusion, ...] = ()
     caveats: tuple[Caveat, ...] = ()
     maturity_days: int = 0
+    domain: str = ""
+    blocked: tuple[Caveat, ...] = ()
+    assumption: str | None = None
+    counts_only_day: Literal["max", "min"] | None = None
 
     @property
     def is_additive(self) -> bool:
-        """Whether a day without a row is a measured zero."""
-        return self.denominator is None and self.numerator.aggregation in {"sum", "sum_boolean", "count"}
+        """Whether values of days add up to the period's, and a day without a row is a measured zero."""
+        return self.is_total and self.numerator.aggregation != "count_distinct" and self.counts_only_day is None
 
-
-def catalogue_from_manifest(manifest: Mapping[str, Any]) -> dict[str, Metric]:
-    """Every metric that carries `config.meta`, by name; metrics without it are parts of others.
-
-    Raises:
-        MetricError: A definition cannot be evaluated here; the message names it.
-    """
-    models = {model["name"]: model for model in manifest["semantic_models"].values()}
-    measures = {measure["name"]: (measure, model) for model in models.values() for measure in model["measures"]}
-    metrics = {metric["name"]: metric for metric in manifest["metrics"].values()}
-    named = {name: metric for name, metric in metrics.items() if metric["config"].get("meta")}
-    return {name: _metric(metric, metrics, measures) for name, metric in sorted(named.items())}
+    @property
+    def is_total(self) -> bool:
+        """Whether a member has a part of the whole: a sum or a count, and no rate, mean or percentile."""
+        return self.denominator is None and self.numerator.aggregation in {"sum", "sum_boolean", "count", "count_distinct"}
 
 
 def catalogue_to_json(catalogue: Mapping[str, Metric]) -> str:
@@ -132,73 +157,6 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     return f"did you mean {near[0]}?" if near else f"there are: {', '.join(names) or 'none'}."
 
 
-def _metric(metric: Mapping[str, Any], metrics: Mapping[str, Any], measures: Mapping[str, Any]) -> Metric:
-    name, meta, parameters = metric["name"], metric["config"]["meta"], metric["type_params"]
-    if metric["type"] == "ratio":
-        parts = [metrics[parameters[part]["name"]]["type_params"]["measure"]["name"] for part in ("numerator", "denominator")]
-    elif metric["type"] == "simple":
-        parts = [parameters["measure"]["name"]]
-    else:
-        raise MetricError(f"Metric {name} is of type {metric['type']}; only simple and ratio metrics can be evaluated.")
-    found = [measures[part] for part in parts]
-    model = found[0][1]
-    times = {measure["agg_time_dimension"] or model["defaults"]["agg_time_dimension"] for measure, _ in found}
-    if any(other is not model for _, other in found) or len(times) > 1:
-        raise MetricError(f"Metric {name} divides measures of different tables or dates; both must come from one.")
-    expressions = {one["name"]: one["expr"] or one["name"] for one in model["dimensions"]}
-    return Metric(
-        name=name,
-        label=metric["label"],
-        description=" ".join(metric["description"].split()),
-        unit=meta["unit"],
-        better=meta["better"],
-        target=meta.get("target"),
-        watch_band=float(meta.get("watch_band", 0)),
-        owner=meta["owner"],
-        needs=tuple(meta.get("needs", ())),
-        schema=model["node_relation"]["schema_name"],
-        table=model["node_relation"]["alias"],
-        time_column=expressions[times.pop()],
-        where=_where(metric, model, expressions),
-        numerator=_measure(found[0][0]),
-        denominator=_measure(found[1][0]) if len(found) > 1 else None,
-        dimensions=_split_dimensions(model),
-        exclusions=tuple(_exclusion(one) for one in meta.get("exclusions", ())),
-        caveats=tuple(Caveat(**one) for one in meta.get("caveats", ())),
-        maturity_days=int(meta.get("maturity_days", 0)),
-    )
-
-
-def _measure(measure: Mapping[str, Any]) -> Measure:
-    parameters = measure["agg_params"] or {}
-    return Measure(measure["agg"], measure["expr"] or measure["name"], parameters.get("percentile"))
-
-
-def _exclusion(facts: Mapping[str, Any]) -> Exclusion:
-    return Exclusion(facts["name"], facts["where"], facts.get("time_column"), facts.get("model"))
-
-
-def _split_dimensions(model: Mapping[str, Any]) -> dict[str, Dimension]:
-    """Flags and dates serve filters; everything else is worth a split."""
-    return {
-        one["name"]: Dimension(one["expr"] or one["name"], tuple(((one.get("config") or {}).get("meta") or {}).get("needs", ())))
-        for one in model["dimensions"]
-        if one["type"] == "categorical" and not one["name"].startswith(("is_", "has_"))
-    }
-
-
-def _where(metric: Mapping[str, Any], model: Mapping[str, Any], expressions: Mapping[str, str]) -> str:
-    entity = model["primary_entity"] or next((one["name"] for one in model["entities"] if one["type"] == "primary"), None)
-
-    def expression(match: re.Match[str]) -> str:
-        if match[1] != entity or match[2] not in expressions:
-            raise MetricError(f"Metric {metric['name']} filters by {match[0]}, which its table does not have.")
-        return f"({expressions[match[2]]})"
-
-    templates = [one["where_sql_template"] for one in (metric["filter"] or {}).get("where_filters", ())]
-    return " and ".join(f"({_DIMENSION.sub(expression, template).strip()})" for template in templates) or "true"
-
-
 def _metric_from_dict(facts: dict[str, Any]) -> Metric:
     return Metric(
         **facts
@@ -206,8 +164,14 @@ def _metric_from_dict(facts: dict[str, Any]) -> Metric:
             "needs": tuple(facts["needs"]),
             "numerator": Measure(**facts["numerator"]),
             "denominator": Measure(**facts["denominator"]) if facts["denominator"] else None,
-            "dimensions": {name: Dimension(one["expression"], tuple(one["needs"])) for name, one in facts["dimensions"].items()},
+            "dimensions": {name: _dimension_from_dict(one) for name, one in facts["dimensions"].items()},
             "exclusions": tuple(Exclusion(**one) for one in facts["exclusions"]),
             "caveats": tuple(Caveat(**one) for one in facts["caveats"]),
+            "blocked": tuple(Caveat(**one) for one in facts.get("blocked", ())),
         }
     )
+
+
+def _dimension_from_dict(facts: dict[str, Any]) -> Dimension:
+    lookup = facts.get("lookup")
+    return Dimension(**facts | {"needs": tuple(facts["needs"]), "lookup": Lookup(**lookup) if lookup else None})

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
-from datetime import date, timedelta
+from dataclasses import asdict, dataclass, field
+from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pipelines.errors import MetricError
-from pipelines.stores.metrics_sql import TOO_YOUNG, UNNAMED
+from pipelines.stores.metrics_sql import CURRENT, LAST_YEAR, PRIOR, TOO_YOUNG, UNNAMED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     import duckdb
 
-    from pipelines.stores.metrics_catalogue import Metric
+    from pipelines.stores.metrics_catalogue import Caveat, Metric
+    from pipelines.stores.metrics_targets import Goal
+    from pipelines.stores.metrics_windows import Window
 
-Status = Literal["on_target", "watch", "off_target", "no_target", "not_available", "no_data"]
+Status = Literal["on_target", "watch", "off_target", "no_target", "not_available", "no_data", "blocked"]
 Amount = int | float | Decimal
 
-DEFAULT_PERIOD_DAYS: Final = 28
 # ISO 4217 exponents other than two, as in dbt_project/macros/money.sql.
 MINOR_UNIT_EXPONENTS: Final = dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3) | dict.fromkeys(
     ("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF"), 0
 )
+_FOUR_DECIMALS: Final = Decimal("0.0001")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,9 @@ class MetricValue:
     """One metric over one period, overall or for one member of a dimension.
 
     None is unknown, 0 is measured zero. `n` counts the rows the value rests on, `excluded` those left out, by reason. Money is
-    decimal in major units. `change` is value less prior, in the metric's unit.
+    decimal in major units of the reporting currency. `change` is value less prior, `change_last_year` value less that of the same
+    weekdays a year ago, both in the metric's unit. `grain` is what kind of bucket the period is, None for a period as asked;
+    `is_complete` says whether all its days are over, old enough and within the data.
     """
 
     name: str
@@ -57,6 +61,12 @@ class MetricValue:
     dimension: str | None = None
     member: str | None = None
     owner: str = ""
+    last_year: Amount | None = None
+    change_last_year: Amount | None = None
+    assumption: str | None = None
+    grain: str | None = None
+    is_complete: bool = True
+    domain: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """The value as plain JSON types; dates are ISO text, money a number in major units."""
@@ -77,18 +87,6 @@ class Basis:
         return tuple(need for need in needs if need not in self.present)
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
-    """The period a metric can speak about, the one before it, and the days that are too young for it."""
-
-    since: date
-    until: date
-    prior_since: date
-    prior_until: date
-    young_since: date
-    young_until: date
-
-
 def read_basis(conn: duckdb.DuckDBPyConnection) -> Basis:
     """As-of date, reporting currency and the fields the source has."""
     context = conn.execute("select as_of_date, currency_code from meta.run_context").fetchone()
@@ -98,36 +96,15 @@ def read_basis(conn: duckdb.DuckDBPyConnection) -> Basis:
     return Basis(context[0], context[1], frozenset(f"{table}.{name}" for table, name in fields))
 
 
-def comparison_window(metric: Metric, as_of: date, *, since: date | None, until: date | None) -> Window:
-    """The days a metric is asked about, cut to those that are mature.
-
-    Days after as-of are counted only where the caller names them: a public data set ends in a thin tail that is cut by as-of,
-    and its totals can still be asked for.
-
-    Raises:
-        MetricError: The period holds no day.
-    """
-    last = until or as_of
-    mature = as_of - timedelta(days=metric.maturity_days) if metric.maturity_days else last
-    if since is None:
-        end = min(last, mature)
-        first = end - timedelta(days=DEFAULT_PERIOD_DAYS - 1)
-    else:
-        if since > last:
-            raise MetricError(f"The period from {since} to {last} holds no day; data is complete until {as_of}.")
-        first, end = since, min(last, mature)
-    length = timedelta(days=max((end - first).days + 1, 1))
-    return Window(first, end, first - length, first - timedelta(days=1), max(first, mature + timedelta(days=1)), last)
-
-
-def unavailable_value(metric: Metric, basis: Basis, window: Window, *, missing: tuple[str, ...], by: str | None) -> MetricValue:
+def unavailable_value(metric: Metric, basis: Basis, window: Window, goal: Goal, *, missing: tuple[str, ...], by: str | None) -> MetricValue:
     """The metric without a value, and what it lacks; without missing fields it cannot be split this way."""
     note = f"not available: needs {', '.join(missing)}" if missing else f"not available by {by}"
     return MetricValue(
         name=metric.name, label=metric.label, value=None, numerator=None, denominator=None, n=None, unit=metric.unit,
-        currency_code=basis.currency_code if metric.unit == "money" else None, better=metric.better, target=metric.target,
-        status="not_available", prior=None, change=None, as_of=basis.as_of, period_from=window.since, period_to=window.until,
-        needs_missing=missing, note=note, dimension=by, owner=metric.owner,
+        currency_code=basis.currency_code if metric.unit == "money" else None, better=goal.better, target=goal.target,
+        status="not_available", prior=None, change=None, as_of=basis.as_of, period_from=window.counted.first,
+        period_to=window.counted.last, needs_missing=missing, note=note, dimension=by, owner=metric.owner,
+        assumption=metric.assumption, is_complete=window.is_complete, domain=metric.domain,
     )  # fmt: skip
 
 
@@ -136,64 +113,117 @@ def metric_value(
     basis: Basis,
     window: Window,
     periods: Mapping[str, Mapping[str, Any]],
+    goal: Goal,
     *,
-    has_prior: bool,
+    earlier: frozenset[str],
+    has_zeros: bool,
+    is_covered: bool,
+    grain: str | None,
     by: str | None,
     member: str | None,
 ) -> MetricValue:
-    """The metric's value from the current and the prior period's row of `period_query`; no prior where data covers only part of it."""
-    current, before = periods.get("current", {}), periods.get("prior", {})
-    if current.get("currency_count", 0) > 1:
-        unknown = unavailable_value(metric, basis, window, missing=("fx_rates",), by=by)
-        return replace(unknown, member=member, excluded=_excluded(metric, current))
-    currency_code = (current.get("currency_code") or basis.currency_code) if metric.unit == "money" else None
-    value, numerator, denominator = _amounts(metric, current)
-    is_comparable = (
-        has_prior and before.get("currency_count", 0) <= 1 and (not before.get("currency_code") or before["currency_code"] == currency_code)
+    """The metric's value from the rows of `metric_query` by period.
+
+    Args:
+        metric: Its definition.
+        basis: Whose data it is.
+        window: The days asked about.
+        periods: A row per period that has any.
+        goal: Target and direction that hold on the period's last day.
+        earlier: Which of the periods before the data reach back over; the others have no value.
+        has_zeros: Whether a sum over no row is zero, not unknown.
+        is_covered: Whether the data cover the window.
+        grain: What kind of bucket the window is.
+        by: The dimension of `member`.
+        member: None for the whole.
+    """
+    current = periods.get(CURRENT, {})
+    value, numerator, denominator = _amounts(metric, current, basis.currency_code)
+    zero = (Decimal(0) if metric.unit == "money" else 0) if has_zeros else None
+    if zero is not None and not current.get("n") and is_covered:
+        value = numerator = zero
+    prior, last_year = (
+        _earlier(metric, basis, periods.get(period, {}), zero) if period in earlier else None for period in (PRIOR, LAST_YEAR)
     )
-    prior = _amounts(metric, before)[0] if is_comparable else None
     return MetricValue(
         name=metric.name, label=metric.label, value=value, numerator=numerator, denominator=denominator, n=current.get("n", 0),
-        unit=metric.unit, currency_code=currency_code, better=metric.better, target=metric.target, status=_status(metric, value),
-        prior=prior, change=None if value is None or prior is None else value - prior,  # type: ignore[operator]
-        as_of=basis.as_of, period_from=window.since, period_to=window.until, excluded=_excluded(metric, current),
-        note=_note(metric, current, as_of=basis.as_of, until=window.until), dimension=by, member=member, owner=metric.owner,
+        unit=metric.unit, currency_code=basis.currency_code if metric.unit == "money" else None, better=goal.better,
+        target=goal.for_days(metric, window.counted.days), status=_status(metric, current, value, goal, window.counted.days),
+        prior=prior, change=_difference(value, prior), last_year=last_year, change_last_year=_difference(value, last_year),
+        as_of=basis.as_of, period_from=window.counted.first, period_to=window.counted.last, excluded=_excluded(metric, current),
+        note=_note(metric, current, as_of=basis.as_of, until=window.counted.last), dimension=by, member=member, owner=metric.owner,
+        assumption=metric.assumption, grain=grain, is_complete=window.is_complete, domain=metric.domain,
     )  # fmt: skip
 
 
-def _amounts(metric: Metric, facts: Mapping[str, Any]) -> tuple[Amount | None, Amount | None, Amount | None]:
-    """Value, numerator and denominator; all None where nothing was counted."""
-    if not facts.get("n"):
+def _earlier(metric: Metric, basis: Basis, facts: Mapping[str, Any], zero: Amount | None) -> Amount | None:
+    return _amounts(metric, facts, basis.currency_code)[0] if facts.get("n") else zero
+
+
+def _amounts(metric: Metric, facts: Mapping[str, Any], currency_code: str) -> tuple[Amount | None, Amount | None, Amount | None]:
+    """Value, numerator and denominator; all None where nothing was counted or a row forbids it."""
+    if not facts.get("n") or _blocking(metric, facts):
         return None, None, None
     numerator, denominator = facts["numerator"], facts["denominator"]
-    if metric.unit == "money" and numerator is not None:
-        numerator = major_units(int(numerator), facts["currency_code"])
+    is_of_money = metric.denominator is not None and metric.numerator.is_money and metric.denominator.is_money
+    if metric.unit == "money" or is_of_money:
+        numerator = _money(numerator, currency_code)
+    if is_of_money:
+        denominator = _money(denominator, currency_code)
     value = ratio(metric, numerator, denominator)
     match metric.numerator.aggregation:
-        case "percentile":
+        case "percentile" | "min" | "max":
             return value, None, None
-        case "average":
+        case "average" if metric.denominator is None:
             return value, numerator * facts["n"], facts["n"]
         case _:
             return value, numerator, denominator
 
 
+def _money(minor: Any, currency_code: str) -> Decimal | None:
+    """Major units: sums exactly, means and percentiles to four decimals."""
+    if minor is None:
+        return None
+    amount = major_units(Decimal(minor), currency_code)
+    return amount.quantize(_FOUR_DECIMALS) if isinstance(minor, float) else amount
+
+
 def ratio(metric: Metric, numerator: Any, denominator: Any) -> Any:
-    """The value from its parts; a metric without denominator is its numerator."""
+    """The value from its parts; a metric without denominator is its numerator. An amount of money per piece has four decimals."""
     if metric.denominator is None:
         return numerator
-    return numerator / denominator if denominator else None
+    if not denominator or numerator is None:
+        return None
+    if metric.unit == "money":
+        return (Decimal(numerator) / Decimal(denominator)).quantize(_FOUR_DECIMALS)
+    return float(numerator) / float(denominator)
 
 
-def _status(metric: Metric, value: Amount | None) -> Status:
+def _difference(value: Any, other: Any) -> Any:
+    return None if value is None or other is None else value - other
+
+
+def _status(metric: Metric, facts: Mapping[str, Any], value: Amount | None, goal: Goal, days: int) -> Status:
+    if _blocking(metric, facts):
+        return "blocked"
     if value is None:
         return "no_data"
-    if metric.target is None:
+    target = goal.for_days(metric, days)
+    if target is None:
         return "no_target"
-    short = (metric.target - float(value)) * (1 if metric.better == "higher" else -1)
+    short = (target - float(value)) * (1 if goal.better == "higher" else -1)
     if short <= 0:
         return "on_target"
-    return "watch" if short <= metric.watch_band else "off_target"
+    return "watch" if short <= goal.band_for_days(metric, days) else "off_target"
+
+
+def _blocking(metric: Metric, facts: Mapping[str, Any]) -> list[str]:
+    """What forbids the value, as "12 of 340 rows have no ...", by the catalogue's order."""
+    return _counted(metric.blocked, "blocked", facts)
+
+
+def _counted(named: Iterable[Caveat], prefix: str, facts: Mapping[str, Any]) -> list[str]:
+    return [f"{count:,} of {facts['row_count']:,} {one.text}" for i, one in enumerate(named) if (count := facts.get(f"{prefix}_{i}", 0))]
 
 
 def _excluded(metric: Metric, facts: Mapping[str, Any]) -> dict[str, int]:
@@ -206,15 +236,11 @@ def _excluded(metric: Metric, facts: Mapping[str, Any]) -> dict[str, int]:
 
 def _note(metric: Metric, facts: Mapping[str, Any], *, as_of: date, until: date) -> str | None:
     parts = [f"counts days after {as_of}, which may be incomplete"] if until > as_of else []
-    parts += [
-        f"{count:,} of {facts['row_count']:,} {caveat.text}"
-        for i, caveat in enumerate(metric.caveats)
-        if (count := facts.get(f"caveat_{i}", 0))
-    ]
+    parts += _blocking(metric, facts) + _counted(metric.caveats, "caveat", facts)
     return "; ".join(parts) or None
 
 
-def major_units(minor: int, currency_code: str) -> Decimal:
+def major_units(minor: int | Decimal, currency_code: str) -> Decimal:
     """Minor units as a decimal in the currency's major unit."""
     return Decimal(minor).scaleb(-MINOR_UNIT_EXPONENTS.get(currency_code, 2))
 

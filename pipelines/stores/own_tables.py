@@ -116,3 +116,18 @@ recommendation_evidence = sa.Table(
     sa.Column("naive_bias_rate", sa.Double), sa.Column("band_coverage_rate", sa.Double), sa.Column("censored_days_count", sa.BigInteger),
     sa.Column("history_days_count", sa.BigInteger),
 )  # fmt: skip
+
+metric_target = sa.Table(
+    "metric_target", metadata,
+    sa.Column("target_id", sa.Text, primary_key=True), sa.Column("metric", sa.Text), sa.Column("dimension", sa.Text),
+    sa.Column("member", sa.Text), sa.Column("valid_from", Day), sa.Column("valid_to", Day), sa.Column("target", sa.Double),
+    sa.Column("watch_band", sa.Double), sa.Column("direction", sa.Text), sa.Column("author", sa.Text), sa.Column("created_at", Timestamp),
+)  # fmt: skip
+
+metric_baseline = sa.Table(
+    "metric_baseline", metadata,
+    sa.Column("name", sa.Text, primary_key=True), sa.Column("metric", sa.Text, primary_key=True), sa.Column("value", sa.Double),
+    sa.Column("numerator", sa.Double), sa.Column("denominator", sa.Double), sa.Column("n", sa.BigInteger), sa.Column("unit", sa.Text),
+    sa.Column("currency_code", sa.Text), sa.Column("period_from", Day), sa.Column("period_to", Day),
+    sa.Column("release_id", sa.Text), sa.Column("as_of_date", Day), sa.Column("frozen_at", Timestamp),
+)  # fmt: skip

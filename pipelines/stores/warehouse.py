@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import duckdb
 
 from pipelines.errors import SourceContractError, WarehouseUnavailableError
-from pipelines.stores import check_results, transform_state
+from pipelines.stores import check_results, metrics_targets, transform_state
 from pipelines.stores.source_contract import SOURCE_TABLES, WAREHOUSE_TYPES, SourceTable
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ OWN_TABLES: Final[dict[str, str]] = {
     "rows_duplicate BIGINT NOT NULL",
     "meta.check_results": check_results.COLUMNS,
     **transform_state.TABLES,
+    "meta.metric_targets": metrics_targets.COLUMNS,
     "quarantine.document_rows": "table_name VARCHAR NOT NULL, document_id VARCHAR, row_key VARCHAR NOT NULL, "
     "row_json VARCHAR, rule VARCHAR NOT NULL, reason VARCHAR NOT NULL, next_step VARCHAR NOT NULL, "
     "first_run_id VARCHAR NOT NULL, last_run_id VARCHAR NOT NULL, resolved_run_id VARCHAR",

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
+from dashboards.queries import OVERVIEW_KPIS
+from pipelines.cli.summary import HEADLINE
 from pipelines.settings import Settings
 from pipelines.steps.transform import DBT_PROJECT, prepare_manifest
 from pipelines.stores.metrics import catalogue_from_manifest
@@ -153,6 +155,22 @@ def test_public_metrics_are_complete(manifest: Manifest) -> None:
         assert metric.unit in {"days", "hours", "minutes", "percent", "money", "count", "number"}, metric.name
         assert metric.better in {"higher", "lower"}, metric.name
         assert metric.needs, metric.name
+
+
+def test_no_headline_rests_on_an_assumption(manifest: Manifest) -> None:
+    catalogue = catalogue_from_manifest(manifest)
+
+    assert [name for name in (*HEADLINE, *OVERVIEW_KPIS) if catalogue[name].assumption] == []
+
+
+def test_amounts_in_the_reporting_currency_say_what_blocks_them(manifest: Manifest) -> None:
+    expressions = {
+        name: f"{metric.numerator.expression} {metric.denominator.expression if metric.denominator else ''}"
+        for name, metric in catalogue_from_manifest(manifest).items()
+        if not metric.blocked
+    }
+
+    assert [name for name, said in expressions.items() if "_reporting_amount" in said] == []
 
 
 def test_metrics_and_dimensions_need_fields_the_contract_has(manifest: Manifest) -> None:

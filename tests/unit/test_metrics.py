@@ -46,11 +46,14 @@ def manifest() -> dict[str, Any]:
             "ordered": _simple("ordered", "ordered"),
             "fill": _ratio("fill", "on_time", "ordered", unit="percent", better="higher", target=0.95, watch_band=0.05, needs=["shipments.shipped_at"]),
             "young": _ratio("mature", "on_time", "ordered", unit="percent", better="higher", maturity_days=7),
-            "sales": _simple("sales", "net_amount", unit="money", better="higher"),
+            "sales": _simple("sales", "net_amount", unit="money", better="higher", blocked=_OTHER_CURRENCY),
         },
     }  # fmt: skip
 
 
+_OTHER_CURRENCY = [
+    {"where": "currency_code <> (select currency_code from meta.run_context)", "text": "rows have no exchange rate: load fx_rates"}
+]
 _FINISHED = "not {{ Dimension('order__is_cancelled') }} and {{ Dimension('order__is_timed') }}"
 _CYCLE: dict[str, Any] = {
     "unit": "days", "better": "lower", "target": 2.0, "watch_band": 1.0,
@@ -290,6 +293,7 @@ def test_a_prior_period_that_data_covers_only_in_part_is_no_prior(conn: duckdb.D
 @pytest.mark.parametrize(("currency", "expected"), [("JPY", "1250"), ("EUR", "12.50"), ("KWD", "1.250")])
 def test_minor_units_follow_the_currency(conn: duckdb.DuckDBPyConnection, currency: str, expected: str) -> None:
     add_sales(conn, ("2024-03-05", 1250, currency))
+    conn.execute("update meta.run_context set currency_code = ?", [currency])
 
     (value,) = evaluate(conn, CATALOGUE, ["sales"])
 
@@ -301,7 +305,7 @@ def test_several_currencies_are_never_added(conn: duckdb.DuckDBPyConnection) -> 
 
     (value,) = evaluate(conn, CATALOGUE, ["sales"])
 
-    assert (value.status, value.value, value.note) == ("not_available", None, "not available: needs fx_rates")
+    assert (value.status, value.value, value.n, value.note) == ("blocked", None, 2, "1 of 2 rows have no exchange rate: load fx_rates")
 
 
 def test_a_prior_period_in_another_currency_is_no_prior(conn: duckdb.DuckDBPyConnection) -> None:
