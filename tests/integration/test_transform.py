@@ -111,11 +111,12 @@ def test_a_failure_names_every_node_that_failed(built: tuple[Settings, Transform
     with open_warehouse(broken.warehouse_path) as conn:
         conn.execute("insert into raw.supplier_items select * from raw.supplier_items")
 
-    with pytest.raises(TransformError, match=r"^2 of \d+ dbt nodes failed; nothing may be published") as error:
+    with pytest.raises(TransformError, match=r"^3 of \d+ dbt nodes failed; nothing may be published") as error:
         transform(broken)
 
     assert "- test unique_grain_dim_supplier_items_: 34 rows break it" in str(error.value)
     assert "- test unique_grain_fct_inbound_" in str(error.value)
+    assert "- test unique_fct_purchase_receipts_po_line_id" in str(error.value)
 
 
 def test_a_missing_warehouse_is_one_sentence(tmp_path: Path) -> None:

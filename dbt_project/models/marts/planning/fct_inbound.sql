@@ -14,7 +14,7 @@ with purchases as (
     inner join {{ ref('stg_shop__purchase_orders') }} as orders using (po_id)
     left join {{ ref('stg_shop__supplier_items') }} as items on orders.supplier_id = items.supplier_id and lines.sku = items.sku
     where
-        orders.status not in ('cancelled', 'canceled', 'closed', 'done', 'received', 'rejected')
+        not {{ is_finished_status('orders.status') }}
         and lines.ordered_qty > lines.received_qty
 ),
 
@@ -29,7 +29,7 @@ transfers as (
     from {{ ref('stg_shop__transfer_lines') }} as lines
     inner join {{ ref('stg_shop__transfers') }} as transfers using (transfer_id)
     where
-        transfers.status not in ('cancelled', 'canceled', 'closed', 'done', 'received', 'rejected')
+        not {{ is_finished_status('transfers.status') }}
         and transfers.received_at is null
 ),
 
