@@ -12,3 +12,11 @@
         cross join (values (28), (91), (364)) as lengths (period_days)
     )
 {%- endmacro %}
+
+{# The moment, in UTC, at which the as-of day ends in the merchant's zone: what still waits has waited until then. #}
+{% macro end_of_as_of_day() -%}
+    (
+        select timezone('UTC', timezone(reporting_time_zone, cast(as_of_date + 1 as timestamp)))
+        from {{ ref('run_context') }}
+    )
+{%- endmacro %}
