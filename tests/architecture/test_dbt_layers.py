@@ -16,7 +16,9 @@ from pipelines.stores.source_contract import SOURCE_TABLES, WAREHOUSE_TYPES
 PUBLIC_METRICS = {
     "in_stock_rate", "late_orders_by_date", "late_orders_by_timestamp", "net_sales", "on_time_in_full", "order_cycle_time_mean_days",
     "order_cycle_time_p50_days", "order_cycle_time_p90_days", "return_rate", "unit_fill_rate",
-    "touches_per_order", "touchless_rate", "labour_minutes_per_order", "labour_cost",
+    "touches_per_order", "touchless_rate", "labour_minutes_per_order", "labour_cost", "returned_units", "return_cycle_time_p50_days",
+    "return_cycle_time_p90_days", "return_cycle_time_mean_days", "return_announced_to_received_mean_days",
+    "return_received_to_refunded_mean_days", "exchange_share", "retained_revenue", "refund_amount", "restock_value", "return_cost_to_serve",
 }  # fmt: skip
 
 Manifest = dict[str, Any]
