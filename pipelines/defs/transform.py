@@ -1,4 +1,4 @@
-"""dbt's models as assets and its tests as asset checks."""
+"""dbt's models and seeds as assets and its tests as asset checks."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -14,13 +14,14 @@ from pipelines.settings import load_settings
 from pipelines.steps.transform import NodeOutcome, prepare_manifest, transform
 
 MANIFEST: Mapping[str, Any] = json.loads(prepare_manifest(load_settings()).read_text(encoding="utf-8"))
+BUILT_TYPES = frozenset({"model", "seed"})
 
 
 class _Translator(DagsterDbtTranslator):
-    """Groups follow the layer: staging, intermediate, marts, utilities."""
+    """Groups follow the layer, which is the schema: assumptions, staging, intermediate, marts, utilities."""
 
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
-        return str(dbt_resource_props["fqn"][1]) if dbt_resource_props["resource_type"] == "model" else None
+        return str(dbt_resource_props["schema"]) if dbt_resource_props["resource_type"] in BUILT_TYPES else None
 
 
 _TRANSLATOR = _Translator(settings=DagsterDbtTranslatorSettings(enable_source_tests_as_checks=True))
@@ -47,7 +48,7 @@ def _events(outcome: NodeOutcome, declared: set[dg.AssetCheckKey]) -> Iterator[d
     node = MANIFEST["nodes"].get(outcome.unique_id)
     if node is None:  # unit tests stand in a section of their own and belong to no asset
         return
-    if node["resource_type"] == "model" and outcome.status == "success":
+    if node["resource_type"] in BUILT_TYPES and outcome.status == "success":
         yield dg.MaterializeResult(asset_key=_TRANSLATOR.get_asset_key(node), metadata={"seconds": outcome.seconds})
     if node["resource_type"] == "test" and node.get("attached_node"):
         key = dg.AssetCheckKey(_TRANSLATOR.get_asset_key(MANIFEST["nodes"][node["attached_node"]]), node["name"])

@@ -29,12 +29,13 @@ logger = logging.getLogger("ordercast.transform")
 
 DBT_PROJECT: Final = PROJECT_ROOT / "dbt_project"
 WAREHOUSE_VARIABLE: Final = "ORDERCAST_WAREHOUSE"  # read by dbt_project/profiles.yml
+TEST_TYPES: Final = frozenset({"test", "unit_test"})
 FAILED_STATUSES: Final = frozenset({"error", "fail", "runtime error"})
 
 
 @dataclass(frozen=True, slots=True)
 class NodeOutcome:
-    """What became of one dbt model or test. `failures` is the number of rows a test found, None for models."""
+    """What became of one dbt seed, model or test. `failures` is the number of rows a test found, None for the others."""
 
     unique_id: str
     name: str
@@ -62,7 +63,8 @@ class TransformResult:
     def counts(self) -> dict[str, int]:
         """How many models were built and how many tests were passed."""
         models = sum(node.resource_type == "model" for node in self.nodes)
-        return {"models": models, "tests": len(self.nodes) - models}
+        tests = sum(node.resource_type in TEST_TYPES for node in self.nodes)
+        return {"models": models, "tests": tests}
 
 
 def transform(
@@ -173,7 +175,7 @@ def _node_callback(collect: Callable[[NodeOutcome], None]) -> Callable[[Any], No
         if event.info.name != "NodeFinished":
             return
         node, run = event.data.node_info, event.data.run_result
-        is_test = node.resource_type in {"test", "unit_test"}
+        is_test = node.resource_type in TEST_TYPES
         outcome = NodeOutcome(
             unique_id=node.unique_id,
             name=node.node_name,

@@ -18,6 +18,9 @@ from pipelines.stores.source_contract import SOURCE_TABLES, WAREHOUSE_TYPES
 PUBLIC_METRICS = {
     "in_stock_rate", "late_orders_by_date", "late_orders_by_timestamp", "net_sales", "on_time_in_full", "order_cycle_time_mean_days",
     "order_cycle_time_p50_days", "order_cycle_time_p90_days", "return_rate", "unit_fill_rate",
+    "touches_per_order", "touchless_rate", "labour_minutes_per_order", "labour_cost", "returned_units", "return_cycle_time_p50_days",
+    "return_cycle_time_p90_days", "return_cycle_time_mean_days", "return_announced_to_received_mean_days",
+    "return_received_to_refunded_mean_days", "exchange_share", "retained_revenue", "refund_amount", "restock_value", "return_cost_to_serve",
 }  # fmt: skip
 
 Manifest = dict[str, Any]
@@ -37,9 +40,9 @@ def models(manifest: Manifest, layer: str) -> list[dict[str, Any]]:
 
 
 def parents(manifest: Manifest, node: dict[str, Any]) -> list[str]:
-    """Layers a node reads: the source's name for sources, the folder for models."""
+    """Layers a node reads: the source's name for sources, the schema for models and seeds, which for models is the folder."""
     return [
-        manifest["sources"][parent]["source_name"] if parent.startswith("source.") else manifest["nodes"][parent]["fqn"][1]
+        manifest["sources"][parent]["source_name"] if parent.startswith("source.") else manifest["nodes"][parent]["schema"]
         for parent in node["depends_on"]["nodes"]
     ]
 
@@ -48,6 +51,21 @@ def test_every_model_lies_in_a_known_layer(manifest: Manifest) -> None:
     layers = {node["fqn"][1] for node in manifest["nodes"].values() if node["resource_type"] == "model"}
 
     assert layers == {"staging", "intermediate", "marts", "utilities"}
+
+
+def test_a_model_lies_in_the_schema_of_its_folder(manifest: Manifest) -> None:
+    for node in manifest["nodes"].values():
+        if node["resource_type"] == "model":
+            assert node["schema"] == node["fqn"][1], node["name"]
+
+
+def test_what_is_assumed_stands_apart_and_says_what_a_row_is(manifest: Manifest) -> None:
+    seeds = [node for node in manifest["nodes"].values() if node["resource_type"] == "seed"]
+
+    assert {seed["schema"] for seed in seeds} == {"assumptions"}
+    for seed in seeds:
+        assert seed["description"].startswith("One row per "), seed["name"]
+        assert set(seed["config"]["meta"]["grain"]) <= set(seed["columns"]), seed["name"]
 
 
 def test_staging_reads_one_source_table_each_and_nothing_else(manifest: Manifest) -> None:
@@ -76,7 +94,7 @@ def test_what_a_run_knows_enters_through_utilities_only(manifest: Manifest) -> N
 def test_layers_never_read_upwards(manifest: Manifest) -> None:
     allowed = {
         "intermediate": {"staging", "intermediate", "utilities"},
-        "marts": {"staging", "intermediate", "marts", "utilities"},
+        "marts": {"staging", "intermediate", "marts", "utilities", "assumptions"},
         "utilities": {"meta", "utilities"},
     }
 

@@ -48,6 +48,10 @@ _MARTS = f"""
             if(is_on_time_in_full, 0, 10)::bigint as returned_qty, 12345::bigint as net_amount, 'EUR' as currency_code, is_cancelled, is_test,
             true as is_fill_eligible
         from marts.fct_orders;
+    create table marts.fct_ship_cohort_events as
+        select shipped_date, sku, null::varchar as reason_code, shipped_qty, returned_qty, channel_id, location_id, ship_to_country, ship_to_region,
+            null::varchar as customer_key, is_cancelled, is_test
+        from marts.fct_order_lines;
     create table marts.fct_sales_events as
         select order_line_id as sales_event_id, 'sale' as event_type, ordered_date as event_date, ordered_date as order_date, true as is_first_line_of_order,
             net_amount, net_amount as net_reporting_amount, net_amount as gross_amount, net_amount as gross_reporting_amount, 10::bigint as qty,

@@ -82,7 +82,7 @@ def test_a_build_leaves_every_layer_in_its_own_schema(built: tuple[Settings, Tra
     assert order_count == raw_count
     assert tuple(announced) == result.nodes
     assert {node.status for node in result.nodes} <= {"success", "pass"}
-    assert {node.resource_type for node in result.nodes} == {"model", "test", "unit_test"}
+    assert {node.resource_type for node in result.nodes} == {"model", "seed", "test", "unit_test"}
 
 
 def test_state_lies_in_the_home_folder_and_none_in_the_source_tree(
@@ -91,7 +91,7 @@ def test_state_lies_in_the_home_folder_and_none_in_the_source_tree(
     settings, result, _ = built
 
     assert result.manifest_path.is_relative_to(settings.resolved_home)
-    assert {path.name for path in DBT_PROJECT.iterdir()} == {"dbt_project.yml", "profiles.yml", "macros", "models", "tests"}
+    assert {path.name for path in DBT_PROJECT.iterdir()} == {"dbt_project.yml", "profiles.yml", "macros", "models", "seeds", "tests"}
     assert "ORDERCAST_WAREHOUSE" not in os.environ
 
 
@@ -101,7 +101,7 @@ def test_a_second_build_gives_the_same_marts(built: tuple[Settings, TransformRes
 
     result = transform(again)
 
-    assert {node.resource_type for node in result.nodes} == {"model", "test"}
+    assert {node.resource_type for node in result.nodes} == {"model", "seed", "test"}
     assert _mart_hashes(again) == _mart_hashes(settings)
 
 

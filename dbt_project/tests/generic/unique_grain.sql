@@ -2,7 +2,7 @@
 {% test unique_grain(model) %}
     {%- set grain = [] -%}
     {%- if execute -%}
-        {%- for node in graph.nodes.values() if node.resource_type == 'model' and node.name == model.identifier -%}
+        {%- for node in graph.nodes.values() if node.resource_type in ('model', 'seed') and node.name == model.identifier -%}
             {%- do grain.extend(node.config.meta.grain) -%}
         {%- endfor -%}
     {%- endif -%}
