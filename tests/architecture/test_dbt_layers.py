@@ -15,6 +15,8 @@ from pipelines.stores.metrics import catalogue_from_manifest
 from pipelines.stores.source_contract import SOURCE_TABLES, WAREHOUSE_TYPES
 
 PUBLIC_METRICS = {
+    "aged_stock_rate", "aged_stock_value", "cycle_service_level", "days_of_supply", "dead_stock_rate", "dead_stock_value",
+    "excess_stock_rate", "excess_stock_value", "gmroi", "inventory_turns", "stock_value",
     "in_stock_rate", "late_orders_by_date", "late_orders_by_timestamp", "net_sales", "on_time_in_full", "order_cycle_time_mean_days",
     "order_cycle_time_p50_days", "order_cycle_time_p90_days", "return_rate", "unit_fill_rate",
 }  # fmt: skip
