@@ -23,6 +23,7 @@ from pipelines.stores.check_results import CheckTally, record_checks
 from pipelines.stores.customer_keys import Pseudonyms
 from pipelines.stores.metrics_targets import write_targets
 from pipelines.stores.source_contract import SOURCE_TABLES, SourceTable
+from pipelines.stores.stock_history import keep_stock_levels
 from pipelines.stores.targets import list_targets
 from pipelines.stores.warehouse import RunContext, quoted
 
@@ -73,6 +74,9 @@ def ingest(store: OperationalStore, conn: duckdb.DuckDBPyConnection, *, run_id: 
             tables, blocks = _ingest_tables(gate, changes, pseudonyms)
             fields, position, is_full_resync = changes.fields, changes.position, changes.is_full_resync
         context = _context(conn, merchant, run_id=run_id, settings=settings)
+        day = _data_day(conn, merchant, context.reporting_time_zone)
+        if day is not None and "stock_levels" in fields:
+            keep_stock_levels(conn, day=day, time_zone=context.reporting_time_zone)
         _write_meta(conn, context, fields, tables)
         write_targets(conn, list_targets(store))
         tallies = [
@@ -168,23 +172,26 @@ def _context(conn: duckdb.DuckDBPyConnection, merchant: Merchant | None, *, run_
             "for example to Europe/Berlin. The warehouse is unchanged."
         )
     currency = merchant.currency_code if merchant else _commonest_currency(conn)
-    as_of = settings.as_of or (merchant.as_of_date if merchant else None) or _last_complete_day(conn, merchant, zone)
+    as_of = settings.as_of or _data_day(conn, merchant, zone)
+    if as_of is None:
+        raise SourceContractError(
+            "The store holds no order yet, so there is no day to report: load one, or set ORDERCAST_AS_OF. The warehouse is unchanged."
+        )
     if as_of > _last_day(conn, merchant, zone):
         raise SettingsError(f"As-of {as_of} lies after the last day with data; choose an earlier one. The warehouse is unchanged.")
     name, origin = (merchant.name, merchant.origin) if merchant else ("Merchant", "operational store")
     return RunContext(run_id, as_of, zone, currency, name, origin)
 
 
-def _last_complete_day(conn: duckdb.DuckDBPyConnection, merchant: Merchant | None, zone: str) -> date:
+def _data_day(conn: duckdb.DuckDBPyConnection, merchant: Merchant | None, zone: str) -> date | None:
+    """The last complete local day of the data, whatever day this run reports; None before the first order."""
+    if merchant and merchant.as_of_date:
+        return merchant.as_of_date
     until = merchant.data_until if merchant else None
     if until is None:
         row = conn.execute("SELECT max(created_at) FROM raw.orders").fetchone()
         until = row[0] if row else None
-    if until is None:
-        raise SourceContractError(
-            "The store holds no order yet, so there is no day to report: load one, or set ORDERCAST_AS_OF. The warehouse is unchanged."
-        )
-    return _local_day(until, zone) - timedelta(days=1)
+    return _local_day(until, zone) - timedelta(days=1) if until else None
 
 
 def _last_day(conn: duckdb.DuckDBPyConnection, merchant: Merchant | None, zone: str) -> date:

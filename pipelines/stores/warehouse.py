@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import duckdb
 
 from pipelines.errors import SourceContractError, WarehouseUnavailableError
-from pipelines.stores import check_results, metrics_targets, transform_state
+from pipelines.stores import check_results, metrics_targets, stock_history, transform_state
 from pipelines.stores.source_contract import SOURCE_TABLES, WAREHOUSE_TYPES, SourceTable
 
 if TYPE_CHECKING:
@@ -39,8 +39,9 @@ OWN_TABLES: Final[dict[str, str]] = {
     "quarantine.document_rows": "table_name VARCHAR NOT NULL, document_id VARCHAR, row_key VARCHAR NOT NULL, "
     "row_json VARCHAR, rule VARCHAR NOT NULL, reason VARCHAR NOT NULL, next_step VARCHAR NOT NULL, "
     "first_run_id VARCHAR NOT NULL, last_run_id VARCHAR NOT NULL, resolved_run_id VARCHAR",
+    **stock_history.TABLES,
 }
-SCHEMAS: Final = ("raw", "meta", "quarantine", "planning")
+SCHEMAS: Final = ("raw", "meta", "quarantine", "planning", "history")
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,4 +168,7 @@ def _why_it_did_not_open(path: Path, message: str) -> str:
         who = f"another process (PID {holder.group(1)})" if holder else "another connection"
         return f"The warehouse {path} is in use by {who}: let it end and run again."
     first_line = message.partition("\n")[0]
-    return f"The warehouse {path} cannot be opened ({first_line}): move the file away and run again, it is rebuilt from the store."
+    return (
+        f"The warehouse {path} cannot be opened ({first_line}): put a backup in its place, or move the file away and run again. "
+        "It is then rebuilt from the store, which does not know how stock stood on past days."
+    )

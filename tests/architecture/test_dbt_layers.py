@@ -12,10 +12,13 @@ from dashboards.queries import OVERVIEW_KPIS
 from pipelines.cli.summary import HEADLINE
 from pipelines.settings import Settings
 from pipelines.steps.transform import DBT_PROJECT, prepare_manifest
+from pipelines.stores import stock_history
 from pipelines.stores.metrics import catalogue_from_manifest
 from pipelines.stores.source_contract import SOURCE_TABLES, WAREHOUSE_TYPES
 
 PUBLIC_METRICS = {
+    "aged_stock_rate", "aged_stock_value", "cycle_service_level", "days_of_supply", "dead_stock_rate", "dead_stock_value",
+    "excess_stock_rate", "excess_stock_value", "gmroi", "inventory_turns", "stock_value",
     "in_stock_rate", "late_orders_by_date", "late_orders_by_timestamp", "net_sales", "on_time_in_full", "order_cycle_time_mean_days",
     "order_cycle_time_p50_days", "order_cycle_time_p90_days", "return_rate", "unit_fill_rate",
     "touches_per_order", "touchless_rate", "labour_minutes_per_order", "labour_cost", "returned_units", "return_cycle_time_p50_days",
@@ -71,13 +74,13 @@ def test_what_is_assumed_stands_apart_and_says_what_a_row_is(manifest: Manifest)
 def test_staging_reads_one_source_table_each_and_nothing_else(manifest: Manifest) -> None:
     for node in models(manifest, "staging"):
         (source,) = node["depends_on"]["nodes"]
-        assert node["name"] == f"stg_shop__{manifest['sources'][source]['name']}"
+        assert node["name"] == f"stg_{manifest['sources'][source]['source_name']}__{manifest['sources'][source]['name']}"
         assert node["config"]["materialized"] == "view"
 
 
 def test_no_source_table_is_read_but_by_its_staging_model(manifest: Manifest) -> None:
     for layer in ("intermediate", "marts"):
-        readers = [node["name"] for node in models(manifest, layer) if {"shop", "meta"} & set(parents(manifest, node))]
+        readers = [node["name"] for node in models(manifest, layer) if {"shop", "history", "meta"} & set(parents(manifest, node))]
         assert readers == []
 
 
@@ -159,6 +162,17 @@ def test_sources_are_the_contract_field_by_field() -> None:
             [(field.warehouse_name, WAREHOUSE_TYPES[field.kind].lower().replace(" ", "")) for field in table.fields],
         )
         for table in SOURCE_TABLES.values()
+    }
+
+
+def test_kept_history_is_declared_as_it_is_written() -> None:
+    declared = yaml.safe_load((DBT_PROJECT / "models/staging/history/_history__sources.yml").read_text(encoding="utf-8"))["sources"][0]
+
+    assert {
+        f"history.{table['name']}": [(column["name"], column["data_type"]) for column in table["columns"]] for table in declared["tables"]
+    } == {
+        name: [(column.split()[0], column.split()[1].lower()) for column in columns.split(", ")]
+        for name, columns in stock_history.TABLES.items()
     }
 
 

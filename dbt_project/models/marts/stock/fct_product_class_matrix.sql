@@ -1,0 +1,57 @@
+with classes as (
+    select * from {{ ref('dim_product_classes') }}
+),
+
+periods as (
+    select * from {{ report_periods() }}
+),
+
+sold as (
+    select
+        periods.period_days,
+        events.sku,
+        cast(sum({{ reporting_amount('events.net_amount', 'events.currency_code', 'rates.reporting_rate') }}) as bigint) as net_sales_reporting_amount
+    from {{ ref('fct_sales_events') }} as events
+    inner join periods on events.event_date between periods.since_date and periods.until_date
+    left join {{ ref('int_exchange_rates') }} as rates on events.currency_code = rates.currency_code and events.event_date = rates.rate_date
+    group by periods.period_days, events.sku
+),
+
+stocked as (
+    select
+        periods.period_days,
+        daily.sku,
+        count(*) as n,
+        sum(case when daily.is_in_stock then 1 else 0 end) as in_stock_days
+    from {{ ref('fct_stock_daily') }} as daily
+    inner join periods on daily.stock_date between periods.since_date and periods.until_date
+    where daily.is_active_item
+    group by periods.period_days, daily.sku
+),
+
+standing as (
+    select
+        sku,
+        sum(stock_value_reporting_amount) as stock_value_reporting_amount
+    from {{ ref('fct_stock_daily') }}
+    where stock_date = {{ as_of_date() }}
+    group by sku
+)
+
+select
+    periods.period_days,
+    classes.abc_class,
+    classes.xyz_class,
+    count(*) as skus_count,
+    cast(sum(sold.net_sales_reporting_amount) as bigint) as net_sales_reporting_amount,
+    sum(sold.net_sales_reporting_amount) / nullif(sum(sum(sold.net_sales_reporting_amount)) over (partition by periods.period_days), 0)::double
+        as net_sales_rate,
+    cast(sum(standing.stock_value_reporting_amount) as bigint) as stock_value_reporting_amount,
+    cast(sum(stocked.in_stock_days) as double) / nullif(sum(stocked.n), 0) as in_stock_rate,
+    cast(coalesce(sum(stocked.n), 0) as bigint) as n
+from classes
+cross join periods
+left join sold on classes.sku = sold.sku and periods.period_days = sold.period_days
+left join stocked on classes.sku = stocked.sku and periods.period_days = stocked.period_days
+left join standing on classes.sku = standing.sku
+group by periods.period_days, classes.abc_class, classes.xyz_class

@@ -1,0 +1,2 @@
+select snapshot_date
+from {{ source('history', 'stock_snapshots') }}
