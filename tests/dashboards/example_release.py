@@ -38,7 +38,7 @@ _MARTS = f"""
         select 'O' || day || '-' || number as order_id, date '{AS_OF}' - day::int as ordered_date, ordered_date + 3 as promised_delivery_date,
             ordered_date + 2 as delivered_date, 'derived' as promise_basis, 'derived' as ship_promise_basis, 'web' as channel_id,
             'L1' as location_id, 'DE' as ship_to_country, null::varchar as ship_to_region, false as is_cancelled, false as is_test,
-            delivered_date > date '{AS_OF}' as is_open, (day * 4 + number) % 12 <> 0 as is_on_time_in_full, not is_on_time_in_full as is_late_by_date,
+            null::timestamp as closed_at, delivered_date > date '{AS_OF}' as is_open, (day * 4 + number) % 12 <> 0 as is_on_time_in_full, not is_on_time_in_full as is_late_by_date,
             not is_on_time_in_full as is_late_by_timestamp, 2.0 + number / 10.0 as cycle_time_days
         from range(120) as d(day), range(4) as n(number);
     create table marts.fct_order_lines as

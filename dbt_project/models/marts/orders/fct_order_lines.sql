@@ -1,10 +1,12 @@
 with returned as (
     select
-        order_line_id,
-        cast(sum(returned_qty) as bigint) as returned_qty
-    from {{ ref('int_return_lines_refunded') }}
-    where order_line_id is not null
-    group by order_line_id
+        returns.order_line_id,
+        cast(sum(returns.returned_qty) as bigint) as returned_qty,
+        min({{ fulfilment_error('reasons.reason_code') }}) as fulfilment_error
+    from {{ ref('int_return_lines_refunded') }} as returns
+    inner join {{ ref('stg_shop__return_lines') }} as reasons using (return_line_id)
+    where returns.order_line_id is not null
+    group by returns.order_line_id
 )
 
 select
@@ -26,9 +28,12 @@ select
     lines.shipped_date,
     lines.net_amount,
     lines.currency_code,
+    lines.customer_key,
+    returned.fulfilment_error,
     lines.is_cancelled,
     lines.is_test,
     lines.is_from_stock as is_fill_eligible,
+    lines.is_filled,
     lines.promised_ship_date <= {{ as_of_date() }} as is_promise_due
 from {{ ref('int_order_lines_fulfilled') }} as lines
 left join returned using (order_line_id)

@@ -6,9 +6,9 @@ waiting as (
     select
         sku,
         location_id,
-        cast(sum(greatest(ordered_qty - shipped_qty, 0)) as bigint) as waiting_qty
+        cast(sum(open_qty) as bigint) as waiting_qty
     from fulfilled
-    where not is_cancelled and not is_test and is_from_stock
+    where not is_test and is_from_stock
     group by sku, location_id
 ),
 

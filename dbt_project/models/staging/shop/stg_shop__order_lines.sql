@@ -3,6 +3,7 @@ select
     order_id,
     sku,
     quantity as ordered_qty,
+    fulfillable_quantity as fulfillable_qty,
     unit_price,
     total_discount,
     coalesce(is_gift_card, false) as is_gift_card,
