@@ -609,3 +609,23 @@ def test_no_more_comes_back_than_was_sold(shop: OperationalStore, warehouse: duc
     assert {"return_lines R1-1", "return_lines R2-1"} < set(changed)
     assert quarantined(warehouse) == {}
     assert warehouse.execute("SELECT sum(quantity) FROM raw.return_lines").fetchone() == (5,)
+
+
+def test_no_invoice_and_no_hold_stands_before_its_order(
+    shop: OperationalStore, warehouse: duckdb.DuckDBPyConnection, settings: Settings
+) -> None:
+    shop.create_source_tables({"payment_holds": ["order_id", "placed_at"], "invoices": ["invoice_id", "order_id", "issued_at", "amount"]})
+    install_feed(shop)
+    days = [datetime(2025, 3, 9), datetime(2025, 3, 10)]  # the orders are of the 10th
+    shop.append("payment_holds", rows("payment_holds", order_id=["O1", "O2"], placed_at=days))
+    shop.append("invoices", rows("invoices", invoice_id=["I1", "I2"], order_id=SHIPPED, issued_at=days, amount=[Decimal(25)] * 2))
+
+    ingest(shop, warehouse, run_id="run-1", settings=settings)
+
+    waiting = quarantined(warehouse)
+    assert len(waiting) == 2
+    assert waiting["invoices I1"].startswith("issued_at lies before that of its order")
+    assert any(reason.startswith("placed_at lies before that of its order") for reason in waiting.values())
+    assert (
+        warehouse.execute("SELECT order_id FROM raw.payment_holds UNION ALL SELECT order_id FROM raw.invoices").fetchall() == [("O2",)] * 2
+    )
