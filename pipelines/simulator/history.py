@@ -58,12 +58,12 @@ def live(scenario: Scenario, *, seed: int) -> History:
     catalogue = draw_catalogue(scenario, seed=seed)
     promotions = draw_promotions(scenario, seed=seed)
     units = draw_latent_demand(scenario, catalogue, promotions, clock, seed=seed)
-    orders, lines = draw_orders(scenario, units, clock, seed=seed)
+    orders, lines = draw_orders(scenario, units, catalogue, clock, seed=seed)
     customers = draw_customers(scenario, orders.created, seed=seed)
     scale = demand_scale(scenario, catalogue, promotions, clock, seed=seed)
     plan = (catalogue.planned_daily_qty * scale).ravel()
-    buyer = Buyer(catalogue, clock, seed, plan, len(scenario.places))
-    flow = run_stock(orders, lines, catalogue, buyer, clock, seed=seed)
+    buyer = Buyer(catalogue, clock, seed, plan, len(scenario.places), delay=scenario.delay_days)
+    flow = run_stock(orders, lines, catalogue, buyer, clock, scenario=scenario, seed=seed)
     return History(
         scenario=scenario,
         seed=seed,
