@@ -9,6 +9,7 @@ import numpy as np
 
 from pipelines.simulator.catalogue import Catalogue, draw_catalogue
 from pipelines.simulator.clock import NEVER, BoolArray, Clock, FloatArray, IntArray
+from pipelines.simulator.currencies import draw_franc_rate
 from pipelines.simulator.customers import Customers, draw_customers
 from pipelines.simulator.demand import Promotion, demand_scale, discounts_by_day, draw_latent_demand, draw_promotions
 from pipelines.simulator.fulfilment import Flow, run_stock
@@ -32,6 +33,7 @@ class History:
     orders: Orders
     lines: Lines
     customers: Customers
+    franc_rate: FloatArray  # by day, in the merchant's currency
     flow: Flow
     never: int = NEVER
 
@@ -74,5 +76,6 @@ def live(scenario: Scenario, *, seed: int) -> History:
         orders=orders,
         lines=lines,
         customers=customers,
+        franc_rate=draw_franc_rate(scenario, seed=seed),
         flow=flow,
     )

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from pipelines.simulator.clock import DAY, HOUR, NEVER, FloatArray, IntArray, stream
+from pipelines.simulator.currencies import FRANC, in_francs
 from pipelines.simulator.customers import REGIONS
 from pipelines.simulator.ordering import (
     CANCEL_REASONS,
@@ -26,9 +27,9 @@ from pipelines.simulator.view import money, named, numbered, occurrence, text
 if TYPE_CHECKING:
     from pipelines.simulator.view import View
 
-FREE_SHIPPING_CENTS = 4_900
+FREE_SHIPPING_CENTS = np.array(4_900)
 SHIPPING_CENTS = np.array([490, 1290, 5900])  # by service
-TAX_RATE = 0.19
+TAX_RATES = np.array([0.19, 0.081])  # at home, in Switzerland
 DOCUMENT_ERROR_RATE = 0.004  # share of orders whose parcels travel with wrong papers
 
 
@@ -43,7 +44,10 @@ class Progress:
 
 
 class OrderBook:
-    """Baskets and lines that are orders by now, numbered, with prices and with what has left."""
+    """Baskets and lines that are orders by now, numbered, with prices and with what has left.
+
+    Amounts are in minor units of each order's own currency.
+    """
 
     def __init__(self, view: View) -> None:
         history = view.history
@@ -66,7 +70,10 @@ class OrderBook:
         self.line_ids = text(self.order_ids.gather(self.row), "-", pl.Series(self.line_number[self.line]).cast(pl.String))
         self.cancelled = np.minimum(orders.cancelled, flow.gave_up)
         self.quantity = flow.accepted[self.line]
-        self.list_cents = history.catalogue.price_cents(lines.sku[self.line], lines.day[self.line])
+        self.is_foreign = history.customers.is_swiss[history.customers.of_order[self.order]].astype(np.int64)
+        self.rate = np.where(self.is_foreign, history.franc_rate[orders.created[self.order] // DAY], 1.0)
+        list_cents = history.catalogue.price_cents(lines.sku[self.line], lines.day[self.line])
+        self.list_cents = in_francs(list_cents, self.rate[self.row])
         share = history.discount[lines.day[self.line], lines.sku[self.line]]
         self.discount_cents = np.rint(self.list_cents * self.quantity * share).astype(np.int64)
         self.net_cents = self.list_cents * self.quantity - self.discount_cents
@@ -90,7 +97,7 @@ class OrderBook:
             {
                 "order_id": self.order_ids,
                 "created_at": view.at(orders.created[basket]),
-                "currency": history.scenario.currency,
+                "currency": self.currency,
                 "approved_at": view.at(approved),
                 "released_at": view.at(released),
                 "cancelled_at": view.at(cancelled),
@@ -122,12 +129,17 @@ class OrderBook:
         reason = np.where(gave_up < orders.cancelled[self.order], OUT_OF_STOCK, orders.cancel_reason[self.order])
         return np.where(self.cancelled[self.order] < self.view.now, reason, -1)
 
+    @property
+    def currency(self) -> pl.Series:
+        """What each order is paid in."""
+        return named((self.view.history.scenario.currency, FRANC), self.is_foreign)
+
     @cached_property
     def shipping_cents(self) -> IntArray:
         """What each order pays for shipping."""
         service = self.view.history.orders.service[self.order]
-        is_free = (self.per_order(self.net_cents) >= FREE_SHIPPING_CENTS) & (service == STANDARD)
-        return np.where(is_free, 0, SHIPPING_CENTS[service])
+        is_free = (self.per_order(self.net_cents) >= in_francs(FREE_SHIPPING_CENTS, self.rate)) & (service == STANDARD)
+        return np.where(is_free, 0, in_francs(SHIPPING_CENTS[service], self.rate))
 
     @cached_property
     def total_cents(self) -> IntArray:
@@ -135,10 +147,11 @@ class OrderBook:
         return self.per_order(self.net_cents) + self.shipping_cents
 
     def _totals(self) -> dict[str, pl.Series]:
+        tax_rate = TAX_RATES[self.is_foreign]
         return {
             "total_price": money(self.total_cents),
             "total_discounts": money(self.per_order(self.discount_cents)),
-            "total_tax": money(np.rint(self.total_cents * TAX_RATE / (1 + TAX_RATE)).astype(np.int64)),
+            "total_tax": money(np.rint(self.total_cents * tax_rate / (1 + tax_rate)).astype(np.int64)),
             "total_shipping": money(self.shipping_cents),
         }
 

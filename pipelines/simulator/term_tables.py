@@ -1,4 +1,4 @@
-"""Terms that hold for a time - list prices, rebate agreements - as of a day."""
+"""Terms that hold for a time - list prices, rebate agreements, exchange rates - as of a day."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import polars as pl
 
 from pipelines.simulator.catalogue import LISTED_DAYS, NO_DAY
 from pipelines.simulator.clock import DAY, NEVER, IntArray
+from pipelines.simulator.currencies import fx_rates
 from pipelines.simulator.ordering import CHANNELS, WEB
 from pipelines.simulator.view import money, named
 
@@ -22,8 +23,8 @@ _UNITS_PER_LINE = 1.3
 
 
 def term_tables(view: View, listed: IntArray) -> dict[str, pl.DataFrame]:
-    """The tables `prices` and `rebate_agreements`."""
-    return {"rebate_agreements": _rebate_agreements(view), "prices": _prices(view, listed)}
+    """The tables `prices`, `rebate_agreements` and `fx_rates`."""
+    return {"rebate_agreements": _rebate_agreements(view), "prices": _prices(view, listed), "fx_rates": fx_rates(view)}
 
 
 def _prices(view: View, listed: IntArray) -> pl.DataFrame:
