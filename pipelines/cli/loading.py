@@ -31,7 +31,7 @@ def register(app: typer.Typer) -> None:
 
 
 def simulate(
-    scenario: Annotated[str, typer.Option(help="Which merchant: small, default or large.")] = "default",
+    scenario: Annotated[str, typer.Option(help="Which merchant: default, small, large, calm, promo, supplier_delay or dirty.")] = "default",
     seed: Annotated[int | None, typer.Option(help="Seed of the merchant; default is ORDERCAST_SEED.")] = None,
     continue_days: Annotated[int | None, typer.Option("--continue", min=1, help="Let the merchant in the store live N more days.")] = None,
     if_missing: Annotated[bool, typer.Option("--if-missing", help="Do nothing where a store stands already.")] = False,

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pipelines.stores.source_contract import Field, Kind, SourceTable
 
 LARGEST_QTY: Final = 1_000_000_000
+SMALLEST_RATE: Final = 1e-9
 EARLIEST_AT: Final = datetime(1990, 1, 1)  # noqa: DTZ001 - the warehouse's timestamps are naive UTC
 CLOCK_TOLERANCE: Final = timedelta(minutes=5)
 
@@ -111,16 +112,25 @@ _BY_FIELD: Final[dict[str, tuple[Within | OneOf, str]]] = {
 }
 _BY_TABLE: Final[dict[tuple[str, str], tuple[Within | OneOf, str]]] = {
     ("stock_movements", "quantity"): _ANY_STOCK,  # signed: what leaves is negative
+    ("payment_holds", "amount"): _NOT_NEGATIVE,  # invoices and payments may be credit notes and paybacks
+    ("payment_holds", "outcome"): (OneOf(frozenset({"released", "cancelled"})), "is neither released nor cancelled"),
+    ("fx_rates", "rate"): (Within(SMALLEST_RATE), "is not above zero"),
+    ("rebate_agreements", "rate"): (Within(0, 1), "is not a share between 0 and 1"),
     ("locations", "type"): (OneOf(frozenset({"store", "dc", "3pl", "supplier"})), "is not store, dc, 3pl or supplier"),
 }
 # When something happened: never ahead of the clock. Promises, plans and validities may lie in the future.
 _HAPPENED_AT: Final = frozenset(
     {("orders", "created_at"), ("order_events", "occurred_at"), ("returns", "created_at"),
-     ("stock_movements", "occurred_at"), ("reviews", "created_at")}
+     ("stock_movements", "occurred_at"), ("reviews", "created_at"), ("payment_holds", "placed_at"), ("invoices", "issued_at"),
+     ("payments", "paid_at")}
 )  # fmt: skip
 
 # What happened cannot precede what it follows from: the time of (table, field) against that of the row referred to.
-PRECEDED_BY: Final = {("returns", "created_at"): ("order_id", "orders", "created_at")}
+PRECEDED_BY: Final = {
+    ("returns", "created_at"): ("order_id", "orders", "created_at"),
+    ("payment_holds", "placed_at"): ("order_id", "orders", "created_at"),
+    ("invoices", "issued_at"): ("order_id", "orders", "created_at"),
+}
 # What comes back cannot exceed what it comes from: the sum of (table, field) over the rows that share a link.
 TAKEN_FROM: Final = {("return_lines", "quantity"): ("order_line_id", "order_lines", "quantity")}
 

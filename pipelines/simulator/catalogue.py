@@ -46,11 +46,18 @@ class Catalogue:
     supplier_lead_factor: FloatArray  # true mean lead time over the promised one
     supplier_lead_spread: FloatArray  # coefficient of variation of the true lead time
     supplier_review_weekday: IntArray
+    price_change_day: IntArray  # NO_DAY where the list price never changes
+    changed_price_cents: IntArray
+    is_sold_direct: BoolArray  # sometimes sent straight from the supplier
 
     @property
     def supplier_ids(self) -> list[str]:
         """Ids in the order of the supplier arrays."""
         return [f"SUP-{number + 1:02d}" for number in range(len(self.supplier_lead_days))]
+
+    def price_cents(self, sku: IntArray, day: IntArray) -> IntArray:
+        """List price of each sku on each day; demand does not answer to its changes, only to promotions."""
+        return np.where(day < self.price_change_day[sku], self.list_price_cents[sku], self.changed_price_cents[sku])
 
 
 def draw_catalogue(scenario: Scenario, *, seed: int) -> Catalogue:
@@ -71,6 +78,7 @@ def draw_catalogue(scenario: Scenario, *, seed: int) -> Catalogue:
     rng.shuffle(lead)
     supplier = rng.integers(0, suppliers, count)
     second = np.where(rng.random(count) < 0.15, (supplier + 1 + rng.integers(0, max(suppliers - 1, 1), count)) % suppliers, -1)
+    price_change_day, changed_price = _draw_price_changes(scenario, price, launch, seed=seed)
     return Catalogue(
         skus=[f"SKU-{number + 1:04d}" for number in range(count)],
         titles=[f"{CATEGORIES[cat]} {FORMS[number % len(FORMS)]} {number + 1}" for number, cat in enumerate(category)],
@@ -90,10 +98,22 @@ def draw_catalogue(scenario: Scenario, *, seed: int) -> Catalogue:
         second_supplier=np.where(second == supplier, -1, second),
         return_rate=np.clip(rng.beta(3.0, 38.0, count) + rng.uniform(0.0, 0.03, scenario.categories)[category], 0.01, 0.25),
         supplier_lead_days=lead.astype(np.int64),
-        supplier_lead_factor=rng.uniform(0.92, 1.35, suppliers),
-        supplier_lead_spread=rng.uniform(0.08, 0.38, suppliers),
+        supplier_lead_factor=rng.uniform(0.92, 1.35, suppliers) ** scenario.noise,
+        supplier_lead_spread=rng.uniform(0.08, 0.38, suppliers) * scenario.noise,
         supplier_review_weekday=rng.integers(0, 5, suppliers),
+        price_change_day=price_change_day,
+        changed_price_cents=changed_price,
+        is_sold_direct=stream(seed, "sold-direct").random(count) < 0.2,
     )
+
+
+def _draw_price_changes(scenario: Scenario, price: FloatArray, launch: IntArray, *, seed: int) -> tuple[IntArray, IntArray]:
+    """The day on which some list prices change, and to what; an item keeps its first price for a month at least."""
+    rng = stream(seed, "price-change")
+    day = rng.integers(scenario.days // 6, scenario.days, scenario.skus)
+    changes = (rng.random(scenario.skus) < 0.15) & (day > launch + 30)
+    changed = np.rint(price * rng.choice([0.9, 1.06, 1.1, 1.15], scenario.skus) / 10).astype(np.int64) * 10 - 1
+    return np.where(changes, day, NO_DAY), changed
 
 
 def _draw_lives(scenario: Scenario, rng: np.random.Generator) -> tuple[IntArray, IntArray, IntArray]:

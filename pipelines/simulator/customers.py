@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from pipelines.simulator.clock import DAY, MINUTE, FloatArray, IntArray, stream
+from pipelines.simulator.clock import DAY, MINUTE, BoolArray, FloatArray, IntArray, stream
 
 if TYPE_CHECKING:
     from pipelines.simulator.scenarios import Scenario
 
 REGIONS: Final = (
     ("DE", "DE-BE"), ("DE", "DE-HH"), ("DE", "DE-NW"), ("DE", "DE-BY"), ("DE", "DE-SN"), ("AT", "AT-9"), ("AT", "AT-6"), ("NL", "NL-NH"),
+    ("CH", "CH-ZH"),
 )  # fmt: skip
-REGION_RATES: Final = (0.17, 0.12, 0.21, 0.16, 0.1, 0.11, 0.05, 0.08)
+REGION_RATES: Final = (0.17, 0.12, 0.21, 0.16, 0.1, 0.11, 0.05, 0.08)  # the last region takes its share from all others
+SWISS: Final = len(REGIONS) - 1
+_SWISS_RATE = 0.03
 _KNOWN_BEFORE = 0.12  # share of customers who were there before the first day
 _MEAN_LIFE_DAYS = 320.0
 
@@ -29,6 +32,12 @@ class Customers:
     relative_rate: FloatArray
     region: IntArray
     of_order: IntArray
+
+    @property
+    def is_swiss(self) -> BoolArray:
+        """Customers who pay in francs."""
+        is_swiss: BoolArray = self.region == SWISS
+        return is_swiss
 
 
 def draw_customers(scenario: Scenario, order_created: IntArray, *, seed: int) -> Customers:
@@ -56,6 +65,7 @@ def draw_customers(scenario: Scenario, order_created: IntArray, *, seed: int) ->
     repeat = np.flatnonzero(~is_new)
     of_order[repeat] = _pick_known(order_created[repeat] // DAY, pick[repeat], first_day=first_day, death=death, rate=rate)
     region = np.searchsorted(np.cumsum(REGION_RATES)[:-1], stream(seed, "customer-region").random(count))
+    region = np.where(stream(seed, "customer-swiss").random(count) < _SWISS_RATE, SWISS, region)
     return Customers(created=created, death_day=death, relative_rate=rate, region=region.astype(np.int64), of_order=of_order)
 
 

@@ -44,7 +44,7 @@ class Promotion:
 def draw_promotions(scenario: Scenario, *, seed: int) -> list[Promotion]:
     """All promotions announced up to the last day, week by week; one in twelve is withdrawn before it starts."""
     found: list[Promotion] = []
-    weekly = 0.4 + scenario.skus / 150
+    weekly = (0.4 + scenario.skus / 150) * scenario.promotion_rate
     for week in range(-4, scenario.total_days // 7 + 1):
         rng = stream(seed, "promotions", week + 4)
         for nth in range(int(rng.poisson(weekly))):
@@ -73,10 +73,10 @@ def draw_latent_demand(scenario: Scenario, catalogue: Catalogue, promotions: lis
     scale = _scale_to_orders(scenario, expected[: scenario.days], catalogue.is_bursty)
     expected *= scale
     rng = stream(seed, "demand-parameters")
-    size = rng.uniform(0.8, 6.0, scenario.skus)
+    size = rng.uniform(0.8, 6.0, scenario.skus) / scenario.noise**2
     bursty = catalogue.is_bursty
     units = np.zeros(expected.shape, dtype=np.int64)
-    wander = _wander(scenario.total_days, int((~bursty).sum()), seed=seed)
+    wander = _wander(scenario, int((~bursty).sum()), seed=seed)
     units[:, ~bursty, :] = _draw_wandering(expected[:, ~bursty, :] * wander[:, :, None], size[~bursty], seed=seed)
     units[:, bursty, :] = _draw_bursty(expected[:, bursty, :], seed=seed)
     return units
@@ -125,7 +125,7 @@ def _expected_shape(scenario: Scenario, catalogue: Catalogue, promotions: list[P
     for promotion in promotions:
         reached_days, reached_skus = _reach(promotion, catalogue)
         shape[reached_days, reached_skus] *= promotion.uplift
-    shared = np.exp(stream(seed, "shared-shock").normal(0.0, 0.07, scenario.total_days))
+    shared = np.exp(stream(seed, "shared-shock").normal(0.0, 0.07 * scenario.noise, scenario.total_days))
     result: FloatArray = shape * shared[:, None]
     return result
 
@@ -154,10 +154,11 @@ def _scale_to_orders(scenario: Scenario, expected: FloatArray, is_bursty: BoolAr
     return float(scale)
 
 
-def _wander(days: int, count: int, *, seed: int) -> FloatArray:
+def _wander(scenario: Scenario, count: int, *, seed: int) -> FloatArray:
     """exp(x - var/2) of a stationary AR(1) per sku, as day x sku."""
+    days = scenario.total_days
     rng = stream(seed, "wander-parameters")
-    phi, sd = rng.uniform(0.96, 0.995, count), rng.uniform(0.1, 0.4, count)
+    phi, sd = rng.uniform(0.96, 0.995, count), rng.uniform(0.1, 0.4, count) * scenario.noise
     level = rng.normal(0.0, 1.0, count) * sd
     steps = stream(seed, "wander").standard_normal((days, count)) * (sd * np.sqrt(1 - phi**2))
     levels = np.empty((days, count))

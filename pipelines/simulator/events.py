@@ -9,6 +9,7 @@ import polars as pl
 
 from pipelines.simulator.clock import HOUR, MINUTE, NEVER, BoolArray, IntArray, stream
 from pipelines.simulator.ordering import WEB, WHOLESALE
+from pipelines.simulator.payment_tables import HELD_AFTER, PAID_AFTER
 from pipelines.simulator.view import View, named, occurrence, text
 
 if TYPE_CHECKING:
@@ -42,8 +43,8 @@ def order_events(view: View, book: OrderBook) -> pl.DataFrame:
     held = orders.is_reviewed & (orders.channel != WHOLESALE)
     by_basket: list[tuple[int, BoolArray, IntArray]] = [
         (CREATED, np.ones(count, dtype=np.bool_), orders.created),
-        (PAID, orders.channel == WEB, orders.created + 15),
-        (HOLD, held, orders.created + 18),
+        (PAID, orders.channel == WEB, orders.created + PAID_AFTER),
+        (HOLD, held, orders.created + HELD_AFTER),
         (ADDRESS_FIX, chance < 0.022, np.maximum(orders.approved - MINUTE, orders.created + 20)),
         (PRICE_OVERRIDE, (orders.channel == WHOLESALE) & (chance > 0.8), np.maximum(orders.approved - 3 * MINUTE, orders.created + 20)),
         (APPROVED, ~orders.is_reviewed, orders.approved),

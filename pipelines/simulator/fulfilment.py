@@ -11,11 +11,13 @@ import numpy.typing as npt
 from pipelines.simulator.clock import DAY, HOUR, MINUTE, MONDAY, NEVER, BoolArray, Clock, IntArray, stacked, stream
 from pipelines.simulator.ordering import STANDARD
 from pipelines.simulator.returns import Returns, plan_returns
+from pipelines.simulator.transfers import Transfers, balance, is_transfer_day, no_transfers
 
 if TYPE_CHECKING:
     from pipelines.simulator.catalogue import Catalogue
     from pipelines.simulator.ordering import Lines, Orders
     from pipelines.simulator.purchasing import Buyer, PurchaseLines, PurchaseOrders
+    from pipelines.simulator.scenarios import Scenario
 
 Calendar: TypeAlias = npt.NDArray[np.int32]  # units by day and cell
 
@@ -60,9 +62,10 @@ class Flow:
     changes: StockChanges
     purchase_orders: PurchaseOrders
     purchase_lines: PurchaseLines
+    transfers: Transfers
 
 
-def run_stock(orders: Orders, lines: Lines, catalogue: Catalogue, buyer: Buyer, clock: Clock, *, seed: int) -> Flow:
+def run_stock(orders: Orders, lines: Lines, catalogue: Catalogue, buyer: Buyer, clock: Clock, *, scenario: Scenario, seed: int) -> Flow:
     """Live through every day in turn; each day knows only the days before it."""
     shop = _Shop(orders, lines, catalogue=catalogue, buyer=buyer, clock=clock, seed=seed)
     starts = np.searchsorted(lines.day, np.arange(clock.total_days + 1))
@@ -71,6 +74,8 @@ def run_stock(orders: Orders, lines: Lines, catalogue: Catalogue, buyer: Buyer, 
         shop.fill_backlog(day)
         shop.sell(day, np.arange(starts[day], starts[day + 1]))
         shop.close(day)
+        if is_transfer_day(scenario, clock, day):
+            shop.balance_places(day)
     return shop.flow()
 
 
@@ -94,6 +99,7 @@ class _Shop:
         self.missing = np.zeros(len(lines), dtype=np.int64)
         self.parts: list[Parts] = []
         self.changes: list[StockChanges] = []
+        self.transfers: list[Transfers] = [no_transfers()]
 
     def receive(self, day: int) -> None:
         """Morning: goods and returns come in, stock of orders called off is free again."""
@@ -123,12 +129,15 @@ class _Shop:
     def sell(self, day: int, today: IntArray) -> None:
         """Customers come in order of time; where the shelf is short, one part of them waits and the others take what there is or go."""
         lines, wanted = self.lines, self.lines.wanted[today]
-        served = self._serve(today, wanted)
+        served = self._serve(today, np.where(lines.is_direct[today], 0, wanted))
         stopped = day >= self.catalogue.discontinued_day[lines.sku[today]] - 40
         waits = lines.waits[today] & ~stopped & (self.orders.cancelled[lines.order[today]] >= NEVER)
+        is_direct = lines.is_direct[today]
+        served[is_direct] = wanted[is_direct]
         accepted = np.where(waits, wanted, served)
         self.accepted[today] = accepted
-        self.sold[day + 1] = self.sold[day] + np.bincount(lines.cell[today], weights=accepted, minlength=len(self.on_hand)).astype(np.int64)
+        sold = np.where(is_direct, 0, accepted)
+        self.sold[day + 1] = self.sold[day] + np.bincount(lines.cell[today], weights=sold, minlength=len(self.on_hand)).astype(np.int64)
         got = np.flatnonzero(served)
         created = self.orders.created[lines.order[today[got]]]
         self._allocate(today[got], served[got], created, day, is_first=np.ones(len(got), dtype=np.bool_))
@@ -144,8 +153,7 @@ class _Shop:
         self.on_hand -= self.leaving[day]
         self.committed -= self.leaving[day]
         self._shrink(day)
-        position = self.on_hand - self.committed - self.damaged + self.on_order - self.backlog_qty
-        placed = self.buyer.review(day, sold=self.sold, position=position, backlog=self.backlog_qty)
+        placed = self.buyer.review(day, sold=self.sold, position=self._position(), backlog=self.backlog_qty)
         if placed is not None:
             self.on_order += np.bincount(placed.cell, weights=placed.quantity, minlength=len(self.on_hand)).astype(np.int64)
             first, second = placed.first_received // DAY, placed.second_received // DAY
@@ -156,12 +164,28 @@ class _Shop:
             self._plan(self.arriving, second, placed.cell, rest)
             self._plan(self.ending_order, second, placed.cell, rest)
 
+    def balance_places(self, day: int) -> None:
+        """Later that evening: spare stock leaves for places that have run out."""
+        free = self.on_hand - self.committed - self.damaged
+        expected = self.buyer.expected_daily(day, self.sold)
+        moved = balance(day, self.clock, places=self.buyer.places, free=free, position=self._position(), expected_daily=expected)
+        self.on_hand[moved.source] -= moved.quantity
+        self.on_order[moved.target] += moved.quantity
+        for calendar in (self.arriving, self.ending_order):
+            self._plan(calendar, moved.received // DAY, moved.target, moved.quantity)
+        self.transfers.append(moved)
+
+    def _position(self) -> IntArray:
+        """Units per cell that are free or on their way, less what customers wait for."""
+        return self.on_hand - self.committed - self.damaged + self.on_order - self.backlog_qty
+
     def flow(self) -> Flow:
         """The events of all days."""
         parts, changes = stacked(self.parts), stacked(self.changes)
         returns = self._plan_returns(parts)
         purchase_orders, purchase_lines = self.buyer.history()
-        return Flow(self.opening, self.accepted, self.gave_up, parts, returns, changes, purchase_orders, purchase_lines)
+        moved = stacked(self.transfers)
+        return Flow(self.opening, self.accepted, self.gave_up, parts, returns, changes, purchase_orders, purchase_lines, moved)
 
     def _serve(self, rows: IntArray, wanted: IntArray) -> IntArray:
         """Units that free stock covers for lines sorted by cell, first come first served; takes them off nobody's stock yet."""
@@ -174,7 +198,10 @@ class _Shop:
         return served
 
     def _allocate(self, line: IntArray, quantity: IntArray, allocated: IntArray, day: int, *, is_first: BoolArray) -> None:
-        """Commit stock to lines and settle when it leaves, or when it is freed because the order is called off."""
+        """Commit stock to lines and settle when it leaves, or when it is freed because the order is called off.
+
+        What comes straight from a supplier leaves at the same time and is never ours.
+        """
         order = self.lines.order[line]
         shipped, delivered = self._leave(order, line, day)
         called_off = self.orders.cancelled[order]
@@ -182,10 +209,11 @@ class _Shop:
         shipped = np.where(called_off < NEVER, NEVER, shipped)
         delivered = np.where(called_off < NEVER, NEVER, delivered)
         cell = self.lines.cell[line]
-        np.add.at(self.committed, cell, quantity)
+        ours = np.where(self.lines.is_direct[line], 0, quantity)
+        np.add.at(self.committed, cell, ours)
         self.is_served[order] = True
-        self._plan(self.leaving, shipped // DAY, cell, quantity)
-        self._plan(self.freeing, called_off // DAY + 1, cell, quantity)
+        self._plan(self.leaving, shipped // DAY, cell, ours)
+        self._plan(self.freeing, called_off // DAY + 1, cell, ours)
         parts = Parts(line, quantity, allocated, freed, shipped, delivered, is_first)
         self.parts.append(parts)
         back = self._plan_returns(parts)

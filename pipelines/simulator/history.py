@@ -9,6 +9,7 @@ import numpy as np
 
 from pipelines.simulator.catalogue import Catalogue, draw_catalogue
 from pipelines.simulator.clock import NEVER, BoolArray, Clock, FloatArray, IntArray
+from pipelines.simulator.currencies import draw_franc_rate
 from pipelines.simulator.customers import Customers, draw_customers
 from pipelines.simulator.demand import Promotion, demand_scale, discounts_by_day, draw_latent_demand, draw_promotions
 from pipelines.simulator.fulfilment import Flow, run_stock
@@ -32,6 +33,7 @@ class History:
     orders: Orders
     lines: Lines
     customers: Customers
+    franc_rate: FloatArray  # by day, in the merchant's currency
     flow: Flow
     never: int = NEVER
 
@@ -58,12 +60,12 @@ def live(scenario: Scenario, *, seed: int) -> History:
     catalogue = draw_catalogue(scenario, seed=seed)
     promotions = draw_promotions(scenario, seed=seed)
     units = draw_latent_demand(scenario, catalogue, promotions, clock, seed=seed)
-    orders, lines = draw_orders(scenario, units, clock, seed=seed)
+    orders, lines = draw_orders(scenario, units, catalogue, clock, seed=seed)
     customers = draw_customers(scenario, orders.created, seed=seed)
     scale = demand_scale(scenario, catalogue, promotions, clock, seed=seed)
     plan = (catalogue.planned_daily_qty * scale).ravel()
-    buyer = Buyer(catalogue, clock, seed, plan, len(scenario.places))
-    flow = run_stock(orders, lines, catalogue, buyer, clock, seed=seed)
+    buyer = Buyer(catalogue, clock, seed, plan, len(scenario.places), delay=scenario.delay_days)
+    flow = run_stock(orders, lines, catalogue, buyer, clock, scenario=scenario, seed=seed)
     return History(
         scenario=scenario,
         seed=seed,
@@ -74,5 +76,6 @@ def live(scenario: Scenario, *, seed: int) -> History:
         orders=orders,
         lines=lines,
         customers=customers,
+        franc_rate=draw_franc_rate(scenario, seed=seed),
         flow=flow,
     )

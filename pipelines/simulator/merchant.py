@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from pipelines.simulator.bad_documents import spoil
+from pipelines.simulator.customer_tables import customer_tables
+from pipelines.simulator.differences import plant
 from pipelines.simulator.events import order_events
 from pipelines.simulator.history import History, live
 from pipelines.simulator.order_tables import OrderBook
+from pipelines.simulator.payment_tables import payment_tables
+from pipelines.simulator.return_tables import return_tables
 from pipelines.simulator.shelf_tables import shelf_tables
-from pipelines.simulator.stock_tables import purchase_tables, return_tables, stock_tables
+from pipelines.simulator.stock_tables import purchase_tables, stock_tables, transfer_tables
 from pipelines.simulator.truth import Truth, reveal
 from pipelines.simulator.view import View
 from pipelines.stores.source_contract import SOURCE_TABLES
@@ -37,11 +41,12 @@ class SimulatedMerchant:
 def simulate(scenario: Scenario, *, seed: int) -> SimulatedMerchant:
     """The merchant of this scenario and seed; the same values give the same merchant, to the last row."""
     history = live(scenario, seed=seed)
+    tables = tables_as_of(history, days=scenario.total_days)
     return SimulatedMerchant(
         scenario=scenario,
         seed=seed,
-        tables=tables_as_of(history, days=scenario.total_days),
-        truth=reveal(history),
+        tables=tables,
+        truth=reveal(history, tables),
         data_until=history.clock.utc(history.clock.now),
     )
 
@@ -62,7 +67,11 @@ def tables_as_of(history: History, *, days: int) -> dict[str, pl.DataFrame]:
         **returns,
         **stock_tables(view, shipment_ids, return_ids),
         **purchase_tables(view),
+        **transfer_tables(view),
+        **payment_tables(view, book),
+        **customer_tables(view, book),
     }
+    plant(view, tables)
     spoil(view, tables)
     return {name: _typed(name, tables[name]) for name in SOURCE_TABLES if name in tables}
 

@@ -3,35 +3,51 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
-from pipelines.simulator.clock import DAY, HOUR, NEVER, FloatArray, IntArray
+from pipelines.simulator.clock import DAY, HOUR, NEVER, FloatArray, IntArray, stream
+from pipelines.simulator.currencies import FRANC, in_francs
 from pipelines.simulator.customers import REGIONS
-from pipelines.simulator.ordering import CANCEL_REASONS, CARRIERS, CHANNELS, OUT_OF_STOCK, SERVICES, STANDARD
+from pipelines.simulator.ordering import (
+    CANCEL_REASONS,
+    CARRIERS,
+    CHANNELS,
+    DROP_SHIP,
+    OUT_OF_STOCK,
+    SERVICES,
+    SPECIAL_ORDER,
+    STANDARD,
+)
 from pipelines.simulator.view import money, named, numbered, occurrence, text
 
 if TYPE_CHECKING:
     from pipelines.simulator.view import View
 
-FREE_SHIPPING_CENTS = 4_900
+FREE_SHIPPING_CENTS = np.array(4_900)
 SHIPPING_CENTS = np.array([490, 1290, 5900])  # by service
-TAX_RATE = 0.19
+TAX_RATES = np.array([0.19, 0.081])  # at home, in Switzerland
+DOCUMENT_ERROR_RATE = 0.004  # share of orders whose parcels travel with wrong papers
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One entry per order: units that left, when the last of them did (-NEVER before the first), when a complete order had arrived."""
+    """One entry per order: units that left, when the first (else NEVER) and the last of them did (else -NEVER), when all had arrived."""
 
     shipped_qty: IntArray
+    first_shipped: IntArray
     last_shipped: IntArray
     completed: IntArray
 
 
 class OrderBook:
-    """Baskets and lines that are orders by now, numbered, with prices and with what has left."""
+    """Baskets and lines that are orders by now, numbered, with prices and with what has left.
+
+    Amounts are in minor units of each order's own currency.
+    """
 
     def __init__(self, view: View) -> None:
         history = view.history
@@ -54,7 +70,10 @@ class OrderBook:
         self.line_ids = text(self.order_ids.gather(self.row), "-", pl.Series(self.line_number[self.line]).cast(pl.String))
         self.cancelled = np.minimum(orders.cancelled, flow.gave_up)
         self.quantity = flow.accepted[self.line]
-        self.list_cents = history.catalogue.list_price_cents[lines.sku[self.line]]
+        self.is_foreign = history.customers.is_swiss[history.customers.of_order[self.order]].astype(np.int64)
+        self.rate = np.where(self.is_foreign, history.franc_rate[orders.created[self.order] // DAY], 1.0)
+        list_cents = history.catalogue.price_cents(lines.sku[self.line], lines.day[self.line])
+        self.list_cents = in_francs(list_cents, self.rate[self.row])
         share = history.discount[lines.day[self.line], lines.sku[self.line]]
         self.discount_cents = np.rint(self.list_cents * self.quantity * share).astype(np.int64)
         self.net_cents = self.list_cents * self.quantity - self.discount_cents
@@ -70,7 +89,7 @@ class OrderBook:
         cancelled = self.cancelled[basket]
         approved = np.where(orders.approved[basket] < cancelled, orders.approved[basket], NEVER)
         released = np.where((approved < NEVER) & (orders.released[basket] < cancelled), orders.released[basket], NEVER)
-        progress = self._progress()
+        progress = self.progress
         closed = np.minimum(progress.completed, cancelled)
         customer = history.customers.of_order[basket]
         region = history.customers.region[customer]
@@ -78,7 +97,7 @@ class OrderBook:
             {
                 "order_id": self.order_ids,
                 "created_at": view.at(orders.created[basket]),
-                "currency": history.scenario.currency,
+                "currency": self.currency,
                 "approved_at": view.at(approved),
                 "released_at": view.at(released),
                 "cancelled_at": view.at(cancelled),
@@ -110,16 +129,30 @@ class OrderBook:
         reason = np.where(gave_up < orders.cancelled[self.order], OUT_OF_STOCK, orders.cancel_reason[self.order])
         return np.where(self.cancelled[self.order] < self.view.now, reason, -1)
 
-    def _totals(self) -> dict[str, pl.Series]:
-        """What each order costs; prices hold tax."""
+    @property
+    def currency(self) -> pl.Series:
+        """What each order is paid in."""
+        return named((self.view.history.scenario.currency, FRANC), self.is_foreign)
+
+    @cached_property
+    def shipping_cents(self) -> IntArray:
+        """What each order pays for shipping."""
         service = self.view.history.orders.service[self.order]
-        net = self.per_order(self.net_cents)
-        shipping = np.where((net >= FREE_SHIPPING_CENTS) & (service == STANDARD), 0, SHIPPING_CENTS[service])
+        is_free = (self.per_order(self.net_cents) >= in_francs(FREE_SHIPPING_CENTS, self.rate)) & (service == STANDARD)
+        return np.where(is_free, 0, in_francs(SHIPPING_CENTS[service], self.rate))
+
+    @cached_property
+    def total_cents(self) -> IntArray:
+        """What each order costs; prices hold tax."""
+        return self.per_order(self.net_cents) + self.shipping_cents
+
+    def _totals(self) -> dict[str, pl.Series]:
+        tax_rate = TAX_RATES[self.is_foreign]
         return {
-            "total_price": money(net + shipping),
+            "total_price": money(self.total_cents),
             "total_discounts": money(self.per_order(self.discount_cents)),
-            "total_tax": money(np.rint((net + shipping) * TAX_RATE / (1 + TAX_RATE)).astype(np.int64)),
-            "total_shipping": money(shipping),
+            "total_tax": money(np.rint(self.total_cents * tax_rate / (1 + tax_rate)).astype(np.int64)),
+            "total_shipping": money(self.shipping_cents),
         }
 
     def order_lines(self) -> pl.DataFrame:
@@ -141,6 +174,8 @@ class OrderBook:
                 "unit_price": money(self.list_cents),
                 "total_discount": money(self.discount_cents),
                 "fulfillable_quantity": open_qty,
+                "is_special_order": lines.source[self.line] == SPECIAL_ORDER,
+                "is_drop_ship": lines.source[self.line] == DROP_SHIP,
                 "updated_at": view.latest(view.history.orders.created[lines.order[self.line]], cancelled, last[self.line]),
             }
         )
@@ -200,11 +235,13 @@ class OrderBook:
                 "shipped_at": view.at(left),
                 "delivered_at": view.at(there),
                 "estimated_delivery_at": view.planned(expected),
+                "document_error": stream(history.seed, "documents").random(len(orders))[order] < DOCUMENT_ERROR_RATE,
                 "updated_at": view.latest(packed, left, there),
             }
         )
 
-    def _progress(self) -> Progress:
+    @cached_property
+    def progress(self) -> Progress:
         """How far each order has come by now."""
         view, history = self.view, self.view.history
         parts = history.flow.parts
@@ -212,11 +249,12 @@ class OrderBook:
         gone = (parts.shipped < view.now) & (row >= 0)
         count = len(self.order)
         shipped = np.bincount(row[gone], weights=parts.quantity[gone], minlength=count).astype(np.int64)
-        last_shipped, last_arrived = np.full(count, -NEVER), np.full(count, -NEVER)
+        first_shipped, last_shipped, last_arrived = np.full(count, NEVER), np.full(count, -NEVER), np.full(count, -NEVER)
+        np.minimum.at(first_shipped, row[gone], parts.shipped[gone])
         np.maximum.at(last_shipped, row[gone], parts.shipped[gone])
         np.maximum.at(last_arrived, row[gone], parts.delivered[gone])
         is_complete = (shipped >= self.per_order(self.quantity)) & (last_arrived < view.now)
-        return Progress(shipped, last_shipped, np.where(is_complete, last_arrived, NEVER))
+        return Progress(shipped, first_shipped, last_shipped, np.where(is_complete, last_arrived, NEVER))
 
 
 def _scatter(values: pl.Series, positions: IntArray, length: int) -> pl.Series:

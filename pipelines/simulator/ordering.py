@@ -9,8 +9,10 @@ import numpy as np
 
 from pipelines.simulator.clock import DAY, HOUR, MINUTE, NEVER, BoolArray, Clock, FloatArray, IntArray, stream
 from pipelines.simulator.demand import UNIT_STARTS_LINE
+from pipelines.simulator.experiments import SPARED_DAMAGE_RATE, Assignment, B, assign
 
 if TYPE_CHECKING:
+    from pipelines.simulator.catalogue import Catalogue
     from pipelines.simulator.scenarios import Scenario
 
 CHANNELS: Final = ("web", "marketplace", "wholesale")
@@ -21,6 +23,8 @@ CARRIERS: Final = ("Carrier A", "Carrier B", "Carrier C", "Carrier F")
 CANCEL_REASONS: Final = ("customer_changed_mind", "payment_failed", "fraud_suspected", "address_problem", "test", "out_of_stock")
 PAYMENT_FAILED, TEST, OUT_OF_STOCK = 1, 4, 5
 WAVE: Final = 2 * HOUR
+FUTURE_DATED_RATE: Final = 0.02
+FROM_STOCK, SPECIAL_ORDER, DROP_SHIP = range(3)
 _HOURS: Final = (1.2, 0.7, 0.4, 0.3, 0.3, 0.6, 1.5, 3, 4.5, 5.5, 6, 6, 6, 5.5, 5.5, 5.5, 5.5, 6, 6.5, 7.5, 8.5, 8, 6, 3)
 
 
@@ -29,7 +33,8 @@ class Orders:
     """One entry per basket, in order of creation; a basket whose every line is lost never becomes an order. Moments are local seconds.
 
     `cancelled` is when the customer or the merchant calls an order off for reasons other than stock, NEVER otherwise.
-    `approved` and `released` are what happens unless it is cancelled before.
+    `approved` and `released` are what happens unless it is cancelled before. A future-dated order waits for its release, and its
+    promise is the day that was asked for.
     """
 
     created: IntArray
@@ -52,6 +57,7 @@ class Orders:
     promised_ship: IntArray
     promised_delivery: IntArray
     requested_delivery: IntArray
+    assignment: Assignment
 
     def __len__(self) -> int:
         return len(self.created)
@@ -68,14 +74,22 @@ class Lines:
     wanted: IntArray
     waits: BoolArray  # the customer orders although the shelf is empty
     is_second_parcel: BoolArray
+    source: IntArray  # from stock, or straight from the supplier: special order, drop-ship
+    is_spared: BoolArray  # packed so that it does not come back damaged
     draw: FloatArray  # one uniform each, for what may happen to the line later
     second_draw: FloatArray
 
     def __len__(self) -> int:
         return len(self.order)
 
+    @property
+    def is_direct(self) -> BoolArray:
+        """Lines that never touch our stock."""
+        is_direct: BoolArray = self.source != FROM_STOCK
+        return is_direct
 
-def draw_orders(scenario: Scenario, units: IntArray, clock: Clock, *, seed: int) -> tuple[Orders, Lines]:
+
+def draw_orders(scenario: Scenario, units: IntArray, catalogue: Catalogue, clock: Clock, *, seed: int) -> tuple[Orders, Lines]:
     """Baskets and lines for units wanted (day x sku x location)."""
     day, sku, place, wanted = _split_into_lines(units, seed=seed)
     key = stream(seed, "basket-shuffle").random(len(day))
@@ -94,10 +108,11 @@ def draw_orders(scenario: Scenario, units: IntArray, clock: Clock, *, seed: int)
     position[rank] = np.arange(len(rank))
     order = position[basket]
     units_of = np.bincount(order, weights=wanted).astype(np.int64)
-    orders = _complete(created[rank], basket_place[rank], units_of, clock, seed=seed)
+    orders = _complete(scenario, created[rank], basket_place[rank], units_of, clock, seed=seed)
     cell = sku * len(scenario.places) + place
     by_cell = np.lexsort((order, cell, day))
     lost = stream(seed, "line-waits").random(len(day))
+    is_packed_well = orders.assignment.packaging[order[by_cell]] == B
     return orders, Lines(
         order=order[by_cell],
         day=day[by_cell],
@@ -106,6 +121,8 @@ def draw_orders(scenario: Scenario, units: IntArray, clock: Clock, *, seed: int)
         wanted=wanted[by_cell],
         waits=(lost < np.array([0.35, 0.3, 0.75])[orders.channel[order]])[by_cell],
         is_second_parcel=stream(seed, "line-second-parcel").random(len(day)) < 0.012,
+        source=_source(catalogue.is_sold_direct[sku[by_cell]], stream(seed, "line-source").random(len(day))),
+        is_spared=is_packed_well & (stream(seed, "line-packaging").random(len(day)) < SPARED_DAMAGE_RATE),
         draw=stream(seed, "line-draw").random(len(day)),
         second_draw=stream(seed, "line-second-draw").random(len(day)),
     )
@@ -123,6 +140,11 @@ def _split_into_lines(units: IntArray, *, seed: int) -> tuple[IntArray, IntArray
     return day[of_line], sku[of_line], place[of_line], quantity
 
 
+def _source(may_be_direct: BoolArray, chance: FloatArray) -> IntArray:
+    """About one line in a hundred is a special order and one a drop-ship, all of them of a fifth of the items."""
+    return np.where(may_be_direct & (chance < 0.1), np.where(chance < 0.05, SPECIAL_ORDER, DROP_SHIP), FROM_STOCK)
+
+
 def _time_of_day(count: int, *, seed: int) -> IntArray:
     rng = stream(seed, "hour-profile")
     profile = np.array(_HOURS) * rng.lognormal(0.0, 0.15, 24)
@@ -131,7 +153,7 @@ def _time_of_day(count: int, *, seed: int) -> IntArray:
     return np.minimum(seconds.astype(np.int64), DAY - 1)
 
 
-def _complete(created: IntArray, place: IntArray, units: IntArray, clock: Clock, *, seed: int) -> Orders:
+def _complete(scenario: Scenario, created: IntArray, place: IntArray, units: IntArray, clock: Clock, *, seed: int) -> Orders:
     count = len(created)
 
     def uniform(name: str) -> FloatArray:
@@ -146,7 +168,12 @@ def _complete(created: IntArray, place: IntArray, units: IntArray, clock: Clock,
     is_reviewed = (uniform("review") < 0.045) | (channel == WHOLESALE)
     approved = _approve(created, is_reviewed, uniform("approve"), clock)
     cancelled, reason = _cancel(created, approved, is_test, uniform("cancel"), uniform("cancel-lag"))
-    promised_ship, promised_delivery = _promise(created, service, clock)
+    is_future = uniform("future") < FUTURE_DATED_RATE
+    starts = np.where(is_future, _future_start(created, uniform("future-days"), clock), created)
+    promised_ship, promised_delivery = _promise(starts, service, clock)
+    asked_days = np.where(is_future, 0, (uniform("requested") * 6).astype(np.int64))
+    transit = _transit(service, carrier, uniform("transit"))
+    assignment = assign(scenario, created, transit, takes_window=(channel == WEB) & (service == STANDARD), seed=seed)
     return Orders(
         created=created,
         location=place,
@@ -156,19 +183,25 @@ def _complete(created: IntArray, place: IntArray, units: IntArray, clock: Clock,
         is_test=is_test,
         is_reviewed=is_reviewed,
         approved=np.where(reason == PAYMENT_FAILED, NEVER, approved),
-        released=_next_wave(approved, clock),
+        released=np.where(is_future, np.maximum(_next_wave(approved, clock), starts), _next_wave(approved, clock)),
         cancelled=cancelled,
         cancel_reason=reason,
-        patience_day=created // DAY + 6 + (uniform("patience") * 26).astype(np.int64),
+        patience_day=starts // DAY + 6 + (uniform("patience") * 26).astype(np.int64),
         pick_seconds=(uniform("pick") * 5 * HOUR).astype(np.int64) + 40 * MINUTE,
         ship_jitter=(uniform("ship") * 6.5 * HOUR).astype(np.int64),
         delay_days=_congestion(created // DAY, uniform("congestion"), uniform("congestion-days")),
-        transit_days=_transit(service, carrier, uniform("transit")),
+        transit_days=transit - assignment.saved_days,
         delivery_hour=(uniform("delivery") * 10 * HOUR).astype(np.int64) + 9 * HOUR,
         promised_ship=promised_ship,
         promised_delivery=promised_delivery,
-        requested_delivery=np.where(channel == WHOLESALE, promised_delivery + (uniform("requested") * 6).astype(np.int64) * DAY, NEVER),
+        requested_delivery=np.where((channel == WHOLESALE) | is_future, promised_delivery + asked_days * DAY, NEVER),
+        assignment=assignment,
     )
+
+
+def _future_start(created: IntArray, chance: FloatArray, clock: Clock) -> IntArray:
+    """First wave of the working day on which an order for a later date is let onto the floor, one to four weeks ahead."""
+    return clock.working_day(created // DAY + 7 + (chance * 21).astype(np.int64)) * DAY + 6 * HOUR
 
 
 def _approve(created: IntArray, is_reviewed: BoolArray, chance: FloatArray, clock: Clock) -> IntArray:

@@ -56,6 +56,7 @@ class Buyer:
     seed: int
     plan: FloatArray  # units a day that the buyer expects of a cell without history
     places: int
+    delay: tuple[int, int, float]  # first day of slow suppliers, the day on which it is over, and the factor on lead times
     orders_placed: int = 0
     _lines: list[PurchaseLines] = field(default_factory=list)
     _orders: list[PurchaseOrders] = field(default_factory=list)
@@ -87,7 +88,7 @@ class Buyer:
             return None
         rng = stream(self.seed, "review", day)
         is_due &= rng.random(len(supplier)) >= _SKIP_RATE
-        average = self._expected_daily(day, sold)
+        average = self.expected_daily(day, sold)
         lead = self.catalogue.supplier_lead_days[supplier]
         point = np.where(average > 0, np.maximum(average * (lead + REVIEW_DAYS) * _MARGIN, 1.0), 0.0)
         short = np.flatnonzero(is_due & ((position < point) | ((backlog > 0) & (position < 0))))
@@ -104,7 +105,8 @@ class Buyer:
     def _spread(self, by_sku: IntArray) -> IntArray:
         return np.repeat(by_sku, self.places)
 
-    def _expected_daily(self, day: int, sold: IntArray) -> FloatArray:
+    def expected_daily(self, day: int, sold: IntArray) -> FloatArray:
+        """Units a day that the buyer expects of each cell: the last four weeks' mean, the plan for what is new, nothing for what ends."""
         launch = self._spread(self.catalogue.launch_day)
         since = max(day + 1 - _AVERAGE_DAYS, 0)
         average = (sold[day + 1] - sold[since]) / _AVERAGE_DAYS
@@ -126,6 +128,8 @@ class Buyer:
         promised = catalogue.supplier_lead_days[of_supplier]
         spread = catalogue.supplier_lead_spread[of_supplier]
         factor = catalogue.supplier_lead_factor[of_supplier] * rng.gamma(1 / spread**2, spread**2)
+        if self.delay[0] <= day < self.delay[1]:
+            factor *= self.delay[2]
         arrival = self.clock.working_day(day + 1 + np.maximum(np.rint(promised * factor).astype(np.int64), 1))
         orders = PurchaseOrders(
             supplier=of_supplier,

@@ -52,8 +52,10 @@ def plan_returns(lines: Lines, catalogue: Catalogue, clock: Clock, *, line: IntA
     received = np.where(fourth < 0.05, NEVER, received_day * DAY + 7 * HOUR + (fourth * 4 * HOUR).astype(np.int64))
     refunded = np.where(received < NEVER, received + 3 * HOUR + (third * fourth * 6 * DAY).astype(np.int64), NEVER)
     reason = np.searchsorted(np.cumsum(_REASON_RATES)[:-1], (second * 41.0) % 1.0)
-    is_restocked = (reason != DAMAGED) & (third > 0.12) & (received < NEVER)
-    return Returns(comes_back, chosen, returned, reason.astype(np.int64), created, received, refunded, is_restocked)
+    is_restocked = (reason != DAMAGED) & (third > 0.12) & (received < NEVER) & ~lines.is_direct[chosen]
+    kept = ~((reason == DAMAGED) & lines.is_spared[chosen])
+    found = (comes_back, chosen, returned, reason.astype(np.int64), created, received, refunded, is_restocked)
+    return Returns(*(values[kept] for values in found))
 
 
 def refund_cents(line_cents: FloatArray, line_quantity: IntArray, returned: IntArray) -> IntArray:

@@ -11,6 +11,7 @@ from pipelines.simulator.catalogue import CATEGORIES, LISTED_DAYS, NO_DAY
 from pipelines.simulator.clock import DAY, HOUR, NEVER, IntArray
 from pipelines.simulator.customers import REGIONS
 from pipelines.simulator.ordering import CHANNELS
+from pipelines.simulator.term_tables import term_tables
 from pipelines.simulator.view import money, named, numbered
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def shelf_tables(view: View) -> dict[str, pl.DataFrame]:
-    """Locations, channels, customers, products, suppliers, their terms, and promotions announced so far."""
+    """Locations, channels, customers, products, suppliers, terms of both, and promotions announced so far."""
     listed = np.flatnonzero((view.history.catalogue.launch_day - LISTED_DAYS) * DAY < view.now)
     return {
         "locations": _locations(view),
@@ -30,6 +31,7 @@ def shelf_tables(view: View) -> dict[str, pl.DataFrame]:
         "suppliers": _suppliers(view),
         "supplier_items": _supplier_items(view, listed),
         "promotions": _promotions(view),
+        **term_tables(view, listed),
     }
 
 
@@ -72,6 +74,7 @@ def _products(view: View) -> pl.DataFrame:
     """One row per sku, listed or not."""
     catalogue = view.history.catalogue
     launch, gone = catalogue.launch_day * DAY, np.where(catalogue.discontinued_day < NO_DAY, catalogue.discontinued_day * DAY, NEVER)
+    repriced = np.where(catalogue.price_change_day < NO_DAY, catalogue.price_change_day * DAY, NEVER)
     vendors = [f"Vendor {number + 1}" for number in range(len(catalogue.supplier_ids))]
     return pl.DataFrame(
         {
@@ -81,13 +84,13 @@ def _products(view: View) -> pl.DataFrame:
             "vendor": named(vendors, catalogue.supplier),
             "status": np.where(gone < view.now, "discontinued", np.where(launch < view.now, "active", "announced")),
             "unit_cost": money(catalogue.unit_cost_cents),
-            "list_price": money(catalogue.list_price_cents),
+            "list_price": money(np.where(repriced < view.now, catalogue.changed_price_cents, catalogue.list_price_cents)),
             "currency": view.history.scenario.currency,
             "unit_of_measure": "piece",
             "weight": catalogue.weight_kg,
             "launched_at": view.planned(launch),
             "discontinued_at": view.at(gone),
-            "updated_at": view.latest(launch - LISTED_DAYS * DAY, launch, gone),
+            "updated_at": view.latest(launch - LISTED_DAYS * DAY, launch, gone, repriced),
         }
     )
 

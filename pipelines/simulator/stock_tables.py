@@ -1,4 +1,4 @@
-"""Stock, returns and purchasing of a history as of a day."""
+"""Stock, transfers and purchasing of a history as of a day."""
 
 from __future__ import annotations
 
@@ -8,66 +8,19 @@ import numpy as np
 import polars as pl
 
 from pipelines.simulator.catalogue import LISTED_DAYS
-from pipelines.simulator.clock import DAY, NEVER, IntArray
+from pipelines.simulator.clock import DAY, NEVER, BoolArray, IntArray, stream
 from pipelines.simulator.fulfilment import BROKEN, MISSING
-from pipelines.simulator.returns import DAMAGED, REASONS, refund_cents
 from pipelines.simulator.view import View, money, named, numbered, occurrence, text
 
 if TYPE_CHECKING:
-    from pipelines.simulator.order_tables import OrderBook
     from pipelines.simulator.purchasing import PurchaseLines
+    from pipelines.simulator.transfers import Transfers
 
-_MOVEMENT_TYPES = ("opening", "receipt", "return", "sale", "adjustment", "write_off")
-OPENING, RECEIPT, RETURN, SALE, ADJUSTMENT, WRITE_OFF = range(len(_MOVEMENT_TYPES))
-
-
-def return_tables(view: View, book: OrderBook) -> tuple[dict[str, pl.DataFrame], pl.Series]:
-    """The tables `returns` and `return_lines`, and the id of each return of the history (null for those still to come)."""
-    history = view.history
-    returns, lines = history.flow.returns, history.lines
-    known = np.flatnonzero(returns.created < view.now)
-    known = known[np.lexsort((returns.line[known], returns.created[known]))]
-    line = returns.line[known]
-    position = book.line_position[line]
-    ids = text("R-", book.line_ids.gather(position).str.slice(2))
-    refund = refund_cents(book.net_cents[position].astype(np.float64), book.quantity[position], returns.quantity[known])
-    received, refunded = view.seen(returns.received[known]), view.seen(returns.refunded[known])
-    is_back = received < NEVER
-    reason = returns.reason[known]
-    restock = np.where(is_back, np.where(returns.is_restocked[known], 0, 1), -1)
-    condition = np.where(restock == 1, np.where(reason == DAMAGED, 1, 2), restock)
-    updated = view.latest(returns.created[known], received, refunded)
-    tables = {
-        "returns": pl.DataFrame(
-            {
-                "return_id": ids,
-                "created_at": view.at(returns.created[known]),
-                "order_id": book.order_ids.gather(book.position[lines.order[line]]),
-                "received_at": view.at(received),
-                "refunded_at": view.at(refunded),
-                "refund_amount": pl.select(pl.when(pl.Series(refunded < NEVER)).then(money(refund))).to_series(),
-                "currency": history.scenario.currency,
-                "match_basis": "given",
-                "updated_at": updated,
-            }
-        )
-    }
-    lines_table = pl.DataFrame(
-        {
-            "return_line_id": text(ids, "-1"),
-            "return_id": ids,
-            "sku": named(history.catalogue.skus, lines.sku[line]),
-            "quantity": returns.quantity[known],
-            "order_line_id": book.line_ids.gather(position),
-            "reason_code": named(REASONS, reason),
-            "restock_type": named(("return", "no_restock"), restock),
-            "condition": named(("sellable", "damaged", "opened"), condition),
-            "updated_at": updated,
-        }
-    )
-    all_ids = np.full(len(returns.line), len(known))
-    all_ids[known] = np.arange(len(known))
-    return {**tables, "return_lines": lines_table}, pl.concat([ids, pl.Series([None], dtype=pl.String)]).gather(pl.Series(all_ids))
+_MOVEMENT_TYPES = ("opening", "receipt", "return", "sale", "adjustment", "write_off", "transfer_in", "transfer_out")
+OPENING, RECEIPT, RETURN, SALE, ADJUSTMENT, WRITE_OFF, TRANSFER_IN, TRANSFER_OUT = range(len(_MOVEMENT_TYPES))
+_REFERENCES = (None, "purchase_order", "return", "shipment", None, None, "transfer", "transfer")
+DISPLAY_RATE = 0.08  # share of shelves in stores with a piece on display
+_DISPLAY_FROM_QTY = 3  # as long as this many are free
 
 
 def purchase_tables(view: View) -> dict[str, pl.DataFrame]:
@@ -152,7 +105,7 @@ def stock_tables(view: View, shipment_ids: pl.Series, return_ids: pl.Series) -> 
             "quantity": quantity,
             "movement_type": named(_MOVEMENT_TYPES, kind),
             "occurred_at": at,
-            "reference_type": named((None, "purchase_order", "return", "shipment", None, None), kind),
+            "reference_type": named(_REFERENCES, kind),
             "reference_id": reference,
             "updated_at": at,
         }
@@ -166,7 +119,9 @@ def _movements(
     """All movements so far in order of time: cell, signed quantity, kind, moment, id of what caused it."""
     history = view.history
     flow, lines = history.flow, history.lines
-    parts, returns, bought, changes = flow.parts, flow.returns, flow.purchase_lines, flow.changes
+    parts, returns, bought, changes, moved = flow.parts, flow.returns, flow.purchase_lines, flow.changes, flow.transfers
+    ours = ~lines.is_direct[parts.line]
+    transfer_ids = _transfer_ids(moved)
     purchase_ids = numbered("PO-", bought.purchase_order + 1, 6)
     opening_cells = np.flatnonzero(flow.opening)
     left = changes.kind != BROKEN
@@ -178,7 +133,9 @@ def _movements(
         (bought.cell, bought.first_qty, RECEIPT, bought.first_received, purchase_ids),
         (bought.cell, rest, RECEIPT, np.where(rest > 0, bought.second_received, NEVER), purchase_ids),
         (lines.cell[returns.line[back]], returns.quantity[back], RETURN, returns.received[back], return_ids.filter(pl.Series(back))),
-        (lines.cell[parts.line], -parts.quantity, SALE, parts.shipped, shipment_ids),
+        (lines.cell[parts.line[ours]], -parts.quantity[ours], SALE, parts.shipped[ours], shipment_ids.filter(pl.Series(ours))),
+        (moved.source, -moved.quantity, TRANSFER_OUT, moved.shipped, transfer_ids),
+        (moved.target, moved.quantity, TRANSFER_IN, moved.received, transfer_ids),
         (changes.cell[left], -changes.quantity[left], change_kind, changes.moment[left], None),
     ]
     cell, quantity = np.concatenate([source[0] for source in sources]), np.concatenate([source[1] for source in sources])
@@ -194,7 +151,7 @@ def _movements(
 
 
 def _levels(view: View, cell: IntArray, quantity: IntArray, moment: IntArray) -> pl.DataFrame:
-    """Stock per cell as the sum of its movements, and what of it is promised, broken or on its way."""
+    """Stock per cell as the sum of its movements, and what of it is promised, on display, broken or on its way from a supplier."""
     history = view.history
     catalogue, flow = history.catalogue, history.flow
     places = [place.location_id for place in history.scenario.places]
@@ -204,7 +161,7 @@ def _levels(view: View, cell: IntArray, quantity: IntArray, moment: IntArray) ->
         return np.bincount(where, weights=amount, minlength=cells).astype(np.int64)
 
     parts, changes, bought = flow.parts, flow.changes, flow.purchase_lines
-    promised = np.flatnonzero(parts.allocated < view.now)
+    promised = np.flatnonzero((parts.allocated < view.now) & ~history.lines.is_direct[parts.line])
     part_cell = history.lines.cell[parts.line[promised]]
     is_held = parts.freed[promised] >= view.now
     seen = np.flatnonzero(changes.moment < view.now)
@@ -216,17 +173,59 @@ def _levels(view: View, cell: IntArray, quantity: IntArray, moment: IntArray) ->
     moments = [moment, parts.allocated[promised], parts.freed[promised][~is_held], changes.moment[seen], ordered_at[shown]]
     changed = np.zeros(cells, dtype=np.int64)
     np.maximum.at(changed, np.concatenate(touched), np.concatenate(moments))
+    on_hand, damaged = total(cell, quantity), total(changes.cell[seen], broken)
+    committed = total(part_cell[is_held], parts.quantity[promised][is_held])
+    on_display = _has_display(view) & (on_hand - committed - damaged >= _DISPLAY_FROM_QTY)
     listed = np.flatnonzero(np.repeat(catalogue.launch_day - LISTED_DAYS, len(places)) * DAY < view.now)
     return pl.DataFrame(
         {
             "sku": named(catalogue.skus, listed // len(places)),
             "location_id": named(places, listed % len(places)),
-            "on_hand": total(cell, quantity)[listed],
-            "committed": total(part_cell[is_held], parts.quantity[promised][is_held])[listed],
-            "reserved": np.zeros(len(listed), dtype=np.int64),
+            "on_hand": on_hand[listed],
+            "committed": committed[listed],
+            "reserved": on_display.astype(np.int64)[listed],
             "incoming": total(bought.cell[shown], to_come)[listed],
-            "damaged": total(changes.cell[seen], broken)[listed],
+            "damaged": damaged[listed],
             "version": total(np.concatenate(touched))[listed],
             "updated_at": view.planned(changed[listed]),
         }
     )
+
+
+def _has_display(view: View) -> BoolArray:
+    """Cells in stores that show a piece, which is sold last."""
+    places, skus = view.history.scenario.places, view.history.catalogue.skus
+    is_store = np.tile([place.location_type == "store" for place in places], len(skus))
+    return is_store & (stream(view.history.seed, "display").random(len(is_store)) < DISPLAY_RATE)
+
+
+def transfer_tables(view: View) -> dict[str, pl.DataFrame]:
+    """The tables `transfers` and `transfer_lines`."""
+    history, moved = view.history, view.history.flow.transfers
+    places = [place.location_id for place in history.scenario.places]
+    shown = np.flatnonzero(moved.shipped < view.now)
+    lines = pl.DataFrame(
+        {
+            "transfer_id": _transfer_ids(moved).gather(shown),
+            "sku": named(history.catalogue.skus, moved.source[shown] // len(places)),
+            "quantity": moved.quantity[shown],
+            "from_location_id": named(places, moved.source[shown] % len(places)),
+            "to_location_id": named(places, moved.target[shown] % len(places)),
+            "status": np.where(moved.received[shown] < view.now, "received", "in_transit"),
+            "shipped_at": view.at(moved.shipped[shown]),
+            "expected_at": view.planned(moved.received[shown]),
+            "received_at": view.at(moved.received[shown]),
+            "updated_at": view.latest(moved.shipped[shown], moved.received[shown]),
+        }
+    )
+    return {
+        "transfers": lines.drop("sku", "quantity").unique("transfer_id", keep="first", maintain_order=True),
+        "transfer_lines": lines.select("transfer_id", "sku", "quantity", updated_at="shipped_at"),
+    }
+
+
+def _transfer_ids(moved: Transfers) -> pl.Series:
+    """One id for all lines that leave one place for another at the same time; they stand in that order."""
+    places = np.stack([moved.shipped, moved.source_place, moved.target_place])
+    is_first = np.append(True, (places[:, 1:] != places[:, :-1]).any(axis=0))[: places.shape[1]]
+    return numbered("T-", np.cumsum(is_first), 6)

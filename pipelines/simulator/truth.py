@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
+
+from pipelines.simulator.clock import DAY, NEVER
+from pipelines.simulator.customer_tables import LATENESS, SCORE_RATES, SUBSCRIPTION_MONTHLY_HAZARD
+from pipelines.simulator.differences import planted_in
+from pipelines.simulator.experiments import DELIVERY_WINDOW, PACKAGING, SPARED_DAMAGE_RATE, first_day
 
 if TYPE_CHECKING:
     from datetime import date
@@ -19,18 +26,26 @@ class Truth:
 
     Attributes:
         latent_demand: sku, location_id, demand_date, demand_qty (units customers wanted, without test orders and orders
-            called off by the customer), lost_qty (units of it that no order asked for because the shelf was empty);
-            only days with demand, sorted.
-        lead_times: supplier_id, promised_days, true_mean_days, spread_rate (coefficient of variation).
+            called off by the customer), lost_qty (units of it that no order asked for because the shelf was empty),
+            direct_qty (units of it that came straight from a supplier); only days with demand, sorted.
+        lead_times: supplier_id, promised_days, true_mean_days, spread_rate (coefficient of variation), outside a supplier delay.
         customers: customer_id, relative_rate (orders in proportion to it), left_at_date (null: still there on the last day).
+        review_scores: lateness (on_time, late, very_late: more than three days after the promise), mean_score.
+        subscription_monthly_hazard: Share of contracts in force that end in a month.
+        experiments: experiment_id, started_date, measure, effect of B (a share of A's value, or days).
+        planted_differences: kind, order_id of the differences between the books that can be found in the tables.
     """
 
     latent_demand: pl.DataFrame
     lead_times: pl.DataFrame
     customers: pl.DataFrame
+    review_scores: pl.DataFrame
+    subscription_monthly_hazard: float
+    experiments: pl.DataFrame
+    planted_differences: pl.DataFrame
 
 
-def reveal(history: History) -> Truth:
+def reveal(history: History, tables: dict[str, pl.DataFrame]) -> Truth:
     """The truth about a history, up to its last day."""
     catalogue, start = history.catalogue, history.scenario.start
     customers = history.customers
@@ -51,7 +66,28 @@ def reveal(history: History) -> Truth:
             "relative_rate",
             pl.when(pl.col("left_day") < history.scenario.total_days).then(_date(start, "left_day")).alias("left_at_date"),
         ),
+        review_scores=pl.DataFrame({"lateness": LATENESS, "mean_score": np.array(SCORE_RATES) @ np.arange(1, 6)}),
+        subscription_monthly_hazard=SUBSCRIPTION_MONTHLY_HAZARD,
+        experiments=pl.DataFrame(
+            {
+                "experiment_id": [PACKAGING, DELIVERY_WINDOW],
+                "started_date": [start + timedelta(days=first_day(history.scenario))] * 2,
+                "measure": ["share of damaged returns", "days from shipment to delivery of web standard orders"],
+                "effect": [-SPARED_DAMAGE_RATE, -_saved_days(history)],
+            }
+        ),
+        planted_differences=planted_in(history, tables),
     )
+
+
+def _saved_days(history: History) -> float:
+    """Mean days that B saves a parcel: each one's own arrival in B against its arrival in A, whichever it was in."""
+    orders, parts, clock = history.orders, history.flow.parts, history.clock
+    order = history.lines.order[parts.line]
+    chosen = (orders.assignment.delivery_window[order] >= 0) & (parts.shipped < NEVER) & parts.is_first
+    usual = orders.transit_days[order[chosen]] + orders.assignment.saved_days[order[chosen]]
+    left = parts.shipped[chosen] // DAY
+    return float((clock.working_day(left + usual) - clock.working_day(left + usual - (usual >= 2))).mean())
 
 
 def _latent_demand(history: History) -> pl.DataFrame:
@@ -65,11 +101,12 @@ def _latent_demand(history: History) -> pl.DataFrame:
             "day": lines.day[is_real],
             "demand_qty": lines.wanted[is_real],
             "lost_qty": (lines.wanted - history.flow.accepted)[is_real],
+            "direct_qty": np.where(lines.is_direct, lines.wanted, 0)[is_real],
         }
     )
     return (
         frame.group_by("sku_number", "place", "day")
-        .agg(pl.col("demand_qty", "lost_qty").sum())
+        .agg(pl.col("demand_qty", "lost_qty", "direct_qty").sum())
         .sort("sku_number", "place", "day")
         .select(
             _lookup(history.catalogue.skus, "sku_number", "sku"),
@@ -77,6 +114,7 @@ def _latent_demand(history: History) -> pl.DataFrame:
             _date(history.scenario.start, "day").alias("demand_date"),
             "demand_qty",
             "lost_qty",
+            "direct_qty",
         )
     )
 

@@ -656,3 +656,23 @@ def test_a_deleted_order_is_named_as_changed(shop: OperationalStore, warehouse: 
     ingest(shop, warehouse, run_id="r2", settings=settings)
 
     assert ("O5", datetime(2025, 3, 10, 22, 30)) in changed_orders(warehouse)
+
+
+def test_no_invoice_and_no_hold_stands_before_its_order(
+    shop: OperationalStore, warehouse: duckdb.DuckDBPyConnection, settings: Settings
+) -> None:
+    shop.create_source_tables({"payment_holds": ["order_id", "placed_at"], "invoices": ["invoice_id", "order_id", "issued_at", "amount"]})
+    install_feed(shop)
+    days = [datetime(2025, 3, 9), datetime(2025, 3, 10)]  # the orders are of the 10th
+    shop.append("payment_holds", rows("payment_holds", order_id=["O1", "O2"], placed_at=days))
+    shop.append("invoices", rows("invoices", invoice_id=["I1", "I2"], order_id=SHIPPED, issued_at=days, amount=[Decimal(25)] * 2))
+
+    ingest(shop, warehouse, run_id="run-1", settings=settings)
+
+    waiting = quarantined(warehouse)
+    assert len(waiting) == 2
+    assert waiting["invoices I1"].startswith("issued_at lies before that of its order")
+    assert any(reason.startswith("placed_at lies before that of its order") for reason in waiting.values())
+    assert (
+        warehouse.execute("SELECT order_id FROM raw.payment_holds UNION ALL SELECT order_id FROM raw.invoices").fetchall() == [("O2",)] * 2
+    )

@@ -130,7 +130,7 @@ def test_units_refunds_and_pace_equal_a_recount(
 
     units, refund, median, p90, mean, first, second = evaluate(
         conn, catalogue,
-        ["returned_units", "refund_amount", "return_cycle_time_p50_days", "return_cycle_time_p90_days", "return_cycle_time_mean_days",
+        ["returned_units", "refunds", "return_cycle_time_p50_days", "return_cycle_time_p90_days", "return_cycle_time_mean_days",
          "return_announced_to_received_mean_days", "return_received_to_refunded_mean_days"],
     )  # fmt: skip
 

@@ -104,6 +104,35 @@ def test_movements_of_stock_are_signed_and_stock_may_be_negative():
     assert broken_rules("stock_levels", {"sku": "A", "location_id": "L", "on_hand": "-3"}) == {}
 
 
+GOOD_HOLD = {"order_id": "O1", "placed_at": "2025-03-10 11:00:00", "outcome": "released", "amount": "12.50"}
+GOOD_RATE = {"rate_date": "2025-03-10", "from_currency": "CHF", "to_currency": "EUR", "rate": "1.0531"}
+GOOD_TIER = {"partner_id": "S1", "basis": "purchase_amount", "tier_from": "1000", "rate": "0.02", "valid_from": "2025-01-01"}
+GOOD_INVOICE = {"invoice_id": "I1", "order_id": "O1", "issued_at": "2025-03-10 11:00:00", "amount": "12.50"}
+GOOD_PAYMENT = {"payment_id": "P1", "invoice_id": "I1", "paid_at": "2025-03-10 11:00:00", "amount": "12.50"}
+
+
+@pytest.mark.parametrize(
+    ("table", "good", "wrong", "rule"),
+    [
+        ("payment_holds", GOOD_HOLD, {"outcome": "lost"}, "outcome_is_allowed"),
+        ("payment_holds", GOOD_HOLD, {"amount": "-1"}, "amount_is_allowed"),
+        ("payment_holds", GOOD_HOLD, {"placed_at": "2026-01-01 00:00:00"}, "placed_at_is_plausible"),
+        ("fx_rates", GOOD_RATE, {"rate": "0"}, "rate_is_allowed"),
+        ("fx_rates", GOOD_RATE, {"rate": "-1.05"}, "rate_is_allowed"),
+        ("rebate_agreements", GOOD_TIER, {"rate": "2"}, "rate_is_allowed"),
+        ("invoices", GOOD_INVOICE, {"issued_at": "2026-01-01 00:00:00"}, "issued_at_is_plausible"),
+        ("payments", GOOD_PAYMENT, {"paid_at": "1970-01-01 00:00:00"}, "paid_at_is_plausible"),
+    ],
+)
+def test_money_is_held_billed_paid_and_exchanged_within_reason(table: str, good: dict[str, str], wrong: dict[str, str], rule: str):
+    assert broken_rules(table, good) == {}
+    assert broken_rules(table, good | wrong) == {rule: 1}
+
+
+def test_a_credit_note_is_an_invoice_below_zero():
+    assert broken_rules("invoices", GOOD_INVOICE | {"amount": "-12.50"}) == {}
+
+
 def test_the_same_key_in_two_different_rows_is_refused_and_an_exact_copy_is_dropped():
     other = GOOD_ORDER | {"currency": "SEK"}
 
