@@ -1,10 +1,7 @@
 with shipped as (
-    select
-        lines.*,
-        orders.customer_key
-    from {{ ref('int_order_lines_fulfilled') }} as lines
-    inner join {{ ref('int_orders_promised') }} as orders using (order_id)
-    where lines.shipped_date is not null
+    select *
+    from {{ ref('int_order_lines_fulfilled') }}
+    where shipped_date is not null
 )
 
 select
