@@ -49,8 +49,9 @@ _MARTS = f"""
             true as is_fill_eligible
         from marts.fct_orders;
     create table marts.fct_sales_events as
-        select order_line_id as sales_event_id, ordered_date as event_date, net_amount, currency_code, channel_id, location_id, ship_to_country,
-            ship_to_region, category, sku
+        select order_line_id as sales_event_id, 'sale' as event_type, ordered_date as event_date, ordered_date as order_date, true as is_first_line_of_order,
+            net_amount, net_amount as net_reporting_amount, net_amount as gross_amount, net_amount as gross_reporting_amount, 10::bigint as qty,
+            currency_code, null::varchar as customer_key, channel_id, location_id, ship_to_country, ship_to_region, sku
         from marts.fct_order_lines;
     create table marts.fct_stock_daily as
         select sku, 'L1' as location_id, date '{AS_OF}' - day::int as stock_date, (40 - day % 20)::bigint as on_hand_qty,

@@ -44,6 +44,7 @@ select
     orders.ship_promise_basis,
     orders.is_cancelled,
     orders.is_test,
+    orders.customer_key,
     orders.currency_code,
     order_lines.ordered_qty,
     coalesce(shipped.shipped_qty, 0) as shipped_qty,
@@ -54,6 +55,7 @@ select
     {{ local_date('shipped.first_left_at') }} as shipped_date,
     shipped.last_delivered_at,
     coalesce(shipped.has_backward_shipment, false) as has_backward_shipment,
+    {{ minor_units('(order_lines.ordered_qty * order_lines.unit_price)', 'orders.currency_code') }} as gross_amount,
     {{ minor_units('(order_lines.ordered_qty * order_lines.unit_price - coalesce(order_lines.total_discount, 0))', 'orders.currency_code') }} as net_amount,
     order_lines.is_gift_card,
     not (order_lines.is_gift_card or order_lines.is_special_order or order_lines.is_drop_ship) as is_from_stock
