@@ -8,7 +8,7 @@ from typing import Final
 import typer
 from rich.console import Console
 
-from pipelines.cli import doctor, loading, reading, reference, reports, running
+from pipelines.cli import doctor, loading, reading, reference, reports, running, timeline
 from pipelines.errors import ContractError, OrdercastError, SettingsError
 
 # Exit codes, also in `ordercast --help`.
@@ -32,6 +32,7 @@ loading.register(app)
 running.register(app)
 reading.register(app)
 reports.register(app)
+timeline.register(app)
 doctor.register(app)
 reference.register(app)
 

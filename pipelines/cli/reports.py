@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pipelines.stores.reports import Report
 
 _ROWS_SHOWN = 20
-_CELL_WIDTH = 28
+_CELL_WIDTH = 32  # a customer key, or an id of some shops, on one line
 _GAP = 2
 _CODES = {"currency_code": "Amounts", "reporting_currency_code": "Reporting amounts"}
 
@@ -125,8 +125,14 @@ def _show(release: Release, wanted: Report, rows: pl.DataFrame, *, total: int, c
     if not total:
         console.print("No row answers this: nothing of the kind happened, or --where leaves nothing.", highlight=False)
         return
-    told = {column for column in rows.columns if column in conditions or (column in _CODES and rows[column].n_unique() == 1)}
-    cells = {column: [_cell(column, value) for value in rows[column].to_list()] for column in rows.columns if column not in told}
+    told = {column for column in rows.columns if column in conditions}
+    print_rows(console, rows, told=told, total=total)
+
+
+def print_rows(console: Console, rows: pl.DataFrame, *, told: set[str], total: int) -> None:
+    """The rows as a table in the console's width, without the columns that are `told` elsewhere; notes say what is left out."""
+    told = told | {column for column in _CODES if column in rows.columns and rows[column].n_unique() == 1}
+    cells = {column: _cells(rows[column]) for column in rows.columns if column not in told}
     shown = columns_that_fit(cells, width=console.width)
     table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0))
     for column in shown:
@@ -166,30 +172,35 @@ def _width(column: str, values: Sequence[str]) -> int:
 
 
 def _heading(column: str) -> str:
-    return column.replace("_", " ").capitalize()
+    return column.replace("_reporting_amount", "_amount").replace("_", " ").capitalize()  # a note names the currency
 
 
-def _cell(column: str, value: Any) -> str:
-    """A value as a person reads it."""
+def _cells(values: pl.Series) -> list[str]:
+    """A column as a person reads it; money without cents where ten thousand is reached anywhere in it."""
+    amounts = [abs(value) for value in values if isinstance(value, Decimal)]
+    return [_cell(values.name, value, decimals=0 if max(amounts, default=0) >= 10_000 else 2) for value in values]
+
+
+def _cell(column: str, value: Any, *, decimals: int) -> str:
     match value:
         case None:
             return "-"
         case bool():
             return "yes" if value else "no"
         case Decimal() | int() | float():
-            return _number(column, value)
+            return _number(column, value, decimals=decimals)
         case datetime():
             return f"{value:%Y-%m-%d %H:%M}"
         case _:
             return str(value)
 
 
-def _number(column: str, value: Decimal | float) -> str:
-    """The column's last word says what a fraction is: a share in percent, money without cents once it is large."""
+def _number(column: str, value: Decimal | float, *, decimals: int) -> str:
+    """The column's last word says what a fraction is: a rate is a share, in percent."""
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, Decimal):
-        return f"{value:,.0f}" if abs(value) >= 100 else f"{value:,.2f}"
+        return f"{value:,.{decimals}f}"
     if column.endswith(("_rate", "_share")):
         return f"{value:.1%}".replace("%", " %")
     return f"{value:,.1f}" if abs(value) >= 10 else f"{value:,.2f}"

@@ -139,7 +139,7 @@ def read_report(
     order = ", ".join(f"{quoted(name.lstrip('-'))} {'desc' if name.startswith('-') else 'asc'} nulls last" for name in report.order_by)
     columns = ", ".join(map(quoted, report.column_names))
     query = f"select {columns} from {report.schema}.{report.table} where {condition} order by {order} limit ?"
-    return _with_money(conn.execute(query, [*values, limit]).pl(), read_basis(conn).currency_code)
+    return with_money(conn.execute(query, [*values, limit]).pl(), read_basis(conn).currency_code)
 
 
 def count_rows(conn: duckdb.DuckDBPyConnection, report: Report, *, where: Mapping[str, object] | None = None) -> int:
@@ -205,8 +205,9 @@ def _condition(conn: duckdb.DuckDBPyConnection, report: Report, where: Mapping[s
     return " and ".join(terms), values
 
 
-def _with_money(rows: pl.DataFrame, reporting_currency: str) -> pl.DataFrame:
-    amounts = [name for name in rows.columns if name.endswith(_AMOUNT)]
+def with_money(rows: pl.DataFrame, reporting_currency: str) -> pl.DataFrame:
+    """The same rows with every `_amount` as a decimal in major units and a currency for each, as `read_report` says."""
+    amounts = [name for name in rows.columns if f"_{name}".endswith(_AMOUNT)]
     if not amounts:
         return rows
     has_own = _CURRENCY in rows.columns

@@ -61,6 +61,7 @@ def ordercast(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
         "run",
         "metrics",
         "report",
+        "timeline",
         "recommendations",
         "quarantine",
         "releases",
