@@ -8,6 +8,7 @@ OrdercastError
 │   ├── QualityError         too much of a batch was bad; what that means for the data is in the message
 │   ├── TransformError       a dbt model or test failed; nothing was published
 │   ├── MetricError          no such metric, dimension or period
+│   ├── ReportError          no such report, column or customer, or the source lacks what it needs
 │   └── ReleaseError         no such release, or its file is damaged
 └── UnavailableError         a retry may help: something outside did not answer
     ├── StoreUnavailableError      the operational store is missing, locked or unreachable
@@ -47,6 +48,10 @@ class TransformError(ContractError):
 
 class MetricError(ContractError):
     """No such metric, dimension or period."""
+
+
+class ReportError(ContractError):
+    """No such report, column or customer, or the source lacks what it needs."""
 
 
 class ReleaseError(ContractError):

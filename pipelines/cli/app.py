@@ -8,7 +8,7 @@ from typing import Final
 import typer
 from rich.console import Console
 
-from pipelines.cli import baselines, doctor, loading, metrics, reading, reference, running, targets
+from pipelines.cli import baselines, doctor, loading, metrics, reading, reference, reports, running, targets, timeline
 from pipelines.errors import ContractError, OrdercastError, SettingsError
 
 # Exit codes, also in `ordercast --help`.
@@ -34,6 +34,8 @@ metrics.register(app)
 targets.register(app)
 baselines.register(app)
 reading.register(app)
+reports.register(app)
+timeline.register(app)
 doctor.register(app)
 reference.register(app)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from pipelines.stores import releases
 from pipelines.stores.check_results import tally_checks
 from pipelines.stores.metrics import catalogue_from_manifest, catalogue_to_json
+from pipelines.stores.reports import reports_from_manifest, reports_to_json
 from pipelines.stores.warehouse import run_context
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def publish_release(conn: duckdb.DuckDBPyConnection, *, settings: Settings, mani
     Args:
         conn: The open warehouse.
         settings: Where releases lie and how many are kept.
-        manifest: dbt's manifest, parsed; the metric catalogue comes from it.
+        manifest: dbt's manifest, parsed; the metrics and reports that the release carries come from it.
 
     Raises:
         ReleaseError: This run has published already. Nothing was changed.
@@ -50,7 +51,8 @@ def publish_release(conn: duckdb.DuckDBPyConnection, *, settings: Settings, mani
         checks_total=total,
     )
     catalogue = catalogue_to_json(catalogue_from_manifest(manifest))
-    release = releases.publish(conn, settings.releases_path, facts=facts, catalogue=catalogue, keep=settings.releases_kept)
+    reports = reports_to_json(reports_from_manifest(manifest))
+    release = releases.publish(conn, settings.releases_path, facts=facts, catalogue=catalogue, reports=reports, keep=settings.releases_kept)
     logger.info(
         "release %s: %d tables, %s rows",
         release.release_id,

@@ -41,6 +41,11 @@ class Pseudonyms:
             file.write(secrets.token_hex(32))
         return cls(bytes.fromhex(path.read_text()))
 
+    @classmethod
+    def already_of_home(cls, home: Path) -> Pseudonyms | None:
+        """The pseudonyms this home folder has used so far; None where it has none, and none are made."""
+        return cls.of_home(home) if (home / _FILE_NAME).exists() else None
+
     def key_of(self, customer_id: str) -> str:
         """32 hex characters that stand for this customer."""
         key = self._known.get(customer_id)

@@ -56,7 +56,9 @@ class ReleaseFacts:
     checks_total: int
 
 
-def publish(conn: duckdb.DuckDBPyConnection, releases: Path, *, facts: ReleaseFacts, catalogue: str, keep: int) -> Release:
+def publish(
+    conn: duckdb.DuckDBPyConnection, releases: Path, *, facts: ReleaseFacts, catalogue: str, keep: int, reports: str = "{}"
+) -> Release:
     """The warehouse's marts, plans and facts stand in a new release, and the pointer names it.
 
     Until the pointer moves, readers see the release before; a crash leaves at most half a release, which is never listed and
@@ -68,6 +70,7 @@ def publish(conn: duckdb.DuckDBPyConnection, releases: Path, *, facts: ReleaseFa
         facts: What the run says of itself.
         catalogue: The metric catalogue as JSON; a release explains its own numbers.
         keep: How many releases stay, the served one among them.
+        reports: The report catalogue as JSON.
 
     Raises:
         ReleaseError: A release of this id exists. Nothing was changed.
@@ -80,7 +83,7 @@ def publish(conn: duckdb.DuckDBPyConnection, releases: Path, *, facts: ReleaseFa
     _sweep(releases)
     building = releases / f"{facts.release_id}.building"
     try:
-        row_counts = _copy_published(conn, building, facts=facts, catalogue=catalogue)
+        row_counts = _copy_published(conn, building, facts=facts, catalogue=catalogue, reports=reports)
     except duckdb.IOException as exc:
         raise WarehouseUnavailableError(f"The release could not be written to {releases}: {exc}. Free disk space and run again.") from exc
     _sync(building)
@@ -161,7 +164,7 @@ def open_release(release: Release) -> Iterator[duckdb.DuckDBPyConnection]:
         conn.close()
 
 
-def _copy_published(conn: duckdb.DuckDBPyConnection, target: Path, *, facts: ReleaseFacts, catalogue: str) -> dict[str, int]:
+def _copy_published(conn: duckdb.DuckDBPyConnection, target: Path, *, facts: ReleaseFacts, catalogue: str, reports: str) -> dict[str, int]:
     tables = conn.execute(
         "select table_schema, table_name from information_schema.tables "
         "where table_type = 'BASE TABLE' and table_catalog = current_database() and list_contains(?, table_schema) order by all",
@@ -177,6 +180,8 @@ def _copy_published(conn: duckdb.DuckDBPyConnection, target: Path, *, facts: Rel
             counts[f"{schema}.{table}"] = _count(conn, f'release.{schema}."{table}"')
         conn.execute("create table release.meta.metric_catalogue (catalogue varchar)")
         conn.execute("insert into release.meta.metric_catalogue values (?)", [catalogue])
+        conn.execute("create table release.meta.report_catalogue (catalogue varchar)")
+        conn.execute("insert into release.meta.report_catalogue values (?)", [reports])
         conn.execute("create table release.meta.release_facts (facts varchar)")
         conn.execute("insert into release.meta.release_facts values (?)", [json.dumps(asdict(facts))])
         conn.execute("checkpoint release")

@@ -14,6 +14,7 @@ from pipelines.settings import Settings
 from pipelines.steps.transform import DBT_PROJECT, prepare_manifest
 from pipelines.stores import stock_history
 from pipelines.stores.metrics import catalogue_from_manifest
+from pipelines.stores.reports import reports_from_manifest
 from pipelines.stores.source_contract import SOURCE_TABLES, WAREHOUSE_TYPES
 
 PUBLIC_METRICS = {
@@ -211,3 +212,12 @@ def test_metrics_and_dimensions_need_fields_the_contract_has(manifest: Manifest)
     for metric in catalogue_from_manifest(manifest).values():
         needs = set(metric.needs).union(*(dimension.needs for dimension in metric.dimensions.values()))
         assert needs <= known, metric.name
+
+
+def test_every_report_asks_a_question_of_columns_and_fields_that_exist(manifest: Manifest) -> None:
+    known = {f"{table.name}.{name}" for table in SOURCE_TABLES.values() for name in table.field_names}
+    reports = reports_from_manifest(manifest)  # refuses an order by columns that are not there
+
+    assert {name for name, report in reports.items() if not report.question.endswith("?")} == set()
+    assert {name for name, report in reports.items() if not set(report.needs) <= known} == set()
+    assert {name for name, report in reports.items() if report.schema != "marts"} == set()

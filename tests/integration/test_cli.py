@@ -68,6 +68,8 @@ def ordercast(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
         "baseline freeze",
         "baseline review",
         "baseline list",
+        "report",
+        "timeline",
         "recommendations",
         "quarantine",
         "releases",

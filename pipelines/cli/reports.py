@@ -1,0 +1,206 @@
+"""`ordercast report`: tables that answer a question, in a terminal's width or as JSON and CSV."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.padding import Padding
+from rich.table import Table
+
+from pipelines.cli.display import emit_json
+from pipelines.cli.reading import served_release
+from pipelines.errors import ReportError
+from pipelines.settings import load_settings
+from pipelines.stores import reports as report_store
+from pipelines.stores.releases import open_release
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import polars as pl
+
+    from pipelines.stores.releases import Release
+    from pipelines.stores.reports import Report
+
+_ROWS_SHOWN = 20
+_CELL_WIDTH = 32  # a customer key, or an id of some shops, on one line
+_GAP = 2
+_CODES = {"currency_code": "Amounts", "reporting_currency_code": "Reporting amounts"}
+
+
+def register(app: typer.Typer) -> None:
+    """The command stands on `app`."""
+    app.command("report")(report)
+
+
+def report(
+    name: Annotated[str | None, typer.Argument(help="Report to show; without it, their names and questions.")] = None,
+    where: Annotated[
+        list[str] | None, typer.Option(help="Only rows with this value, as column=value; column= for unknown. May be repeated.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most this many rows; default 20, and all with --csv or --json.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report, its state and its rows as JSON.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print all columns as CSV.")] = False,
+) -> None:
+    """Tables of the served release, each the answer to a question.
+
+    Examples: [b]ordercast report[/b] | [b]ordercast report cohorts_monthly --limit 50[/b] |
+    [b]ordercast report top_customers --where period_days=91 --csv[/b]
+    """
+    release = served_release(load_settings())
+    with open_release(release) as conn:
+        known = report_store.release_reports(conn)
+        if name is None:
+            _list(release, known, as_json=as_json)
+            return
+        wanted = report_store.find_report(known, name)
+        missing = report_store.missing_fields(conn, wanted)
+        if missing and not as_csv:
+            _say_unavailable(release, wanted, missing, as_json=as_json)
+            return
+        conditions = _conditions(where or [])
+        rows = report_store.read_report(conn, wanted, where=conditions, limit=limit or (None if as_json or as_csv else _ROWS_SHOWN))
+        total = report_store.count_rows(conn, wanted, where=conditions)
+    if as_csv:
+        typer.echo(rows.write_csv(), nl=False)
+    elif as_json:
+        emit_json(_facts(release, wanted) | {"status": "ok" if total else "no_data", "row_count": total, "rows": rows.to_dicts()})
+    else:
+        _show(release, wanted, rows, total=total, conditions=conditions)
+
+
+def _list(release: Release, known: Mapping[str, Report], *, as_json: bool) -> None:
+    if as_json:
+        emit_json([{"name": one.name, "question": one.question, "needs": one.needs} for one in known.values()])
+        return
+    if not known:
+        raise ReportError(f"Release {release.release_id} carries no reports: publish a new one with `ordercast run`.")
+    console = Console()
+    for one in known.values():
+        console.print(f"[b]{escape(one.name)}[/b]", highlight=False)
+        console.print(Padding(escape(one.question), (0, 0, 0, 2)), highlight=False)
+    console.print("Read one: ordercast report NAME", style="dim", highlight=False)
+
+
+def _say_unavailable(release: Release, wanted: Report, missing: Sequence[str], *, as_json: bool) -> None:
+    if as_json:
+        emit_json(_facts(release, wanted) | {"status": "not_available", "needs_missing": missing, "rows": []})
+        return
+    console = Console()
+    console.print(escape(wanted.question), style="bold", highlight=False)
+    console.print(f"not available: needs {escape(', '.join(missing))}", style="yellow", highlight=False)
+
+
+def _facts(release: Release, wanted: Report) -> dict[str, Any]:
+    return {
+        "name": wanted.name,
+        "question": wanted.question,
+        "description": wanted.description,
+        "as_of": release.as_of_date,
+        "release_id": release.release_id,
+        "needs_missing": (),
+    }
+
+
+def _conditions(words: Sequence[str]) -> dict[str, object]:
+    conditions: dict[str, object] = {}
+    for word in words:
+        column, sign, value = word.partition("=")
+        if not sign or column in conditions:
+            raise typer.BadParameter(f"--where takes column=value, and each column once; got {word!r}.")
+        conditions[column] = value
+    return conditions
+
+
+def _show(release: Release, wanted: Report, rows: pl.DataFrame, *, total: int, conditions: Mapping[str, object]) -> None:
+    console = Console()
+    console.print(escape(wanted.question), style="bold", highlight=False)
+    filtered = "".join(f", {column} {value or 'unknown'}" for column, value in conditions.items())
+    console.print(f"As of {release.as_of_date}{escape(filtered)}", highlight=False)
+    if not total:
+        console.print("No row answers this: nothing of the kind happened, or --where leaves nothing.", highlight=False)
+        return
+    told = {column for column in rows.columns if column in conditions}
+    print_rows(console, rows, told=told, total=total)
+
+
+def print_rows(console: Console, rows: pl.DataFrame, *, told: set[str], total: int) -> None:
+    """The rows as a table in the console's width, without the columns that are `told` elsewhere; notes say what is left out."""
+    told = told | {column for column in _CODES if column in rows.columns and rows[column].n_unique() == 1}
+    cells = {column: _cells(rows[column]) for column in rows.columns if column not in told}
+    shown = columns_that_fit(cells, width=console.width)
+    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0))
+    for column in shown:
+        side: Literal["left", "right"] = "right" if rows.schema[column].is_numeric() else "left"
+        table.add_column(_heading(column), justify=side, overflow="fold", width=_width(column, cells[column]), vertical="bottom")
+    for values in zip(*(cells[column] for column in shown), strict=True):
+        table.add_row(*map(escape, values))
+    console.print(table)
+    for note in _notes(rows, shown, told, total=total):
+        console.print(escape(note), style="dim", highlight=False)
+
+
+def _notes(rows: pl.DataFrame, shown: Sequence[str], told: set[str], *, total: int) -> list[str]:
+    hidden = [column for column in rows.columns if column not in told and column not in shown]
+    notes = [f"{words} in {rows[column][0]}." for column, words in _CODES.items() if column in told]
+    if rows.height < total:
+        notes.append(f"{rows.height:,} of {total:,} rows; --limit shows more.")
+    if hidden:
+        notes.append(f"Not shown for want of width: {', '.join(hidden)}; --csv has all columns.")
+    return notes
+
+
+def columns_that_fit(cells: Mapping[str, Sequence[str]], *, width: int) -> list[str]:
+    """Columns from the left that stand side by side in `width` characters with their headings broken at words; one at least."""
+    shown: list[str] = []
+    used = 0
+    for column, values in cells.items():
+        used += _width(column, values) + (_GAP if shown else 0)
+        if shown and used > width:
+            break
+        shown.append(column)
+    return shown
+
+
+def _width(column: str, values: Sequence[str]) -> int:
+    return min(max(map(len, [*_heading(column).split(), *values])), _CELL_WIDTH)
+
+
+def _heading(column: str) -> str:
+    return column.replace("_reporting_amount", "_amount").replace("_", " ").capitalize()  # a note names the currency
+
+
+def _cells(values: pl.Series) -> list[str]:
+    """A column as a person reads it; money without cents where ten thousand is reached anywhere in it."""
+    amounts = [abs(value) for value in values if isinstance(value, Decimal)]
+    return [_cell(values.name, value, decimals=0 if max(amounts, default=0) >= 10_000 else 2) for value in values]
+
+
+def _cell(column: str, value: Any, *, decimals: int) -> str:
+    match value:
+        case None:
+            return "-"
+        case bool():
+            return "yes" if value else "no"
+        case Decimal() | int() | float():
+            return _number(column, value, decimals=decimals)
+        case datetime():
+            return f"{value:%Y-%m-%d %H:%M}"
+        case _:
+            return str(value)
+
+
+def _number(column: str, value: Decimal | float, *, decimals: int) -> str:
+    """The column's last word says what a fraction is: a rate is a share, in percent."""
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, Decimal):
+        return f"{value:,.{decimals}f}"
+    if column.endswith(("_rate", "_share")):
+        return f"{value:.1%}".replace("%", " %")
+    return f"{value:,.1f}" if abs(value) >= 10 else f"{value:,.2f}"

@@ -1,0 +1,93 @@
+"""`ordercast timeline`: everything that happened to one customer or one order."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import polars as pl
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from pipelines.cli.display import emit_json
+from pipelines.cli.reading import served_release
+from pipelines.cli.reports import print_rows
+from pipelines.cli.wording import money
+from pipelines.settings import load_settings
+from pipelines.stores.customer_keys import Pseudonyms
+from pipelines.stores.releases import open_release
+from pipelines.stores.timelines import customer_timeline, order_timeline
+
+if TYPE_CHECKING:
+    from pipelines.stores.timelines import Timeline
+
+
+def register(app: typer.Typer) -> None:
+    """The command stands on `app`."""
+    app.command("timeline")(timeline)
+
+
+def timeline(
+    customer: Annotated[str | None, typer.Option(help="The source's customer id, or the key that reports show.")] = None,
+    order: Annotated[str | None, typer.Option(help="Order id; the way to a guest's order.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print profile, status and events as JSON.")] = False,
+) -> None:
+    """One customer's or one order's whole story across channels: orders, shipments, returns, payments, reviews and contracts.
+
+    Examples: [b]ordercast timeline --customer C-000012[/b] | [b]ordercast timeline --order O-000345 --json[/b]
+    """
+    if (customer is None) == (order is None):
+        raise typer.BadParameter("Give either --customer or --order.")
+    settings = load_settings()
+    release = served_release(settings)
+    with open_release(release) as conn:
+        if order is not None:
+            found = order_timeline(conn, order)
+        else:
+            pseudonyms = Pseudonyms.already_of_home(settings.resolved_home)
+            hashed = (pseudonyms.key_of(str(customer)),) if pseudonyms else ()
+            found = customer_timeline(conn, (*hashed, str(customer)), asked=str(customer))
+    if as_json:
+        emit_json(asdict_with_rows(found) | {"as_of": release.as_of_date, "release_id": release.release_id})
+    else:
+        _show(found)
+
+
+def asdict_with_rows(found: Timeline) -> dict[str, Any]:
+    """The timeline as plain values: events as a list of rows."""
+    return asdict(found) | {"events": found.events.to_dicts()}
+
+
+def _show(found: Timeline) -> None:
+    console = Console()
+    if found.order_id:
+        whose = f"customer {found.customer_key}" if found.customer_key else "a guest"
+        console.print(f"[b]Order {escape(found.order_id)}[/b] of {whose}", highlight=False)
+    else:
+        console.print(f"[b]Customer {found.customer_key}[/b]", highlight=False)
+    if found.profile:
+        console.print(escape(_profile(found.profile)), highlight=False)
+    if found.status:
+        known = {name: value for name, value in found.status.items() if value is not None}
+        words = (f"{name.replace('_', ' ')} {f'{value:.3g}' if isinstance(value, float) else value}" for name, value in known.items())
+        console.print(escape(f"Status: {', '.join(words)}"), style="dim", highlight=False)
+    if found.events.is_empty():
+        console.print("Nothing has happened yet.")
+        return
+    rows = found.events.select(
+        pl.col("event_at_local").alias("when"), pl.col("event_type").str.replace_all("_", " ").alias("event"), "order_id", "channel_id",
+        pl.col("qty").alias("units"), "amount", pl.col("review_score").alias("score"), "reference_id", "currency_code",
+    )  # fmt: skip
+    empty = {column for column in rows.columns if rows[column].null_count() == rows.height}
+    print_rows(console, rows, told=empty | ({"order_id"} if found.order_id else set()), total=rows.height)
+
+
+def _profile(profile: dict[str, Any]) -> str:
+    if not profile["order_count"]:
+        return "No order that counts: cancelled and test orders do not."
+    worth = money(profile["net_reporting_amount"], profile["currency_code"])
+    return (
+        f"{profile['segment'].replace('_', ' ').capitalize()}, {profile['order_count']:,} orders from {profile['first_order_date']} to "
+        f"{profile['last_order_date']}, worth {worth} net of refunds"
+    )
