@@ -1,11 +1,21 @@
 {# Models with a row or more per order compute anew the orders that changed, and leave the others as they are.
 
-   They are configured `incremental`, `append`, with `forget_changed_orders()` as their pre-hook, and read only rows for which
-   `is_changed(order_id)` holds. Rows without an order (returns that match none) are few and are always computed anew. #}
+   They begin with `config(**per_order())` and read only rows for which `is_changed(order_id)` holds. Rows without an order
+   (returns that match none) are few and are always computed anew. #}
+
+{% macro per_order() -%}
+    {{ return({
+        'materialized': 'incremental',
+        'incremental_strategy': 'append',
+        'on_schema_change': 'fail',
+        'pre_hook': '{{ forget_changed_orders() }}',
+    }) }}
+{%- endmacro %}
 
 {% macro is_changed(order_id) -%}
+    {%- set changed_orders = ref('int_changed_orders') -%} {# named here so that dbt orders the models even where nothing is incremental #}
     {%- if is_incremental() -%}
-        ({{ order_id }} is null or {{ order_id }} in (select order_id from {{ ref('int_changed_orders') }}))
+        ({{ order_id }} is null or {{ order_id }} in (select order_id from {{ changed_orders }}))
     {%- else -%}
         true
     {%- endif -%}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from pipelines.errors import QualityError
 from pipelines.quality import quarantine
 from pipelines.quality.arrivals import Arrival, count, frame_to_check
-from pipelines.quality.changed_orders import note_changed_orders
+from pipelines.quality.changed_orders import note_after_change, note_before_change
 from pipelines.quality.runner import RuleOutcome, check_rows
 from pipelines.quality.suites import IS_TRUE, SOUND, rules_for
 from pipelines.stores.source_contract import SOURCE_TABLES
@@ -174,7 +174,7 @@ class Gate:
         values = ", ".join(typed.values())
         loaded = count(conn, f"INSERT INTO {arrival.raw} ({columns}) SELECT {values} FROM ({accepted})")
         if not self.is_full_resync:
-            note_changed_orders(conn, arrival.table, keys="touched_keys")
+            note_after_change(conn, arrival.table, keys="touched_keys")
         result = TableIngest(
             arrival.table.name,
             rows_in=arrival.rows_in,
@@ -194,7 +194,7 @@ class Gate:
         cast = ", ".join(f"{typed[name]} AS {quoted(name)}" for name in arrival.key_columns)
         keys = f"SELECT {cast} FROM ({accepted}) UNION ALL SELECT {', '.join(names)} FROM {arrival.gone}"
         self.conn.execute(f"CREATE OR REPLACE TEMP TABLE touched_keys AS {keys}")
-        note_changed_orders(self.conn, arrival.table, keys="touched_keys")
+        note_before_change(self.conn, arrival.table, keys="touched_keys")
         same = " AND ".join(f"r.{name} = k.{name}" for name in names)
         self.conn.execute(f"DELETE FROM {arrival.raw} r USING touched_keys k WHERE {same}")
 

@@ -42,7 +42,7 @@ _MARTS = f"""
             not is_on_time_in_full as is_late_by_timestamp, 2.0 + number / 10.0 as cycle_time_days
         from range(120) as d(day), range(4) as n(number);
     create table marts.fct_order_lines as
-        select order_id || '/1' as order_line_id, order_id, 'A-1' as sku, 'Kitchen' as category, channel_id, location_id, ship_to_country,
+        select order_id || '/1' as order_line_id, order_id, 'A-1' as sku, channel_id, location_id, ship_to_country,
             ship_to_region, ordered_date, ordered_date + 1 as promised_ship_date, ordered_date + 1 as shipped_date, ship_promise_basis,
             10::bigint as ordered_qty, 10::bigint as shipped_qty, if(is_on_time_in_full, 10, 0)::bigint as shipped_on_time_qty,
             if(is_on_time_in_full, 0, 10)::bigint as returned_qty, 12345::bigint as net_amount, 'EUR' as currency_code, is_cancelled, is_test,

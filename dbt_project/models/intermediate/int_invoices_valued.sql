@@ -1,3 +1,5 @@
+{{ config(**per_order()) }}
+
 with invoices as (
     select
         invoices.invoice_id,
@@ -25,4 +27,4 @@ select
     {{ reporting_amount('invoices.invoiced_amount', 'invoices.currency_code', 'rates.reporting_rate') }} as invoiced_reporting_amount
 from invoices
 left join {{ ref('int_exchange_rates') }} as rates on invoices.currency_code = rates.currency_code and invoices.issued_date = rates.rate_date
-where invoices.issued_date <= {{ as_of_date() }}
+where invoices.issued_date <= {{ as_of_date() }} and {{ is_changed('invoices.order_id') }}

@@ -1,3 +1,5 @@
+{{ config(**per_order()) }}
+
 with parcels as (
     select
         shipment_id,
@@ -7,7 +9,7 @@ with parcels as (
         coalesce(shipped_at, delivered_at) as left_at,
         {{ local_date('coalesce(shipped_at, delivered_at)') }} as left_date
     from {{ ref('stg_shop__shipments') }}
-    where status not in ('cancelled', 'canceled', 'voided')
+    where status not in ('cancelled', 'canceled', 'voided') and {{ is_changed('order_id') }}
 ),
 
 lines as (
@@ -35,6 +37,7 @@ lines as (
         orders.currency_code
     from {{ ref('stg_shop__order_lines') }} as order_lines
     inner join {{ ref('int_orders_promised') }} as orders using (order_id)
+    where {{ is_changed('order_lines.order_id') }}
 ),
 
 packed as (
@@ -111,7 +114,6 @@ select
     lines.order_line_id,
     lines.order_id,
     lines.sku,
-    products.category,
     lines.channel_id,
     lines.location_id,
     lines.ship_to_country,
@@ -141,5 +143,4 @@ select
     lines.is_from_stock,
     lines.is_filled
 from counted as lines
-left join {{ ref('stg_shop__products') }} as products using (sku)
 left join {{ ref('int_exchange_rates') }} as rates on lines.currency_code = rates.currency_code and lines.ordered_date = rates.rate_date

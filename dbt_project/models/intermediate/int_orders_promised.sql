@@ -1,3 +1,5 @@
+{{ config(**per_order()) }}
+
 with orders as (
     select
         *,
@@ -12,6 +14,7 @@ with orders as (
             end
         ) as known_ship_promise_at
     from {{ ref('stg_shop__orders') }}
+    where {{ is_changed('order_id') }}
 )
 
 select

@@ -1,7 +1,10 @@
+{{ config(**per_order()) }}
+
 with payments as (
     select
         payments.payment_id,
         payments.invoice_id,
+        invoices.order_id,
         payments.paid_at,
         {{ local_date('payments.paid_at') }} as paid_date,
         {{ minor_units('payments.amount', 'invoices.currency_code') }} as paid_amount,
@@ -10,6 +13,7 @@ with payments as (
         invoices.reporting_rate
     from {{ ref('stg_shop__payments') }} as payments
     inner join {{ ref('int_invoices_valued') }} as invoices using (invoice_id)
+    where {{ is_changed('invoices.order_id') }}
 ),
 
 running as (
@@ -42,6 +46,7 @@ valued as (
 select
     payment_id,
     invoice_id,
+    order_id,
     paid_at,
     paid_date,
     paid_amount,

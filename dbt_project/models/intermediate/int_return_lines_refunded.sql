@@ -1,3 +1,5 @@
+{{ config(**per_order()) }}
+
 with lines as (
     select
         return_lines.return_line_id,
@@ -63,3 +65,4 @@ select
     cast(refund_through_line - coalesce(lag(refund_through_line) over (partition by return_id order by return_line_id), 0) as bigint)
         as refund_amount
 from running
+where {{ is_changed('order_id') }}

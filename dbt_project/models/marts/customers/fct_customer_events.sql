@@ -1,9 +1,12 @@
+{{ config(**per_order()) }}
+
 with order_values as (
     select
         order_id,
         cast(sum(ordered_qty) as bigint) as qty,
         cast(sum(net_amount) as bigint) as amount
     from {{ ref('int_order_lines_fulfilled') }}
+    where {{ is_changed('order_id') }}
     group by order_id
 ),
 
@@ -22,10 +25,12 @@ orders as (
 
 parcels as (
     select
-        shipment_id,
-        cast(sum(shipped_qty) as bigint) as qty
-    from {{ ref('stg_shop__shipment_lines') }}
-    group by shipment_id
+        lines.shipment_id,
+        cast(sum(lines.shipped_qty) as bigint) as qty
+    from {{ ref('stg_shop__shipment_lines') }} as lines
+    inner join {{ ref('stg_shop__shipments') }} as shipments using (shipment_id)
+    where {{ is_changed('shipments.order_id') }}
+    group by lines.shipment_id
 ),
 
 shipments as (
@@ -99,7 +104,7 @@ events as (
         {{ 'currency_code' if relation == 'returns' else 'cast(null as varchar)' }} as currency_code,
         {{ 'score' if event_type == 'reviewed' else 'cast(null as bigint)' }} as review_score
     from {{ relation }}
-    where {{ moment }} is not null
+    where {{ moment }} is not null and {{ is_changed('order_id') }}
     {{ 'union all' if not loop.last }}
     {% endfor %}
 )

@@ -1,3 +1,5 @@
+{{ config(**per_order()) }}
+
 with paid as (
     select
         payments.invoice_id,
@@ -7,6 +9,7 @@ with paid as (
         min(payments.paid_at) filter (where payments.paid_through_amount >= invoices.invoiced_amount) as fully_paid_at
     from {{ ref('int_payments_applied') }} as payments
     inner join {{ ref('int_invoices_valued') }} as invoices using (invoice_id)
+    where {{ is_changed('invoices.order_id') }}
     group by payments.invoice_id
 ),
 
@@ -26,6 +29,7 @@ balanced as (
         case when invoices.invoiced_amount > 0 and paid.paid_amount >= invoices.invoiced_amount then paid.fully_paid_at end as fully_paid_at
     from {{ ref('int_invoices_valued') }} as invoices
     left join paid using (invoice_id)
+    where {{ is_changed('invoices.order_id') }}
 )
 
 select

@@ -1,3 +1,5 @@
+{{ config(**per_order()) }}
+
 with sales as (
     select
         'sale:' || order_line_id as sales_event_id,
@@ -17,7 +19,7 @@ with sales as (
         net_amount,
         currency_code
     from {{ ref('int_order_lines_fulfilled') }}
-    where not is_cancelled and not is_test
+    where not is_cancelled and not is_test and {{ is_changed('order_id') }}
 ),
 
 refunds as (
@@ -42,6 +44,7 @@ refunds as (
     left join {{ ref('int_orders_promised') }} as orders using (order_id)
     where
         returned.refunded_at is not null
+        and {{ is_changed('returned.order_id') }}
         and not coalesce(orders.is_cancelled, false)
         and not coalesce(orders.is_test, false)
 ),

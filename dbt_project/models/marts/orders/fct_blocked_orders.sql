@@ -1,3 +1,5 @@
+{{ config(**per_order()) }}
+
 with holds as (
     select
         order_id,
@@ -6,6 +8,7 @@ with holds as (
         case when bool_and(released_at is not null) then sum({{ seconds_between('placed_at', 'released_at') }}) / 3600.0 end as hold_hours,
         bool_or(coalesce(outcome, '') in ('cancelled', 'canceled', 'declined', 'failed', 'lost', 'rejected')) as is_refused
     from {{ ref('stg_shop__payment_holds') }}
+    where {{ is_changed('order_id') }}
     group by order_id
 ),
 
@@ -29,7 +32,7 @@ lines as (
         ) as is_product_gone
     from {{ ref('int_order_lines_fulfilled') }} as lines
     left join {{ ref('stg_shop__products') }} as products using (sku)
-    where lines.is_from_stock and lines.shipped_on_time_qty < lines.ordered_qty
+    where lines.is_from_stock and lines.shipped_on_time_qty < lines.ordered_qty and {{ is_changed('lines.order_id') }}
 ),
 
 missing as (
@@ -84,6 +87,7 @@ values_held as (
         sum(net_amount) as net_amount,
         sum(net_reporting_amount) as net_reporting_amount
     from {{ ref('int_order_lines_fulfilled') }}
+    where {{ is_changed('order_id') }}
     group by order_id
 ),
 

@@ -1,3 +1,5 @@
+{{ config(**per_order()) }}
+
 with returned as (
     select
         returns.order_line_id,
@@ -5,7 +7,7 @@ with returned as (
         min({{ fulfilment_error('reasons.reason_code') }}) as fulfilment_error
     from {{ ref('int_return_lines_refunded') }} as returns
     inner join {{ ref('stg_shop__return_lines') }} as reasons using (return_line_id)
-    where returns.order_line_id is not null
+    where returns.order_line_id is not null and {{ is_changed('returns.order_id') }}
     group by returns.order_line_id
 )
 
@@ -13,7 +15,6 @@ select
     lines.order_line_id,
     lines.order_id,
     lines.sku,
-    lines.category,
     lines.channel_id,
     lines.location_id,
     lines.ship_to_country,
@@ -37,3 +38,4 @@ select
     lines.promised_ship_date <= {{ as_of_date() }} as is_promise_due
 from {{ ref('int_order_lines_fulfilled') }} as lines
 left join returned using (order_line_id)
+where {{ is_changed('lines.order_id') }}

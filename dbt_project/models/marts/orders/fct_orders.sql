@@ -1,3 +1,5 @@
+{{ config(**per_order()) }}
+
 with fulfilled as (
     select
         order_id,
@@ -18,6 +20,7 @@ with fulfilled as (
         {# null without a line that own stock fills #}
         bool_and(is_filled) filter (where is_from_stock) as is_filled
     from {{ ref('int_order_lines_fulfilled') }}
+    where {{ is_changed('order_id') }}
     group by order_id
 ),
 
@@ -27,7 +30,7 @@ parcels as (
         case when min(carrier) = max(carrier) then min(carrier) when min(carrier) < max(carrier) then 'several' end as carrier,
         bool_or(has_document_error) as has_document_error
     from {{ ref('stg_shop__shipments') }}
-    where status not in ('cancelled', 'canceled', 'voided')
+    where status not in ('cancelled', 'canceled', 'voided') and {{ is_changed('order_id') }}
     group by order_id
 ),
 
@@ -75,6 +78,7 @@ timed as (
     left join complained using (order_id)
     left join blocked using (order_id)
     left join reviewed using (order_id)
+    where {{ is_changed('orders.order_id') }}
 ),
 
 dated as (

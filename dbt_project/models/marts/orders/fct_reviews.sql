@@ -1,3 +1,5 @@
+{{ config(**per_order()) }}
+
 select
     reviews.review_id,
     reviews.order_id,
@@ -23,3 +25,4 @@ select
     orders.is_test
 from {{ ref('stg_shop__reviews') }} as reviews
 inner join {{ ref('fct_orders') }} as orders using (order_id)
+where {{ is_changed('reviews.order_id') }}

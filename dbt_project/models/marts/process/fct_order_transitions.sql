@@ -1,3 +1,5 @@
+{{ config(**per_order()) }}
+
 with ended as (
     select
         orders.*,
@@ -8,7 +10,7 @@ with ended as (
         ) as finished_date
     from {{ ref('fct_orders') }} as orders
     inner join {{ ref('stg_shop__orders') }} as staged using (order_id)
-    where orders.ordered_date <= {{ as_of_date() }}
+    where orders.ordered_date <= {{ as_of_date() }} and {{ is_changed('orders.order_id') }}
 ),
 
 orders as (
@@ -24,6 +26,7 @@ dated as (
         *,
         {{ local_date('occurred_at') }} as event_date
     from {{ ref('stg_shop__order_events') }}
+    where {{ is_changed('order_id') }}
 ),
 
 {# Events of one moment follow their ids. Each id is an event of its own: two parcels may be packed at one moment. #}

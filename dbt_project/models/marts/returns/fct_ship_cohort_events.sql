@@ -1,7 +1,9 @@
+{{ config(**per_order()) }}
+
 with shipped as (
     select *
     from {{ ref('int_order_lines_fulfilled') }}
-    where shipped_date is not null
+    where shipped_date is not null and {{ is_changed('order_id') }}
 )
 
 select

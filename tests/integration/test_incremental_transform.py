@@ -1,0 +1,123 @@
+"""Transforming what changed gives, row for row, what transforming everything gives."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import duckdb
+import pytest
+import sqlalchemy as sa
+
+from pipelines.settings import Settings
+from pipelines.simulator.load import continue_merchant, load_merchant, scenario_named
+from pipelines.steps.ingest import ingest
+from pipelines.steps.transform import transform
+from pipelines.stores.operational import OperationalStore
+from pipelines.stores.warehouse import open_warehouse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def lived_on(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings, OperationalStore]]:
+    """A merchant whose models were built, then lived through three more days, with old documents mended and removed on the way."""
+    settings = Settings(home=tmp_path_factory.mktemp("home"))
+    with OperationalStore.open(settings.resolved_store_url, must_exist=False) as store:
+        load_merchant(store, scenario_named("small"), seed=5)
+        assert run(store, settings, "r1")
+        continue_merchant(store, days=3)
+        assert not run(store, settings, "r2")
+        change_the_past(store)
+        assert not run(store, settings, "r3")
+        yield settings, store
+
+
+def run(store: OperationalStore, settings: Settings, run_id: str) -> bool:
+    """Whether the transform built everything."""
+    with open_warehouse(settings.warehouse_path) as conn:
+        ingest(store, conn, run_id=run_id, settings=settings)
+    return transform(settings).is_full
+
+
+def change_the_past(store: OperationalStore) -> None:
+    """An old order is cancelled, one moves to another day, one is deleted, a refund doubles and a parcel turns out to have come later."""
+    with store.transaction() as conn:
+        old = [row[0] for row in conn.execute(sa.text("SELECT order_id FROM orders WHERE cancelled_at IS NULL ORDER BY created_at LIMIT 4"))]
+        conn.execute(sa.text("UPDATE orders SET cancelled_at = '2026-08-01 10:00:00', cancel_reason = 'fraud_suspected' WHERE order_id = :o"), {"o": old[0]})
+        conn.execute(sa.text("UPDATE orders SET created_at = '2026-07-20 09:00:00' WHERE order_id = :o"), {"o": old[1]})
+        conn.execute(sa.text("UPDATE shipments SET delivered_at = '2026-08-09 09:00:00' WHERE order_id = :o"), {"o": old[2]})
+        conn.execute(sa.text("DELETE FROM shipment_lines WHERE order_line_id IN (SELECT order_line_id FROM order_lines WHERE order_id = :o)"), {"o": old[3]})
+        for table in ("order_events", "shipments", "order_lines", "orders"):
+            conn.execute(sa.text(f"DELETE FROM {table} WHERE order_id = :o"), {"o": old[3]})
+        refund = conn.execute(sa.text("SELECT return_id FROM returns WHERE refunded_at IS NOT NULL ORDER BY created_at LIMIT 1")).scalar_one()
+        conn.execute(sa.text("UPDATE returns SET refund_amount = '123.45' WHERE return_id = :r"), {"r": refund})
+
+
+def contents(settings: Settings) -> dict[str, list[tuple[object, ...]]]:
+    with duckdb.connect(str(settings.warehouse_path), read_only=True) as conn:
+        tables = conn.execute(
+            "SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema IN ('intermediate', 'marts') "
+            "AND table_name <> 'int_changed_orders' ORDER BY ALL"
+        ).fetchall()
+        return {f"{schema}.{table}": conn.execute(f"SELECT * FROM {schema}.{table} ORDER BY ALL").fetchall() for schema, table in tables}
+
+
+def copy(settings: Settings, folder: Path) -> Settings:
+    shutil.copytree(settings.resolved_home, folder / "home")
+    return Settings(home=folder / "home")
+
+
+def test_models_built_change_by_change_equal_a_build_from_all_rows(
+    lived_on: tuple[Settings, OperationalStore], tmp_path: Path
+) -> None:
+    anew = copy(lived_on[0], tmp_path)
+
+    result = transform(anew, from_all_rows=True)
+
+    assert result.is_full
+    expected, found = contents(anew), contents(lived_on[0])
+    assert found.keys() == expected.keys()
+    assert [name for name in expected if found[name] != expected[name]] == []
+
+
+def test_a_run_that_brings_nothing_new_computes_no_order(lived_on: tuple[Settings, OperationalStore]) -> None:
+    settings, store = lived_on
+
+    is_full = run(store, settings, "r4")
+
+    assert not is_full
+    with duckdb.connect(str(settings.warehouse_path), read_only=True) as conn:
+        assert conn.execute("SELECT count(*) FROM intermediate.int_changed_orders").fetchone() == (0,)
+
+
+def test_a_late_order_computes_its_day_and_nothing_else(lived_on: tuple[Settings, OperationalStore], tmp_path: Path) -> None:
+    settings, _ = lived_on
+    again = copy(settings, tmp_path)
+    late = datetime(2026, 7, 10, 8)
+    with open_warehouse(again.warehouse_path) as conn:
+        conn.execute("INSERT INTO raw.orders (order_id, created_at, currency) VALUES ('LATE', ?, 'EUR')", [late])
+        conn.execute("INSERT INTO meta.changed_orders VALUES ('LATE', ?)", [late])
+
+    transform(again)
+
+    with duckdb.connect(str(again.warehouse_path), read_only=True) as conn:
+        assert conn.execute("SELECT order_id, ordered_date FROM intermediate.int_changed_orders").fetchall() == [("LATE", late.date())]
+        assert conn.execute("SELECT count(*) FROM marts.fct_orders WHERE order_id = 'LATE'").fetchone() == (1,)
+
+
+def test_other_definitions_or_an_earlier_as_of_date_build_everything(
+    lived_on: tuple[Settings, OperationalStore], tmp_path: Path
+) -> None:
+    again = copy(lived_on[0], tmp_path)
+    with open_warehouse(again.warehouse_path) as conn:
+        conn.execute("UPDATE meta.run_context SET as_of_date = as_of_date - 10")
+
+    assert transform(again).is_full
+    assert not transform(again).is_full
+    with open_warehouse(again.warehouse_path) as conn:
+        conn.execute("UPDATE meta.transform_state SET project_hash = 'before'")
+    assert transform(again).is_full
