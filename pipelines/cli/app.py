@@ -8,7 +8,7 @@ from typing import Final
 import typer
 from rich.console import Console
 
-from pipelines.cli import doctor, loading, reading, reference, running
+from pipelines.cli import doctor, experiments, loading, reading, reference, running
 from pipelines.errors import ContractError, OrdercastError, SettingsError
 
 # Exit codes, also in `ordercast --help`.
@@ -31,6 +31,7 @@ app = typer.Typer(
 loading.register(app)
 running.register(app)
 reading.register(app)
+experiments.register(app)
 doctor.register(app)
 reference.register(app)
 

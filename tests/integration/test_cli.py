@@ -60,6 +60,7 @@ def ordercast(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
         "connect",
         "run",
         "metrics",
+        "experiment",
         "recommendations",
         "quarantine",
         "releases",
