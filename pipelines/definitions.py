@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 
-from pipelines.defs import forecast, ingest, publish, recommend, schedules, transform, write_back
+from pipelines.defs import customer_values, forecast, ingest, publish, recommend, schedules, transform, write_back
 from pipelines.defs.resources import Platform
 
 defs = dg.Definitions(
@@ -13,6 +13,7 @@ defs = dg.Definitions(
         transform.models,
         forecast.forecast,
         recommend.recommendations,
+        customer_values.customer_values,
         publish.release,
         write_back.proposals,
     ],

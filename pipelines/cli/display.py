@@ -33,6 +33,7 @@ STEPS: Final = {
     "transform": "Build and test models",
     "forecast": "Forecast demand",
     "recommend": "Recommend orders",
+    "customer_values": "Score customers",
     "publish": "Publish a release",
     "write_back": "Write proposals back",
 }

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from pipelines.defs.customer_values import CUSTOMER_HOLDOUT, CUSTOMER_MODEL, CUSTOMER_SCORES
 from pipelines.defs.forecast import BACKTEST_SCORES, FORECAST_DAILY
 from pipelines.defs.recommend import EXCLUSIONS, OUTLOOK, RECOMMENDATIONS, STEPS
 from pipelines.defs.reporting import announced
@@ -20,7 +21,11 @@ RELEASE = dg.AssetKey(["release", "current"])
     specs=[
         dg.AssetSpec(
             RELEASE,
-            deps=[FORECAST_DAILY, BACKTEST_SCORES, RECOMMENDATIONS, STEPS, EXCLUSIONS, OUTLOOK, *SERVED_MARTS],
+            deps=[
+                *(FORECAST_DAILY, BACKTEST_SCORES, RECOMMENDATIONS, STEPS, EXCLUSIONS, OUTLOOK),
+                *(CUSTOMER_SCORES, CUSTOMER_MODEL, CUSTOMER_HOLDOUT),
+                *SERVED_MARTS,
+            ],
             description="An immutable file of marts and plans that dashboards read, and the pointer that names it.",
             group_name="publish",
             kinds={"duckdb"},

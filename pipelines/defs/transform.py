@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, dbt_assets
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject, dbt_assets
 
 from pipelines.defs.reporting import announced
 from pipelines.defs.resources import WAREHOUSE_POOL, Platform
@@ -22,6 +22,11 @@ class _Translator(DagsterDbtTranslator):
 
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
         return str(dbt_resource_props["schema"]) if dbt_resource_props["resource_type"] in BUILT_TYPES else None
+
+    def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> dg.AssetSpec:
+        """A view on what a later step fills does not wait for it: that would be a circle."""
+        spec = super().get_asset_spec(manifest, unique_id, project)
+        return spec.replace_attributes(deps=[dep for dep in spec.deps if dep.asset_key.path[0] != "planning"])
 
 
 _TRANSLATOR = _Translator(settings=DagsterDbtTranslatorSettings(enable_source_tests_as_checks=True))

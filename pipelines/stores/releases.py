@@ -165,9 +165,10 @@ def open_release(release: Release) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def _copy_published(conn: duckdb.DuckDBPyConnection, target: Path, *, facts: ReleaseFacts, catalogue: str, reports: str) -> dict[str, int]:
+    """Tables as they are, and views as the tables they amount to: a release has nothing behind them."""
     tables = conn.execute(
         "select table_schema, table_name from information_schema.tables "
-        "where table_type = 'BASE TABLE' and table_catalog = current_database() and list_contains(?, table_schema) order by all",
+        "where table_type in ('BASE TABLE', 'VIEW') and table_catalog = current_database() and list_contains(?, table_schema) order by all",
         [list(PUBLISHED_SCHEMAS)],
     ).fetchall()
     conn.execute(f"attach '{str(target).replace(chr(39), chr(39) * 2)}' as release")

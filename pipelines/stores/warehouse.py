@@ -40,6 +40,20 @@ OWN_TABLES: Final[dict[str, str]] = {
     "row_json VARCHAR, rule VARCHAR NOT NULL, reason VARCHAR NOT NULL, next_step VARCHAR NOT NULL, "
     "first_run_id VARCHAR NOT NULL, last_run_id VARCHAR NOT NULL, resolved_run_id VARCHAR",
     **stock_history.TABLES,
+    # Filled after dbt has built its views on them, so they stand from the start and never change their shape.
+    "planning.customer_scores": "status_date DATE NOT NULL, customer_key VARCHAR NOT NULL, repeat_count BIGINT NOT NULL, "
+    "t_x_weeks DOUBLE NOT NULL, age_weeks DOUBLE NOT NULL, p_alive DOUBLE, expected_purchases_91_days DOUBLE, "
+    "expected_purchases_364_days DOUBLE, lifetime_value_364_days_amount BIGINT, currency_code VARCHAR NOT NULL, "
+    "is_one_time BOOLEAN NOT NULL, is_too_young BOOLEAN NOT NULL, is_churned BOOLEAN",
+    "planning.customer_model": "as_of_date DATE NOT NULL, customers_count BIGINT NOT NULL, repeat_customers_count BIGINT NOT NULL, "
+    "churn_threshold DOUBLE NOT NULL, refusal_reason VARCHAR, value_refusal_reason VARCHAR, holdout_refusal_reason VARCHAR, "
+    "r DOUBLE, alpha_weeks DOUBLE, a DOUBLE, b DOUBLE, log_likelihood DOUBLE, p DOUBLE, q DOUBLE, gamma_amount DOUBLE, "
+    "value_log_likelihood DOUBLE, frequency_value_correlation DOUBLE, currency_code VARCHAR NOT NULL, holdout_from DATE, "
+    "holdout_days BIGINT, holdout_customers_count BIGINT, holdout_actual_count DOUBLE, holdout_predicted_count DOUBLE, "
+    "holdout_naive_count DOUBLE, holdout_bias_rate DOUBLE, holdout_naive_bias_rate DOUBLE, holdout_absolute_error_mean DOUBLE, "
+    "holdout_naive_absolute_error_mean DOUBLE",
+    "planning.customer_holdout": "repeat_class BIGINT NOT NULL, customers_count BIGINT NOT NULL, actual_count DOUBLE NOT NULL, "
+    "predicted_count DOUBLE NOT NULL, naive_count DOUBLE NOT NULL",
 }
 SCHEMAS: Final = ("raw", "meta", "quarantine", "planning", "history")
 
@@ -88,6 +102,24 @@ def replace_table(conn: duckdb.DuckDBPyConnection, schema: str, table: str, fram
     try:
         conn.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
         conn.execute(f"CREATE OR REPLACE TABLE {target} AS SELECT * FROM ordercast_replacement")
+    finally:
+        conn.unregister("ordercast_replacement")
+
+
+def refill_table(conn: duckdb.DuckDBPyConnection, table: str, frame: pl.DataFrame) -> None:
+    """One of `OWN_TABLES` holds exactly the frame's rows in its own columns; a column the frame lacks is null.
+
+    On any failure the rows before stay.
+    """
+    conn.register("ordercast_replacement", frame.to_arrow())
+    conn.begin()
+    try:
+        conn.execute(f"DELETE FROM {table}")
+        conn.execute(f"INSERT INTO {table} BY NAME SELECT * FROM ordercast_replacement")
+        conn.commit()
+    except BaseException:
+        conn.rollback()
+        raise
     finally:
         conn.unregister("ordercast_replacement")
 

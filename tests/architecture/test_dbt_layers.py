@@ -95,10 +95,17 @@ def test_what_a_run_knows_enters_through_utilities_only(manifest: Manifest) -> N
     assert readers == {"run_context": {"meta"}, "changed_orders": {"meta"}}
 
 
+def test_what_python_planned_enters_through_the_views_on_customers_only(manifest: Manifest) -> None:
+    readers = {node["name"]: node["config"]["materialized"] for node in models(manifest, "marts") if "planning" in parents(manifest, node)}
+
+    # Views, because they are built before the tables behind them are filled.
+    assert readers == dict.fromkeys(("fct_customer_status", "fct_customer_model", "fct_customer_holdout"), "view")
+
+
 def test_layers_never_read_upwards(manifest: Manifest) -> None:
     allowed = {
         "intermediate": {"staging", "intermediate", "utilities"},
-        "marts": {"staging", "intermediate", "marts", "utilities", "assumptions"},
+        "marts": {"staging", "intermediate", "marts", "utilities", "assumptions", "planning"},
         "utilities": {"meta", "utilities"},
     }
 

@@ -70,6 +70,7 @@ def ordercast(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
         "baseline list",
         "report",
         "timeline",
+        "experiment",
         "recommendations",
         "quarantine",
         "releases",

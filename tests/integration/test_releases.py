@@ -47,6 +47,22 @@ def test_a_published_release_is_served_with_its_marts_and_without_raw(tmp_path: 
             conn.execute("select * from raw.orders")
 
 
+def test_a_view_is_published_as_the_table_it_amounts_to(tmp_path: Path) -> None:
+    facts = ReleaseFacts("20261101T060000-aaaaaa", "2026-10-31", "2026-11-01T06:00:00+00:00", "0.1.0", "abc", 0, 5, 5)
+    with duckdb.connect(":memory:") as conn:
+        for schema in ("raw", "marts", "planning", "meta"):
+            conn.execute(f"create schema {schema}")
+        conn.execute("create table raw.customers as select range as customer_key from range(3)")
+        conn.execute("create view marts.fct_customer_status as select * from raw.customers where customer_key > 0")
+        release = publish(conn, tmp_path / "releases", facts=facts, catalogue="{}", keep=5)
+
+    with open_release(release) as reader:
+        rows = reader.execute("select count(*) from marts.fct_customer_status").fetchone()
+
+    assert rows == (2,)
+    assert release.row_counts["marts.fct_customer_status"] == 2
+
+
 def test_a_reader_cannot_reach_other_files_or_write(tmp_path: Path) -> None:
     release = publish_one(tmp_path, "20261101T060000-aaaaaa")
 

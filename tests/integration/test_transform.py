@@ -18,6 +18,7 @@ from pipelines.errors import TransformError, WarehouseUnavailableError
 from pipelines.settings import Settings
 from pipelines.simulator.merchant import SimulatedMerchant, simulate
 from pipelines.simulator.scenarios import SCENARIOS
+from pipelines.steps.customer_values import score_customers
 from pipelines.steps.transform import DBT_PROJECT, NodeOutcome, TransformResult, prepare_manifest, transform
 from pipelines.stores.metrics import Metric, catalogue_from_manifest, evaluate
 from pipelines.stores.source_contract import SOURCE_TABLES
@@ -58,7 +59,10 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, Transform
     with open_warehouse(settings.warehouse_path) as conn:
         fill_raw(conn, merchant)
     announced: list[NodeOutcome] = []
-    return settings, transform(settings, on_node=announced.append, with_unit_tests=True), announced
+    result = transform(settings, on_node=announced.append, with_unit_tests=True)
+    with open_warehouse(settings.warehouse_path) as conn:
+        score_customers(conn)  # views of dbt stand on what this step fills
+    return settings, result, announced
 
 
 def model_counts_by_schema(result: TransformResult) -> dict[str, int]:

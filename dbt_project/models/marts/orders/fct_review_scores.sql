@@ -5,7 +5,7 @@ with counted as (
         reviews.score,
         count(*) filter (where reviews.review_date >= periods.since_date) as reviews_count,
         count(*) filter (where reviews.review_date < periods.since_date) as prior_reviews_count,
-        avg(reviews.cycle_time_days) filter (where reviews.review_date >= periods.since_date) as cycle_time_mean_days
+        round(avg(reviews.cycle_time_days) filter (where reviews.review_date >= periods.since_date), 6) as cycle_time_mean_days
     from {{ ref('fct_reviews') }} as reviews
     inner join {{ report_periods() }} as periods on reviews.review_date between periods.prior_since_date and periods.until_date
     where not reviews.is_test

@@ -1,0 +1,21 @@
+with units as (
+    select
+        experiment_id,
+        unit_id,
+        case when count(distinct variant) = 1 then min(variant) end as variant,
+        min(assigned_at) as assigned_at,
+        count(distinct variant) > 1 as has_several_variants
+    from {{ ref('stg_shop__experiments') }}
+    group by experiment_id, unit_id
+)
+
+select
+    units.experiment_id,
+    units.unit_id,
+    orders.order_id,
+    units.variant,
+    units.assigned_at,
+    units.has_several_variants,
+    coalesce(orders.is_test, false) as is_test
+from units
+left join {{ ref('int_orders_promised') }} as orders on units.unit_id = orders.order_id

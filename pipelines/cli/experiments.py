@@ -1,0 +1,129 @@
+"""The command `experiment`: what is being tried out, and whether it changed a metric."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from pipelines.cli.display import emit_json
+from pipelines.cli.reading import served_release
+from pipelines.errors import MetricError
+from pipelines.settings import load_settings
+from pipelines.stores.experiments import Experiment, MetricComparison, compare_experiment, list_experiments
+from pipelines.stores.metrics import catalogue_from_json
+from pipelines.stores.releases import open_release
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from forecasting.comparison import Comparison
+
+_FACTORS: Final = {"percent": (100.0, " %", " pp"), "days": (1.0, " d", " d"), "hours": (1.0, " h", " h"), "minutes": (1.0, " min", " min")}
+
+
+def register(app: typer.Typer) -> None:
+    """The command stands on `app`."""
+    app.command("experiment")(experiment)
+
+
+def experiment(
+    name: Annotated[str | None, typer.Argument(help="Experiment to judge; default is a list of all.")] = None,
+    metrics: Annotated[list[str] | None, typer.Argument(help="Metrics to compare the variants on.")] = None,
+    control: Annotated[str | None, typer.Option(help="Variant to compare with; default is control, else the first by name.")] = None,
+    split: Annotated[str | None, typer.Option(help="Planned split, such as A=90,B=10; default is equal.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the experiments or comparisons as JSON.")] = False,
+) -> None:
+    """Compare the variants of an experiment on any metric of orders: effect, interval, and a refusal where units are too few.
+
+    Examples: [b]ordercast experiment[/b] | [b]ordercast experiment packaging-2026 return_rate order_cycle_time_mean_days --json[/b]
+    """
+    settings = load_settings()
+    with open_release(served_release(settings)) as conn:
+        if name is None:
+            found = list_experiments(conn)
+            if as_json:
+                emit_json(found)
+            else:
+                _print_list(Console(), found)
+            return
+        if not metrics:
+            raise MetricError(f"Name the metrics to compare {name} on; `ordercast metrics` shows them all.")
+        row = conn.execute("select catalogue from meta.metric_catalogue").fetchone()
+        catalogue = catalogue_from_json(row[0] if row else "{}")
+        compared = compare_experiment(conn, catalogue, name, metrics, control=control, planned=_weights(split), seed=settings.seed)
+    if as_json:
+        emit_json(compared)
+        return
+    console = Console()
+    for one in compared:
+        _print_comparison(console, one)
+
+
+def _weights(split: str | None) -> Mapping[str, float] | None:
+    if split is None:
+        return None
+    try:
+        return {name.strip(): float(weight) for name, weight in (part.split("=") for part in split.split(","))}
+    except ValueError:
+        raise MetricError(f"A split is written like A=90,B=10, not {split!r}.") from None
+
+
+def _print_list(console: Console, found: list[Experiment]) -> None:
+    if not found:
+        console.print("There is no experiment: the table experiments is empty or the source does not have it.")
+        return
+    table = Table("Experiment", "Units", "Left out", "First assigned", "Last assigned", box=None, pad_edge=False)
+    for one in found:
+        table.add_row(
+            escape(one.experiment_id), _counts(one.units), _counts(one.excluded),
+            (one.first_assigned_at or "-")[:10], (one.last_assigned_at or "-")[:10],
+        )  # fmt: skip
+    console.print(table)
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return escape(", ".join(f"{count:,} {name}" for name, count in counts.items() if count)) or "-"
+
+
+def _print_comparison(console: Console, one: MetricComparison) -> None:
+    console.print(f"\n[b]{escape(one.label)}[/b] ({'more' if one.better == 'higher' else 'less'} is better)", highlight=False)
+    for arm in one.arms:
+        console.print(f"  {escape(arm.variant)}: {_amount(arm.value, one)} over {arm.n:,} orders", highlight=False)
+    for effect in one.effects:
+        console.print(f"  {escape(_sentence(effect, one))}", highlight=False)
+    if one.note:
+        console.print(f"  Not judged. {escape(one.note)}", style="yellow", highlight=False)
+    if any(one.excluded.values()):
+        console.print(f"  Left out: {_counts(one.excluded)}", style="dim", highlight=False)
+
+
+def _sentence(effect: Comparison, one: MetricComparison) -> str:
+    span = f"{_change(effect.effect, one)} (95 %: {_change(effect.low, one)} to {_change(effect.high, one)})"
+    pair = f"{effect.variant} against {effect.control}"
+    match effect.verdict:
+        case "different":
+            is_better = (effect.effect > 0) == (one.better == "higher")
+            relative = f", {effect.relative_effect:+.1%} of the control" if effect.relative_effect is not None else ""
+            return f"{pair}: {'better' if is_better else 'worse'} by {span}{relative}; p = {effect.p_value:.2g}."
+        case "no_difference_shown":
+            return f"{pair}: no difference shown, {span}; larger effects are ruled out."
+        case _:
+            sought, visible = (_change(size, one).lstrip("+") for size in (effect.sought_effect, effect.minimal_detectable_effect))
+            return (
+                f"{pair}: underpowered, {span}. It would need about {effect.needed_per_variant:,} orders per variant to see an effect of "
+                f"{sought}; what could be seen now is {visible}."
+            )
+
+
+def _amount(value: float, one: MetricComparison) -> str:
+    factor, suffix, _ = _FACTORS.get(one.unit, (1.0, f" {one.currency_code}" if one.currency_code else "", ""))
+    return f"{value * factor:,.2f}{suffix}"
+
+
+def _change(value: float, one: MetricComparison) -> str:
+    factor, _, suffix = _FACTORS.get(one.unit, (1.0, "", f" {one.currency_code}" if one.currency_code else ""))
+    return f"{value * factor:+,.2f}{suffix}"
