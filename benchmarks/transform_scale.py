@@ -85,7 +85,9 @@ def change_orders(home: Path, rows: int) -> None:
             "+ (SELECT count(*) FROM raw.order_lines) + (SELECT count(*) FROM raw.shipments) + (SELECT count(*) FROM raw.order_events))))",
             [rows],
         )
-        conn.execute("UPDATE raw.shipments SET delivered_at = delivered_at + INTERVAL 1 HOUR WHERE order_id IN (SELECT order_id FROM chosen)")
+        conn.execute(
+            "UPDATE raw.shipments SET delivered_at = delivered_at + INTERVAL 1 HOUR WHERE order_id IN (SELECT order_id FROM chosen)"
+        )
         conn.execute("INSERT INTO meta.changed_orders SELECT * FROM chosen")
 
 
@@ -146,7 +148,11 @@ def report(folder: Path, scenario: str, times: list[int]) -> None:
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, DuckDB {duckdb.__version__}\n")
     print("| order lines | build | s | against bare SQL | against the smallest | peak MB |\n|---|---|---|---|---|---|")
     one = folder / "one"
-    subprocess.run([sys.executable, __file__, "--step", "simulate", "--folder", str(one), "--scenario", scenario], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [sys.executable, __file__, "--step", "simulate", "--folder", str(one), "--scenario", scenario],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
     smallest: dict[str, float] = {}
     for factor in times:
         home = folder / f"times-{factor}"

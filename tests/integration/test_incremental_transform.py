@@ -46,14 +46,24 @@ def run(store: OperationalStore, settings: Settings, run_id: str) -> bool:
 def change_the_past(store: OperationalStore) -> None:
     """An old order is cancelled, one moves to another day, one is deleted, a refund doubles and a parcel turns out to have come later."""
     with store.transaction() as conn:
-        old = [row[0] for row in conn.execute(sa.text("SELECT order_id FROM orders WHERE cancelled_at IS NULL ORDER BY created_at LIMIT 4"))]
-        conn.execute(sa.text("UPDATE orders SET cancelled_at = '2026-08-01 10:00:00', cancel_reason = 'fraud_suspected' WHERE order_id = :o"), {"o": old[0]})
+        old = [
+            row[0] for row in conn.execute(sa.text("SELECT order_id FROM orders WHERE cancelled_at IS NULL ORDER BY created_at LIMIT 4"))
+        ]
+        conn.execute(
+            sa.text("UPDATE orders SET cancelled_at = '2026-08-01 10:00:00', cancel_reason = 'fraud_suspected' WHERE order_id = :o"),
+            {"o": old[0]},
+        )
         conn.execute(sa.text("UPDATE orders SET created_at = '2026-07-20 09:00:00' WHERE order_id = :o"), {"o": old[1]})
         conn.execute(sa.text("UPDATE shipments SET delivered_at = '2026-08-09 09:00:00' WHERE order_id = :o"), {"o": old[2]})
-        conn.execute(sa.text("DELETE FROM shipment_lines WHERE order_line_id IN (SELECT order_line_id FROM order_lines WHERE order_id = :o)"), {"o": old[3]})
+        conn.execute(
+            sa.text("DELETE FROM shipment_lines WHERE order_line_id IN (SELECT order_line_id FROM order_lines WHERE order_id = :o)"),
+            {"o": old[3]},
+        )
         for table in ("order_events", "shipments", "order_lines", "orders"):
             conn.execute(sa.text(f"DELETE FROM {table} WHERE order_id = :o"), {"o": old[3]})
-        refund = conn.execute(sa.text("SELECT return_id FROM returns WHERE refunded_at IS NOT NULL ORDER BY created_at LIMIT 1")).scalar_one()
+        refund = conn.execute(
+            sa.text("SELECT return_id FROM returns WHERE refunded_at IS NOT NULL ORDER BY created_at LIMIT 1")
+        ).scalar_one()
         conn.execute(sa.text("UPDATE returns SET refund_amount = '123.45' WHERE return_id = :r"), {"r": refund})
 
 
@@ -71,9 +81,7 @@ def copy(settings: Settings, folder: Path) -> Settings:
     return Settings(home=folder / "home")
 
 
-def test_models_built_change_by_change_equal_a_build_from_all_rows(
-    lived_on: tuple[Settings, OperationalStore], tmp_path: Path
-) -> None:
+def test_models_built_change_by_change_equal_a_build_from_all_rows(lived_on: tuple[Settings, OperationalStore], tmp_path: Path) -> None:
     anew = copy(lived_on[0], tmp_path)
 
     result = transform(anew, from_all_rows=True)
@@ -109,9 +117,7 @@ def test_a_late_order_computes_its_day_and_nothing_else(lived_on: tuple[Settings
         assert conn.execute("SELECT count(*) FROM marts.fct_orders WHERE order_id = 'LATE'").fetchone() == (1,)
 
 
-def test_other_definitions_or_an_earlier_as_of_date_build_everything(
-    lived_on: tuple[Settings, OperationalStore], tmp_path: Path
-) -> None:
+def test_other_definitions_or_an_earlier_as_of_date_build_everything(lived_on: tuple[Settings, OperationalStore], tmp_path: Path) -> None:
     again = copy(lived_on[0], tmp_path)
     with open_warehouse(again.warehouse_path) as conn:
         conn.execute("UPDATE meta.run_context SET as_of_date = as_of_date - 10")
