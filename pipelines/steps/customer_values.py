@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import polars as pl
 
 from forecasting.customer_summary import CustomerModelError
@@ -212,9 +213,13 @@ def _model_facts(conn: duckdb.DuckDBPyConnection, models: _Models, current: pl.D
 
 
 def _correlation(conn: duckdb.DuckDBPyConnection, as_of: date) -> float | None:
-    """Of a repeat customer's number of purchases with their mean amount: what Gamma-Gamma takes to be none."""
-    row = conn.execute(f"select corr(x, monetary_value) from ({_SUMMARY}) where x > 0", {"day": as_of, "until": as_of}).fetchone()
-    return float(row[0]) if row and row[0] is not None else None
+    """Of a repeat customer's number of purchases with their mean amount: what Gamma-Gamma takes to be none.
+
+    Not by the database, whose parallel sums differ in the last digit from run to run.
+    """
+    known = _summary(conn, as_of).filter(pl.col("x") > 0, pl.col("monetary_value").is_not_null())
+    found = float(np.corrcoef(known["x"].to_numpy(), known["monetary_value"].to_numpy())[0, 1])
+    return found if np.isfinite(found) else None
 
 
 def _holdout_classes(holdout: HoldoutError | None) -> pl.DataFrame:
