@@ -20,7 +20,7 @@ from pipelines.stores.check_results import CheckTally, record_checks
 from pipelines.stores.warehouse import open_warehouse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from pipelines.settings import Settings
@@ -30,6 +30,13 @@ logger = logging.getLogger("ordercast.transform")
 DBT_PROJECT: Final = PROJECT_ROOT / "dbt_project"
 WAREHOUSE_VARIABLE: Final = "ORDERCAST_WAREHOUSE"  # read by dbt_project/profiles.yml
 TEST_TYPES: Final = frozenset({"test", "unit_test"})
+# Views and seeds stand as long as the project is the same; a test is left out only where all that it reads is.
+_KNOWN: Final = ("--indirect-selection", "cautious", "--exclude", "path:models/staging", "resource_type:seed")
+_SELECTION: Final[Mapping[transform_state.Scope, tuple[str, ...]]] = {
+    "everything": ("--full-refresh",),
+    "new_day": _KNOWN,
+    "same_day": (*_KNOWN, "tag:daily"),
+}
 FAILED_STATUSES: Final = frozenset({"error", "fail", "runtime error"})
 
 
@@ -53,12 +60,12 @@ class NodeOutcome:
 
 @dataclass(frozen=True, slots=True)
 class TransformResult:
-    """All nodes in the order they finished, the manifest that describes them, and whether all rows were computed anew."""
+    """All nodes in the order they finished, the manifest that describes them, and how much was built."""
 
     nodes: tuple[NodeOutcome, ...]
     seconds: float
     manifest_path: Path
-    is_full: bool
+    scope: transform_state.Scope
 
     def counts(self) -> dict[str, int]:
         """How many models were built and how many tests were passed."""
@@ -73,7 +80,8 @@ def transform(
     """Every model stands in the warehouse, built from what was ingested, and every data test has passed.
 
     Models of orders compute only the orders that changed since the last transform, wherever that gives what a build from all
-    rows gives. No other connection to the warehouse may be open in this process. dbt's state lies in the home folder.
+    rows gives. Models tagged `daily` tell of complete days and are built again when a new one is complete. No other connection
+    to the warehouse may be open in this process. dbt's state lies in the home folder.
 
     Args:
         settings: Names the home folder and the warehouse in it.
@@ -97,8 +105,8 @@ def transform(
 
     project_hash = _project_fingerprint()
     with open_warehouse(settings.warehouse_path) as conn:
-        is_full = from_all_rows or transform_state.needs_full_build(conn, project_hash=project_hash)
-    command = ["build", *(["--full-refresh"] if is_full else []), *([] if with_unit_tests else ["--exclude-resource-type", "unit_test"])]
+        scope = "everything" if from_all_rows else transform_state.scope(conn, project_hash=project_hash)
+    command = ["build", *_SELECTION[scope], *([] if with_unit_tests else ["--exclude-resource-type", "unit_test"])]
     is_success, problem = _run_dbt(command, settings, collect)
     if not is_success and not nodes:
         raise _whole_run_error(problem, settings)
@@ -112,7 +120,7 @@ def transform(
         raise TransformError(f"dbt gave up after {len(nodes)} nodes: {_one_line(problem)}")
     with open_warehouse(settings.warehouse_path) as conn:
         transform_state.save(conn, project_hash=project_hash)
-    result = TransformResult(tuple(nodes), time.monotonic() - started, _manifest_path(settings), is_full)
+    result = TransformResult(tuple(nodes), time.monotonic() - started, _manifest_path(settings), scope)
     logger.info("built %(models)d models, passed %(tests)d tests", result.counts())
     return result
 

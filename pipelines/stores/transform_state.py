@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 if TYPE_CHECKING:
     import duckdb
+
+# Everything from all rows; or the orders that changed, with what is told of complete days only where a new one is complete.
+Scope: TypeAlias = Literal["everything", "new_day", "same_day"]
 
 TABLES: Final[dict[str, str]] = {
     "meta.changed_orders": "order_id VARCHAR NOT NULL, ordered_at TIMESTAMP",
@@ -16,17 +19,23 @@ TABLES: Final[dict[str, str]] = {
 _WORTH_A_REBUILD_RATE: Final = 0.2
 
 
-def needs_full_build(conn: duckdb.DuckDBPyConnection, *, project_hash: str) -> bool:
-    """Whether the models must be built from all rows: nothing is known, definitions, zone or currency changed, or time ran back."""
-    same = conn.execute(
-        "SELECT 1 FROM meta.transform_state s, meta.run_context c WHERE s.reporting_time_zone = c.reporting_time_zone "
-        "AND s.currency_code = c.currency_code AND s.as_of_date <= c.as_of_date AND s.project_hash = ?",
+def scope(conn: duckdb.DuckDBPyConnection, *, project_hash: str) -> Scope:
+    """How much of the models this run's rows ask for.
+
+    All of it where nothing is known, where definitions, zone or currency changed, where time ran back, and where most orders changed.
+    """
+    state = conn.execute(
+        "SELECT s.as_of_date = c.as_of_date FROM meta.transform_state s, meta.run_context c "
+        "WHERE s.reporting_time_zone = c.reporting_time_zone AND s.currency_code = c.currency_code "
+        "AND s.as_of_date <= c.as_of_date AND s.project_hash = ?",
         [project_hash],
     ).fetchone()
-    if same is None:
-        return True
-    row = conn.execute("SELECT (SELECT count(DISTINCT order_id) FROM meta.changed_orders), (SELECT count(*) FROM raw.orders)").fetchone()
-    return row is not None and row[0] > _WORTH_A_REBUILD_RATE * row[1]
+    changed = conn.execute(
+        "SELECT (SELECT count(DISTINCT order_id) FROM meta.changed_orders), (SELECT count(*) FROM raw.orders)"
+    ).fetchone()
+    if state is None or (changed is not None and changed[0] > _WORTH_A_REBUILD_RATE * changed[1]):
+        return "everything"
+    return "same_day" if state[0] else "new_day"
 
 
 def save(conn: duckdb.DuckDBPyConnection, *, project_hash: str) -> None:

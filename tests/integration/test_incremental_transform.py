@@ -10,6 +10,7 @@ import duckdb
 import pytest
 import sqlalchemy as sa
 
+from pipelines.errors import TransformError
 from pipelines.settings import Settings
 from pipelines.simulator.load import continue_merchant, load_merchant, scenario_named
 from pipelines.steps.ingest import ingest
@@ -28,19 +29,21 @@ def lived_on(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Setting
     settings = Settings(home=tmp_path_factory.mktemp("home"))
     with OperationalStore.open(settings.resolved_store_url, must_exist=False) as store:
         load_merchant(store, scenario_named("small"), seed=5)
-        assert run(store, settings, "r1")
-        continue_merchant(store, days=3)
-        assert not run(store, settings, "r2")
+        assert run(store, settings, "r1") == "everything"
+        continue_merchant(store, days=2)
+        assert run(store, settings, "r2") == "new_day"
         change_the_past(store)
-        assert not run(store, settings, "r3")
+        assert run(store, settings, "r3") == "same_day"
+        continue_merchant(store, days=1)
+        assert run(store, settings, "r4") == "new_day"
         yield settings, store
 
 
-def run(store: OperationalStore, settings: Settings, run_id: str) -> bool:
-    """Whether the transform built everything."""
+def run(store: OperationalStore, settings: Settings, run_id: str) -> str:
+    """How much the transform built."""
     with open_warehouse(settings.warehouse_path) as conn:
         ingest(store, conn, run_id=run_id, settings=settings)
-    return transform(settings).is_full
+    return transform(settings).scope
 
 
 def change_the_past(store: OperationalStore) -> None:
@@ -86,7 +89,7 @@ def test_models_built_change_by_change_equal_a_build_from_all_rows(lived_on: tup
 
     result = transform(anew, from_all_rows=True)
 
-    assert result.is_full
+    assert result.scope == "everything"
     expected, found = contents(anew), contents(lived_on[0])
     assert found.keys() == expected.keys()
     assert [name for name in expected if found[name] != expected[name]] == []
@@ -95,11 +98,20 @@ def test_models_built_change_by_change_equal_a_build_from_all_rows(lived_on: tup
 def test_a_run_that_brings_nothing_new_computes_no_order(lived_on: tuple[Settings, OperationalStore]) -> None:
     settings, store = lived_on
 
-    is_full = run(store, settings, "r4")
+    scope = run(store, settings, "r5")
 
-    assert not is_full
+    assert scope == "same_day"
     with duckdb.connect(str(settings.warehouse_path), read_only=True) as conn:
         assert conn.execute("SELECT count(*) FROM intermediate.int_changed_orders").fetchone() == (0,)
+
+
+def test_a_pass_within_a_day_leaves_out_what_is_told_of_complete_days(lived_on: tuple[Settings, OperationalStore], tmp_path: Path) -> None:
+    again = copy(lived_on[0], tmp_path)
+
+    built = {node.name for node in transform(again).nodes if node.resource_type == "model"}
+
+    assert {"fct_orders", "fct_stock_daily", "int_changed_orders"} <= built
+    assert built.isdisjoint({"fct_process_edges", "fct_basket_pairs", "fct_reconciliation", "stg_shop__orders"})
 
 
 def test_a_late_order_computes_its_day_and_nothing_else(lived_on: tuple[Settings, OperationalStore], tmp_path: Path) -> None:
@@ -117,13 +129,23 @@ def test_a_late_order_computes_its_day_and_nothing_else(lived_on: tuple[Settings
         assert conn.execute("SELECT count(*) FROM marts.fct_orders WHERE order_id = 'LATE'").fetchone() == (1,)
 
 
+def test_tests_of_an_incremental_model_find_what_its_new_rows_break(lived_on: tuple[Settings, OperationalStore], tmp_path: Path) -> None:
+    again = copy(lived_on[0], tmp_path)
+    with open_warehouse(again.warehouse_path) as conn:
+        conn.execute("INSERT INTO meta.changed_orders SELECT order_id, created_at FROM raw.orders LIMIT 1")
+        conn.execute("INSERT INTO raw.orders SELECT o.* FROM raw.orders o JOIN meta.changed_orders USING (order_id)")
+
+    with pytest.raises(TransformError, match="unique_fct_order_lines_order_line_id"):
+        transform(again)
+
+
 def test_other_definitions_or_an_earlier_as_of_date_build_everything(lived_on: tuple[Settings, OperationalStore], tmp_path: Path) -> None:
     again = copy(lived_on[0], tmp_path)
     with open_warehouse(again.warehouse_path) as conn:
         conn.execute("UPDATE meta.run_context SET as_of_date = as_of_date - 10")
 
-    assert transform(again).is_full
-    assert not transform(again).is_full
+    assert transform(again).scope == "everything"
+    assert transform(again).scope == "same_day"
     with open_warehouse(again.warehouse_path) as conn:
         conn.execute("UPDATE meta.transform_state SET project_hash = 'before'")
-    assert transform(again).is_full
+    assert transform(again).scope == "everything"

@@ -1,3 +1,5 @@
+{{ config(tags=["daily"]) }}
+
 {# By another path: each order has one first and one last step, in every period of the map as many orders start as end or are open,
    every event between is left as often as it is reached, and orders that were finished are counted from the orders themselves. #}
 with orders as (
