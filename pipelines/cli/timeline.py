@@ -69,9 +69,7 @@ def _show(found: Timeline) -> None:
     if found.profile:
         console.print(escape(_profile(found.profile)), highlight=False)
     if found.status:
-        known = {name: value for name, value in found.status.items() if value is not None}
-        words = (f"{name.replace('_', ' ')} {f'{value:.3g}' if isinstance(value, float) else value}" for name, value in known.items())
-        console.print(escape(f"Status: {', '.join(words)}"), style="dim", highlight=False)
+        console.print(escape(standing(found.status)), highlight=False)
     if found.events.is_empty():
         console.print("Nothing has happened yet.")
         return
@@ -90,4 +88,22 @@ def _profile(profile: dict[str, Any]) -> str:
     return (
         f"{profile['segment'].replace('_', ' ').capitalize()}, {profile['order_count']:,} orders from {profile['first_order_date']} to "
         f"{profile['last_order_date']}, worth {worth} net of refunds"
+    )
+
+
+def standing(status: dict[str, Any]) -> str:
+    """Whether the customer is still there and what to expect, in one sentence, or why nobody can say."""
+    if status["is_too_young"]:
+        return "Too young to say whether this customer stays."
+    if status["is_one_time"]:
+        return "Bought on one day only, so there is no rhythm to judge by."
+    if status["p_alive"] is None:
+        return (
+            "Whether this customer is still there is not known: too few customers come back for a model (ordercast report customer_model)."
+        )
+    verdict = "Likelier gone than still there" if status["is_churned"] else "Probably still there"
+    value = status["lifetime_value_364_days_amount"]
+    worth = "" if value is None else f" worth {money(value, status['currency_code'])}"
+    return (
+        f"{verdict} ({status['p_alive']:.0%}); {status['expected_purchases_364_days']:.1f} purchases{worth} expected in the next 364 days."
     )

@@ -110,13 +110,14 @@ def _with_money(profile: dict[str, Any] | None, currency: str) -> dict[str, Any]
 def _status(conn: duckdb.DuckDBPyConnection, customer_key: str | None) -> dict[str, Any] | None:
     """The customer's row among the latest scores; None where the run made none."""
     try:
-        return _row(
+        scores = _row(
             conn,
             "select * exclude (customer_key) from planning.customer_scores where customer_key = ? order by status_date desc limit 1",
             customer_key,
         )
     except duckdb.CatalogException:
         return None
+    return _with_money(scores, scores["currency_code"]) if scores else None
 
 
 def _row(conn: duckdb.DuckDBPyConnection, query: str, value: str | None) -> dict[str, Any] | None:
