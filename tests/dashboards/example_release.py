@@ -59,7 +59,7 @@ _MARTS = f"""
         from marts.fct_order_lines;
     create table marts.fct_stock_daily as
         select sku, 'L1' as location_id, date '{AS_OF}' - day::int as stock_date, (40 - day % 20)::bigint as on_hand_qty,
-            on_hand_qty - 1 as available_qty, true as is_active_item, available_qty > 0 as is_in_stock
+            on_hand_qty - 1 as available_qty, true as is_active_item, available_qty > 0 as is_in_stock, 'snapshot' as stock_basis
         from marts.dim_products, range(120) as d(day);
     create table marts.fct_inventory_position as
         select sku, 'L1' as location_id, 31::bigint as on_hand_qty, 27::bigint as available_qty from marts.dim_products;

@@ -157,7 +157,7 @@ def test_fresh_data_published_long_ago_says_so_too(overview: Open, publish_for: 
 
 
 def test_a_kpi_without_its_source_says_what_it_needs(overview: Open, publish_for: Publish) -> None:
-    publish_for(Merchant(absent_tables=("stock_movements", "shipments")))
+    publish_for(Merchant(absent_tables=("stock_levels", "shipments")))
 
     page = overview()
 
@@ -165,8 +165,8 @@ def test_a_kpi_without_its_source_says_what_it_needs(overview: Open, publish_for
     assert values["In-stock rate"] == "-"
     assert values["Unit fill rate"] == "-"
     assert values["Net sales"] == "EUR 13,826"
-    assert "needs stock\\_movements.quantity" in words(page)
-    assert "Not available: needs stock_movements.quantity" in page.dataframe[0].value["Status"].tolist()
+    assert "needs stock\\_levels.on\\_hand" in words(page)
+    assert "Not available: needs stock_levels.on_hand" in page.dataframe[0].value["Status"].tolist()
 
 
 def test_no_suggestion_is_good_news_in_words(overview: Open, publish_for: Publish) -> None:
