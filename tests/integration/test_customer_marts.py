@@ -227,7 +227,7 @@ def test_contractual_churn_is_cancelled_of_those_active_at_the_start(conn: duckd
         active = contracts.filter(pl.col("start") < since, pl.col("stop").is_null() | (pl.col("stop") >= since))
         return active.filter(pl.col("stop") <= until).height, active.height
 
-    (value,) = evaluate(conn, catalogue, ["contractual_churn_rate"])
+    (value,) = evaluate(conn, catalogue, ["contractual_churn_28_days_rate"])
 
     assert (value.numerator, value.denominator) == churn(first, AS_OF)
     cancelled, active = churn(first - timedelta(days=28), first - timedelta(days=1))

@@ -323,7 +323,7 @@ def test_the_backlog_of_a_day_equals_a_recount_of_who_waited_at_its_end(
         )
 
         assert count.value == waiting.height > 0
-        assert overdue.value == waiting.filter(pl.col("due_there") < day).height
+        assert overdue.value == waiting.filter(pl.col("due_there") <= day).height
         assert age.value == pytest.approx(waiting.select((pl.lit(day) - pl.col("created")).dt.total_days().mean()).item())
         assert amount[0]["cents"] == round(waiting["worth"].sum() * 100)
 

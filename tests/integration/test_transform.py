@@ -105,7 +105,7 @@ def test_a_second_build_gives_the_same_marts(built: tuple[Settings, TransformRes
 
     result = transform(again)
 
-    assert {node.resource_type for node in result.nodes} == {"model", "seed", "test"}
+    assert {node.resource_type for node in result.nodes} == {"model", "test"}
     assert _mart_hashes(again) == _mart_hashes(settings)
 
 

@@ -208,11 +208,11 @@ refunded as (
     group by all
 ),
 
-{# without payments the order's total stands for what was paid #}
+{# what is not paid yet may be credited: more than the order came to, or than was paid for it, may not #}
 refund_limits as (
     select
         refunded.*,
-        case when exists (select invoice_id from payments) then coalesce(paid.paid_amount, 0) else refunded.total_amount end as limit_amount
+        greatest(coalesce(paid.paid_amount, 0), refunded.total_amount) as limit_amount
     from refunded
     left join paid_by_order as paid using (order_id)
 ),

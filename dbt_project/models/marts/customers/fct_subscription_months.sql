@@ -20,7 +20,6 @@ select
         as cancelled_count,
     count(*) filter (where contracts.started_date >= months.contract_month and contracts.cancelled_date < months.contract_month + interval 1 month)
         as new_and_cancelled_count,
-    cancelled_count / nullif(active_at_start_count, 0) as churn_rate,
     cast(months.contract_month + interval 1 month as date) <= {{ as_of_date() }} + 1 as is_complete
 from months
 left join contracts

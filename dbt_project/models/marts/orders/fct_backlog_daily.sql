@@ -19,7 +19,8 @@ stays as (
         bands.age_band,
         greatest(waiting.ordered_date + bands.from_days, waiting.first_date) as from_date,
         least(coalesce(waiting.ordered_date + bands.until_days + 1, waiting.gone_date), waiting.gone_date) as until_date,
-        greatest(waiting.promised_delivery_date + 1, waiting.ordered_date + bands.from_days, waiting.first_date) as overdue_date
+        {# a promise is a day, and at the end of that day it is broken #}
+        greatest(waiting.promised_delivery_date, waiting.ordered_date + bands.from_days, waiting.first_date) as overdue_date
     from waiting
     cross join {{ age_band_relation() }}
     where

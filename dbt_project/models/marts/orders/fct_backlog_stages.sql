@@ -25,7 +25,7 @@ select
     bands.age_band,
     bands.from_days as age_from_days,
     count(*) as open_orders_count,
-    count(*) filter (where waiting.promised_delivery_date < {{ as_of_date() }}) as overdue_orders_count,
+    count(*) filter (where waiting.promised_delivery_date <= {{ as_of_date() }}) as overdue_orders_count,
     cast(max(waiting.age_days) as bigint) as oldest_age_days,
     avg(waiting.age_days) as age_mean_days,
     cast(sum(waiting.net_reporting_amount) as bigint) as open_reporting_amount,
