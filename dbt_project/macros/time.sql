@@ -24,3 +24,9 @@
 {% macro runs_backwards(end_at, starts_at) -%}
     coalesce({{ end_at }} < coalesce({{ starts_at | join(', ') }}), false)
 {%- endmacro %}
+
+{# Whether a date is known and not after the as-of date. A bare comparison with the as-of date says the same, but DuckDB then takes it for a
+   join that keeps next to nothing, and builds the joins that follow on their large side: only for models of millions of rows. #}
+{% macro is_until_as_of(date) -%}
+    coalesce({{ date }} <= {{ as_of_date() }}, false)
+{%- endmacro %}

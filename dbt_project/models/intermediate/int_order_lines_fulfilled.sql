@@ -138,6 +138,7 @@ select
     lines.has_backward_shipment,
     lines.gross_amount,
     lines.net_amount,
+    {{ reporting_amount('lines.gross_amount', 'lines.currency_code', 'rates.reporting_rate') }} as gross_reporting_amount,
     {{ reporting_amount('lines.net_amount', 'lines.currency_code', 'rates.reporting_rate') }} as net_reporting_amount,
     lines.is_gift_card,
     lines.is_from_stock,

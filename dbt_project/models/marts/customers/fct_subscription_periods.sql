@@ -31,6 +31,5 @@ select
     cancelled_at,
     until_date,
     started_date < until_date - 27 as is_active_at_start,
-    started_date >= until_date - 27 as is_new,
     coalesce(cancelled_date <= until_date, false) as is_cancelled
 from blocks

@@ -5,7 +5,6 @@ with paid as (
         payments.invoice_id,
         cast(sum(payments.paid_amount) as bigint) as paid_amount,
         cast(sum(payments.applied_reporting_amount) as bigint) as applied_reporting_amount,
-        max(payments.paid_date) as last_paid_date,
         min(payments.paid_at) filter (where payments.paid_through_amount >= invoices.invoiced_amount) as fully_paid_at
     from {{ ref('int_payments_applied') }} as payments
     inner join {{ ref('int_invoices_valued') }} as invoices using (invoice_id)
@@ -16,9 +15,7 @@ with paid as (
 balanced as (
     select
         invoices.*,
-        coalesce(paid.paid_amount, 0) as paid_amount,
         coalesce(paid.applied_reporting_amount, 0) as applied_reporting_amount,
-        paid.last_paid_date,
         case
             {# there is no claim on an order that was cancelled or never real #}
             when invoices.is_cancelled or invoices.is_test then 0
@@ -44,11 +41,9 @@ select
     due_date,
     invoiced_amount,
     invoiced_reporting_amount,
-    paid_amount,
     outstanding_amount,
     case when outstanding_amount = 0 then 0 else invoiced_reporting_amount - applied_reporting_amount end as outstanding_reporting_amount,
     currency_code,
-    last_paid_date,
     greatest({{ local_date('fully_paid_at') }}, case when fully_paid_at is not null then issued_date end) as settled_date,
     {{ stage_days('issued_at', ['ordered_at']) }} as order_to_invoice_days,
     {{ days_between('issued_at', 'case when fully_paid_at is not null then greatest(fully_paid_at, issued_at) end') }} as invoice_to_cash_days,

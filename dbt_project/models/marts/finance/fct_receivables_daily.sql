@@ -29,7 +29,6 @@ events as (
         invoiced_reporting_amount as receivable,
         0 as overdue,
         invoiced_reporting_amount as invoiced,
-        0 as collected,
         case when invoiced_reporting_amount is null then 1 else 0 end as unvalued
     from invoices
     union all
@@ -40,7 +39,6 @@ events as (
         -applied_reporting_amount,
         0,
         0,
-        applied_reporting_amount,
         0
     from applied
     union all
@@ -50,7 +48,6 @@ events as (
         overdue_from_date,
         0,
         invoiced_reporting_amount,
-        0,
         0,
         0
     from invoices
@@ -63,7 +60,6 @@ events as (
         0,
         -applied_reporting_amount,
         0,
-        0,
         0
     from applied
     where due_date is not null
@@ -73,7 +69,6 @@ events as (
         channel_id,
         ship_to_country,
         settled_date + 1,
-        0,
         0,
         0,
         0,
@@ -90,7 +85,6 @@ changes as (
         sum(coalesce(receivable, 0)) as receivable,
         sum(coalesce(overdue, 0)) as overdue,
         sum(coalesce(invoiced, 0)) as invoiced,
-        sum(coalesce(collected, 0)) as collected,
         sum(unvalued) as unvalued
     from events
     where event_date <= {{ as_of_date() }}
@@ -106,7 +100,6 @@ balances as (
         cast(sum(receivable) over series as bigint) as receivable_reporting_amount,
         cast(sum(overdue) over series as bigint) as overdue_reporting_amount,
         cast(invoiced as bigint) as invoiced_reporting_amount,
-        cast(collected as bigint) as collected_reporting_amount,
         cast(sum(unvalued) over series as bigint) as unvalued_invoices_count
     from changes
     window series as (partition by channel_id, ship_to_country order by event_date)
@@ -126,7 +119,6 @@ select
     receivable_reporting_amount,
     overdue_reporting_amount,
     case when receivable_date = event_date then invoiced_reporting_amount else 0 end as invoiced_reporting_amount,
-    case when receivable_date = event_date then collected_reporting_amount else 0 end as collected_reporting_amount,
     {{ reporting_currency() }} as currency_code,
     unvalued_invoices_count
 from daily

@@ -16,7 +16,9 @@ with sales as (
         ship_to_region,
         ordered_qty as qty,
         gross_amount,
+        gross_reporting_amount,
         net_amount,
+        net_reporting_amount,
         currency_code
     from {{ ref('int_order_lines_fulfilled') }}
     where not is_cancelled and not is_test and {{ is_changed('order_id') }}
@@ -38,6 +40,7 @@ refunds as (
         orders.ship_to_region,
         -returned.returned_qty as qty,
         cast(null as bigint) as gross_amount,
+        cast(null as bigint) as gross_reporting_amount,
         -returned.refund_amount as net_amount,
         returned.currency_code
     from {{ ref('int_return_lines_refunded') }} as returned
@@ -49,31 +52,34 @@ refunds as (
         and not coalesce(orders.is_test, false)
 ),
 
-events as (
-    select * from sales
-    union all
-    select * from refunds
+{# no rate is no amount: the metric over such a day is blocked, never short of it #}
+refunds_valued as (
+    select
+        refunds.*,
+        {{ reporting_amount('refunds.net_amount', 'refunds.currency_code', 'rates.reporting_rate') }} as net_reporting_amount
+    from refunds
+    left join {{ ref('int_exchange_rates') }} as rates on refunds.currency_code = rates.currency_code and refunds.event_date = rates.rate_date
 )
 
-{# no rate is no amount: the metric over such a day is blocked, never short of it #}
 select
-    events.sales_event_id,
-    events.event_type,
-    events.event_date,
-    events.order_date,
-    events.order_id,
-    events.is_first_line_of_order,
-    events.customer_key,
-    events.sku,
-    events.channel_id,
-    events.location_id,
-    events.ship_to_country,
-    events.ship_to_region,
-    events.qty,
-    events.gross_amount,
-    {{ reporting_amount('events.gross_amount', 'events.currency_code', 'rates.reporting_rate') }} as gross_reporting_amount,
-    events.net_amount,
-    {{ reporting_amount('events.net_amount', 'events.currency_code', 'rates.reporting_rate') }} as net_reporting_amount,
-    events.currency_code
-from events
-left join {{ ref('int_exchange_rates') }} as rates on events.currency_code = rates.currency_code and events.event_date = rates.rate_date
+    sales_event_id,
+    event_type,
+    event_date,
+    order_date,
+    order_id,
+    is_first_line_of_order,
+    customer_key,
+    sku,
+    channel_id,
+    location_id,
+    ship_to_country,
+    ship_to_region,
+    qty,
+    gross_amount,
+    gross_reporting_amount,
+    net_amount,
+    net_reporting_amount,
+    currency_code
+from sales
+union all by name
+select * from refunds_valued

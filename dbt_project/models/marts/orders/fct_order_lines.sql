@@ -34,8 +34,7 @@ select
     lines.is_cancelled,
     lines.is_test,
     lines.is_from_stock as is_fill_eligible,
-    lines.is_filled,
-    lines.promised_ship_date <= {{ as_of_date() }} as is_promise_due
+    lines.is_filled
 from {{ ref('int_order_lines_fulfilled') }} as lines
 left join returned using (order_line_id)
 where {{ is_changed('lines.order_id') }}

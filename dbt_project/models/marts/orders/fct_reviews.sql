@@ -7,8 +7,6 @@ select
     orders.ordered_date,
     reviews.score,
     orders.cycle_time_days,
-    orders.is_late_by_date,
-    orders.delivered_date - orders.promised_delivery_date as late_days,
     case
         when orders.delivered_date is null then 'not delivered'
         when orders.delivered_date <= orders.promised_delivery_date then 'on time'

@@ -3,7 +3,6 @@ select
     supplier_id,
     sku,
     location_id,
-    confirmed_date,
     received_date,
     lead_time_days
 from {{ ref('fct_purchase_receipts') }}

@@ -65,7 +65,7 @@ weighed as (
         end as bottleneck_score
     from by_order
     inner join in_period using (order_id)
-    left join {{ ref('int_orders_valued') }} as orders using (order_id)
+    left join {{ ref('fct_orders') }} as orders using (order_id)
     where not in_period.is_prior
     group by in_period.period_days, by_order.from_event, by_order.to_event
 ),

@@ -73,13 +73,13 @@ select
     valued.exchange_order_id is not null as is_exchange,
     {# what the exchange order kept, at most what was sold before; several lines that led to one order share it by what they had cost #}
     case
-        when exchanges.is_cancelled or (valued.exchange_order_id is not null and exchange_values.order_id is null) then 0
-        when exchange_values.net_reporting_amount < sum(valued.sold_reporting_amount) over (partition by valued.exchange_order_id)
+        when exchanges.is_cancelled or exchanges.net_reporting_amount = 0 or (valued.exchange_order_id is not null and exchanges.order_id is null) then 0
+        when exchanges.net_reporting_amount < sum(valued.sold_reporting_amount) over (partition by valued.exchange_order_id)
             then cast(round(
-                valued.sold_reporting_amount * exchange_values.net_reporting_amount
+                valued.sold_reporting_amount * exchanges.net_reporting_amount
                 / sum(valued.sold_reporting_amount) over (partition by valued.exchange_order_id)
             ) as bigint)
-        when exchange_values.net_reporting_amount is not null then valued.sold_reporting_amount
+        when exchanges.net_reporting_amount is not null then valued.sold_reporting_amount
     end as retained_reporting_amount,
     valued.restock_type,
     valued.condition,
@@ -97,5 +97,4 @@ select
     valued.is_cancelled,
     valued.is_test
 from valued
-left join {{ ref('int_orders_promised') }} as exchanges on valued.exchange_order_id = exchanges.order_id
-left join {{ ref('int_orders_valued') }} as exchange_values on valued.exchange_order_id = exchange_values.order_id
+left join {{ ref('fct_orders') }} as exchanges on valued.exchange_order_id = exchanges.order_id

@@ -83,21 +83,13 @@ counted as (
     from announced
     full join came_back using (period_days, reason, sku)
     left join shipped using (period_days, sku)
-),
-
-suppliers as (
-    select
-        sku,
-        supplier_id,
-        row_number() over (partition by sku order by priority nulls last, supplier_id) as preference
-    from {{ ref('dim_supplier_items') }}
 )
 
 select
     counted.period_days,
     counted.reason,
     counted.sku,
-    suppliers.supplier_id,
+    products.supplier_id,
     counted.returned_qty,
     counted.refund_reporting_amount,
     counted.returned_qty / nullif(sum(counted.returned_qty) over (partition by counted.period_days), 0) as returned_share,
@@ -111,4 +103,4 @@ select
     case when periods.has_prior_cohort then counted.prior_return_rate end as prior_return_rate
 from counted
 inner join periods using (period_days)
-left join suppliers on counted.sku = suppliers.sku and suppliers.preference = 1
+left join {{ ref('dim_products') }} as products using (sku)

@@ -3,17 +3,11 @@
 
 with sales as (
     select
-        events.sku,
-        case
-            when count(*) = count({{ reporting_amount('events.net_amount', 'events.currency_code', 'rates.reporting_rate') }})
-                then cast(sum({{ reporting_amount('events.net_amount', 'events.currency_code', 'rates.reporting_rate') }}) as bigint)
-        end as net_sales_reporting_amount
+        sku,
+        case when {{ unrated_count('events') }} = 0 then cast(sum(net_reporting_amount) as bigint) end as net_sales_reporting_amount
     from {{ ref('fct_sales_events') }} as events
-    left join {{ ref('int_exchange_rates') }} as rates on events.currency_code = rates.currency_code and events.event_date = rates.rate_date
-    where
-        events.event_date between {{ as_of_date() }} - {{ class_days - 1 }} and {{ as_of_date() }}
-        and events.net_amount is not null
-    group by events.sku
+    where event_date between {{ as_of_date() }} - {{ class_days - 1 }} and {{ as_of_date() }} and net_amount is not null
+    group by sku
 ),
 
 ranked as (

@@ -10,10 +10,9 @@ sold as (
     select
         periods.period_days,
         events.sku,
-        cast(sum({{ reporting_amount('events.net_amount', 'events.currency_code', 'rates.reporting_rate') }}) as bigint) as net_sales_reporting_amount
+        cast(sum(events.net_reporting_amount) as bigint) as net_sales_reporting_amount
     from {{ ref('fct_sales_events') }} as events
     inner join periods on events.event_date between periods.since_date and periods.until_date
-    left join {{ ref('int_exchange_rates') }} as rates on events.currency_code = rates.currency_code and events.event_date = rates.rate_date
     group by periods.period_days, events.sku
 ),
 

@@ -34,7 +34,6 @@ select
     receipts.location_id,
     receipts.start_date,
     receipts.end_date,
-    count(stock_outs.stock_date) as stock_out_days_count,
     receipts.end_date is null as is_open,
     count(stock_outs.stock_date) = 0 as is_without_stock_out
 from receipts

@@ -1,7 +1,6 @@
 with lines as (
     select
         lines.po_line_id,
-        lines.po_id,
         orders.supplier_id,
         lines.sku,
         lines.location_id,
@@ -35,7 +34,6 @@ promised as (
 
 select
     promised.po_line_id,
-    promised.po_id,
     promised.supplier_id,
     promised.sku,
     promised.location_id,
@@ -49,7 +47,6 @@ select
     case when not promised.is_open then coalesce(promised.received_date, promised.expected_date) end as closed_date,
     promised.expected_date - promised.confirmed_date as promised_days,
     case when promised.received_date >= promised.confirmed_date then promised.received_date - promised.confirmed_date end as lead_time_days,
-    promised.received_date - promised.expected_date as late_days,
     case
         when promised.received_date is not null then promised.received_date <= promised.expected_date
         when promised.expected_date <= {{ as_of_date() }} then false

@@ -1,4 +1,0 @@
-select
-    channel_id,
-    name
-from {{ ref('stg_shop__channels') }}
