@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject, dbt_assets
+from dagster_dbt.asset_utils import DAGSTER_DBT_UNIQUE_ID_METADATA_KEY
 
 from pipelines.defs.reporting import announced
 from pipelines.defs.resources import WAREHOUSE_POOL, Platform
@@ -42,25 +43,29 @@ def models(platform: Platform) -> Iterator[dg.MaterializeResult[None] | dg.Asset
             transform(platform.settings(), on_node=outcomes.append)
         except TransformError as exc:
             failure = exc
-    declared = set(models.check_keys)
     for outcome in outcomes:
-        yield from _events(outcome, declared)
+        yield from _events(outcome)
     if failure is not None:
         raise dg.Failure(str(failure), allow_retries=False) from failure
 
 
-def _events(outcome: NodeOutcome, declared: set[dg.AssetCheckKey]) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+# Which test answers a check says the check itself: dagster-dbt also declares one for a singular test that reads a single model, and
+# such a test names no model in the manifest.
+_CHECKS: Mapping[str, dg.AssetCheckKey] = {str(spec.metadata[DAGSTER_DBT_UNIQUE_ID_METADATA_KEY]): spec.key for spec in models.check_specs}
+
+
+def _events(outcome: NodeOutcome) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+    """What Dagster is told of a node that dbt has finished: a model or seed was built, a check passed or not, or nothing."""
     node = MANIFEST["nodes"].get(outcome.unique_id)
     if node is None:  # unit tests stand in a section of their own and belong to no asset
         return
     if node["resource_type"] in BUILT_TYPES and outcome.status == "success":
         yield dg.MaterializeResult(asset_key=_TRANSLATOR.get_asset_key(node), metadata={"seconds": outcome.seconds})
-    if node["resource_type"] == "test" and node.get("attached_node"):
-        key = dg.AssetCheckKey(_TRANSLATOR.get_asset_key(MANIFEST["nodes"][node["attached_node"]]), node["name"])
-        if key in declared and outcome.status in {"pass", "fail", "error", "warn"}:
-            yield dg.AssetCheckResult(
-                asset_key=key.asset_key, check_name=key.name, passed=outcome.status == "pass", metadata={"message": outcome.message or ""}
-            )
+    key = _CHECKS.get(outcome.unique_id)
+    if key is not None and outcome.status in {"pass", "fail", "error", "warn"}:
+        yield dg.AssetCheckResult(
+            asset_key=key.asset_key, check_name=key.name, passed=outcome.status == "pass", metadata={"message": outcome.message or ""}
+        )
 
 
 SERVED_MARTS = tuple(

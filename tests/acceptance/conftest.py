@@ -29,6 +29,7 @@ class CommandLine:
 
         assert done.returncode == code, done.stderr
         assert "Traceback" not in done.stderr
+        assert "emitted no result" not in done.stderr  # what Dagster says of a check that a run forgot
         return done.stdout if code == 0 else done.stderr
 
     def json(self, *arguments: str) -> Any:
