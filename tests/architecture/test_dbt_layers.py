@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -230,6 +231,18 @@ def test_metrics_and_dimensions_need_fields_the_contract_has(manifest: Manifest)
     for metric in catalogue_from_manifest(manifest).values():
         needs = set(metric.needs).union(*(dimension.needs for dimension in metric.dimensions.values()))
         assert needs <= known, metric.name
+
+
+def test_a_report_that_a_metric_points_to_goes_by_the_name_it_is_called_with(manifest: Manifest) -> None:
+    texts = [
+        text
+        for metric in catalogue_from_manifest(manifest).values()
+        for text in (metric.description, *(one.text for one in metric.caveats))
+    ]
+    named = {name for text in texts for name in re.findall(r"ordercast report (\w+)", text)}
+
+    assert "customer_model" in named
+    assert named <= reports_from_manifest(manifest).keys()
 
 
 def test_every_report_asks_a_question_of_columns_and_fields_that_exist(manifest: Manifest) -> None:
