@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from pipelines.quality.arrivals import Arrival, count
-from pipelines.stores.source_contract import SOURCE_TABLES
+from pipelines.stores.source_contract import SOURCE_TABLES, SourceTable
 from pipelines.stores.warehouse import quoted
 
 if TYPE_CHECKING:
@@ -21,13 +21,17 @@ if TYPE_CHECKING:
 def open_keys(conn: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
     """Keys of the rows in quarantine, by table, to be read again.
 
-    Tables keyed by customer are left out: the warehouse does not know their keys, so a mended row comes by the feed.
+    Tables that a customer's id may be the key of are left out: the warehouse does not know their keys, so a mended row comes by the feed.
     """
     rows = conn.execute(
         "SELECT table_name, list(DISTINCT row_key ORDER BY row_key) FROM quarantine.document_rows "
         "WHERE resolved_run_id IS NULL GROUP BY table_name ORDER BY table_name"
     ).fetchall()
-    return {table: keys for table, keys in rows if table in SOURCE_TABLES and "customer_id" not in SOURCE_TABLES[table].key}
+    return {table: keys for table, keys in rows if table in SOURCE_TABLES and not _is_keyed_by_customer(SOURCE_TABLES[table])}
+
+
+def _is_keyed_by_customer(table: SourceTable) -> bool:
+    return table.customer_field is not None and table.customer_field.name in table.key
 
 
 def start_group(conn: duckdb.DuckDBPyConnection) -> None:

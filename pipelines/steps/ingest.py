@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import json
 import logging
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -20,7 +21,7 @@ from pipelines.quality.gate import Gate, Standing, TableIngest
 from pipelines.stores import transform_state
 from pipelines.stores.change_feed import ChangeReader, FeedPosition, prune_feed, read_changes
 from pipelines.stores.check_results import CheckTally, record_checks
-from pipelines.stores.customer_keys import Pseudonyms
+from pipelines.stores.customer_keys import Pseudonyms, no_customers
 from pipelines.stores.metrics_targets import write_targets
 from pipelines.stores.source_contract import SOURCE_TABLES, SourceTable
 from pipelines.stores.stock_history import keep_stock_levels
@@ -121,11 +122,21 @@ def _ingest_tables(gate: Gate, changes: ChangeReader, pseudonyms: Pseudonyms) ->
 
 def _receive(gate: Gate, changes: ChangeReader, pseudonyms: Pseudonyms, table: SourceTable) -> Arrival:
     keys = None if changes.is_full_resync else changes.changed_keys(table.name)
+    doubtful = table.customer_field if table.customer_field and table.customer_field.customer_unless else None
+    if keys is not None and doubtful is not None:
+        pseudonyms.show_again(gate.conn, table, changes.changed_keys(str(doubtful.customer_unless).partition(".")[0])["key"])
+    rows = changes.rows(table.name) if keys is None or keys.num_rows else None
+    others: frozenset[str] = frozenset()
+    if rows is not None and doubtful is not None:
+        whole = rows.read_all()  # the warehouse is asked before it reads them: it cannot answer while it does
+        place = table.key.index(doubtful.name)
+        changed = [] if keys is None else [str(json.loads(key)[place]) for key in keys["key"].to_pylist()]
+        others = no_customers(gate.conn, table, [*whole[doubtful.name].to_pylist(), *changed])
+        rows = whole.to_reader()
     if keys is not None:
-        keys = keys.set_column(0, "key", pseudonyms.replace_in_keys(table, keys["key"]))
-    rows = None
-    if keys is None or keys.num_rows:
-        rows = pseudonyms.replace_in(table, changes.rows(table.name))
+        keys = keys.set_column(0, "key", pseudonyms.replace_in_keys(table, keys["key"], others=others))
+    if rows is not None:
+        rows = pseudonyms.replace_in(table, rows, others=others)
     return receive(gate.conn, table, fields=changes.fields[table.name], rows=rows, changed_keys=keys)
 
 

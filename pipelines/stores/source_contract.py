@@ -30,6 +30,7 @@ class Field:
     kind: Kind
     is_required: bool = False
     references: str | None = None  # "table.column" this value must be found in, where that table is present
+    customer_unless: str | None = None  # "table.column": a value that is not found there is taken for a customer's id
 
     @property
     def warehouse_name(self) -> str:
@@ -52,6 +53,11 @@ class SourceTable:
         """Names of the fields without which the table is refused."""
         return tuple(field.name for field in self.fields if field.is_required)
 
+    @property
+    def customer_field(self) -> Field | None:
+        """The field that holds a customer's id, or may hold one."""
+        return next((field for field in self.fields if field.name == "customer_id" or field.customer_unless), None)
+
     def field(self, name: str) -> Field:
         """The field of this name; KeyError where there is none."""
         return next(field for field in self.fields if field.name == name) if name in self.field_names else _no_field(self.name, name)
@@ -67,12 +73,13 @@ def _no_field(table: str, name: str) -> Field:
 
 
 def _table(name: str, description: str, key: str, fields: str, *, document: str | None = None) -> SourceTable:
-    """Parse the compact form below: `name:kind`, `!` for required, `>table.column` for a reference."""
+    """Parse the compact form below: `name:kind`, `!` for required, `>table.column` for a reference, `~table.column` for a customer otherwise."""
     parsed = []
     for word in fields.split():
-        declaration, _, references = word.partition(">")
+        known, _, customer_unless = word.partition("~")
+        declaration, _, references = known.partition(">")
         field_name, _, kind = declaration.removesuffix("!").partition(":")
-        parsed.append(Field(field_name, _KINDS[kind], declaration.endswith("!"), references or None))
+        parsed.append(Field(field_name, _KINDS[kind], declaration.endswith("!"), references or None, customer_unless or None))
     parsed += [Field("updated_at", "timestamp"), Field("is_deleted", "boolean")]
     keys = tuple(key.split())
     return SourceTable(name, description, keys, document or keys[0], tuple(parsed))
@@ -137,7 +144,7 @@ SOURCE_TABLES: Final[dict[str, SourceTable]] = {
         _table("payment_holds", "Orders that waited for money.", "order_id placed_at", "order_id!>orders.order_id placed_at:ts! released_at:ts outcome amount:dec"),
         _table("fx_rates", "Exchange rates by day.", "rate_date from_currency to_currency", "rate_date:date! from_currency! to_currency! rate:float!"),
         _table("rebate_agreements", "Rebates by volume.", "partner_id basis tier_from valid_from",
-               "partner_id! basis! tier_from:dec! rate:float! valid_from:date! valid_to:date"),
+               "partner_id!~suppliers.supplier_id basis! tier_from:dec! rate:float! valid_from:date! valid_to:date"),
         _table("supplier_stock", "What suppliers hold; never counted as owned.", "supplier_id sku",
                "supplier_id!>suppliers.supplier_id sku!>products.sku available:int! as_of:ts"),
         _table("subscriptions", "Contracts with customers.", "customer_id started_at", "customer_id! started_at:ts! cancelled_at:ts"),
@@ -146,6 +153,6 @@ SOURCE_TABLES: Final[dict[str, SourceTable]] = {
         _table("prices", "List prices over time.", "sku channel_id valid_from", "sku!>products.sku channel_id! price:dec! currency! valid_from:ts! valid_to:ts"),
         _table("invoices", "Bills to customers.", "invoice_id", "invoice_id! order_id!>orders.order_id issued_at:ts! due_at:ts amount:dec!"),
         _table("payments", "Money that came in.", "payment_id", "payment_id! invoice_id! paid_at:ts! amount:dec!"),
-        _table("experiments", "Who saw which variant.", "experiment_id unit_id", "experiment_id! unit_id! variant! assigned_at:ts"),
+        _table("experiments", "Who saw which variant.", "experiment_id unit_id", "experiment_id! unit_id!~orders.order_id variant! assigned_at:ts"),
     )
 }  # fmt: skip

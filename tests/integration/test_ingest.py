@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -18,7 +19,7 @@ from pipelines.settings import PROJECT_ROOT, Settings
 from pipelines.steps.ingest import IngestResult, TableIngest, ingest
 from pipelines.stores.change_feed import install_feed
 from pipelines.stores.operational import Merchant, OperationalStore
-from pipelines.stores.source_contract import SOURCE_TABLES
+from pipelines.stores.source_contract import SOURCE_TABLES, Field
 from pipelines.stores.source_rows import FRAME_TYPES
 from pipelines.stores.warehouse import open_warehouse, run_context
 
@@ -371,6 +372,130 @@ def test_no_customer_id_reaches_the_warehouse(shop: OperationalStore, settings: 
     assert countries == [("AT",)]
     assert b"anna@example" not in settings.warehouse_path.read_bytes()
     assert (settings.resolved_home / "customer_key.secret").stat().st_mode & 0o777 == 0o600
+
+
+PERSON = "anna@example.org"
+
+
+def example(field: Field) -> Any:
+    """A value that the rules let pass wherever the field stands."""
+    named: dict[str, Any] = {"currency": "EUR", "score": 5, "rate": 0.5, "match_basis": "given", "order_id": "O1", "sku": "MUG"}
+    by_kind: dict[str, Any] = {
+        "text": "x", "integer": 1, "decimal": Decimal("1.00"), "float": 0.5, "boolean": False,
+        "timestamp": datetime(2025, 3, 10, 22, 30), "date": date(2025, 3, 10),
+    }  # fmt: skip
+    return named.get(field.name, by_kind[field.kind])
+
+
+@pytest.mark.parametrize("name", [name for name, contract in SOURCE_TABLES.items() if contract.customer_field])
+def test_no_table_that_may_name_a_customer_brings_the_id_into_the_warehouse(name: str, shop: OperationalStore, settings: Settings) -> None:
+    """A row arrives, changes, is broken and then deleted: in `raw`, in quarantine and in every key there is a hash."""
+    contract, person = SOURCE_TABLES[name], SOURCE_TABLES[name].customer_field
+    assert person is not None
+    fields = [field for field in contract.fields if field.is_required or field in (person, contract.field("updated_at"))]
+    row = {field.name: [PERSON if field is person else "O9" if field.name == "order_id" else example(field)] for field in fields}
+    if name not in FIELDS:
+        shop.create_source_tables({name: list(row)})
+    if name != "customers":
+        shop.append(name, rows(name, **{key: value for key, value in row.items() if name not in FIELDS or key in FIELDS[name]}))
+    install_feed(shop)
+    breakable = next((field.name for field in contract.fields if field.name in {"currency", "rate"} and field.name in row), None)
+    changes = [f"UPDATE {name} SET {contract.required_fields[-1]} = {contract.required_fields[-1]}"]
+    changes += [f"UPDATE {name} SET {breakable} = '-7'"] if breakable else []
+    changes.append(f"DELETE FROM {name} WHERE {person.name} = '{PERSON}'" + (" AND order_id = 'O9'" if name == "orders" else ""))
+
+    with open_warehouse(settings.warehouse_path) as conn:
+        ingest(shop, conn, run_id="run-0", settings=settings)
+        column = conn.execute(f"SELECT DISTINCT {person.warehouse_name} FROM raw.{name}").fetchall()
+        for number, change in enumerate(changes, start=1):
+            sql(shop, change)
+            with contextlib.suppress(QualityError):
+                ingest(shop, conn, run_id=f"run-{number}", settings=settings)
+        conn.execute("CHECKPOINT")
+
+    assert [len(value) for (value,) in column] == [32]
+    for path in settings.resolved_home.rglob("*"):
+        assert not path.is_file() or PERSON.encode() not in path.read_bytes(), path
+
+
+def test_what_is_known_as_an_order_or_a_supplier_stays_readable_and_the_rest_is_hashed(shop: OperationalStore, settings: Settings) -> None:
+    with open_warehouse(settings.warehouse_path) as conn:
+        assigned(shop, "O1", PERSON)
+        agreed(shop, "S1", PERSON)
+        ingest(shop, conn, run_id="run-1", settings=settings)
+
+        units = conn.execute("SELECT unit_id FROM raw.experiments ORDER BY length(unit_id)").fetchall()
+        partners = conn.execute("SELECT partner_id FROM raw.rebate_agreements ORDER BY length(partner_id)").fetchall()
+        keys = conn.execute("SELECT DISTINCT customer_key FROM raw.orders").fetchall()
+
+    assert units == [("O1",), *keys]
+    assert partners == [("S1",), *keys]
+
+
+def test_a_unit_whose_order_comes_later_is_shown_and_keeps_one_row_through_every_change(
+    shop: OperationalStore, warehouse: duckdb.DuckDBPyConnection, settings: Settings
+) -> None:
+    assigned(shop, "O9")
+    ingest(shop, warehouse, run_id="run-1", settings=settings)
+    before = warehouse.execute("SELECT unit_id, variant FROM raw.experiments").fetchall()
+    seen = []
+
+    for number, change in enumerate(
+        ("order comes", "UPDATE experiments SET variant = 'paper'", "DELETE FROM orders WHERE order_id = 'O9'",
+         "UPDATE experiments SET variant = 'control'", "DELETE FROM experiments"), start=2,
+    ):  # fmt: skip
+        if change == "order comes":
+            shop.append("orders", orders("O9"))
+        else:
+            sql(shop, change)
+        ingest(shop, warehouse, run_id=f"run-{number}", settings=settings)
+        seen.append(warehouse.execute("SELECT unit_id, variant FROM raw.experiments").fetchall())
+
+    assert len(before[0][0]) == 32
+    assert seen == [[("O9", "control")], [("O9", "paper")], [("O9", "paper")], [("O9", "control")], []]
+
+
+def test_a_held_back_agreement_leaves_quarantine_after_its_partner_became_a_supplier(
+    shop: OperationalStore, warehouse: duckdb.DuckDBPyConnection, settings: Settings
+) -> None:
+    agreed(shop, "S7", rate=7.0)
+    ingest(shop, warehouse, run_id="run-1", settings=settings)
+    hidden = quarantined(warehouse)
+    shop.append("suppliers", rows("suppliers", supplier_id=["S7"]))
+    ingest(shop, warehouse, run_id="run-2", settings=settings)
+    shown = quarantined(warehouse)
+    sql(shop, "UPDATE rebate_agreements SET rate = 0.07")
+
+    ingest(shop, warehouse, run_id="run-3", settings=settings)
+
+    assert (len(hidden), len(shown)) == (1, 1)
+    assert not any("S7" in key for key in hidden)
+    assert all("S7" in key for key in shown)
+    assert quarantined(warehouse) == {}
+    assert warehouse.execute("SELECT partner_id, rate FROM raw.rebate_agreements").fetchall() == [("S7", 0.07)]
+
+
+def assigned(store: OperationalStore, *unit_ids: str) -> None:
+    """The store knows an experiment of these units, all in one variant."""
+    store.create_source_tables({"experiments": ["experiment_id", "unit_id", "variant"]})
+    count = len(unit_ids)
+    store.append(
+        "experiments", rows("experiments", experiment_id=["packaging"] * count, unit_id=list(unit_ids), variant=["control"] * count)
+    )
+    install_feed(store)
+
+
+def agreed(store: OperationalStore, *partner_ids: str, rate: float = 0.05) -> None:
+    """The store knows supplier S1 and a rebate with each of these partners."""
+    fields = ["partner_id", "basis", "tier_from", "rate", "valid_from", "valid_to"]
+    store.create_source_tables({"suppliers": ["supplier_id"], "rebate_agreements": fields})
+    store.append("suppliers", rows("suppliers", supplier_id=["S1"]))
+    count = len(partner_ids)
+    store.append("rebate_agreements", rows(
+        "rebate_agreements", partner_id=list(partner_ids), basis=["sales_amount"] * count, tier_from=[Decimal(100)] * count, rate=[rate] * count,
+        valid_from=[date(2025, 1, 1)] * count, valid_to=[date(2025, 12, 31)] * count,
+    ))  # fmt: skip
+    install_feed(store)
 
 
 def test_a_table_that_lost_all_its_rows_blocks_publishing_until_rows_are_back(
