@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.console import Console
@@ -12,8 +12,9 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from pipelines.cli.display import emit_json
-from pipelines.cli.metrics import metric_values, read_catalogue
+from pipelines.cli.metrics import MOST_LABELS, metric_values, read_catalogue
 from pipelines.cli.reading import served_release
+from pipelines.cli.wording import difference, number
 from pipelines.settings import load_settings
 from pipelines.stores import baselines
 from pipelines.stores.operational import OperationalStore
@@ -26,7 +27,7 @@ baseline_app = typer.Typer(no_args_is_help=True, help="Baselines: what metrics a
 REVIEW_DAYS: Final = (60, 90)
 _DAY: Final = "%Y-%m-%d"
 _VERDICTS: Final = {
-    "better": "[green]better[/green]", "worse": "[red]worse[/red]", "same": "same", "unknown": "unknown", "not_yet": "not yet",
+    "better": "[green]better[/green]", "worse": "[red]worse[/red]", "same": "about the same", "unknown": "unknown",
 }  # fmt: skip
 
 
@@ -67,12 +68,15 @@ def baseline_review(
 ) -> None:
     """Every metric so many days after the baseline's end, against it; a sum against as many of the baseline's days.
 
+    What lies within a metric's watch band, or within 1 % where it has none, is about the same.
+
     Example: [b]ordercast baseline review before-new-packing --days 60[/b]
     """
     settings = load_settings()
+    release = served_release(settings)
     with OperationalStore.open(settings.resolved_store_url) as store:
         frozen = baselines.read_baseline(store, name)
-    with open_release(served_release(settings)) as conn:
+    with open_release(release) as conn:
         catalogue = read_catalogue(conn)
         compared = {length: baselines.review(conn, catalogue, frozen, days=length) for length in days or REVIEW_DAYS}
     if as_json:
@@ -89,7 +93,9 @@ def baseline_list(as_json: Annotated[bool, typer.Option("--json", help="Print th
 
     Example: [b]ordercast baseline list --json[/b]
     """
-    with OperationalStore.open(load_settings().resolved_store_url) as store:
+    settings = load_settings()
+    served_release(settings)  # before the first run there is no store either, and what to do is the same
+    with OperationalStore.open(settings.resolved_store_url) as store:
         known = baselines.list_baselines(store)
     if as_json:
         emit_json(known)
@@ -105,35 +111,21 @@ def baseline_list(as_json: Annotated[bool, typer.Option("--json", help="Print th
 
 
 def _print_review(console: Console, rows: list[Comparison]) -> None:
-    waiting = [one for one in rows if one.verdict == "not_yet"]
-    told = [one for one in rows if one.verdict != "not_yet"]
+    untold = [one for one in rows if one.verdict not in _VERDICTS]
+    told = [one for one in rows if one.verdict in _VERDICTS]
     if told:
         heads = [Column(head, justify="right", no_wrap=True) for head in ("Before", "After", "Change", "n")]
         table = Table("Metric", *heads, "", box=None, pad_edge=False)
         for one in told:
             table.add_row(
-                escape(one.label), _figure(one, one.before), _figure(one, one.after), _figure(one, one.change, sign="+"),
+                escape(one.label), number(one.before, one), number(one.after, one), difference(one.after, one.before, one),
                 "-" if one.n_after is None else f"{one.n_after:,}", _VERDICTS[one.verdict],
             )  # fmt: skip
         console.print(table)
     notes: dict[str, list[str]] = {}
-    for one in [*told, *waiting]:
+    for one in [*told, *untold]:
         if one.note:
             notes.setdefault(one.note, []).append(one.label)
     for note, labels in notes.items():
-        said = ", ".join(labels) if len(labels) <= 6 else f"{len(labels):,} metrics"
+        said = ", ".join(labels) if len(labels) <= MOST_LABELS else f"{len(labels):,} metrics"
         console.print(f"  {escape(said)}: {escape(note)}", style="dim", highlight=False)
-
-
-def _figure(one: Comparison, amount: Any, *, sign: str = "") -> str:
-    if amount is None:
-        return "-"
-    match one.unit:
-        case "percent":
-            return f"{amount * 100:{sign}.1f} {'pp' if sign else '%'}"
-        case "money":
-            return f"{one.currency_code} {amount:{sign},.{2 if abs(amount) < 100 else 0}f}"
-        case "count":
-            return f"{amount:{sign},.0f}"
-        case _:
-            return f"{amount:{sign},.2f}"

@@ -60,7 +60,7 @@ def experiment(
         return
     console = Console()
     for one in compared:
-        _print_comparison(console, one)
+        _print_comparison(console, one, is_per_order=catalogue[one.metric].is_additive)
 
 
 def _weights(split: str | None) -> Mapping[str, float] | None:
@@ -89,10 +89,12 @@ def _counts(counts: Mapping[str, int]) -> str:
     return escape(", ".join(f"{count:,} {name}" for name, count in counts.items() if count)) or "-"
 
 
-def _print_comparison(console: Console, one: MetricComparison) -> None:
-    console.print(f"\n[b]{escape(one.label)}[/b] ({'more' if one.better == 'higher' else 'less'} is better)", highlight=False)
+def _print_comparison(console: Console, one: MetricComparison, *, is_per_order: bool) -> None:
+    """A sum is compared by what one order brings, and says so."""
+    per_order = " per order" if is_per_order else ""
+    console.print(f"\n[b]{escape(one.label)}{per_order}[/b] ({'more' if one.better == 'higher' else 'less'} is better)", highlight=False)
     for arm in one.arms:
-        console.print(f"  {escape(arm.variant)}: {_amount(arm.value, one)} over {arm.n:,} orders", highlight=False)
+        console.print(f"  {escape(arm.variant)}: {_amount(arm.value, one)}{per_order} over {arm.n:,} orders", highlight=False)
     for effect in one.effects:
         console.print(f"  {escape(_sentence(effect, one))}", highlight=False)
     if one.note:

@@ -12,7 +12,7 @@ from rich.table import Column, Table
 
 from pipelines.cli.display import emit_csv, emit_json
 from pipelines.cli.reading import served_release
-from pipelines.cli.wording import change, number, period, status_words
+from pipelines.cli.wording import change, heading, mid_sentence, number, period, status_words
 from pipelines.errors import MetricError
 from pipelines.settings import load_settings
 from pipelines.stores import metrics as metric_store
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 # From what width on a column is shown; the narrowest terminal still says what it is, how it stands and against what.
 _COLUMNS: Final = {"Prior": 96, "n": 88, "Last year": 124, "Period": 112}
 _DAY: Final = "%Y-%m-%d"
+MOST_LABELS: Final = 6  # metrics one note names; of more it says how many
 
 
 def register(app: typer.Typer) -> None:
@@ -60,6 +61,8 @@ def metrics(
     Examples: [b]ordercast metrics[/b] | [b]ordercast metrics unit_fill_rate --by location[/b] |
     [b]ordercast metrics net_sales --grain month[/b] | [b]ordercast metrics --from 2026-10-01 --to 2026-10-31 --json[/b]
     """
+    if as_json and as_csv:
+        raise typer.BadParameter("Give either --json or --csv.")
     release = served_release(load_settings())
     values = metric_values(
         release,
@@ -91,7 +94,7 @@ def print_metrics(console: Console, release: Release, values: list[MetricValue],
     for value in shown:
         if value.domain != domain and not by and not has_grain:
             domain = value.domain
-            table.add_row(f"[b]{escape(domain.capitalize())}[/b]")
+            table.add_row(f"[b]{escape(heading(domain))}[/b]")
         cells = _cells(value)
         table.add_row(
             escape(value.label), *([escape(value.member or "-")] if by else []), *([_bucket(value)] if has_grain else []),
@@ -108,13 +111,14 @@ def print_notes(console: Console, values: list[MetricValue]) -> None:
     labels: dict[str, list[str]] = {}
     for value in values:
         said = [value.note] if value.note and not value.member else []
-        said += [f"assumes {value.assumption}"] if value.assumption else []
+        said += [f"assumes {mid_sentence(value.assumption)}"] if value.assumption else []
         for note in said:
             named = labels.setdefault(note, [])
             if value.label not in named:
                 named.append(value.label)
     for note, named in labels.items():
-        console.print(f"  {escape(', '.join(named))}: {escape(note)}", style="dim", highlight=False)
+        whose = ", ".join(named) if len(named) <= MOST_LABELS else f"{len(named):,} metrics"
+        console.print(f"  {escape(whose)}: {escape(note)}", style="dim", highlight=False)
 
 
 def metric_values(

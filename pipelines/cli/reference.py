@@ -9,6 +9,7 @@ import typer
 import typer.main
 from rich.console import Console
 
+from pipelines.cli.wording import heading
 from pipelines.errors import ContractError
 from pipelines.settings import PREFIX, PROJECT_ROOT, Settings, load_settings
 from pipelines.stores.metrics import catalogue_from_manifest
@@ -97,7 +98,7 @@ def _metrics(manifest: Mapping[str, Any]) -> Iterator[str]:
     )
     catalogue = catalogue_from_manifest(manifest)
     for domain in sorted({metric.domain for metric in catalogue.values()}):
-        yield f"## {domain.capitalize()}\n"
+        yield f"## {heading(domain)}\n"
         for metric in (one for one in catalogue.values() if one.domain == domain):
             yield from _metric(metric)
 
@@ -123,6 +124,8 @@ def _metric(metric: Metric) -> Iterator[str]:
         yield f"| caveat | {caveat.text} ({_code(caveat.where)}) |"
     for block in metric.blocked:
         yield f"| blocked where | {block.text} ({_code(block.where)}) |"
+    if metric.grows_with_age:
+        yield f"| grows with age | periods are not compared, younger ones have had less time: {metric.grows_with_age} |"
     if metric.assumption:
         yield f"| **assumes** | {metric.assumption} |"
     yield ""

@@ -52,6 +52,8 @@ def report(
     Examples: [b]ordercast report[/b] | [b]ordercast report cohorts_monthly --limit 50[/b] |
     [b]ordercast report top_customers --where period_days=91 --csv[/b]
     """
+    if as_json and as_csv:
+        raise typer.BadParameter("Give either --json or --csv.")
     release = served_release(load_settings())
     with open_release(release) as conn:
         known = report_store.release_reports(conn)

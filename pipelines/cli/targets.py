@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import getpass
+import re
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.console import Console
@@ -14,21 +15,24 @@ from rich.table import Table
 from pipelines.cli.display import emit_json
 from pipelines.cli.metrics import read_catalogue
 from pipelines.cli.reading import served_release
+from pipelines.cli.wording import exact
 from pipelines.errors import MetricError
 from pipelines.settings import Settings, load_settings
 from pipelines.stores import targets as target_store
 from pipelines.stores.metrics import evaluate
 from pipelines.stores.metrics_catalogue import find_metric, suggestion
 from pipelines.stores.metrics_targets import DatedTarget
+from pipelines.stores.metrics_values import Basis, read_basis
 from pipelines.stores.operational import OperationalStore
 from pipelines.stores.releases import open_release
 
 if TYPE_CHECKING:
-    from pipelines.stores.metrics_catalogue import Direction
+    from pipelines.stores.metrics_catalogue import Direction, Metric
 
 targets_app = typer.Typer(no_args_is_help=True, help="Dated targets of metrics: list them, set one, or go back to the default.")
 _DAY = "%Y-%m-%d"
 _LONG_AGO = date(1990, 1, 1)
+_NUMBER: Final = re.compile(r"[+-]?(\d{1,3}(,\d{3})+|\d+)?(\.\d+)?")
 
 _Metric = Annotated[str, typer.Argument(help="The metric's name.")]
 _By = Annotated[str | None, typer.Option("--by", help="Dimension of the member the target is for; default is the whole.")]
@@ -52,7 +56,10 @@ def targets_list(
 
     Example: [b]ordercast targets list --on 2026-10-31[/b]
     """
-    with OperationalStore.open(load_settings().resolved_store_url) as store:
+    settings = load_settings()
+    with open_release(served_release(settings)) as conn:
+        catalogue, basis = read_catalogue(conn), read_basis(conn)
+    with OperationalStore.open(settings.resolved_store_url) as store:
         lines = target_store.list_targets(store, on=on.date() if on else None)
     if as_json:
         emit_json(lines)
@@ -65,8 +72,8 @@ def targets_list(
     for line in lines:
         table.add_row(
             line["metric"], _whom(line["dimension"], line["member"]), str(line["valid_from"]), str(line["valid_to"] or "-"),
-            "default" if line["target"] is None else f"{line['target']:g}",
-            "-" if line["watch_band"] is None else f"{line['watch_band']:g}", line["direction"] or "-", escape(line["author"]),
+            _said(line["target"], catalogue.get(line["metric"]), basis) or "default",
+            _said(line["watch_band"], catalogue.get(line["metric"]), basis) or "-", line["direction"] or "-", escape(line["author"]),
         )  # fmt: skip
     console.print(table)
 
@@ -89,14 +96,15 @@ def targets_set(
     [b]ordercast targets set unit_fill_rate 0.99 --by location --member LOC-CENTRAL --from 2026-11-01[/b]
     """
     settings = load_settings()
-    as_of = _checked(settings, metric, by, member)
+    found, basis = _checked(settings, metric, by, member)
     line = DatedTarget(
-        metric, by, member, since.date() if since else as_of, until.date() if until else None, _amount(target),
-        None if band is None else abs(_amount(band)), _direction(direction),
+        metric, by, member, since.date() if since else basis.as_of, until.date() if until else None, _amount(target, found),
+        None if band is None else abs(_amount(band, found)), _direction(direction),
     )  # fmt: skip
     _add(settings, line, author)
     Console().print(
-        f"{metric} for {_whom(by, member)}: target {target} from {line.valid_from}{f' to {line.valid_to}' if line.valid_to else ' on'}. "
+        f"{metric} for {_whom(by, member)}: target {_said(line.target, found, basis)}{' for 28 days' if found.is_additive else ''} "
+        f"from {line.valid_from}{f' to {line.valid_to}' if line.valid_to else ' on'}. "
         "It shows after the next run: ordercast run.",
         highlight=False, markup=False,
     )  # fmt: skip
@@ -114,12 +122,12 @@ def targets_remove(
     Example: [b]ordercast targets remove unit_fill_rate --from 2027-01-01[/b]
     """
     settings = load_settings()
-    as_of = _checked(settings, metric, by, member)
+    _, basis = _checked(settings, metric, by, member)
     with OperationalStore.open(settings.resolved_store_url) as store:
         known = [(one["metric"], one["dimension"], one["member"]) for one in target_store.list_targets(store)]
     if (metric, by, member) not in known:
         raise MetricError(f"No target of {metric} is set for {_whom(by, member)}; ordercast targets list shows what is.")
-    line = DatedTarget(metric, by, member, since.date() if since else as_of, None, None, None, None)
+    line = DatedTarget(metric, by, member, since.date() if since else basis.as_of, None, None, None, None)
     _add(settings, line, author)
     Console().print(f"{metric} for {_whom(by, member)}: the default holds from {line.valid_from} on.", highlight=False, markup=False)
 
@@ -130,14 +138,13 @@ def _add(settings: Settings, line: DatedTarget, author: str | None) -> None:
         target_store.add_target(store, line, author=author or getpass.getuser())
 
 
-def _checked(settings: Settings, metric: str, by: str | None, member: str | None) -> date:
-    """The release's as-of date, once metric, dimension and member are known to it.
+def _checked(settings: Settings, metric: str, by: str | None, member: str | None) -> tuple[Metric, Basis]:
+    """The metric, and what the release says about itself, once metric, dimension and member are known to it.
 
     Raises:
         MetricError: One of them is not; the message suggests the nearest.
     """
-    release = served_release(settings)
-    with open_release(release) as conn:
+    with open_release(served_release(settings)) as conn:
         catalogue = read_catalogue(conn)
         found = find_metric(catalogue, metric)
         if (by is None) != (member is None):
@@ -148,21 +155,34 @@ def _checked(settings: Settings, metric: str, by: str | None, member: str | None
             values = evaluate(conn, catalogue, [metric], by=by, since=_LONG_AGO)
             members = {value.member for value in values if value.member}
             if member not in members:
-                raise MetricError(f"{by} has no member {member!r}; {suggestion(str(member), sorted(members)[:20])}")
-    return date.fromisoformat(release.as_of_date)
+                raise MetricError(f"{by} has no member {member!r}; {suggestion(str(member), members)}")
+        return found, read_basis(conn)
 
 
-def _amount(text: str) -> float:
+def _amount(text: str, metric: Metric) -> float:
     """`95%` is 0.95; thousands may have commas.
 
     Raises:
-        MetricError: It is no number.
+        MetricError: It is no number, or it can be read in two ways.
     """
-    plain = text.strip().replace(",", "")
-    try:
-        return float(plain.removesuffix("%")) / 100 if plain.endswith("%") else float(plain)
-    except ValueError:
-        raise MetricError(f"{text!r} is no number: write 0.95, 95% or 12500.") from None
+    is_percent = text.rstrip().endswith("%")
+    plain = text.strip().removesuffix("%").rstrip()
+    if not any(map(str.isdigit, plain)) or not _NUMBER.fullmatch(plain):
+        raise MetricError(f"{text!r} is no number: write 0.95, 95%, 3.5 or 12,500; a comma only parts thousands.")
+    amount = float(plain.replace(",", ""))
+    if is_percent and metric.unit != "percent":
+        raise MetricError(f"{metric.name} is no percentage but {metric.unit}: write {plain}, without %.")
+    if metric.unit == "percent" and not is_percent and abs(amount) > 1:
+        small, large = (exact(one, "percent", None) for one in (amount / 100, amount))
+        raise MetricError(f"{text!r} could be {small} or {large}: write {small.replace(' ', '')} or {large.replace(' ', '')}.")
+    return amount / 100 if is_percent else amount
+
+
+def _said(amount: float | None, metric: Metric | None, basis: Basis) -> str:
+    """In the metric's unit, as far as the release knows the metric; nothing where nothing is set."""
+    if amount is None:
+        return ""
+    return exact(amount, metric.unit, basis.currency_code) if metric else f"{amount:g}"
 
 
 def _direction(text: str | None) -> Direction | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -23,7 +23,19 @@ _STYLES: Final = {"on_target": "green", "watch": "yellow", "off_target": "red", 
 _SHORT_UNITS: Final = {"days": " d", "hours": " h", "minutes": " min", "number": ""}
 
 
-def number(amount: float | Decimal | None, metric: MetricValue) -> str:
+class Measured(Protocol):
+    """What an amount is in."""
+
+    @property
+    def unit(self) -> str:
+        """As the catalogue has it: days, percent, money, ..."""
+
+    @property
+    def currency_code(self) -> str | None:
+        """Of money only."""
+
+
+def number(amount: float | Decimal | None, metric: Measured) -> str:
     """A value, target or prior of this metric with its unit."""
     if amount is None:
         return "-"
@@ -41,23 +53,49 @@ def number(amount: float | Decimal | None, metric: MetricValue) -> str:
 
 def change(metric: MetricValue, earlier: float | Decimal | None) -> str:
     """Against an earlier value: rates in percentage points, money in percent, the rest in its unit."""
-    if metric.value is None or earlier is None:
+    return difference(metric.value, earlier, metric)
+
+
+def difference(value: float | Decimal | None, earlier: float | Decimal | None, metric: Measured) -> str:
+    """As `change` says it, for two values of this metric."""
+    if value is None or earlier is None:
         return "-"
-    difference = float(metric.value) - float(earlier)
+    more = float(value) - float(earlier)
     match metric.unit:
         case "percent":
-            return f"{difference * 100:+.1f} pp"
+            return f"{more * 100:+.1f} pp"
         case "money":
-            return "-" if not earlier else f"{difference / abs(float(earlier)):+.1%}".replace("%", " %")
+            return "-" if not earlier else f"{more / abs(float(earlier)):+.1%}".replace("%", " %")
         case unit if unit in _SHORT_UNITS:
-            return f"{difference:+,.{decimals(metric.value)}f}{_SHORT_UNITS[unit]}"
+            return f"{more:+,.{decimals(value)}f}{_SHORT_UNITS[unit]}"
         case _:
-            return f"{difference:+,.0f}"
+            return f"{more:+,.0f}"
 
 
 def decimals(amount: float | Decimal) -> int:
     """How many decimals a figure is worth: two below one, where one would hide too much of it, else one."""
     return 2 if 0 < abs(float(amount)) < 1 else 1
+
+
+def exact(amount: float, unit: str, currency_code: str | None) -> str:
+    """What a person set, as they set it and with its unit: "97.25 %", "EUR 12,500"."""
+    match unit:
+        case "percent":
+            return f"{amount * 100:,.10g} %"
+        case "money":
+            return f"{currency_code or ''} {amount:,.10g}".strip()
+        case _:
+            return f"{amount:,.10g}{_SHORT_UNITS.get(unit, '')}"
+
+
+def heading(domain: str) -> str:
+    """A domain's name above its metrics: "Customer status"."""
+    return domain.replace("_", " ").capitalize()
+
+
+def mid_sentence(text: str) -> str:
+    """A sentence as part of another; a name in capitals stays one."""
+    return text[:1].lower() + text[1:] if text[1:2].islower() else text
 
 
 def status_words(metric: MetricValue) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import sqlalchemy as sa
 
 from pipelines.errors import MetricError
 from pipelines.stores.metrics import evaluate
 from pipelines.stores.metrics_catalogue import Metric, suggestion
+from pipelines.stores.metrics_targets import Goal
 from pipelines.stores.metrics_values import read_basis
 from pipelines.stores.own_tables import metric_baseline
 
@@ -22,12 +23,16 @@ if TYPE_CHECKING:
     from pipelines.stores.metrics import MetricValue
     from pipelines.stores.operational import OperationalStore
 
-Verdict = Literal["better", "worse", "same", "unknown", "not_yet"]
+Verdict = Literal["better", "worse", "same", "unknown", "not_yet", "not_compared"]
+_RELATIVE_TOLERANCE: Final = 0.01  # where a metric has no watch band: less than this is noise, not a change
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One metric so many days after a baseline's end, against it. `before` of a sum is for as many days as the review."""
+    """One metric so many days after a baseline's end, against it. `before` of a sum is for as many days as the review.
+
+    The verdict is "same" within the metric's watch band, or within 1 % of `before` where it has none.
+    """
 
     name: str
     label: str
@@ -109,8 +114,9 @@ def review(
 ) -> list[Comparison]:
     """Every metric of the baseline over the `days` days after the last day that was frozen.
 
-    A sum is compared with as many of the baseline's days. Until all days are over, and old enough for the metric to judge, there is
-    no figure: the note says how many have passed.
+    A sum is compared with as many of the baseline's days. What cannot be scaled like this, such as customers counted once however
+    long the period, is compared with as many days as were frozen and no others; what grows with age never. Until all days are over,
+    and old enough for the metric to judge, there is no figure. The note says why.
     """
     end = max(row["period_to"] for row in baseline.values())
     as_of = read_basis(conn).as_of
@@ -125,6 +131,8 @@ def _comparison(
 ) -> Comparison:
     length = (row["period_to"] - row["period_from"]).days + 1
     before = row["value"] * days / length if metric.is_additive else row["value"]
+    if reason := _incomparable(metric, length=length, days=days):
+        return _compared(metric, row, row["value"], None, days=days, verdict="not_compared", note=reason)
     judged = as_of - timedelta(days=metric.maturity_days)
     passed = max((judged - end).days, 0)
     if passed < days:
@@ -135,9 +143,17 @@ def _comparison(
         other = f"the baseline is in {row['currency_code']}" if value.value is not None else None
         return _compared(metric, row, before, None, days=days, verdict="unknown", note=other or value.note or "nothing was counted")
     difference = float(value.value) - before
-    gain = difference if value.better == "higher" else -difference
-    verdict: Verdict = "same" if not gain else "better" if gain > 0 else "worse"
+    tolerance = Goal(None, metric.watch_band, metric.better).band_for_days(metric, days) or abs(before) * _RELATIVE_TOLERANCE
+    verdict: Verdict = "same" if abs(difference) <= tolerance else "better" if (difference > 0) == (value.better == "higher") else "worse"
     return _compared(metric, row, before, value, days=days, verdict=verdict, note=value.note)
+
+
+def _incomparable(metric: Metric, *, length: int, days: int) -> str | None:
+    if metric.grows_with_age:
+        return f"not compared, younger periods have had less time: {metric.grows_with_age}"
+    if metric.is_bound_to_length and length != days:
+        return f"not compared: {days} days cannot be held against {length}, it does not grow in step with the days; review --days {length}"
+    return None
 
 
 def _compared(

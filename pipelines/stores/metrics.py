@@ -81,14 +81,14 @@ def evaluate(
     for metric in metrics:
         split = metric.dimensions.get(by) if by else None
         missing = basis.missing(metric.needs + (split.needs if split else ()))
-        is_available = not missing and (split is not None or not by)
-        first_day = _first_day(conn, metric) if is_available else None
-        windows = asked_windows(metric, basis.as_of, first_day=first_day, since=since, until=until, grain=grain if is_available else None)
-        if is_available:
-            values += _Question(metric, basis, targets, windows, first_day, grain, by).answer(conn)
+        if missing or (by and split is None):
+            (window,) = asked_windows(metric, basis.as_of, first_day=None, since=since, until=until, grain=None)
+            goal = goal_on(metric, targets, day=window.counted.last, by=None, member=None)
+            values.append(unavailable_value(metric, basis, window, goal, missing=missing, by=by))
         else:
-            goal = goal_on(metric, targets, day=windows[0].counted.last, by=None, member=None)
-            values.append(unavailable_value(metric, basis, windows[0], goal, missing=missing, by=by))
+            first_day = _first_day(conn, metric)
+            windows = asked_windows(metric, basis.as_of, first_day=first_day, since=since, until=until, grain=grain)
+            values += _Question(metric, basis, targets, windows, first_day, grain, by).answer(conn)
     return values
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 Unit = Literal["days", "hours", "minutes", "percent", "money", "count", "number"]
 Direction = Literal["higher", "lower"]
+_MOST_NAMED: Final = 25  # names in one sentence
 _CONDITION: Final = re.compile(r"\bwhen\b.*?\bthen\b", re.IGNORECASE | re.DOTALL)
 _COMPARISON: Final = re.compile(r"[<>=]|\b(is|not|in|between)\b", re.IGNORECASE)
 
@@ -91,7 +92,8 @@ class Metric:
 
     Target and watch band are in the metric's unit (money in major units); those of a sum are for 28 days. `blocked` names rows
     that forbid a value, `assumption` what the value supposes. `counts_only_day` is "max" where only the last day of a period
-    that has rows counts, as for stock, and "min" for the first.
+    that has rows counts, as for stock, and "min" for the first. `grows_with_age` says of what is still growing, such as the worth of
+    the customers won in a period, where younger periods can be compared.
     """
 
     name: str
@@ -117,11 +119,18 @@ class Metric:
     blocked: tuple[Caveat, ...] = ()
     assumption: str | None = None
     counts_only_day: Literal["max", "min"] | None = None
+    grows_with_age: str | None = None
 
     @property
     def is_additive(self) -> bool:
         """Whether values of days add up to the period's, and a day without a row is a measured zero."""
         return self.is_total and self.numerator.aggregation != "count_distinct" and self.counts_only_day is None
+
+    @property
+    def is_bound_to_length(self) -> bool:
+        """Whether only equally long periods can be compared: who is counted once a month does not count twice in two."""
+        found = {one.aggregation for one in (self.numerator, self.denominator) if one}
+        return self.counts_only_day is None and not found.isdisjoint({"count_distinct", "min", "max"})
 
     @property
     def is_total(self) -> bool:
@@ -146,15 +155,19 @@ def find_metric(catalogue: Mapping[str, Metric], name: str) -> Metric:
         MetricError: There is none; the message suggests the nearest.
     """
     if name not in catalogue:
-        raise MetricError(f"There is no metric {name!r}; {suggestion(name, catalogue)}")
+        raise MetricError(f"There is no metric {name!r}; {suggestion(name, catalogue, shown_by='ordercast metrics --all')}")
     return catalogue[name]
 
 
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """The end of a message about an unknown name."""
+def suggestion(name: str, known: Iterable[str], *, shown_by: str | None = None) -> str:
+    """The end of a message about an unknown name: the nearest, or all where they are few, or what shows them."""
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    return f"did you mean {near[0]}?" if near else f"there are: {', '.join(names) or 'none'}."
+    if near:
+        return f"did you mean {near[0]}?"
+    if len(names) <= _MOST_NAMED:
+        return f"there are: {', '.join(names) or 'none'}."
+    return f"none of the {len(names):,} there are is near" + (f": {shown_by}" if shown_by else ".")
 
 
 def _metric_from_dict(facts: dict[str, Any]) -> Metric:

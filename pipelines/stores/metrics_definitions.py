@@ -16,7 +16,7 @@ DIMENSION_PREFIX: Final = "dim_"
 _DIMENSION: Final = re.compile(r"\{\{\s*Dimension\('(\w+?)__(\w+)'\)\s*\}\}")
 _REQUIRED: Final = ("unit", "better", "owner")
 _META: Final = (
-    *_REQUIRED, "target", "watch_band", "needs", "exclusions", "caveats", "blocked", "assumption", "maturity_days",
+    *_REQUIRED, "target", "watch_band", "needs", "exclusions", "caveats", "blocked", "assumption", "maturity_days", "grows_with_age",
 )  # fmt: skip
 
 
@@ -72,6 +72,7 @@ def _metric(
         blocked=tuple(Caveat(**one) for one in meta.get("blocked", ())),
         assumption=meta.get("assumption"),
         counts_only_day=_counts_only_day(metric, [measure for measure, _ in found], time),
+        grows_with_age=meta.get("grows_with_age"),
     )
 
 

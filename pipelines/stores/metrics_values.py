@@ -130,7 +130,7 @@ def metric_value(
         window: The days asked about.
         periods: A row per period that has any.
         goal: Target and direction that hold on the period's last day.
-        earlier: Which of the periods before the data reach back over; the others have no value.
+        earlier: Which of the periods before can be compared with; the others have no value.
         has_zeros: Whether a sum over no row is zero, not unknown.
         is_covered: Whether the data cover the window.
         grain: What kind of bucket the window is.
@@ -142,9 +142,7 @@ def metric_value(
     zero = (Decimal(0) if metric.unit == "money" else 0) if has_zeros else None
     if zero is not None and not current.get("n") and is_covered:
         value = numerator = zero
-    prior, last_year = (
-        _earlier(metric, basis, periods.get(period, {}), zero) if period in earlier else None for period in (PRIOR, LAST_YEAR)
-    )
+    prior, last_year = (_earlier(metric, basis, periods.get(one, {}), zero) if one in earlier else None for one in (PRIOR, LAST_YEAR))
     return MetricValue(
         name=metric.name, label=metric.label, value=value, numerator=numerator, denominator=denominator, n=current.get("n", 0),
         unit=metric.unit, currency_code=basis.currency_code if metric.unit == "money" else None, better=goal.better,
@@ -237,6 +235,7 @@ def _excluded(metric: Metric, facts: Mapping[str, Any]) -> dict[str, int]:
 def _note(metric: Metric, facts: Mapping[str, Any], *, as_of: date, until: date) -> str | None:
     parts = [f"counts days after {as_of}, which may be incomplete"] if until > as_of else []
     parts += _blocking(metric, facts) + _counted(metric.caveats, "caveat", facts)
+    parts += [f"periods are not compared, younger ones have had less time: {metric.grows_with_age}"] if metric.grows_with_age else []
     return "; ".join(parts) or None
 
 

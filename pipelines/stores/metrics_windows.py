@@ -63,17 +63,14 @@ def asked_windows(
     shows a level, which has no length.
 
     Raises:
-        MetricError: The period holds no day.
+        MetricError: The period holds no day, or begins when the data has ended.
     """
     last = until or as_of
     mature = as_of - timedelta(days=metric.maturity_days) if metric.maturity_days else last
     end = min(last, mature)
-    if since is None:
-        first = _default_first(end, first_day, grain)
-    elif since > last:
-        raise MetricError(f"The period from {since} to {last} holds no day; data is complete until {as_of}.")
-    else:
-        first = since
+    first = _default_first(end, first_day, grain) if since is None else since
+    if first > min(last, as_of):
+        raise MetricError(f"The period from {first} to {last} holds no day; data is complete until {as_of}.")
     asked = Span(first, end)
     young = Span(max(first, mature + _DAY), last) if metric.maturity_days else None
     if grain is None or not asked.days:
@@ -83,8 +80,8 @@ def asked_windows(
 
 
 def reaches_back(metric: Metric, span: Span, first_day: date | None) -> bool:
-    """Whether the data covers these earlier days; of a level that counts on the last day only, that day is enough."""
-    if first_day is None:
+    """Whether the data covers these earlier days, and they had no more time; of a level that counts on the last day, that is enough."""
+    if first_day is None or metric.grows_with_age:
         return False
     return (span.last if metric.counts_only_day == "max" else span.first) >= first_day
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ CATALOGUE = {
     for name, metric in catalogue_from_manifest(manifest()).items()
     if name in {"order_count", "cancellation_rate", "average_order_value"}
 }
+DISTINCT = {"customer_count": catalogue_from_manifest(manifest())["customer_count"]}
 END = date(2024, 1, 30)
 
 
@@ -36,8 +38,8 @@ def conn() -> Iterator[duckdb.DuckDBPyConnection]:
         memory.execute("create table marts.fct_losses (lost_date date)")
         memory.execute(
             "create table marts.fct_orders as "
-            "select date '2024-01-01' + i::int as ordered_date, 'o' as order_id, i % 3 = 0 as is_cancelled, 1000::bigint as net_reporting_amount from range(30) r(i) "
-            "union all select date '2024-01-31' + (i // 2)::int, 'o', i % 6 = 0, 1500 from range(144) r(i)"
+            "select date '2024-01-01' + i::int as ordered_date, 'o' as order_id, 'k' || i % 20 as customer, i % 3 = 0 as is_cancelled, 1000::bigint as net_reporting_amount from range(30) r(i) "
+            "union all select date '2024-01-31' + (i // 2)::int, 'o', 'k' || i % 40, i % 6 = 0, 1500 from range(144) r(i)"
         )
         yield memory
 
@@ -55,6 +57,59 @@ def test_a_review_compares_like_with_like_and_says_what_has_not_come_yet(store: 
     assert (round(rate.before, 4), round(rate.after or 0, 4), rate.n_after, rate.verdict) == (0.3333, 0.1667, 120, "better")
     assert (amount.before, amount.after, amount.currency_code, amount.verdict) == (10.0, 15.0, "EUR", "better")
     assert {(one.verdict, one.after, one.note) for one in after_90} == {("not_yet", None, "not yet: 72 of 90 days have passed")}
+
+
+def test_people_counted_once_are_compared_only_over_as_many_days_as_were_frozen(
+    store: OperationalStore, conn: duckdb.DuckDBPyConnection
+) -> None:
+    freeze(store, "before", evaluate(conn, DISTINCT, list(DISTINCT), since=date(2024, 1, 1), until=END), release_id="r1")
+
+    (longer,) = review(conn, DISTINCT, read_baseline(store, "before"), days=60)
+    (as_long,) = review(conn, DISTINCT, read_baseline(store, "before"), days=30)
+
+    assert (longer.verdict, longer.before, longer.after) == ("not_compared", 20.0, None)
+    assert longer.note == "not compared: 60 days cannot be held against 30, it does not grow in step with the days; review --days 30"
+    assert (as_long.verdict, as_long.before, as_long.after) == ("better", 20.0, 40.0)
+
+
+@pytest.mark.parametrize(("band", "verdict"), [(27.9, "better"), (28.1, "same")])
+def test_a_change_within_the_watch_band_is_about_the_same(
+    store: OperationalStore, conn: duckdb.DuckDBPyConnection, band: float, verdict: str
+) -> None:
+    """Thirty orders become sixty; the band of a sum is for 28 days, so 28 of it are 30 in 30 days."""
+    known = {"order_count": replace(CATALOGUE["order_count"], watch_band=band)}
+    freeze(store, "before", evaluate(conn, known, list(known), since=date(2024, 1, 1), until=END), release_id="r1")
+
+    (one,) = review(conn, known, read_baseline(store, "before"), days=30)
+
+    assert (one.before, one.after, one.verdict) == (30.0, 60.0, verdict)
+
+
+@pytest.mark.parametrize(("extra", "verdict"), [(1, "same"), (-1, "same"), (2, "better"), (-2, "worse")])
+def test_without_a_watch_band_less_than_one_percent_is_about_the_same(
+    store: OperationalStore, conn: duckdb.DuckDBPyConnection, extra: int, verdict: str
+) -> None:
+    known = {"order_count": replace(CATALOGUE["order_count"], watch_band=0.0)}
+    conn.execute("create or replace table marts.fct_orders as select ?::date as ordered_date, 'o' as order_id from range(150)", [END])
+    conn.execute("insert into marts.fct_orders select ?::date, 'o' from range(?)", [END + timedelta(days=1), 150 + extra])
+    freeze(store, "before", evaluate(conn, known, list(known), since=END, until=END), release_id="r1")
+
+    (one,) = review(conn, known, read_baseline(store, "before"), days=1)
+
+    assert (one.change, one.verdict) == (extra, verdict)
+
+
+def test_what_grows_with_age_is_never_reviewed(store: OperationalStore, conn: duckdb.DuckDBPyConnection) -> None:
+    known = {"cancellation_rate": replace(CATALOGUE["cancellation_rate"], grows_with_age="see the cohorts")}
+    freeze(store, "before", evaluate(conn, known, list(known), since=date(2024, 1, 1), until=END), release_id="r1")
+
+    (one,) = review(conn, known, read_baseline(store, "before"), days=30)
+
+    assert (one.verdict, one.after, one.note) == (
+        "not_compared",
+        None,
+        "not compared, younger periods have had less time: see the cohorts",
+    )
 
 
 def test_a_baseline_is_never_overwritten(store: OperationalStore, conn: duckdb.DuckDBPyConnection) -> None:

@@ -218,11 +218,15 @@ def test_the_command_lists_judges_and_refuses(
 
     listed, judged = ordercast(), ordercast("windows", "days_mean")
     refused, uneven = ordercast("tiny", "returned_lines"), ordercast("uneven", "unit_fill_rate")
+    summed = ordercast("windows", "net_sales")
     as_json = json.loads(ordercast("windows", "days_mean", "--json"))
 
     assert "windows" in listed
     assert "1 several_variants, 40 test, 1 unknown_order" in listed
     assert "B against A: better by -" in judged
+    assert "per order" not in judged.replace("orders per variant", "")
+    assert "Net sales per order (more is better)" in summed
+    assert "EUR per order over" in summed
     assert "underpowered" in refused
     assert "orders per variant to see an effect of" in refused
     assert "Not judged. The sizes of the variants" in uneven

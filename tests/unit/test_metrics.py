@@ -330,6 +330,12 @@ def test_a_period_that_begins_after_its_end_is_refused(conn: duckdb.DuckDBPyConn
         evaluate(conn, CATALOGUE, ["fill"], since=date(2024, 3, 29))
 
 
+@pytest.mark.parametrize("since", [date(2030, 1, 1), None])
+def test_a_period_that_begins_after_the_data_is_refused_with_or_without_an_end(conn: duckdb.DuckDBPyConnection, since: date | None) -> None:
+    with pytest.raises(MetricError, match="to 2030-02-01 holds no day; data is complete until 2024-03-28"):
+        evaluate(conn, CATALOGUE, ["fill"], since=since, until=date(2030, 2, 1))
+
+
 def test_days_after_the_as_of_date_count_only_where_they_are_named_and_say_so(conn: duckdb.DuckDBPyConnection) -> None:
     add_lines(conn, ("2024-03-28", 1, 1, None), ("2024-03-29", 0, 1, None))
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from pipelines.errors import MetricError
 from pipelines.stores.metrics import catalogue_from_json, catalogue_from_manifest, catalogue_to_json, daily_values, evaluate
+from pipelines.stores.metrics_catalogue import suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -244,6 +245,20 @@ def test_a_row_that_forbids_a_value_blocks_it_and_says_how_many_do(conn: duckdb.
     assert (value.prior, later.prior, later.last_year) == (Decimal("10.0000"), None, None)
 
 
+def test_what_grows_with_age_is_compared_with_no_earlier_period_and_says_where_to_look(conn: duckdb.DuckDBPyConnection) -> None:
+    known = manifest()
+    known["metrics"]["order_count"]["config"]["meta"]["grows_with_age"] = "see the cohorts"
+    for day in ("2023-03-01", "2024-02-05", "2024-03-05"):
+        add_order(conn, day)
+
+    (value,) = evaluate(conn, catalogue_from_manifest(known), ["order_count"])
+    (plain,) = evaluate(conn, CATALOGUE, ["order_count"])
+
+    assert (plain.value, plain.prior, plain.note) == (1, 1, None)
+    assert (value.value, value.prior, value.change, value.last_year, value.change_last_year) == (1, None, None, None, None)
+    assert value.note == "periods are not compared, younger ones have had less time: see the cohorts"
+
+
 def test_last_year_is_the_same_weekdays(conn: duckdb.DuckDBPyConnection) -> None:
     day = date(2024, 3, 18)
     for ordered in (day, day - timedelta(days=364), day - timedelta(days=365)):
@@ -307,6 +322,14 @@ def test_an_empty_bucket_is_zero_for_sums_and_unknown_for_rates_and_members_have
 def test_the_catalogue_with_all_it_can_say_survives_its_release() -> None:
     assert catalogue_from_json(catalogue_to_json(CATALOGUE)) == CATALOGUE
     assert CATALOGUE["order_count"].domain == "orders"
+
+
+def test_of_many_names_an_unknown_one_is_answered_with_the_nearest_or_what_shows_them() -> None:
+    known = [f"metric_{i}" for i in range(100)]
+
+    assert suggestion("metrik_7", known) == "did you mean metric_7?"
+    assert suggestion("sales", known, shown_by="ordercast metrics --all") == "none of the 100 there are is near: ordercast metrics --all"
+    assert suggestion("sales", known[:2]) == "there are: metric_0, metric_1."
 
 
 def test_a_course_with_blocked_days_is_not_drawn(conn: duckdb.DuckDBPyConnection) -> None:
