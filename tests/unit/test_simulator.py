@@ -204,6 +204,27 @@ def test_on_the_last_day_there_is_work_in_progress(tables: Mapping[str, pl.DataF
     assert tables["stock_levels"]["incoming"].sum() == (to_come["ordered_qty"] - to_come["received_qty"]).sum()
 
 
+def test_an_order_whose_parcel_got_lost_is_closed_weeks_after_it_was_due_and_only_who_waits_for_stock_stays_open(
+    default_history: History,
+) -> None:
+    tables = tables_as_of(default_history, days=default_history.scenario.total_days)
+    until = default_history.clock.utc(default_history.clock.now)
+    parcels = tables["shipments"].group_by("order_id").agg(pl.col("shipped_at").max(), is_missing=pl.col("delivered_at").is_null().any())
+    waiting = tables["order_lines"].group_by("order_id").agg(pl.col("fulfillable_quantity").sum())
+    orders = tables["orders"].filter(pl.col("cancelled_at").is_null(), ~pl.col("order_id").str.starts_with("O-X"))
+    orders = orders.join(waiting, on="order_id").join(parcels, on="order_id", how="left")
+
+    lost = orders.filter(pl.col("closed_at").is_not_null() & pl.col("is_missing"))
+    old = orders.filter(pl.col("closed_at").is_null(), pl.col("created_at") < until - timedelta(days=60))
+
+    lag = lost.select(lag=pl.col("closed_at") - pl.max_horizontal("promised_delivery_at", "shipped_at"))["lag"]
+    assert 0.001 < lost.height / orders.height < 0.004
+    assert lost.filter(pl.col("fulfillable_quantity") > 0).is_empty()
+    assert timedelta(days=20) < lag.min() < timedelta(days=22) < timedelta(days=34) < lag.max() < timedelta(days=37)
+    assert old.filter(pl.col("fulfillable_quantity") == 0, pl.col("shipped_at") < until - timedelta(days=37)).is_empty()
+    assert old.height < 0.0002 * orders.height
+
+
 def test_suppliers_are_late_and_early_and_sometimes_deliver_in_parts(tables: Mapping[str, pl.DataFrame]) -> None:
     received = tables["purchase_order_lines"].filter(pl.col("received_at").is_not_null())
     receipts = tables["stock_movements"].filter(pl.col("movement_type") == "receipt")
