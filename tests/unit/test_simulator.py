@@ -15,6 +15,7 @@ from pipelines.simulator import SCENARIOS, Scenario, SimulatedMerchant, simulate
 from pipelines.simulator.catalogue import NO_DAY
 from pipelines.simulator.history import History, live
 from pipelines.simulator.merchant import tables_as_of
+from pipelines.simulator.truth import reveal
 from pipelines.stores.source_contract import SOURCE_TABLES
 
 if TYPE_CHECKING:
@@ -223,6 +224,24 @@ def test_an_order_whose_parcel_got_lost_is_closed_weeks_after_it_was_due_and_onl
     assert timedelta(days=20) < lag.min() < timedelta(days=22) < timedelta(days=34) < lag.max() < timedelta(days=37)
     assert old.filter(pl.col("fulfillable_quantity") == 0, pl.col("shipped_at") < until - timedelta(days=37)).is_empty()
     assert old.height < 0.0002 * orders.height
+
+
+def test_one_order_in_a_thousand_is_for_an_item_retired_shortly_before_and_never_leaves(default_history: History) -> None:
+    tables = tables_as_of(default_history, days=default_history.scenario.total_days)
+    lines = tables["order_lines"].join(tables["products"].select("sku", "discontinued_at"), on="sku")
+    orders = (
+        tables["orders"]
+        .join(lines.select("order_id", "discontinued_at"), on="order_id")
+        .filter(pl.col("created_at") >= pl.col("discontinued_at"))
+    )
+
+    told = reveal(default_history, tables).retired_item_orders
+
+    assert 0.0005 < len(told) / tables["orders"].height < 0.002
+    assert set(orders["order_id"]) == set(told)
+    assert orders.filter(pl.col("created_at") > pl.col("discontinued_at") + timedelta(days=47)).is_empty()
+    assert set(orders["cancel_reason"]) <= {"discontinued", None}  # null: not called off yet
+    assert orders.join(tables["shipments"], on="order_id").is_empty()
 
 
 def test_suppliers_are_late_and_early_and_sometimes_deliver_in_parts(tables: Mapping[str, pl.DataFrame]) -> None:
