@@ -15,6 +15,7 @@ from pipelines.simulator.demand import Promotion, demand_scale, discounts_by_day
 from pipelines.simulator.fulfilment import Flow, run_stock
 from pipelines.simulator.ordering import Lines, Orders, draw_orders
 from pipelines.simulator.purchasing import Buyer
+from pipelines.simulator.retired import order_retired_items
 
 if TYPE_CHECKING:
     from pipelines.simulator.scenarios import Scenario
@@ -66,6 +67,7 @@ def live(scenario: Scenario, *, seed: int) -> History:
     plan = (catalogue.planned_daily_qty * scale).ravel()
     buyer = Buyer(catalogue, clock, seed, plan, len(scenario.places), delay=scenario.delay_days)
     flow = run_stock(orders, lines, catalogue, buyer, clock, scenario=scenario, seed=seed)
+    orders, lines, flow = order_retired_items(orders, lines, flow, catalogue, places=len(scenario.places), seed=seed)
     return History(
         scenario=scenario,
         seed=seed,

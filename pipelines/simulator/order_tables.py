@@ -30,17 +30,22 @@ if TYPE_CHECKING:
 FREE_SHIPPING_CENTS = np.array(4_900)
 SHIPPING_CENTS = np.array([490, 1290, 5900])  # by service
 TAX_RATES = np.array([0.19, 0.081])  # at home, in Switzerland
+GIVEN_UP_DAYS = (21, 35)  # after the promised day, or after it left, a parcel that has not arrived is taken for lost and its order closed
 DOCUMENT_ERROR_RATE = 0.004  # share of orders whose parcels travel with wrong papers
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One entry per order: units that left, when the first (else NEVER) and the last of them did (else -NEVER), when all had arrived."""
+    """One entry per order: units that left, when the first (else NEVER) and the last of them did (else -NEVER), when all had arrived.
+
+    `given_up` is when the shop closes an order whose parcel it takes for lost, NEVER otherwise.
+    """
 
     shipped_qty: IntArray
     first_shipped: IntArray
     last_shipped: IntArray
     completed: IntArray
+    given_up: IntArray
 
 
 class OrderBook:
@@ -90,7 +95,7 @@ class OrderBook:
         approved = np.where(orders.approved[basket] < cancelled, orders.approved[basket], NEVER)
         released = np.where((approved < NEVER) & (orders.released[basket] < cancelled), orders.released[basket], NEVER)
         progress = self.progress
-        closed = np.minimum(progress.completed, cancelled)
+        closed = np.minimum(np.minimum(progress.completed, progress.given_up), cancelled)
         customer = history.customers.of_order[basket]
         region = history.customers.region[customer]
         return pl.DataFrame(
@@ -253,8 +258,19 @@ class OrderBook:
         np.minimum.at(first_shipped, row[gone], parts.shipped[gone])
         np.maximum.at(last_shipped, row[gone], parts.shipped[gone])
         np.maximum.at(last_arrived, row[gone], parts.delivered[gone])
-        is_complete = (shipped >= self.per_order(self.quantity)) & (last_arrived < view.now)
-        return Progress(shipped, first_shipped, last_shipped, np.where(is_complete, last_arrived, NEVER))
+        has_left = shipped >= self.per_order(self.quantity)
+        completed = np.where(has_left & (last_arrived < view.now), last_arrived, NEVER)
+        given_up = np.where(has_left & (last_arrived >= NEVER), self._given_up(last_shipped), NEVER)
+        return Progress(shipped, first_shipped, last_shipped, completed, given_up)
+
+    def _given_up(self, last_shipped: IntArray) -> IntArray:
+        """When the shop would close each order, had its parcels been lost: some weeks after they were due, in office hours."""
+        orders, first, last = self.view.history.orders, *GIVEN_UP_DAYS
+        chance = stream(self.view.history.seed, "lost-parcels").random(len(orders))[self.order]
+        due = np.maximum(orders.promised_delivery[self.order], last_shipped) // DAY
+        moment = (first + chance * (last - first)) * DAY
+        day = self.view.history.clock.working_day(due + moment.astype(np.int64) // DAY)
+        return day * DAY + 9 * HOUR + moment.astype(np.int64) % DAY // 3
 
 
 def _scatter(values: pl.Series, positions: IntArray, length: int) -> pl.Series:

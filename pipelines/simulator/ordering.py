@@ -20,8 +20,16 @@ WEB, MARKETPLACE, WHOLESALE = range(3)
 SERVICES: Final = ("standard", "express", "freight")
 STANDARD, EXPRESS, FREIGHT = range(3)
 CARRIERS: Final = ("Carrier A", "Carrier B", "Carrier C", "Carrier F")
-CANCEL_REASONS: Final = ("customer_changed_mind", "payment_failed", "fraud_suspected", "address_problem", "test", "out_of_stock")
-PAYMENT_FAILED, TEST, OUT_OF_STOCK = 1, 4, 5
+CANCEL_REASONS: Final = (
+    "customer_changed_mind",
+    "payment_failed",
+    "fraud_suspected",
+    "address_problem",
+    "test",
+    "out_of_stock",
+    "discontinued",
+)
+CHANGED_MIND, PAYMENT_FAILED, TEST, OUT_OF_STOCK, RETIRED = 0, 1, 4, 5, 6
 WAVE: Final = 2 * HOUR
 FUTURE_DATED_RATE: Final = 0.02
 FROM_STOCK, SPECIAL_ORDER, DROP_SHIP = range(3)

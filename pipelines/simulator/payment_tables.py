@@ -75,6 +75,17 @@ def _payments(view: View, book: OrderBook, row: IntArray, invoice_ids: pl.Series
     )
 
 
+def settled_at(view: View, book: OrderBook) -> IntArray:
+    """When each order's invoice is paid in full, NEVER where it is not or has not been issued yet."""
+    basket, issued = book.order, book.progress.first_shipped
+    channel, is_issued = view.history.orders.channel[basket], issued < NEVER
+    known = np.where(is_issued, issued, 0)  # a stand-in where nothing is owed yet
+    first, second, share = _on_credit(view, basket, known)
+    on_credit = np.where(share < 1, second, first)
+    settled = np.where(channel == WEB, known, np.where(channel == MARKETPLACE, _settlement(view, known), on_credit))
+    return np.where(is_issued, settled, NEVER)
+
+
 def _on_credit(view: View, basket: IntArray, issued: IntArray) -> tuple[IntArray, IntArray, FloatArray]:
     """When a wholesale customer pays, when the rest of a part follows, and the part; NEVER for what does not come."""
     history = view.history

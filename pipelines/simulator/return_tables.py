@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from pipelines.simulator.clock import DAY, NEVER, IntArray, stream
+from pipelines.simulator.clock import DAY, HOUR, NEVER, IntArray, stream
+from pipelines.simulator.payment_tables import settled_at
 from pipelines.simulator.returns import DAMAGED, REASONS, refund_cents
 from pipelines.simulator.view import View, money, named, text
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 EXCHANGE_WITHIN_DAYS = 14
 EXCHANGE_RATE = 0.6  # share of returns whose customer orders again in that time and takes it in exchange
+REFUND_AFTER = HOUR  # from the moment in which an invoice that was still owed is paid
 _TIME_BITS = 33  # local seconds fit below
 
 
@@ -29,7 +31,7 @@ def return_tables(view: View, book: OrderBook) -> tuple[dict[str, pl.DataFrame],
     position = book.line_position[line]
     ids = text("R-", book.line_ids.gather(position).str.slice(2))
     refund = refund_cents(book.net_cents[position].astype(np.float64), book.quantity[position], returns.quantity[known])
-    received, refunded = view.seen(returns.received[known]), view.seen(returns.refunded[known])
+    received, refunded = view.seen(returns.received[known]), view.seen(_refunded(view, book, known))
     is_back = received < NEVER
     reason = returns.reason[known]
     restock = np.where(is_back, np.where(returns.is_restocked[known], 0, 1), -1)
@@ -71,6 +73,14 @@ def return_tables(view: View, book: OrderBook) -> tuple[dict[str, pl.DataFrame],
     all_ids = np.full(len(returns.line), len(known))
     all_ids[known] = np.arange(len(known))
     return {**tables, "return_lines": lines_table}, pl.concat([ids, pl.Series([None], dtype=pl.String)]).gather(pl.Series(all_ids))
+
+
+def _refunded(view: View, book: OrderBook, known: IntArray) -> IntArray:
+    """When money for the returns `known` goes back: nobody is paid back what he still owes, so not before his invoice is paid in full."""
+    returns = view.history.flow.returns
+    settled = settled_at(view, book)[book.position[view.history.lines.order[returns.line[known]]]]
+    planned = returns.refunded[known]
+    return np.where(settled < planned, planned, np.where(planned < NEVER, np.minimum(settled + REFUND_AFTER, NEVER), NEVER))
 
 
 def _exchange(view: View, known: IntArray) -> IntArray:

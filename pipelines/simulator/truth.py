@@ -13,6 +13,8 @@ from pipelines.simulator.clock import DAY, NEVER
 from pipelines.simulator.customer_tables import LATENESS, SCORE_RATES, SUBSCRIPTION_MONTHLY_HAZARD
 from pipelines.simulator.differences import planted_in
 from pipelines.simulator.experiments import DELIVERY_WINDOW, PACKAGING, SPARED_DAMAGE_RATE, first_day
+from pipelines.simulator.ordering import RETIRED
+from pipelines.simulator.view import numbered
 
 if TYPE_CHECKING:
     from datetime import date
@@ -33,6 +35,7 @@ class Truth:
         review_scores: lateness (on_time, late, very_late: more than three days after the promise), mean_score.
         subscription_monthly_hazard: Share of contracts in force that end in a month.
         experiments: experiment_id, started_date, measure, effect of B (a share of A's value, or days).
+        retired_item_orders: order_id of the orders for an item that had been retired before; none of their units ever leaves.
         planted_differences: kind, order_id of the differences between the books that can be found in the tables.
     """
 
@@ -42,6 +45,7 @@ class Truth:
     review_scores: pl.DataFrame
     subscription_monthly_hazard: float
     experiments: pl.DataFrame
+    retired_item_orders: pl.Series
     planted_differences: pl.DataFrame
 
 
@@ -76,6 +80,7 @@ def reveal(history: History, tables: dict[str, pl.DataFrame]) -> Truth:
                 "effect": [-SPARED_DAMAGE_RATE, -_saved_days(history)],
             }
         ),
+        retired_item_orders=_retired_item_orders(history),
         planted_differences=planted_in(history, tables),
     )
 
@@ -88,6 +93,11 @@ def _saved_days(history: History) -> float:
     usual = orders.transit_days[order[chosen]] + orders.assignment.saved_days[order[chosen]]
     left = parts.shipped[chosen] // DAY
     return float((clock.working_day(left + usual) - clock.working_day(left + usual - (usual >= 2))).mean())
+
+
+def _retired_item_orders(history: History) -> pl.Series:
+    chosen = history.is_order & (history.orders.cancel_reason == RETIRED)
+    return numbered("O-", history.order_number[chosen], 6).alias("order_id")
 
 
 def _latent_demand(history: History) -> pl.DataFrame:

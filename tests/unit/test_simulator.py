@@ -15,6 +15,7 @@ from pipelines.simulator import SCENARIOS, Scenario, SimulatedMerchant, simulate
 from pipelines.simulator.catalogue import NO_DAY
 from pipelines.simulator.history import History, live
 from pipelines.simulator.merchant import tables_as_of
+from pipelines.simulator.truth import reveal
 from pipelines.stores.source_contract import SOURCE_TABLES
 
 if TYPE_CHECKING:
@@ -202,6 +203,45 @@ def test_on_the_last_day_there_is_work_in_progress(tables: Mapping[str, pl.DataF
     assert to_come.filter(pl.col("expected_at") > merchant.data_until).height > 0
     assert tables["orders"]["closed_at"].null_count() > 0
     assert tables["stock_levels"]["incoming"].sum() == (to_come["ordered_qty"] - to_come["received_qty"]).sum()
+
+
+def test_an_order_whose_parcel_got_lost_is_closed_weeks_after_it_was_due_and_only_who_waits_for_stock_stays_open(
+    default_history: History,
+) -> None:
+    tables = tables_as_of(default_history, days=default_history.scenario.total_days)
+    until = default_history.clock.utc(default_history.clock.now)
+    parcels = tables["shipments"].group_by("order_id").agg(pl.col("shipped_at").max(), is_missing=pl.col("delivered_at").is_null().any())
+    waiting = tables["order_lines"].group_by("order_id").agg(pl.col("fulfillable_quantity").sum())
+    orders = tables["orders"].filter(pl.col("cancelled_at").is_null(), ~pl.col("order_id").str.starts_with("O-X"))
+    orders = orders.join(waiting, on="order_id").join(parcels, on="order_id", how="left")
+
+    lost = orders.filter(pl.col("closed_at").is_not_null() & pl.col("is_missing"))
+    old = orders.filter(pl.col("closed_at").is_null(), pl.col("created_at") < until - timedelta(days=60))
+
+    lag = lost.select(lag=pl.col("closed_at") - pl.max_horizontal("promised_delivery_at", "shipped_at"))["lag"]
+    assert 0.001 < lost.height / orders.height < 0.004
+    assert lost.filter(pl.col("fulfillable_quantity") > 0).is_empty()
+    assert timedelta(days=20) < lag.min() < timedelta(days=22) < timedelta(days=34) < lag.max() < timedelta(days=37)
+    assert old.filter(pl.col("fulfillable_quantity") == 0, pl.col("shipped_at") < until - timedelta(days=37)).is_empty()
+    assert old.height < 0.0002 * orders.height
+
+
+def test_one_order_in_a_thousand_is_for_an_item_retired_shortly_before_and_never_leaves(default_history: History) -> None:
+    tables = tables_as_of(default_history, days=default_history.scenario.total_days)
+    lines = tables["order_lines"].join(tables["products"].select("sku", "discontinued_at"), on="sku")
+    orders = (
+        tables["orders"]
+        .join(lines.select("order_id", "discontinued_at"), on="order_id")
+        .filter(pl.col("created_at") >= pl.col("discontinued_at"))
+    )
+
+    told = reveal(default_history, tables).retired_item_orders
+
+    assert 0.0005 < len(told) / tables["orders"].height < 0.002
+    assert set(orders["order_id"]) == set(told)
+    assert orders.filter(pl.col("created_at") > pl.col("discontinued_at") + timedelta(days=47)).is_empty()
+    assert set(orders["cancel_reason"]) <= {"discontinued", None}  # null: not called off yet
+    assert orders.join(tables["shipments"], on="order_id").is_empty()
 
 
 def test_suppliers_are_late_and_early_and_sometimes_deliver_in_parts(tables: Mapping[str, pl.DataFrame]) -> None:

@@ -79,6 +79,22 @@ def test_wholesale_customers_pay_in_thirty_days_or_late_or_in_part_or_never(tabl
     assert wholesale.filter(pl.col("paid") > pl.col("amount")).is_empty()
 
 
+def test_nobody_is_paid_back_before_he_has_paid_all_he_owes(tables: Mapping[str, pl.DataFrame]) -> None:
+    refunds = tables["returns"].join(billed(tables).drop("created_at", "updated_at"), on="order_id", how="left", suffix="_billed")
+    settled = tables["payments"].join(tables["invoices"], on="invoice_id").group_by("order_id").agg(settled_at=pl.col("paid_at").max())
+
+    refunded = refunds.filter(pl.col("refunded_at").is_not_null()).join(settled, on="order_id", how="left")
+    owed = refunds.filter(pl.col("refunded_at").is_null(), pl.col("received_at") < date(2026, 10, 15))
+
+    assert refunded.filter((pl.col("paid") < pl.col("amount")).fill_null(value=True)).is_empty()
+    assert refunded.filter(pl.col("refunded_at") <= pl.col("settled_at")).is_empty()
+    assert (
+        refunded.group_by("order_id", "paid").agg(pl.col("refund_amount").sum()).filter(pl.col("refund_amount") > pl.col("paid")).is_empty()
+    )
+    assert owed["channel_id"].unique().to_list() == ["wholesale"]
+    assert refunded.filter(pl.col("channel_id") == "wholesale").height > owed.height > 0
+
+
 def test_a_hold_lasts_from_the_event_that_placed_it_to_the_one_that_ended_it(tables: Mapping[str, pl.DataFrame]) -> None:
     events, holds = tables["order_events"], tables["payment_holds"].join(tables["orders"], on="order_id", suffix="_of_order")
     placed = events.filter(pl.col("event_type") == "manual_hold").select("order_id", held_at="occurred_at")
