@@ -16,6 +16,7 @@ from pipelines.simulator.merchant import simulate
 from pipelines.steps.transform import transform
 from pipelines.stores.metrics import Metric, MetricValue, catalogue_from_manifest, evaluate
 from pipelines.stores.warehouse import open_warehouse
+from tests.integration.conversion import in_reporting_cents
 from tests.integration.test_transform import SCENARIO, fill_raw
 
 if TYPE_CHECKING:
@@ -123,14 +124,16 @@ def lines(conn: duckdb.DuckDBPyConnection) -> pl.DataFrame:
     """One row per line of an order that is no test: local days and what left when, added up in Python."""
     raw = conn.sql(
         "select l.order_line_id, l.order_id, l.quantity, cast(l.unit_price as double) as price, cast(coalesce(l.total_discount, 0) as double) as discount, "
-        "coalesce(l.is_special_order, false) as is_special, l.fulfillable_quantity, o.created_at, o.approved_at, o.cancelled_at, o.cancel_reason, o.closed_at, "
+        "coalesce(l.is_special_order, false) or coalesce(l.is_drop_ship, false) or coalesce(l.is_gift_card, false) as is_not_from_stock, "
+        "l.fulfillable_quantity, o.currency, o.created_at, o.approved_at, o.cancelled_at, o.cancel_reason, o.closed_at, "
         "o.promised_ship_at, o.promised_delivery_at, o.channel_id from raw.order_lines l join raw.orders o using (order_id) where not o.is_test"
     ).pl()
     moved = conn.sql(
         "select order_line_id, order_id, quantity as units, shipped_at, delivered_at from raw.shipment_lines join raw.shipments using (shipment_id)"
     ).pl()
     moved = moved.with_columns(local("shipped_at").alias("left"))
-    first = moved.filter(pl.col("left").is_not_null()).group_by("order_id").agg(pl.col("left").min().alias("first"))
+    own = moved.join(raw.filter(~pl.col("is_not_from_stock")).select("order_line_id"), on="order_line_id")
+    first = own.filter(pl.col("left").is_not_null()).group_by("order_id").agg(pl.col("left").min().alias("first"))
     sent = (
         moved.join(first, on="order_id", how="left")
         .join(raw.select("order_line_id", local("promised_ship_at").alias("due")), on="order_line_id")
@@ -172,6 +175,14 @@ def arrived(lines: pl.DataFrame) -> pl.DataFrame:
         .with_columns(pl.when("is_complete").then("last_arrived_at").alias("arrived_at"))
         .with_columns(local("arrived_at").alias("arrived"))
     )
+
+
+def valued(conn: duckdb.DuckDBPyConnection, lines: pl.DataFrame) -> pl.DataFrame:
+    """Every line's net value in cents, in the money of its order (`net`) and at the rate of the order's day (`reporting`)."""
+    net = lines.with_columns((100 * (pl.col("quantity") * pl.col("price") - pl.col("discount"))).round().cast(pl.Int64).alias("net"))
+    rates = conn.sql("select rate_date, from_currency, to_currency, rate from raw.fx_rates").pl()
+    reporting = in_reporting_cents(net, "net", day="created", rates=rates, reporting=SCENARIO.currency)
+    return net.with_columns(reporting.alias("reporting"))
 
 
 def local(column: str) -> pl.Expr:
@@ -217,7 +228,7 @@ def test_fill_rates_of_the_stories_leave_special_orders_out_and_count_them(
 
 
 def test_fill_rates_equal_a_recount(conn: duckdb.DuckDBPyConnection, catalogue: dict[str, Metric], lines: pl.DataFrame) -> None:
-    own = lines.filter(pl.col("cancelled_at").is_null() & ~pl.col("is_special") & (pl.col("due") <= AS_OF))
+    own = lines.filter(pl.col("cancelled_at").is_null() & ~pl.col("is_not_from_stock") & (pl.col("due") <= AS_OF))
     is_filled = pl.col("sent_first") >= pl.col("quantity")
 
     units, per_line, orders = (value(conn, catalogue, f"{grain}_fill_rate") for grain in ("unit", "line", "order"))
@@ -233,9 +244,10 @@ def test_on_time_in_full_and_perfect_orders_equal_a_recount_line_by_line(
     conn: duckdb.DuckDBPyConnection, catalogue: dict[str, Metric], lines: pl.DataFrame
 ) -> None:
     spoiled = conn.sql(f"select distinct order_line_id from raw.return_lines where reason_code in {ERRORS}").pl()
+    misfiled = conn.sql("select distinct order_id from raw.shipments where document_error").pl()
     judged = lines.filter(pl.col("cancelled_at").is_null()).with_columns(
         ((pl.col("arrived") >= pl.col("quantity")) & (local("last_arrived_at") <= pl.col("due_there"))).fill_null(value=False).alias("is_good"),
-        pl.col("order_line_id").is_in(spoiled["order_line_id"].implode()).alias("is_spoiled"),
+        (pl.col("order_line_id").is_in(spoiled["order_line_id"].implode()) | pl.col("order_id").is_in(misfiled["order_id"].implode())).alias("is_spoiled"),
     )  # fmt: skip
     by_order = judged.group_by("order_id").agg(
         pl.col("due_there").first(),
@@ -310,7 +322,7 @@ def test_cancellations_by_reason_equal_a_recount(conn: duckdb.DuckDBPyConnection
 def test_the_backlog_of_a_day_equals_a_recount_of_who_waited_at_its_end(
     conn: duckdb.DuckDBPyConnection, catalogue: dict[str, Metric], arrived: pl.DataFrame, lines: pl.DataFrame
 ) -> None:
-    worth = lines.group_by("order_id").agg((pl.col("quantity") * pl.col("price") - pl.col("discount")).sum().round(2).alias("worth"))
+    worth = valued(conn, lines).group_by("order_id").agg(pl.col("net", "reporting").sum())
     ended = pl.min_horizontal("arrived", local("cancelled_at"), local("closed_at"))
     for day in (SCENARIO.start + timedelta(days=9), date(2026, 9, 12), date(2026, 9, 19), date(2026, 9, 20), AS_OF):
         waiting = arrived.filter((pl.col("created") <= day) & (ended.is_null() | (ended > day))).join(worth, on="order_id")
@@ -325,7 +337,7 @@ def test_the_backlog_of_a_day_equals_a_recount_of_who_waited_at_its_end(
         assert count.value == waiting.height > 0
         assert overdue.value == waiting.filter(pl.col("due_there") <= day).height
         assert age.value == pytest.approx(waiting.select((pl.lit(day) - pl.col("created")).dt.total_days().mean()).item())
-        assert amount[0]["cents"] == round(waiting["worth"].sum() * 100)
+        assert amount[0]["cents"] == waiting["reporting"].sum()
 
 
 def test_stages_of_the_backlog_hold_every_open_order_once(conn: duckdb.DuckDBPyConnection, catalogue: dict[str, Metric]) -> None:
@@ -341,15 +353,20 @@ def test_orders_without_stock_equal_a_recount_and_a_hold_has_its_hours(
     gone = conn.sql("select sku from raw.products where discontinued_at is not null").pl()
     ended = pl.min_horizontal(local("cancelled_at"), local("closed_at"))
     stopped_first = (ended <= pl.col("due")).fill_null(value=False)
+    held = conn.sql(
+        "select order_id from raw.payment_holds as h join raw.orders as o using (order_id) group by order_id "
+        "having bool_or(h.released_at is null) or max(h.released_at) > max(o.promised_ship_at)"
+    ).pl()
     missing = lines.filter(
-        ~pl.col("is_special")
+        ~pl.col("is_not_from_stock")
         & (pl.col("sent_in_time") < pl.col("quantity"))
         & pl.when(stopped_first).then((pl.col("cancel_reason") == "out_of_stock").fill_null(value=False)).otherwise(pl.col("due") <= AS_OF)
         & ~(pl.col("approved_at") > pl.col("promised_ship_at")).fill_null(value=False)
+        & ~pl.col("order_id").is_in(held["order_id"].implode())
     )
     recounted = set(missing["order_id"])
 
-    rows = conn.sql("select * from marts.fct_blocked_orders where order_id not in (select order_id from raw.payment_holds)").pl()
+    rows = conn.sql("select * from marts.fct_blocked_orders where cause <> 'payment_hold'").pl()
     (hold,) = _rows(conn, "select * from marts.fct_blocked_orders where order_id = 'H1'")
     values = evaluate(conn, catalogue, ["blocked_orders"], by="reason", since=SINCE, until=AS_OF)
 
@@ -422,10 +439,13 @@ def test_a_partly_cancelled_order_is_complete_and_not_in_full(conn: duckdb.DuckD
     assert waiting == [{"units": 0}]
 
 
-def test_an_orders_value_is_the_sum_of_its_lines(conn: duckdb.DuckDBPyConnection) -> None:
-    unequal = conn.sql(
-        "select order_id from marts.fct_orders left join (select order_id, sum(net_amount) as lines_amount from marts.fct_order_lines group by 1) "
-        "using (order_id) where net_amount <> coalesce(lines_amount, 0) or net_reporting_amount <> net_amount"
-    ).pl()
+def test_an_orders_value_is_the_sum_of_its_lines_at_the_rate_of_its_day(conn: duckdb.DuckDBPyConnection, lines: pl.DataFrame) -> None:
+    expected = valued(conn, lines).group_by("order_id").agg(pl.col("currency").first(), pl.col("net", "reporting").sum())
 
-    assert unequal.height == 0
+    found = conn.sql("select order_id, net_amount, net_reporting_amount from marts.fct_orders where not is_test").pl()
+
+    both = found.join(expected, on="order_id", how="left")
+    unequal = both.filter(pl.col("net_amount").ne_missing(pl.col("net")) | pl.col("net_reporting_amount").ne_missing(pl.col("reporting")))
+    assert unequal.is_empty()
+    assert found.height == expected.height
+    assert set(expected["currency"]) == {"EUR", "CHF"}

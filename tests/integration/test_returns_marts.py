@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -15,6 +16,7 @@ from pipelines.simulator.merchant import SimulatedMerchant, simulate
 from pipelines.steps.transform import DBT_PROJECT, TransformResult, transform
 from pipelines.stores.metrics import Metric, catalogue_from_manifest, evaluate
 from pipelines.stores.warehouse import open_warehouse
+from tests.integration.conversion import in_reporting_cents
 from tests.integration.test_transform import SCENARIO, fill_raw
 
 if TYPE_CHECKING:
@@ -88,6 +90,11 @@ def cohort(shipped: pl.DataFrame, days: int) -> pl.DataFrame:
     return shipped.filter(pl.col("shipped_date").is_between(AS_OF - timedelta(days=days + 29), AS_OF - timedelta(days=30)))
 
 
+def at_its_rate(merchant: SimulatedMerchant, frame: pl.DataFrame, cents: str) -> pl.Series:
+    """The cents in the merchant's currency, at the rate of the frame's column `day`."""
+    return in_reporting_cents(frame, cents, day="day", rates=merchant.tables["fx_rates"], reporting=SCENARIO.currency)
+
+
 def within(frame: pl.DataFrame, column: str, days: int) -> pl.DataFrame:
     return frame.filter(local_date(column).is_between(AS_OF - timedelta(days=days - 1), AS_OF))
 
@@ -118,7 +125,7 @@ def test_what_came_back_for_each_reason_sums_to_all_that_came_back(
 
 
 def test_units_refunds_and_pace_equal_a_recount(
-    conn: duckdb.DuckDBPyConnection, catalogue: dict[str, Metric], returned: pl.DataFrame
+    conn: duckdb.DuckDBPyConnection, catalogue: dict[str, Metric], merchant: SimulatedMerchant, returned: pl.DataFrame
 ) -> None:
     refunded = within(returned, "refunded_at", 28)
     days = {
@@ -126,7 +133,10 @@ def test_units_refunds_and_pace_equal_a_recount(
         "to_arrival": refunded.select((pl.col("received_at") - pl.col("announced_at")).dt.total_microseconds() / 86_400e6).to_series(),
         "to_refund": refunded.select((pl.col("refunded_at") - pl.col("received_at")).dt.total_microseconds() / 86_400e6).to_series(),
     }
-    refunds = within(returned, "refunded_at", 28).unique("return_id")["refund_amount"].sum()
+    paid = refunded.unique("return_id").with_columns(
+        local_date("refunded_at").alias("day"), (pl.col("refund_amount") * 100).cast(pl.Int64).alias("cents")
+    )
+    refunds = at_its_rate(merchant, paid, "cents")
 
     units, refund, median, p90, mean, first, second = evaluate(
         conn, catalogue,
@@ -135,7 +145,8 @@ def test_units_refunds_and_pace_equal_a_recount(
     )  # fmt: skip
 
     assert units.value == within(returned, "announced_at", 28)["quantity"].sum()
-    assert refund.value == refunds
+    assert set(paid["currency"]) == {"EUR", "CHF"}
+    assert refund.value == Decimal(refunds.sum()) / 100
     assert median.value == pytest.approx(days["whole"].median())
     assert p90.value == pytest.approx(days["whole"].quantile(0.9, "linear"))
     assert mean.value == pytest.approx(days["whole"].mean())
@@ -198,16 +209,26 @@ def test_exchanges_keep_what_a_recount_gives(
     conn: duckdb.DuckDBPyConnection, catalogue: dict[str, Metric], merchant: SimulatedMerchant, returned: pl.DataFrame
 ) -> None:
     tables = merchant.tables
+    orders = tables["orders"].select("order_id", "currency", local_date("created_at").alias("day"))
     net = (100 * (pl.col("quantity") * pl.col("unit_price") - pl.col("total_discount").fill_null(0))).cast(pl.Float64).round()
-    lines = tables["order_lines"].select("order_line_id", "order_id", pl.col("quantity").alias("ordered"), net.alias("net"))
-    worth = dict(lines.group_by("order_id").agg(pl.col("net").sum()).iter_rows())
+    lines = (
+        tables["order_lines"]
+        .select("order_line_id", "order_id", pl.col("quantity").alias("ordered"), net.alias("net"))
+        .join(orders, on="order_id")
+    )
+    worth = dict(lines.with_columns(at_its_rate(merchant, lines, "net")).group_by("order_id").agg(pl.col("net").sum()).iter_rows())
     cancelled = set(tables["orders"].filter(pl.col("cancelled_at").is_not_null())["order_id"])
-    exchanged = returned.filter(pl.col("exchange_order_id").is_not_null()).join(lines.drop("order_id"), on="order_line_id")
-    sold = exchanged.group_by("exchange_order_id").agg((pl.col("net") * pl.col("quantity") / pl.col("ordered")).round().sum())
+    exchanged = (
+        returned.filter(pl.col("exchange_order_id").is_not_null())
+        .drop("currency")
+        .join(lines.drop("order_id"), on="order_line_id")
+        .with_columns((pl.col("net") * pl.col("quantity") / pl.col("ordered")).round().alias("back"))
+    )
+    sold = exchanged.with_columns(at_its_rate(merchant, exchanged, "back")).group_by("exchange_order_id").agg(pl.col("back").sum())
     kept = sum(0 if order_id in cancelled else min(cents, worth[order_id]) for order_id, cents in sold.iter_rows())
 
     share, retained = evaluate(conn, catalogue, ["exchange_share", "retained_revenue"], since=SCENARIO.start)
 
     assert share.value == pytest.approx(exchanged["quantity"].sum() / returned["quantity"].sum())
     assert float(retained.value or 0) == pytest.approx(kept / 100, abs=0.01 * len(exchanged))
-    assert 0 < kept < sold["net"].sum()
+    assert 0 < kept < sold["back"].sum()
