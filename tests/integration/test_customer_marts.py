@@ -22,6 +22,7 @@ from pipelines.stores.reports import read_report, reports_from_manifest
 from pipelines.stores.source_contract import SOURCE_TABLES
 from pipelines.stores.timelines import customer_timeline, order_timeline
 from pipelines.stores.warehouse import open_warehouse
+from tests.integration.conversion import in_reporting_cents
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,15 +94,17 @@ def orders(conn: duckdb.DuckDBPyConnection) -> pl.DataFrame:
 def sales(conn: duckdb.DuckDBPyConnection) -> pl.DataFrame:
     """Sales and refunds in cents, straight from the raw rows: order_id, customer_key, day, cents."""
     sold = conn.sql(
-        "select order_id, customer_key, created_at as at, cast(round((quantity * unit_price - coalesce(total_discount, 0)) * 100) as bigint) as cents "
+        "select order_id, customer_key, currency, created_at as at, cast(round((quantity * unit_price - coalesce(total_discount, 0)) * 100) as bigint) as cents "
         "from raw.order_lines join raw.orders using (order_id) where cancelled_at is null and not is_test"
     ).pl()
     refunded = conn.sql(
-        "select order_id, customer_key, refunded_at as at, -cast(round(refund_amount * 100) as bigint) as cents "
+        "select order_id, customer_key, raw.orders.currency, refunded_at as at, -cast(round(refund_amount * 100) as bigint) as cents "
         "from raw.returns join raw.orders using (order_id) where refunded_at is not null and cancelled_at is null and not is_test"
     ).pl()
     local = pl.col("at").dt.replace_time_zone("UTC").dt.convert_time_zone(SCENARIO.time_zone).dt.date()
-    return pl.concat([sold, refunded]).with_columns(day=local).filter(pl.col("day") <= AS_OF)
+    events = pl.concat([sold, refunded]).with_columns(day=local).filter(pl.col("day") <= AS_OF)
+    rates = conn.sql("select rate_date, from_currency, to_currency, rate from raw.fx_rates").pl()
+    return events.with_columns(cents=in_reporting_cents(events, "cents", day="day", rates=rates, reporting=SCENARIO.currency))
 
 
 def month_number(day: pl.Expr) -> pl.Expr:

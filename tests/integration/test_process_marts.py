@@ -14,6 +14,7 @@ from pipelines.simulator.merchant import SimulatedMerchant, simulate
 from pipelines.steps.transform import DBT_PROJECT, TransformResult, transform
 from pipelines.stores.metrics import Metric, catalogue_from_manifest, evaluate
 from pipelines.stores.warehouse import open_warehouse
+from tests.integration.conversion import in_reporting_cents
 from tests.integration.test_transform import SCENARIO, fill_raw
 
 if TYPE_CHECKING:
@@ -63,22 +64,22 @@ def orders(merchant: SimulatedMerchant) -> pl.DataFrame:
         .group_by("order_line_id")
         .agg(pl.col("quantity").sum().alias("arrived"), pl.col("delivered_at").max())
     )
+    lines = tables["order_lines"].join(tables["orders"].select("order_id", "currency", day=local_date("created_at")), on="order_id")
+    net = 100 * (pl.col("quantity") * pl.col("unit_price") - pl.col("total_discount").fill_null(0))
+    cents = lines.with_columns(net.round().cast(pl.Int64).alias("cents"))
+    value = in_reporting_cents(cents, "cents", day="day", rates=tables["fx_rates"], reporting=SCENARIO.currency)
     by_order = (
-        tables["order_lines"]
+        lines.with_columns(value.alias("value"))
         .join(arrived, on="order_line_id", how="left")
         .group_by("order_id")
         .agg(
             (pl.col("arrived").fill_null(0) >= pl.col("quantity")).all().alias("is_complete"),
             pl.col("delivered_at").max(),
-            (100 * (pl.col("quantity") * pl.col("unit_price") - pl.col("total_discount").fill_null(0))).sum().cast(pl.Int64).alias("value"),
+            pl.col("value").sum(),
         )
     )
-    ended = (
-        pl.when(pl.col("cancelled_at").is_not_null())
-        .then(local_date("cancelled_at"))
-        .when(pl.col("is_complete"))
-        .then(local_date("delivered_at"))
-    )
+    arrival = pl.when("is_complete").then(local_date("delivered_at"))
+    ended = pl.min_horizontal(local_date("cancelled_at"), local_date("closed_at"), arrival)
     return (
         tables["orders"]
         .join(by_order, on="order_id")

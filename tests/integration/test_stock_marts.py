@@ -132,15 +132,22 @@ def test_gross_margin_return_equals_a_recount_from_order_lines(
     period = daily.filter(pl.col("stock_date") >= first)
     row = conn.execute(
         """
-        WITH real AS (SELECT order_id FROM raw.orders WHERE NOT is_test AND cancelled_at IS NULL),
-        zoned AS (SELECT 'Europe/Berlin' AS zone)
-        SELECT
-            (SELECT sum((l.quantity * l.unit_price - coalesce(l.total_discount, 0)) * s.quantity / l.quantity)
-             FROM raw.shipment_lines s JOIN raw.shipments h USING (shipment_id) JOIN raw.order_lines l USING (order_line_id)
-             JOIN real ON l.order_id = real.order_id, zoned
-             WHERE timezone(zone, timezone('UTC', h.shipped_at))::DATE BETWEEN $first AND $last)
-            - (SELECT sum(r.refund_amount) FROM raw.returns r JOIN real USING (order_id), zoned
-               WHERE timezone(zone, timezone('UTC', r.refunded_at))::DATE BETWEEN $first AND $last)
+        WITH real AS (
+            SELECT order_id, currency, timezone('Europe/Berlin', timezone('UTC', created_at))::DATE AS day
+            FROM raw.orders WHERE NOT is_test AND cancelled_at IS NULL),
+        stocked AS (SELECT * FROM raw.order_lines WHERE NOT coalesce(is_special_order, false) AND NOT coalesce(is_drop_ship, false)),
+        rates AS (SELECT rate_date, from_currency AS currency, rate FROM raw.fx_rates WHERE to_currency = 'EUR'),
+        shipped AS (
+            SELECT o.currency, o.day, (l.quantity * l.unit_price - coalesce(l.total_discount, 0)) * s.quantity / l.quantity AS amount
+            FROM raw.shipment_lines s JOIN raw.shipments h USING (shipment_id) JOIN stocked l USING (order_line_id) JOIN real o ON l.order_id = o.order_id
+            WHERE timezone('Europe/Berlin', timezone('UTC', h.shipped_at))::DATE BETWEEN $first AND $last),
+        refunded AS (
+            SELECT o.currency, timezone('Europe/Berlin', timezone('UTC', r.refunded_at))::DATE AS day, -r.refund_amount AS amount
+            FROM raw.returns r JOIN raw.return_lines USING (return_id) JOIN stocked USING (order_line_id) JOIN real o ON o.order_id = r.order_id
+            WHERE timezone('Europe/Berlin', timezone('UTC', r.refunded_at))::DATE BETWEEN $first AND $last)
+        SELECT sum(amount * CASE events.currency WHEN 'EUR' THEN 1.0 ELSE rates.rate END)
+        FROM (FROM shipped UNION ALL FROM refunded) events
+        ASOF LEFT JOIN rates ON events.currency = rates.currency AND events.day >= rates.rate_date
         """,
         {"first": first, "last": SCENARIO.last_day},
     ).fetchone()
@@ -209,9 +216,10 @@ def test_the_network_is_what_the_shop_said_and_what_is_ordered(
     assert ordered is not None
     assert found.pop("on_order") == ordered[0]
     assert {"damaged": 0} | found == {  # a state without units has no row
-        "available": levels["on_hand"].sum() - levels["committed"].sum() - levels["damaged"].sum(),
+        "available": levels["on_hand"].sum() - levels["committed"].sum() - levels["reserved"].sum() - levels["damaged"].sum(),
         "committed": levels["committed"].sum(),
         "damaged": levels["damaged"].sum(),
+        "reserved": levels["reserved"].sum(),
     }
 
 
