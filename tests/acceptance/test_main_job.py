@@ -143,6 +143,12 @@ def test_cycle_time_is_what_the_store_says(merchant: dict[str, Any]) -> None:
     assert value["value"] == pytest.approx(sum(days) / len(days), rel=1e-3)
 
 
+def test_the_books_of_a_merchant_without_planted_differences_agree(merchant: dict[str, Any]) -> None:
+    report = merchant["ordercast"].json("report", "reconciliation")
+
+    assert (report["status"], report["rows"]) == ("no_data", [])
+
+
 def test_no_customer_id_is_in_the_warehouse_or_in_a_release(merchant: dict[str, Any]) -> None:
     customer_id = simulate(SCENARIOS["small"], seed=SEED).tables["customers"]["customer_id"][0]
     home: Path = merchant["home"]
