@@ -47,6 +47,7 @@ def models(platform: Platform) -> Iterator[dg.MaterializeResult[None] | dg.Asset
         yield from _events(outcome)
     if failure is not None:
         raise dg.Failure(str(failure), allow_retries=False) from failure
+    yield from _untouched({outcome.unique_id for outcome in outcomes})
 
 
 # Which test answers a check says the check itself: dagster-dbt also declares one for a singular test that reads a single model, and
@@ -66,6 +67,17 @@ def _events(outcome: NodeOutcome) -> Iterator[dg.MaterializeResult[None] | dg.As
         yield dg.AssetCheckResult(
             asset_key=key.asset_key, check_name=key.name, passed=outcome.status == "pass", metadata={"message": outcome.message or ""}
         )
+
+
+def _untouched(finished: set[str]) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+    """What nothing moved stands as it was built and tested; Dagster hears so, or it would skip all that reads it."""
+    stands = {"unchanged": "built and tested by an earlier run, and nothing that it is told from has moved since"}
+    for unique_id, node in MANIFEST["nodes"].items():
+        if node["resource_type"] in BUILT_TYPES and unique_id not in finished:
+            yield dg.MaterializeResult(asset_key=_TRANSLATOR.get_asset_key(node), metadata=stands)
+    for unique_id, key in _CHECKS.items():
+        if unique_id not in finished:
+            yield dg.AssetCheckResult(asset_key=key.asset_key, check_name=key.name, passed=True, metadata=stands)
 
 
 SERVED_MARTS = tuple(
