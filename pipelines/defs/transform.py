@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from graphlib import TopologicalSorter
 from typing import Any
 
 import dagster as dg
@@ -43,11 +44,13 @@ def models(platform: Platform) -> Iterator[dg.MaterializeResult[None] | dg.Asset
             transform(platform.settings(), on_node=outcomes.append)
         except TransformError as exc:
             failure = exc
-    for outcome in outcomes:
-        yield from _events(outcome)
     if failure is not None:
+        for outcome in outcomes:
+            yield from _events(outcome)
         raise dg.Failure(str(failure), allow_retries=False) from failure
-    yield from _untouched({outcome.unique_id for outcome in outcomes})
+    finished = {outcome.unique_id: outcome for outcome in outcomes}
+    for unique_id in _IN_ORDER:
+        yield from _events(finished[unique_id]) if unique_id in finished else _unmoved(unique_id)
 
 
 # Which test answers a check says the check itself: dagster-dbt also declares one for a singular test that reads a single model, and
@@ -69,16 +72,26 @@ def _events(outcome: NodeOutcome) -> Iterator[dg.MaterializeResult[None] | dg.As
         )
 
 
-def _untouched(finished: set[str]) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+def _unmoved(unique_id: str) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     """What nothing moved stands as it was built and tested; Dagster hears so, or it would skip all that reads it."""
     stands = {"unchanged": "built and tested by an earlier run, and nothing that it is told from has moved since"}
-    for unique_id, node in MANIFEST["nodes"].items():
-        if node["resource_type"] in BUILT_TYPES and unique_id not in finished:
-            yield dg.MaterializeResult(asset_key=_TRANSLATOR.get_asset_key(node), metadata=stands)
-    for unique_id, key in _CHECKS.items():
-        if unique_id not in finished:
-            yield dg.AssetCheckResult(asset_key=key.asset_key, check_name=key.name, passed=True, metadata=stands)
+    node = MANIFEST["nodes"][unique_id]
+    if node["resource_type"] in BUILT_TYPES:
+        yield dg.MaterializeResult(asset_key=_TRANSLATOR.get_asset_key(node), metadata=stands)
+    if key := _CHECKS.get(unique_id):
+        yield dg.AssetCheckResult(asset_key=key.asset_key, check_name=key.name, passed=True, metadata=stands)
 
+
+# Dagster wants to hear of a model after all that it reads, and of a test after its model.
+_IN_ORDER = tuple(
+    unique_id
+    for unique_id in TopologicalSorter(
+        {
+            unique_id: [parent for parent in node.get("depends_on", {}).get("nodes", []) if parent in MANIFEST["nodes"]]
+            for unique_id, node in MANIFEST["nodes"].items()
+        }
+    ).static_order()
+)
 
 SERVED_MARTS = tuple(
     _TRANSLATOR.get_asset_key(node) for node in MANIFEST["nodes"].values() if node["resource_type"] == "model" and node["fqn"][1] == "marts"
