@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from pipelines.errors import MetricError
@@ -26,7 +27,8 @@ def catalogue_from_manifest(manifest: Mapping[str, Any]) -> dict[str, Metric]:
     Raises:
         MetricError: A definition cannot be evaluated here; the message names it.
     """
-    models = {model["name"]: model for model in manifest["semantic_models"].values()}
+    in_order = sorted(manifest["semantic_models"].values(), key=itemgetter("name"))  # dbt lists them as the disk gave their files
+    models = {model["name"]: model for model in in_order}
     measures = {measure["name"]: (measure, model) for model in models.values() for measure in model["measures"]}
     metrics = {metric["name"]: metric for metric in manifest["metrics"].values()}
     shared = _shared_dimensions(models.values())

@@ -361,6 +361,17 @@ def test_two_tables_that_name_one_dimension_are_refused() -> None:
         catalogue_from_manifest(bad)
 
 
+def test_the_splits_come_in_one_order_whatever_file_dbt_read_first() -> None:
+    entity = [{"name": "product", "type": "primary", "expr": "sku"}]
+    classes = model("classes", "dim_product_classes", "none", [], entities=entity, dimensions=[("abc_class", None, {})])
+    models = manifest()["semantic_models"] | {"classes": classes}
+
+    read = [manifest() | {"semantic_models": dict(order)} for order in (models.items(), reversed(models.items()))]
+    first, second = ({name: list(metric.dimensions) for name, metric in catalogue_from_manifest(one).items()} for one in read)
+
+    assert first == second
+
+
 orders = st.lists(
     st.tuples(
         st.dates(AS_OF - timedelta(days=70), AS_OF), st.sampled_from(["A", "B", "C", "D"]),
