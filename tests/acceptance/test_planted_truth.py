@@ -65,7 +65,7 @@ def test_review_scores_fall_with_lateness_as_is_true(ordercast: CommandLine, pla
 def test_contracts_end_at_the_true_rate(ordercast: CommandLine, planted: SimulatedMerchant) -> None:
     hazard = planted.truth.subscription_monthly_hazard
 
-    (churn,) = ordercast.json("metrics", "contractual_churn_rate", "--from", SCENARIOS["dirty"].start.isoformat())
+    (churn,) = ordercast.json("metrics", "contractual_churn_28_days_rate", "--from", SCENARIOS["dirty"].start.isoformat())
 
     in_28_days = 1 - (1 - hazard) ** (28 * 12 / 365.25)
     assert churn["n"] > 100
