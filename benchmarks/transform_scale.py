@@ -147,9 +147,8 @@ def main() -> None:
 
 def report(folder: Path, scenario: str, times: list[int]) -> None:
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, DuckDB {duckdb.__version__}\n")
-    print(
-        "| order lines | build | s | CPU s | against bare SQL: s, CPU | against the smallest: s, CPU | peak MB |\n|---|---|---|---|---|---|---|"
-    )
+    titles = ("order lines", "build", "s", "CPU s", "against bare SQL: s, CPU", "against the smallest: s, CPU", "peak MB")
+    print(f"| {' | '.join(titles)} |\n{'|---' * len(titles)}|")
     one = folder / "one"
     subprocess.run(
         [sys.executable, __file__, "--step", "simulate", "--folder", str(one), "--scenario", scenario],
