@@ -6,38 +6,31 @@ release is a new cache.
 
 from __future__ import annotations
 
-import threading
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-import duckdb
 import polars as pl
 import streamlit as st
 
-from pipelines.errors import ReleaseError, UnavailableError
+from dashboards.kpis import overview_kpis
+from dashboards.reading import BY_RELEASE, CACHE_ENTRIES, CACHE_SECONDS, reading
+from pipelines.errors import UnavailableError
 from pipelines.settings import load_settings
 from pipelines.stores import recommendations
-from pipelines.stores.metrics import Metric, MetricValue, catalogue_from_json, daily_values, evaluate
 from pipelines.stores.operational import OperationalStore
-from pipelines.stores.releases import Release, current_release, open_release
+from pipelines.stores.releases import Release, current_release
 from pipelines.stores.warehouse import RunContext, run_context
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-QUERY_SECONDS: Final = 10.0  # a longer read is stopped: a page does not hold the machine
-CACHE_ENTRIES: Final = 256
-CACHE_SECONDS: Final = 3600
+    from dashboards.kpis import Kpi
+
 HISTORY_DAYS: Final = 42
 SEARCH_ROWS: Final = 25
 UNKNOWN_STATUS: Final = "unknown"
 OPEN_STATUSES: Final = ("proposed", UNKNOWN_STATUS)
-# The six of the overview, in reading order, and who stands beside whom.
-OVERVIEW_KPIS: Final = ("net_sales", "order_cycle_time_p50_days", "on_time_in_full", "unit_fill_rate", "in_stock_rate", "return_rate")
-COMPANIONS: Final = {"order_cycle_time_p50_days": "order_cycle_time_p90_days"}
-WEEKLY_ABOVE_DAYS: Final = 28  # longer periods draw their sparkline by weeks
 PLANNING_TABLES: Final = ("stock_levels", "supplier_items")
 
 
@@ -47,23 +40,6 @@ class Served:
 
     release: Release
     context: RunContext
-
-
-@dataclass(frozen=True, slots=True)
-class Kpi:
-    """One metric over the chosen period with its definition, the metric that stands beside it, and its course for a sparkline.
-
-    `change` and `change_rate` (of the prior value) are None where the data does not reach back over the whole prior period;
-    `data_from` is the first day there is data for, where that is later than the period's first day.
-    """
-
-    metric: Metric
-    value: MetricValue
-    change: float | None
-    change_rate: float | None
-    data_from: date | None
-    companion: Kpi | None
-    course: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +119,7 @@ def missing_tables(served: Served, tables: Sequence[str]) -> list[str]:
 
 def kpis(served: Served, *, days: int) -> list[Kpi]:
     """The six KPIs of the overview over the `days` complete days up to the as-of date."""
-    return _kpis(served.release, days, as_of=served.context.as_of_date)
+    return overview_kpis(served.release, days, as_of=served.context.as_of_date)
 
 
 def suggestions(served: Served) -> Suggestions:
@@ -228,88 +204,23 @@ def exclusions(served: Served) -> pl.DataFrame:
     return _frame(served.release, _EXCLUSIONS, ())
 
 
-_BY_ID: Final[dict[str | type, Callable[[Any], Any]]] = {Release: lambda release: (release.release_id, str(release.path))}
-
-
-@contextmanager
-def _reading(release: Release) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection to the release that stops a read after `QUERY_SECONDS`, and speaks in our errors."""
-    with open_release(release) as conn:
-        watchdog = threading.Timer(QUERY_SECONDS, conn.interrupt)
-        watchdog.start()
-        try:
-            yield conn
-        except duckdb.InterruptException:
-            raise ReleaseError(
-                f"Reading release {release.release_id} took over {QUERY_SECONDS:.0f} s and was stopped; try again."
-            ) from None
-        except (duckdb.CatalogException, duckdb.BinderException) as exc:
-            first_line = str(exc).partition("\n")[0]
-            raise ReleaseError(f"Release {release.release_id} lacks what this page shows ({first_line}); run `ordercast run`.") from None
-        finally:
-            watchdog.cancel()
-
-
-@st.cache_data(max_entries=CACHE_ENTRIES, ttl=CACHE_SECONDS, show_spinner=False, hash_funcs=_BY_ID)
+@st.cache_data(max_entries=CACHE_ENTRIES, ttl=CACHE_SECONDS, show_spinner=False, hash_funcs=BY_RELEASE)
 def _context(release: Release) -> RunContext:
-    with _reading(release) as conn:
+    with reading(release) as conn:
         return run_context(conn)
 
 
-@st.cache_data(max_entries=CACHE_ENTRIES, ttl=CACHE_SECONDS, show_spinner=False, hash_funcs=_BY_ID)
+@st.cache_data(max_entries=CACHE_ENTRIES, ttl=CACHE_SECONDS, show_spinner=False, hash_funcs=BY_RELEASE)
 def _missing_tables(release: Release, tables: tuple[str, ...]) -> list[str]:
-    with _reading(release) as conn:
+    with reading(release) as conn:
         rows = conn.execute("select distinct table_name from meta.source_fields where is_present").fetchall()
     present = {table for (table,) in rows}
     return [table for table in tables if table not in present]
 
 
-@st.cache_data(max_entries=CACHE_ENTRIES, ttl=CACHE_SECONDS, show_spinner="Measuring", hash_funcs=_BY_ID)
-def _kpis(release: Release, days: int, *, as_of: date) -> list[Kpi]:
-    with _reading(release) as conn:
-        row = conn.execute("select catalogue from meta.metric_catalogue").fetchone()
-        catalogue = catalogue_from_json(row[0] if row else "{}")
-        return [_kpi(conn, catalogue, name, days=days, as_of=as_of) for name in OVERVIEW_KPIS]
-
-
-def _kpi(conn: duckdb.DuckDBPyConnection, catalogue: dict[str, Metric], name: str, *, days: int, as_of: date) -> Kpi:
-    value = _value(conn, catalogue, name, days=days, as_of=as_of)
-    row = conn.execute("select min(ordered_date) from marts.fct_orders where not is_test").fetchone()
-    first_day: date = row[0] if row and row[0] else value.period_from
-    prior = None if value.prior is None else float(value.prior)
-    change = None if value.change is None else float(value.change)
-    return Kpi(
-        metric=catalogue[name],
-        value=value,
-        change=change,
-        change_rate=change / prior if change is not None and prior is not None and prior > 0 else None,
-        data_from=first_day if first_day > value.period_from else None,
-        companion=_kpi(conn, catalogue, COMPANIONS[name], days=days, as_of=as_of) if name in COMPANIONS else None,
-        course=_course(daily_values(conn, catalogue, name, since=value.period_from, until=value.period_to), days=days),
-    )
-
-
-def _value(conn: duckdb.DuckDBPyConnection, catalogue: dict[str, Metric], name: str, *, days: int, as_of: date) -> MetricValue:
-    """A metric that has to mature covers as many days as the others, ending earlier."""
-    maturity_days = catalogue[name].maturity_days if name in catalogue else 0
-    since = as_of - timedelta(days=maturity_days + days - 1)
-    return evaluate(conn, catalogue, [name], since=since, until=as_of)[0]
-
-
-def _course(daily: pl.DataFrame, *, days: int) -> tuple[float, ...]:
-    """What a sparkline draws: days, or for long periods whole weeks as ratios of sums."""
-    if days > WEEKLY_ABOVE_DAYS and daily.height == days:
-        week = (pl.lit(daily["metric_date"].max()) - pl.col("metric_date")).dt.total_days() // 7
-        sums = daily.group_by(week.alias("week")).agg(pl.len(), pl.col("numerator", "denominator").sum()).filter(pl.col("len") == 7)
-        is_ratio = daily["denominator"].is_not_null().any()
-        value = pl.col("numerator") / pl.col("denominator") if is_ratio else pl.col("numerator")
-        daily = sums.sort("week", descending=True).select(value.alias("value"))
-    return tuple(daily.filter(pl.col("value").is_finite())["value"])
-
-
-@st.cache_data(max_entries=CACHE_ENTRIES, ttl=CACHE_SECONDS, show_spinner=False, hash_funcs=_BY_ID)
+@st.cache_data(max_entries=CACHE_ENTRIES, ttl=CACHE_SECONDS, show_spinner=False, hash_funcs=BY_RELEASE)
 def _frame(release: Release, sql: str, bound: tuple[Any, ...] = ()) -> pl.DataFrame:
-    with _reading(release) as conn:
+    with reading(release) as conn:
         return conn.execute(sql, list(bound)).pl()
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from datetime import date
     from decimal import Decimal
 
-    from dashboards.queries import Kpi
+    from dashboards.kpis import Kpi
     from pipelines.stores.metrics import MetricValue
 
 # Status as icon, word and colour: the colour never stands alone.

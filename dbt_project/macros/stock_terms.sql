@@ -27,3 +27,8 @@
 {% macro part_of_value(value, part_qty, whole_qty) -%}
     cast(round({{ value }} * cast({{ part_qty }} as double) / nullif({{ whole_qty }}, 0)) as bigint)
 {%- endmacro %}
+
+{# What an item at a place is called where a document is asked for. #}
+{% macro stock_document_id(levels) -%}
+    {{ levels }}.sku || ' at ' || {{ levels }}.location_id
+{%- endmacro %}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
@@ -27,10 +29,10 @@ if TYPE_CHECKING:
     from pipelines.stores.releases import Release
     from pipelines.stores.reports import Report
 
-_ROWS_SHOWN = 20
-_CELL_WIDTH = 32  # a customer key, or an id of some shops, on one line
-_GAP = 2
-_CODES = {"currency_code": "Amounts", "reporting_currency_code": "Reporting amounts"}
+_ROWS_SHOWN: Final = 20
+_GAP: Final = 2
+_UNBOUNDED: Final = 100_000  # characters in a line that no terminal has to break
+_CODES: Final = {"currency_code": "Amounts", "reporting_currency_code": "Reporting amounts"}
 
 
 def register(app: typer.Typer) -> None:
@@ -48,6 +50,9 @@ def report(
     as_csv: Annotated[bool, typer.Option("--csv", help="Print all columns as CSV.")] = False,
 ) -> None:
     """Tables of the served release, each the answer to a question.
+
+    Where a table is wider than the terminal, each row stands as a block with a line per column. Into a pipe or a file goes the table
+    however wide, a line per row, unless COLUMNS names a width.
 
     Examples: [b]ordercast report[/b] | [b]ordercast report cohorts_monthly --limit 50[/b] |
     [b]ordercast report top_customers --where period_days=91 --csv[/b]
@@ -120,7 +125,7 @@ def _conditions(words: Sequence[str]) -> dict[str, object]:
 
 
 def _show(release: Release, wanted: Report, rows: pl.DataFrame, *, total: int, conditions: Mapping[str, object]) -> None:
-    console = Console()
+    console = rows_console()
     console.print(escape(wanted.question), style="bold", highlight=False)
     filtered = "".join(f", {column} {value or 'unknown'}" for column, value in conditions.items())
     console.print(f"As of {release.as_of_date}{escape(filtered)}", highlight=False)
@@ -131,46 +136,61 @@ def _show(release: Release, wanted: Report, rows: pl.DataFrame, *, total: int, c
     print_rows(console, rows, told=told, total=total)
 
 
-def print_rows(console: Console, rows: pl.DataFrame, *, told: set[str], total: int) -> None:
-    """The rows as a table in the console's width, without the columns that are `told` elsewhere; notes say what is left out."""
+def rows_console() -> Console:
+    """A console as wide as the terminal; where there is none, as COLUMNS says, and else as wide as any row."""
+    console = Console()
+    return console if console.is_terminal or "COLUMNS" in os.environ else Console(width=_UNBOUNDED)
+
+
+def print_rows(console: Console, rows: pl.DataFrame, *, told: set[str], total: int, spare: str | None = None) -> None:
+    """The rows as a table where it fits the console's width, and else as blocks with a line per column; notes say what is left out.
+
+    Columns that are `told` elsewhere are not repeated. `spare` is one that a table is shown without rather than not at all.
+    """
     told = told | {column for column in _CODES if column in rows.columns and rows[column].n_unique() == 1}
     cells = {column: _cells(rows[column]) for column in rows.columns if column not in told}
-    shown = columns_that_fit(cells, width=console.width)
-    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0))
-    for column in shown:
-        side: Literal["left", "right"] = "right" if rows.schema[column].is_numeric() else "left"
-        table.add_column(_heading(column), justify=side, overflow="fold", width=_width(column, cells[column]), vertical="bottom")
-    for values in zip(*(cells[column] for column in shown), strict=True):
-        table.add_row(*map(escape, values))
-    console.print(table)
-    for note in _notes(rows, shown, told, total=total):
-        console.print(escape(note), style="dim", highlight=False)
-
-
-def _notes(rows: pl.DataFrame, shown: Sequence[str], told: set[str], *, total: int) -> list[str]:
-    hidden = [column for column in rows.columns if column not in told and column not in shown]
+    unspared = {column: values for column, values in cells.items() if column != spare}
+    shown = next((one for one in (cells, unspared) if table_width(one) <= console.width), None)
+    console.print(_blocks(cells) if shown is None else _table(rows, shown))
     notes = [f"{words} in {rows[column][0]}." for column, words in _CODES.items() if column in told]
     if rows.height < total:
         notes.append(f"{rows.height:,} of {total:,} rows; --limit shows more.")
-    if hidden:
-        notes.append(f"Not shown for want of width: {', '.join(hidden)}; --csv has all columns.")
-    return notes
+    if shown is not None and len(shown) < len(cells):
+        notes.append(f"Not shown for want of width: {spare}; --json has it.")
+    for note in notes:
+        console.print(escape(note), style="dim", highlight=False)
 
 
-def columns_that_fit(cells: Mapping[str, Sequence[str]], *, width: int) -> list[str]:
-    """Columns from the left that stand side by side in `width` characters with their headings broken at words; one at least."""
-    shown: list[str] = []
-    used = 0
-    for column, values in cells.items():
-        used += _width(column, values) + (_GAP if shown else 0)
-        if shown and used > width:
-            break
-        shown.append(column)
-    return shown
+def table_width(cells: Mapping[str, Sequence[str]]) -> int:
+    """Characters that the columns take side by side, their headings broken at words and no value broken."""
+    return sum(_width(column, values) for column, values in cells.items()) + _GAP * (len(cells) - 1)
 
 
 def _width(column: str, values: Sequence[str]) -> int:
-    return min(max(map(len, [*_heading(column).split(), *values])), _CELL_WIDTH)
+    return max(map(cell_len, [*_heading(column).split(), *values]))
+
+
+def _table(rows: pl.DataFrame, cells: Mapping[str, Sequence[str]]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0))
+    for column, values in cells.items():
+        side: Literal["left", "right"] = "right" if rows.schema[column].is_numeric() else "left"
+        table.add_column(_heading(column), justify=side, width=_width(column, values), vertical="bottom")
+    for row in zip(*cells.values(), strict=True):
+        table.add_row(*map(escape, row))
+    return table
+
+
+def _blocks(cells: Mapping[str, Sequence[str]]) -> Table:
+    """Every row from its first column to its last, values under one another and a blank line between two rows."""
+    grid = Table.grid(padding=(0, _GAP, 0, 0))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for number, row in enumerate(zip(*cells.values(), strict=True)):
+        if number:
+            grid.add_row()
+        for column, value in zip(cells, row, strict=True):
+            grid.add_row(_heading(column), escape(value))
+    return grid
 
 
 def _heading(column: str) -> str:

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import polars as pl
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from pipelines.cli.display import emit_json
 from pipelines.cli.reading import served_release
-from pipelines.cli.reports import print_rows
+from pipelines.cli.reports import print_rows, rows_console
 from pipelines.cli.wording import money
 from pipelines.settings import load_settings
 from pipelines.stores.customer_keys import Pseudonyms
@@ -60,7 +59,7 @@ def asdict_with_rows(found: Timeline) -> dict[str, Any]:
 
 
 def _show(found: Timeline) -> None:
-    console = Console()
+    console = rows_console()
     if found.order_id:
         whose = f"customer {found.customer_key}" if found.customer_key else "a guest"
         console.print(f"[b]Order {escape(found.order_id)}[/b] of {whose}", highlight=False)
@@ -78,7 +77,7 @@ def _show(found: Timeline) -> None:
         pl.col("qty").alias("units"), "amount", pl.col("review_score").alias("score"), "reference_id", "currency_code",
     )  # fmt: skip
     empty = {column for column in rows.columns if rows[column].null_count() == rows.height}
-    print_rows(console, rows, told=empty | ({"order_id"} if found.order_id else set()), total=rows.height)
+    print_rows(console, rows, told=empty | ({"order_id"} if found.order_id else set()), total=rows.height, spare="reference_id")
 
 
 def _profile(profile: dict[str, Any]) -> str:

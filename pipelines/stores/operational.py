@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, cast
 
 import polars as pl
-import psycopg
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
-from pipelines.errors import SourceContractError
 from pipelines.stores import own_tables
 from pipelines.stores.connections import Dialect, create_engine, describe, parse_store_url, require_file, transaction
-from pipelines.stores.source_contract import POSTGRESQL_TYPES, SOURCE_TABLES, SQLITE_TYPES, SourceTable
-from pipelines.stores.source_rows import checked_frame, copy_text, quoted, sqlite_frame, text_sql, typed_frame
+from pipelines.stores.source_contract import SOURCE_TABLES
+from pipelines.stores.source_rows import checked_frame, quoted, text_sql, typed_frame
+from pipelines.stores.source_writing import column_type, contract_columns, create_statement, load_rows, merge_rows, refusals
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -31,7 +28,6 @@ if TYPE_CHECKING:
 MIGRATIONS = Path(__file__).with_name("migrations")
 # A name of its own: a merchant's application may keep its own Alembic history in the same database.
 VERSION_TABLE: Final = "ordercast_version"
-_BATCH_ROWS = 50_000
 # What lines are looked up by besides their key; everything else is read whole or by key.
 _INDEXES: Final[dict[str, str]] = {"order_lines": "order_id", "shipment_lines": "order_line_id", "shipments": "order_id"}
 
@@ -129,18 +125,20 @@ class OperationalStore:
         Raises:
             SourceContractError: A name is not in the contract or a required column is missing; nothing was created.
         """
-        wanted = {name: _contract_columns(name, columns) for name, columns in fields.items()}
+        wanted = {name: contract_columns(name, columns) for name, columns in fields.items()}
         present = self.present_fields()
         with self.transaction(is_bulk=True) as conn:
             for table in (table for name, table in SOURCE_TABLES.items() if name in wanted):
                 columns = [name for name in table.field_names if name in wanted[table.name]]
                 if table.name not in present:
-                    conn.execute(sa.text(self._create_statement(table, columns)))
+                    conn.execute(sa.text(create_statement(conn, table, columns)))
                     if index := _INDEXES.get(table.name):
                         conn.execute(sa.text(f"CREATE INDEX {quoted(f'{table.name}_{index}')} ON {quoted(table.name)} ({quoted(index)})"))
                     continue
                 for column in (name for name in columns if name not in present[table.name]):
-                    conn.execute(sa.text(f"ALTER TABLE {quoted(table.name)} ADD COLUMN {quoted(column)} {self._type(table, column)}"))
+                    conn.execute(
+                        sa.text(f"ALTER TABLE {quoted(table.name)} ADD COLUMN {quoted(column)} {column_type(conn, table, column)}")
+                    )
 
     def present_fields(self) -> dict[str, frozenset[str]]:
         """The contract's tables and columns that this store has."""
@@ -164,8 +162,8 @@ class OperationalStore:
         """
         contract = SOURCE_TABLES[table]
         rows = checked_frame(contract, frame)
-        with _refusals(table), self.transaction(is_bulk=True) as conn:
-            self._load(conn, quoted(table), contract, rows)
+        with refusals(table), self.transaction(is_bulk=True) as conn:
+            load_rows(conn, quoted(table), contract, rows)
 
     def upsert(self, table: str, frame: pl.DataFrame) -> int:
         """Rows stand as the frame says, by key; columns the frame lacks keep their values. The last of equal keys wins.
@@ -181,11 +179,11 @@ class OperationalStore:
         """
         contract = SOURCE_TABLES[table]
         rows = checked_frame(contract, frame).unique(subset=contract.key, keep="last", maintain_order=True)
-        with _refusals(table), self.transaction(is_bulk=True) as conn:
-            columns = ", ".join(f"{quoted(name)} {self._type(contract, name)}" for name in rows.columns)
+        with refusals(table), self.transaction(is_bulk=True) as conn:
+            columns = ", ".join(f"{quoted(name)} {column_type(conn, contract, name)}" for name in rows.columns)
             conn.execute(sa.text(f"CREATE TEMP TABLE upserted ({columns})"))
-            self._load(conn, "upserted", contract, rows)
-            written = self._merge(conn, contract, rows)
+            load_rows(conn, "upserted", contract, rows)
+            written = merge_rows(conn, contract, rows)
             conn.execute(sa.text("DROP TABLE upserted"))
         return written
 
@@ -229,80 +227,6 @@ class OperationalStore:
 
     def __exit__(self, *_exc: object) -> None:
         self.close()
-
-    def _type(self, table: SourceTable, column: str) -> str:
-        return (SQLITE_TYPES if self.dialect == "sqlite" else POSTGRESQL_TYPES)[table.field(column).kind]
-
-    def _create_statement(self, table: SourceTable, columns: list[str]) -> str:
-        lines = [
-            f"{quoted(name)} {self._type(table, name)}" + (" NOT NULL" if table.field(name).is_required or name in table.key else "")
-            for name in columns
-        ]
-        lines.append(f"PRIMARY KEY ({', '.join(map(quoted, table.key))})")
-        return f"CREATE TABLE {quoted(table.name)} ({', '.join(lines)})" + (" STRICT" if self.dialect == "sqlite" else "")
-
-    def _load(self, conn: sa.Connection, target: str, contract: SourceTable, rows: pl.DataFrame) -> None:
-        columns = ", ".join(map(quoted, rows.columns))
-        if self.dialect == "sqlite":
-            statement = f"INSERT INTO {target} ({columns}) VALUES ({', '.join('?' * rows.width)})"
-            with closing(conn.connection.cursor()) as writer:
-                for batch in rows.iter_slices(_BATCH_ROWS):
-                    writer.executemany(statement, sqlite_frame(contract, batch).rows())
-            return
-        driver = cast("psycopg.Connection[object]", conn.connection.driver_connection)
-        with driver.cursor() as cursor, cursor.copy(f"COPY {target} ({columns}) FROM STDIN (FORMAT csv, NULL '\\N')") as copy:
-            for batch in rows.iter_slices(_BATCH_ROWS):
-                copy.write(copy_text(batch))
-
-    def _merge(self, conn: sa.Connection, table: SourceTable, rows: pl.DataFrame) -> int:
-        """Bring the rows of the temporary table `upserted` into the source table; the number of rows that moved."""
-        others = [name for name in rows.columns if name not in table.key]
-        target = quoted(table.name)
-        if not (missing := [name for name in table.required_fields if name not in rows.columns]):
-            names = ", ".join(map(quoted, rows.columns))
-            changes = ", ".join(f"{quoted(name)} = excluded.{quoted(name)}" for name in others)
-            differs = self._differs(target, "excluded", others)
-            action = f"DO UPDATE SET {changes} WHERE {differs}" if others else "DO NOTHING"
-            keys = ", ".join(map(quoted, table.key))
-            # `WHERE true` tells SQLite's parser that ON CONFLICT is no join condition.
-            statement = f"INSERT INTO {target} ({names}) SELECT {names} FROM upserted WHERE true ON CONFLICT ({keys}) {action}"
-            return conn.execute(sa.text(statement)).rowcount
-        matches = " AND ".join(f"{target}.{quoted(name)} = upserted.{quoted(name)}" for name in table.key)
-        changes = ", ".join(f"{quoted(name)} = upserted.{quoted(name)}" for name in others or table.key)
-        updated = conn.execute(sa.text(f"UPDATE {target} SET {changes} FROM upserted WHERE {matches}")).rowcount
-        if updated < rows.height:
-            raise SourceContractError(
-                f"{rows.height - updated} of {rows.height} rows for {table.name} are new but lack {', '.join(missing)}; "
-                "nothing was written."
-            )
-        return updated
-
-    def _differs(self, left: str, right: str, columns: list[str]) -> str:
-        distinct = "IS NOT" if self.dialect == "sqlite" else "IS DISTINCT FROM"
-        return " OR ".join(f"{left}.{quoted(name)} {distinct} {right}.{quoted(name)}" for name in columns)
-
-
-@contextmanager
-def _refusals(table: str) -> Iterator[None]:
-    """What the database refuses inside the block breaks the contract; its first line says which key or column."""
-    try:
-        yield
-    except (IntegrityError, DataError, sqlite3.IntegrityError, psycopg.IntegrityError, psycopg.DataError) as exc:
-        cause = exc.orig if isinstance(exc, DBAPIError) else exc
-        said = str(cause).partition("\n")[0]
-        raise SourceContractError(f"Rows for {table} cannot be stored: {said}; correct them. Nothing was written.") from exc
-
-
-def _contract_columns(table: str, columns: Collection[str]) -> frozenset[str]:
-    contract = SOURCE_TABLES.get(table)
-    if contract is None:
-        raise SourceContractError(f"The contract has no table {table!r}; leave it out.")
-    wanted = frozenset(columns) | {"updated_at"}
-    if unknown := sorted(wanted.difference(contract.field_names)):
-        raise SourceContractError(f"The contract's table {table} has no column {unknown[0]!r}; leave it out.")
-    if missing := [name for name in contract.field_names if name in {*contract.required_fields, *contract.key} and name not in wanted]:
-        raise SourceContractError(f"Table {table} lacks the required column {', '.join(missing)}; no table was created.")
-    return wanted
 
 
 _CATALOGUE: Final[dict[Dialect, str]] = {

@@ -12,36 +12,31 @@ import polars as pl
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from pipelines.stores.own_tables import (
-    Amount,
-    Day,
-    Timestamp,
-    recommendation,
-    recommendation_evidence,
-    recommendation_explanation,
-    recommendation_run,
+from pipelines.stores.own_tables import recommendation, recommendation_evidence, recommendation_explanation, recommendation_run
+from pipelines.stores.recommendation_frames import (
+    EVIDENCE,
+    PROPOSAL,
+    STEP,
+    Evidence,
+    Proposal,
+    Steps,
+    frame_type,
+    proposals_of,
+    seen,
+    seen_before,
+    with_columns,
 )
 from pipelines.stores.recommendation_matching import match_to_open
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from pipelines.stores.operational import OperationalStore
 
 PROPOSED: Final = "proposed"
 ENDED: Final = ("superseded", "expired", "closed")
 
-_LIFE: Final = frozenset({"rec_id", "status", "version", "first_run_id", "last_run_id"})
-_PROPOSAL: Final = tuple(column.name for column in recommendation.columns if column.name not in _LIFE)
-# What identifies a proposal or what a decision is checked against rather than shown: kept current without asking the planner to look again.
-_UNSEEN: Final = frozenset({"recommendation_key", "policy_version", "basis", "basis_version", "expires_at"})
-_SEEN: Final = tuple(name for name in _PROPOSAL if name not in _UNSEEN)
-_STEP: Final = ("step_number", "step", "qty", "note")
-_EVIDENCE: Final = tuple(column.name for column in recommendation_evidence.columns if column.name != "rec_id")
-_ITEM: Final = ("sku", "location_id")
 _OPEN: Final = sa.select(recommendation).where(recommendation.c.status.not_in(ENDED))
-_Steps = dict[str, list[tuple[Any, ...]]]
-_Evidence = dict[str, tuple[Any, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +75,6 @@ class Explanation:
     evidence: dict[str, Any] | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Proposal:
-    values: dict[str, Any]
-    steps: list[tuple[Any, ...]]
-    evidence: tuple[Any, ...] | None
-
-
 def propose(
     store: OperationalStore, run: RecommendationRun, proposals: pl.DataFrame, steps: pl.DataFrame, evidence: pl.DataFrame
 ) -> ProposalCounts:
@@ -110,7 +98,7 @@ def propose(
         ValueError: A key occurs twice, or a kind is not one of the run's. Nothing was written.
         StoreUnavailableError: The store did not answer or another run is writing. Nothing was written.
     """
-    wanted = _proposals(run, proposals, steps, evidence)
+    wanted = proposals_of(proposals, steps, evidence, kinds=run.kinds)
     with store.transaction() as conn:
         if store.dialect == "postgresql":
             conn.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('ordercast.propose'))"))
@@ -120,7 +108,7 @@ def propose(
         new = [key for key in wanted if key not in found]
         kept = [key for key in wanted if key in ours]
         shown = _shown(conn)
-        changed = [key for key in kept if _seen(wanted[key]) != _seen_before(ours[key], shown)]
+        changed = [key for key in kept if seen(wanted[key]) != seen_before(ours[key], shown)]
         repeated = set(found.values())
         gone = [row for key, row in standing.items() if key not in repeated and row["status"] == PROPOSED and row["kind"] in run.kinds]
 
@@ -145,7 +133,7 @@ def statuses_of(store: OperationalStore, proposals: pl.DataFrame) -> pl.DataFram
     Returns:
         recommendation_key, rec_id, status: one row per proposal that an open recommendation stands for, in the order of `proposals`.
     """
-    wanted = {row["recommendation_key"]: row for row in _with_columns(proposals, _PROPOSAL).iter_rows(named=True)}
+    wanted = {row["recommendation_key"]: row for row in with_columns(proposals, PROPOSAL).iter_rows(named=True)}
     with store.transaction(writes=False) as conn:
         standing = {row["recommendation_key"]: dict(row) for row in conn.execute(_OPEN).mappings()}
     found = match_to_open(wanted, standing)
@@ -168,7 +156,7 @@ def list_recommendations(store: OperationalStore, *, status: str | None = None, 
     query = sa.select(recommendation).where(chosen).order_by(*urgency, *ties).limit(limit)
     with store.transaction(writes=False) as conn:
         rows = [tuple(row) for row in conn.execute(query)]
-    return pl.DataFrame(rows, schema={column.name: _frame_type(column.type) for column in columns}, orient="row")
+    return pl.DataFrame(rows, schema={column.name: frame_type(column.type) for column in columns}, orient="row")
 
 
 def explanation(store: OperationalStore, rec_id: str) -> Explanation | None:
@@ -177,41 +165,15 @@ def explanation(store: OperationalStore, rec_id: str) -> Explanation | None:
     with store.transaction(writes=False) as conn:
         row = conn.execute(sa.select(recommendation).where(recommendation.c.rec_id == rec_id)).mappings().first()
         steps = conn.execute(
-            sa.select(*(details.c[name] for name in _STEP)).where(details.c.rec_id == rec_id).order_by(details.c.step_number)
+            sa.select(*(details.c[name] for name in STEP)).where(details.c.rec_id == rec_id).order_by(details.c.step_number)
         )
         step_rows = [tuple(step) for step in steps]
-        evidence = conn.execute(sa.select(*(proof.c[name] for name in _EVIDENCE)).where(proof.c.rec_id == rec_id)).mappings().first()
+        evidence = conn.execute(sa.select(*(proof.c[name] for name in EVIDENCE)).where(proof.c.rec_id == rec_id)).mappings().first()
     if row is None:
         return None
-    schema = {name: _frame_type(details.c[name].type) for name in _STEP}
+    schema = {name: frame_type(details.c[name].type) for name in STEP}
     frame = pl.DataFrame(step_rows, schema=schema, orient="row")
     return Explanation(rec_id, row["reason"], row["binding_constraint"], frame, dict(evidence) if evidence else None)
-
-
-def _proposals(run: RecommendationRun, proposals: pl.DataFrame, steps: pl.DataFrame, evidence: pl.DataFrame) -> dict[str, _Proposal]:
-    """The frames as one object per recommendation, in the order of the frame."""
-    repeated = proposals.filter(pl.col("recommendation_key").is_duplicated())
-    if repeated.height:
-        raise ValueError(f"Recommendation {repeated['recommendation_key'][0]} is proposed {repeated.height} times in one run.")
-    if foreign := set(proposals["kind"].unique()) - set(run.kinds):
-        raise ValueError(f"The run says it proposes {', '.join(run.kinds)}, but its rows are also of kind {', '.join(sorted(foreign))}.")
-    steps_by_key: _Steps = {}
-    for key, *step in steps.sort("step_number").select("recommendation_key", *_STEP).iter_rows():
-        steps_by_key.setdefault(key, []).append(tuple(step))
-    by = ("recommendation_key",) if "recommendation_key" in evidence.columns else _ITEM
-    known = _with_columns(evidence, (*by, *_EVIDENCE)).unique(by, keep="first", maintain_order=True)
-    proofs = {row[: len(by)]: row[len(by) :] for row in known.iter_rows()}
-    return {
-        row["recommendation_key"]: _Proposal(
-            row, steps_by_key.get(row["recommendation_key"], []), proofs.get(tuple(row[name] for name in by))
-        )
-        for row in _with_columns(proposals, _PROPOSAL).iter_rows(named=True)
-    }  # fmt: skip
-
-
-def _with_columns(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
-    """The frame with exactly these columns; those it lacks are null, as is NaN, which would differ from itself at every run."""
-    return frame.select(pl.col(name) if name in frame.columns else pl.lit(None).alias(name) for name in names).fill_nan(None)
 
 
 def _open_rows(conn: sa.Connection) -> dict[str, Mapping[str, Any]]:
@@ -219,27 +181,18 @@ def _open_rows(conn: sa.Connection) -> dict[str, Mapping[str, Any]]:
     return {row["recommendation_key"]: dict(row) for row in conn.execute(_OPEN.with_for_update()).mappings()}
 
 
-def _shown(conn: sa.Connection) -> tuple[_Steps, _Evidence]:
+def _shown(conn: sa.Connection) -> tuple[Steps, Evidence]:
     """Steps and evidence of what is proposed now, by rec_id."""
     is_ours = sa.select(recommendation.c.rec_id).where(recommendation.c.status == PROPOSED)
     details, proof = recommendation_explanation, recommendation_evidence
-    steps: _Steps = {}
+    steps: Steps = {}
     for row in conn.execute(sa.select(details).where(details.c.rec_id.in_(is_ours)).order_by(details.c.step_number)):
         steps.setdefault(row[0], []).append(tuple(row[1:]))
     evidence = {row[0]: tuple(row[1:]) for row in conn.execute(sa.select(proof).where(proof.c.rec_id.in_(is_ours)))}
     return steps, evidence
 
 
-def _seen(proposal: _Proposal) -> tuple[Any, ...]:
-    return [proposal.values[name] for name in _SEEN], proposal.steps, proposal.evidence
-
-
-def _seen_before(row: Mapping[str, Any], shown: tuple[_Steps, _Evidence]) -> tuple[Any, ...]:
-    steps, evidence = shown
-    return [row[name] for name in _SEEN], steps.get(row["rec_id"], []), evidence.get(row["rec_id"])
-
-
-def _insert_new(conn: sa.Connection, run: RecommendationRun, new: Iterable[tuple[str, _Proposal]]) -> None:
+def _insert_new(conn: sa.Connection, run: RecommendationRun, new: Iterable[tuple[str, Proposal]]) -> None:
     rows = [
         proposal.values | {"rec_id": rec_id, "status": PROPOSED, "version": 1, "first_run_id": run.run_id, "last_run_id": run.run_id}
         for rec_id, proposal in new
@@ -248,14 +201,14 @@ def _insert_new(conn: sa.Connection, run: RecommendationRun, new: Iterable[tuple
         conn.execute(sa.insert(recommendation), rows)
 
 
-def _update_kept(conn: sa.Connection, run: RecommendationRun, kept: Iterable[tuple[Mapping[str, Any], _Proposal, bool]]) -> None:
+def _update_kept(conn: sa.Connection, run: RecommendationRun, kept: Iterable[tuple[Mapping[str, Any], Proposal, bool]]) -> None:
     rows = [
         {f"new_{name}": value for name, value in proposal.values.items()}
         | {"this_rec_id": row["rec_id"], "new_last_run_id": run.run_id, "new_version": row["version"] + is_changed}
         for row, proposal, is_changed in kept
     ]
     if rows:
-        names = [*_PROPOSAL, "last_run_id", "version"]
+        names = [*PROPOSAL, "last_run_id", "version"]
         statement = sa.update(recommendation).where(recommendation.c.rec_id == sa.bindparam("this_rec_id"))
         conn.execute(statement.values({name: sa.bindparam(f"new_{name}") for name in names}), rows)
 
@@ -267,18 +220,18 @@ def _supersede(conn: sa.Connection, gone: Iterable[Mapping[str, Any]]) -> None:
         conn.execute(statement.values(status="superseded", version=recommendation.c.version + 1), rows)
 
 
-def _replace_details(conn: sa.Connection, proposals: Mapping[str, _Proposal], *, is_new: bool) -> None:
+def _replace_details(conn: sa.Connection, proposals: Mapping[str, Proposal], *, is_new: bool) -> None:
     """Steps and evidence of these recommendations are those of the proposals."""
     for table in (recommendation_explanation, recommendation_evidence):
         if proposals and not is_new:
             conn.execute(
                 sa.delete(table).where(table.c.rec_id == sa.bindparam("this_rec_id")), [{"this_rec_id": rec_id} for rec_id in proposals]
             )
-    steps = [dict(zip(_STEP, step, strict=True)) | {"rec_id": rec_id} for rec_id, proposal in proposals.items() for step in proposal.steps]
+    steps = [dict(zip(STEP, step, strict=True)) | {"rec_id": rec_id} for rec_id, proposal in proposals.items() for step in proposal.steps]
     if steps:
         conn.execute(sa.insert(recommendation_explanation), steps)
     evidence = [
-        dict(zip(_EVIDENCE, proposal.evidence, strict=True)) | {"rec_id": rec_id}
+        dict(zip(EVIDENCE, proposal.evidence, strict=True)) | {"rec_id": rec_id}
         for rec_id, proposal in proposals.items()
         if proposal.evidence
     ]
@@ -294,15 +247,3 @@ def _record_run(conn: sa.Connection, run: RecommendationRun, counts: ProposalCou
     insert = sqlite.insert if conn.dialect.name == "sqlite" else postgresql.insert
     values = facts | {"counts": json.dumps(asdict(counts)), "proposed_at": datetime.now(UTC)}
     conn.execute(insert(recommendation_run).values(values).on_conflict_do_nothing())
-
-
-def _frame_type(column_type: sa.types.TypeEngine[Any]) -> pl.DataType:
-    if isinstance(column_type, Amount):
-        return pl.Decimal(18, 4)
-    if isinstance(column_type, Day):
-        return pl.Date()
-    if isinstance(column_type, Timestamp):
-        return pl.Datetime("us")
-    if isinstance(column_type, sa.BigInteger):
-        return pl.Int64()
-    return pl.Float64() if isinstance(column_type, sa.Double) else pl.String()

@@ -135,7 +135,8 @@ def test_the_map_equals_a_recount_of_every_step(
     conn: duckdb.DuckDBPyConnection, orders: pl.DataFrame, steps: pl.DataFrame, period_days: int
 ) -> None:
     is_open = orders.filter(~pl.col("is_test") & pl.col("finished_date").is_null())
-    counted = steps.join(pl.concat([finished_within(orders, period_days), is_open]), on="order_id")
+    waiting = steps.filter(pl.col("to_event") == "open").join(is_open, on="order_id")
+    counted = pl.concat([steps.join(finished_within(orders, period_days), on="order_id"), waiting])
     expected = (
         counted.group_by(EDGE)
         .agg(
@@ -154,8 +155,15 @@ def test_the_map_equals_a_recount_of_every_step(
     assert found.select(EDGE).equals(expected.select(EDGE))
     for column in expected.columns[2:]:
         assert found[column].to_list() == pytest.approx(expected[column].to_list()), column
-    assert found.sort("bottleneck_rank")["bottleneck_score"].is_sorted(descending=True)
-    assert found["transition_share"].sum() == pytest.approx(1)
+    for state in ("done", "open"):
+        ranked = found.filter(pl.col("wait_state") == state).sort("bottleneck_rank")
+        assert ranked["bottleneck_score"].is_sorted(descending=True)
+        assert ranked["bottleneck_rank"][0] == 1
+        assert ranked["transition_share"].sum() == pytest.approx(1)
+    still = found.filter(pl.col("wait_state") == "open")
+    assert set(still["to_event"]) == {"open"}
+    assert still["transition_count"].sum() == len(is_open)
+    assert "open" not in set(found.filter(pl.col("wait_state") == "done")["to_event"])
 
 
 def test_as_many_orders_start_as_end_or_are_open(conn: duckdb.DuckDBPyConnection, orders: pl.DataFrame) -> None:
@@ -223,6 +231,21 @@ def test_causes_equal_a_recount_and_sum_to_the_touches(conn: duckdb.DuckDBPyConn
     assert {row[:4] for row in found} == set(touched.iter_rows())
     assert {row[5] for row in found} == {len(finished)}
     assert sum(row[4] for row in found) == pytest.approx(touched["len"].sum() / len(finished))
+
+
+@pytest.mark.parametrize("period_days", [28, 91, 364])
+def test_touches_of_a_cause_are_the_metric_of_that_reason(
+    conn: duckdb.DuckDBPyConnection, catalogue: dict[str, Metric], period_days: int
+) -> None:
+    split = evaluate(conn, catalogue, ["touches_per_order"], by="reason", since=AS_OF - timedelta(days=period_days - 1))
+
+    found = conn.execute(
+        "select cause, sum(touches_per_order), sum(touch_count) from marts.fct_touch_causes where period_days = ? and touch_count > 0 group by cause",
+        [period_days],
+    ).fetchall()
+
+    assert {cause: per_order for cause, per_order, _ in found} == pytest.approx({one.member: one.value for one in split if one.numerator})
+    assert {cause: touches for cause, _, touches in found} == {one.member: one.numerator for one in split if one.numerator}
 
 
 def test_labour_is_the_standard_of_each_step_done_by_people_or_at_a_station(

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from pipelines.cli.app import main
-from pipelines.cli.reports import columns_that_fit
+from pipelines.cli.reports import print_rows, rows_console, table_width
 from pipelines.errors import ReportError
 from pipelines.stores.releases import ReleaseFacts, open_release, publish
 from pipelines.stores.reports import (
@@ -202,9 +202,45 @@ def test_csv_and_json_carry_every_column_and_row(run: Any) -> None:
     assert [(row["n"], row["refund_amount"]) for row in facts["rows"]] == [(30, 500), (10, 19.99)]
 
 
-def test_a_column_that_no_longer_fits_is_left_out_from_the_right() -> None:
+def test_a_table_is_as_wide_as_its_values_and_the_longest_words_of_its_headings() -> None:
     cells = {"sku": ["A-1"], "units_returned_in_period": ["1,000"], "reason_note": ["x" * 60]}
 
-    assert columns_that_fit(cells, width=20) == ["sku", "units_returned_in_period"]
-    assert columns_that_fit(cells, width=47) == list(cells)
-    assert columns_that_fit(cells, width=1) == ["sku"]
+    assert table_width(cells) == len("A-1") + 2 + len("returned") + 2 + 60
+
+
+def test_rows_too_wide_for_the_terminal_are_blocks_with_a_line_for_every_column(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+
+    lines = run("report", "return_reasons", "--limit", "2")[1].splitlines()
+
+    first, second = lines.index("As of 2026-10-31") + 1, next(number for number, line in enumerate(lines) if not line.strip())
+    assert [line.split()[-1] for line in lines[first:second]] == ["late", "28", "2026-10-02", "500.00", "JPY", "3.10", "30", "%"]
+    assert {line[:14].strip() for line in lines[first:second]} == {line[:14].strip() for line in lines[second + 1 : second + 9]}
+    assert max(map(len, lines)) <= 40
+    assert not any("Not shown" in line for line in lines)
+
+
+WIDE = pl.DataFrame({"sku": ["A", "B"], "note": ["x" * 150, "y" * 150], "reference_id": ["R1", "R2"]})
+
+
+def test_where_no_terminal_has_to_hold_it_a_row_is_one_line_however_long(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+    print_rows(rows_console(), WIDE, told=set(), total=2)
+
+    printed = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in printed[-2:]] == [list(row) for row in WIDE.iter_rows()]
+
+
+def test_a_column_that_can_be_spared_goes_before_the_table_does(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "155")
+
+    print_rows(rows_console(), WIDE, told=set(), total=2, spare="reference_id")
+
+    printed = capsys.readouterr().out
+    assert [line.split() for line in printed.splitlines()[1:3]] == [["A", "x" * 150], ["B", "y" * 150]]
+    assert "Not shown for want of width: reference_id" in printed

@@ -195,6 +195,26 @@ def test_the_pareto_equals_a_recount(
     assert found["returned_qty"].sum() == announced["quantity"].sum()
 
 
+@pytest.mark.parametrize("period_days", [28, 91, 364])
+def test_rates_of_the_pareto_add_up_to_the_return_rate_of_the_sku(
+    conn: duckdb.DuckDBPyConnection, catalogue: dict[str, Metric], period_days: int
+) -> None:
+    since = AS_OF - timedelta(days=period_days + 29)
+    by_sku = {one.member: one for one in evaluate(conn, catalogue, ["return_rate"], by="sku", since=since) if one.denominator}
+
+    found = conn.execute(
+        "select sku, sum(return_rate), any_value(shipped_qty), sum(prior_return_rate) from marts.fct_return_pareto "
+        "where period_days = ? and shipped_qty > 0 group by sku",
+        [period_days],
+    ).fetchall()
+
+    assert found
+    for sku, rate, shipped_qty, prior in found:
+        assert (rate, shipped_qty) == (pytest.approx(by_sku[sku].value), by_sku[sku].denominator)
+        assert prior == pytest.approx(by_sku[sku].prior)
+    assert {sku for sku, one in by_sku.items() if one.numerator} <= {sku for sku, *_ in found}
+
+
 def test_a_supplier_is_the_first_choice_of_today(conn: duckdb.DuckDBPyConnection, merchant: SimulatedMerchant) -> None:
     items = merchant.tables["supplier_items"].sort("sku", "priority", "supplier_id").unique("sku", keep="first", maintain_order=True)
     first_choice = dict(items.select("sku", "supplier_id").iter_rows())

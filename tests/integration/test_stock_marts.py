@@ -235,3 +235,25 @@ def test_sales_classes_equal_a_sorted_running_sum(conn: duckdb.DuckDBPyConnectio
 
     assert {sku: found[sku] for sku in ranked["sku"]} == dict(ranked.select("sku", grade).iter_rows())
     assert set(found) - set(ranked["sku"]) == {sku for sku, grade in found.items() if grade == "none"}
+
+
+@pytest.mark.parametrize("period_days", [28, 91, 364])
+def test_the_matrix_of_classes_holds_the_metrics_of_its_classes(
+    conn: duckdb.DuckDBPyConnection, built: tuple[Settings, dict[str, Metric]], period_days: int
+) -> None:
+    since = SCENARIO.last_day - timedelta(days=period_days - 1)
+    values = evaluate(conn, built[1], ["in_stock_rate", "net_sales"], by="abc_class", since=since)
+    in_stock = {one.member: (one.value, one.denominator) for one in values if one.name == "in_stock_rate" and one.denominator}
+    net_sales = {one.member: one.value for one in values if one.name == "net_sales" and one.value is not None}
+
+    found = conn.execute(
+        "select abc_class, sum(in_stock_rate * n) / sum(n) as in_stock_rate, sum(n) as n, sum(net_sales_reporting_amount)::bigint as cents "
+        "from marts.fct_product_class_matrix where period_days = ? group by abc_class",
+        [period_days],
+    ).pl()
+
+    rows = {row["abc_class"]: row for row in found.iter_rows(named=True)}
+    assert {name: (pytest.approx(row["in_stock_rate"]), row["n"]) for name, row in rows.items() if row["n"]} == in_stock
+    assert {name: row["cents"] / 100 for name, row in rows.items() if row["cents"] is not None} == pytest.approx(
+        {member: float(value) for member, value in net_sales.items()}
+    )

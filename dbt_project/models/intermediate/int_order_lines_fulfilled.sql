@@ -9,7 +9,7 @@ with parcels as (
         coalesce(shipped_at, delivered_at) as left_at,
         {{ local_date('coalesce(shipped_at, delivered_at)') }} as left_date
     from {{ ref('stg_shop__shipments') }}
-    where status not in ('cancelled', 'canceled', 'voided') and {{ is_changed('order_id') }}
+    where not {{ is_called_off_parcel('status') }} and {{ is_changed('order_id') }}
 ),
 
 lines as (

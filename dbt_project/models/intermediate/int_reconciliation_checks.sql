@@ -75,7 +75,7 @@ documents as (
     inner join {{ ref('int_order_lines_fulfilled') }} as lines on shipment_lines.order_line_id = lines.order_line_id
     where
         coalesce(shipments.shipped_at, shipments.delivered_at) is not null
-        and shipments.status not in ('cancelled', 'canceled', 'voided')
+        and not {{ is_called_off_parcel('shipments.status') }}
         and lines.is_from_stock
     group by shipment_lines.shipment_id
     union all
@@ -134,7 +134,7 @@ stock_pairs as (
     select
         'stock_level_vs_movements' as rule,
         {{ as_of_date() }} as checked_date,
-        levels.sku || ' at ' || levels.location_id as document_id,
+        {{ stock_document_id('levels') }} as document_id,
         levels.on_hand_qty as value_a,
         coalesce(moved.moved_qty, 0) as value_b,
         cast(null as varchar) as currency_code

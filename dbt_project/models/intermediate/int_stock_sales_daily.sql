@@ -28,7 +28,7 @@ shipped as (
     inner join lines using (order_line_id)
     where
         coalesce(shipments.shipped_at, shipments.delivered_at) is not null
-        and shipments.status not in ('cancelled', 'canceled', 'voided')
+        and not {{ is_called_off_parcel('shipments.status') }}
 ),
 
 refunds as (

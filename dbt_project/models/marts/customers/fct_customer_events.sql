@@ -39,7 +39,7 @@ shipments as (
         parcels.qty
     from {{ ref('stg_shop__shipments') }} as shipments
     left join parcels using (shipment_id)
-    where shipments.status not in ('cancelled', 'canceled', 'voided')
+    where not {{ is_called_off_parcel('shipments.status') }}
 ),
 
 refunded as (

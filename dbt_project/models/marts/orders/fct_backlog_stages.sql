@@ -28,7 +28,7 @@ select
     count(*) filter (where waiting.promised_delivery_date <= {{ as_of_date() }}) as overdue_orders_count,
     cast(max(waiting.age_days) as bigint) as oldest_age_days,
     avg(waiting.age_days) as age_mean_days,
-    cast(sum(waiting.net_reporting_amount) as bigint) as open_reporting_amount,
+    case when count(*) = count(waiting.net_reporting_amount) then cast(sum(waiting.net_reporting_amount) as bigint) end as open_reporting_amount,
     count(*) filter (where waiting.net_reporting_amount is null) as unpriced_orders_count
 from waiting
 inner join {{ age_band_relation() }} on waiting.age_days >= bands.from_days and coalesce(waiting.age_days <= bands.until_days, true)

@@ -30,7 +30,7 @@ parcels as (
         case when min(carrier) = max(carrier) then min(carrier) when min(carrier) < max(carrier) then 'several' end as carrier,
         bool_or(has_document_error) as has_document_error
     from {{ ref('stg_shop__shipments') }}
-    where status not in ('cancelled', 'canceled', 'voided') and {{ is_changed('order_id') }}
+    where not {{ is_called_off_parcel('status') }} and {{ is_changed('order_id') }}
     group by order_id
 ),
 

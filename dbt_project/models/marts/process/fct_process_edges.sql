@@ -1,5 +1,5 @@
-{# An order counts whole, with all its steps: in the period in which it was finished, or in every period while it is open. That is
-   what lets each event be left as often as it is reached. #}
+{# An order counts whole, with all its steps, in the period in which it was finished: that is what lets each event be left as often as it
+   is reached. Of an order that is open, only what it waits for now is told, apart from the rest: that wait will still grow. #}
 with periods as (
     select
         trailing_periods.*,
@@ -28,12 +28,16 @@ in_period as (
 
 steps as (
     select
-        order_id,
-        from_event,
-        to_event,
-        case when to_event = 'open' then {{ seconds_between('from_at', end_of_as_of_day()) }} / 3600.0 else hours end as hours
-    from {{ ref('fct_order_transitions') }}
-    where not is_test
+        transitions.order_id,
+        transitions.from_event,
+        transitions.to_event,
+        case
+            when transitions.to_event = 'open' then {{ seconds_between('transitions.from_at', end_of_as_of_day()) }} / 3600.0
+            else transitions.hours
+        end as hours
+    from {{ ref('fct_order_transitions') }} as transitions
+    inner join counted using (order_id)
+    where transitions.to_event = 'open' or counted.finished_date is not null
 ),
 
 {# An order that takes an edge twice is one order, worth what it is worth once. Sums are of decimals: sums of doubles would depend on
@@ -86,21 +90,24 @@ timed as (
 
 select
     weighed.period_days,
+    case when weighed.to_event = 'open' then 'open' else 'done' end as wait_state,
+    case
+        when weighed.bottleneck_score is not null
+            then rank() over (partition by weighed.period_days, weighed.to_event = 'open' order by weighed.bottleneck_score desc nulls last)
+    end as bottleneck_rank,
     weighed.from_event,
     weighed.to_event,
     weighed.transition_count,
     weighed.order_count,
-    weighed.transition_count / sum(weighed.transition_count) over (partition by weighed.period_days) as transition_share,
+    weighed.transition_count / sum(weighed.transition_count) over (partition by weighed.period_days, weighed.to_event = 'open')
+        as transition_share,
     timed.p50_hours,
     timed.p90_hours,
     weighed.total_hours,
     weighed.order_value_reporting_amount,
     weighed.bottleneck_score,
-    case
-        when weighed.bottleneck_score is not null
-            then rank() over (partition by weighed.period_days order by weighed.bottleneck_score desc nulls last)
-    end as bottleneck_rank,
-    case when periods.has_prior then timed.prior_transition_count end as prior_transition_count,
+    {# what was open then is not known #}
+    case when periods.has_prior and weighed.to_event <> 'open' then timed.prior_transition_count end as prior_transition_count,
     case when periods.has_prior then timed.prior_p50_hours end as prior_p50_hours
 from weighed
 inner join timed using (period_days, from_event, to_event)

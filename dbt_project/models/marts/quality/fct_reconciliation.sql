@@ -1,3 +1,6 @@
+{# a document may be made of thousands of rows: these many are named, the latest movements among them #}
+{% set named_rows = 20 %}
+
 with rules (rule, source_a, source_b) as (
     values
     ('order_total_vs_lines', 'orders', 'order_lines'),
@@ -38,7 +41,8 @@ members as (
     select
         found.rule,
         found.document_id,
-        rows.order_line_id as row_id
+        rows.order_line_id as row_id,
+        cast(null as timestamp) as moved_at
     from found
     inner join {{ ref('stg_shop__order_lines') }} as rows on found.document_id = rows.order_id
     where found.rule = 'order_total_vs_lines'
@@ -46,7 +50,35 @@ members as (
     select
         found.rule,
         found.document_id,
-        rows.movement_id
+        rows.order_line_id,
+        null
+    from found
+    inner join {{ ref('stg_shop__shipment_lines') }} as rows on found.document_id = rows.shipment_id
+    where found.rule = 'shipped_units_vs_movements'
+    union all
+    select
+        found.rule,
+        found.document_id,
+        rows.po_line_id,
+        null
+    from found
+    inner join {{ ref('stg_shop__purchase_order_lines') }} as rows on found.document_id = rows.po_id
+    where found.rule = 'received_units_vs_movements'
+    union all
+    select
+        found.rule,
+        found.document_id,
+        rows.return_line_id,
+        null
+    from found
+    inner join {{ ref('stg_shop__return_lines') }} as rows on found.document_id = rows.return_id
+    where found.rule = 'returned_units_vs_movements'
+    union all
+    select
+        found.rule,
+        found.document_id,
+        rows.movement_id,
+        rows.occurred_at
     from found
     inner join {{ ref('stg_shop__stock_movements') }} as rows on found.document_id = rows.reference_id
     where
@@ -59,7 +91,18 @@ members as (
     select
         found.rule,
         found.document_id,
-        rows.invoice_id
+        rows.movement_id,
+        rows.occurred_at
+    from found
+    inner join {{ ref('stg_shop__stock_levels') }} as levels on found.document_id = {{ stock_document_id('levels') }}
+    inner join {{ ref('stg_shop__stock_movements') }} as rows on levels.sku = rows.sku and levels.location_id = rows.location_id
+    where found.rule = 'stock_level_vs_movements'
+    union all
+    select
+        found.rule,
+        found.document_id,
+        rows.invoice_id,
+        null
     from found
     inner join {{ ref('stg_shop__invoices') }} as rows on found.document_id = rows.order_id
     where found.rule = 'invoices_vs_order_total'
@@ -67,7 +110,8 @@ members as (
     select
         found.rule,
         found.document_id,
-        rows.payment_id
+        rows.payment_id,
+        null
     from found
     inner join {{ ref('stg_shop__payments') }} as rows on found.document_id = rows.invoice_id
     where found.rule = 'payments_vs_invoice'
@@ -75,18 +119,27 @@ members as (
     select distinct
         found.rule,
         found.document_id,
-        rows.return_id
+        rows.return_id,
+        null
     from found
     inner join {{ ref('int_return_lines_refunded') }} as rows on found.document_id = rows.order_id
     where found.rule = 'refunds_vs_paid' and rows.refunded_at is not null
+),
+
+numbered as (
+    select
+        *,
+        row_number() over (partition by rule, document_id order by moved_at desc nulls first, row_id) as row_number
+    from members
 ),
 
 listed as (
     select
         rule,
         document_id,
-        string_agg(row_id, ', ' order by row_id) as row_ids
-    from members
+        string_agg(row_id, ', ' order by row_id) filter (where row_number <= {{ named_rows }}) as row_ids,
+        count(*) as rows_count
+    from numbered
     group by rule, document_id
 )
 
@@ -97,6 +150,7 @@ select
     found.source_b,
     found.document_id,
     listed.row_ids,
+    coalesce(listed.rows_count, 0) as rows_count,
     cast(case when found.currency_code is not null then found.value_a end as bigint) as source_a_amount,
     cast(case when found.currency_code is not null then found.value_b end as bigint) as source_b_amount,
     cast(case when found.currency_code is not null then coalesce(found.value_a, 0) - coalesce(found.value_b, 0) end as bigint) as difference_amount,
