@@ -237,6 +237,7 @@ def test_contractual_churn_is_cancelled_of_those_active_at_the_start(conn: duckd
         return active.filter(pl.col("stop") <= until).height, active.height
 
     (value,) = evaluate(conn, catalogue, ["contractual_churn_28_days_rate"])
+    months = evaluate(conn, catalogue, ["contractual_churn_month_rate"], grain="month")
 
     assert (value.numerator, value.denominator) == churn(first, AS_OF)
     cancelled, active = churn(first - timedelta(days=28), first - timedelta(days=1))
@@ -246,6 +247,10 @@ def test_contractual_churn_is_cancelled_of_those_active_at_the_start(conn: duckd
     ).fetchall():
         month_end = (month + timedelta(days=31)).replace(day=1) - timedelta(days=1)
         assert (lost, at_start) == churn(month, min(month_end, AS_OF))
+    assert [one.value for one in months] == [
+        pytest.approx(lost / at_start) if at_start else None for lost, at_start in (churn(one.period_from, one.period_to) for one in months)
+    ]
+    assert sum(one.numerator or 0 for one in months) > 5
 
 
 def test_an_experiment_on_customers_is_compared_on_what_each_brought_since(
