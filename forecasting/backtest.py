@@ -69,7 +69,7 @@ def backtest(
     if unknown or not chosen:
         raise ValueError(f"models: {unknown!r} of {chosen!r} are not known; pass 'pooled_ses', 'seasonal_naive' or both.")
     matrix = as_matrix(panel, attributes=attributes)
-    cutoffs = _cutoffs(matrix.days_count, horizon=horizon, windows=windows, step=step)
+    cutoffs = _cutoffs(matrix.periods_count, horizon=horizon, windows=windows, step=step)
     frames: list[pl.DataFrame] = []
     totals: list[pl.DataFrame] = []
     for cutoff in cutoffs:

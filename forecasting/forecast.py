@@ -94,7 +94,7 @@ def naive_outlook(matrix: SeriesMatrix, *, periods: int, levels: tuple[float, ..
     """
     point = seasonal_naive(matrix, periods=periods)
     spread = np.sqrt(np.arange(periods) // SEASON_DAYS + 1.0)[:, None] * np.ones_like(point)
-    if matrix.days_count <= SEASON_DAYS:
+    if matrix.periods_count <= SEASON_DAYS:
         return point, np.repeat(point[None], len(levels), axis=0)
     return point, daily_quantiles(point, seasonal_differences(matrix)[-RESIDUAL_DAYS:], spread=spread, levels=levels)
 
@@ -109,7 +109,7 @@ def _frame(
     reasons: Sequence[str | None],
 ) -> pl.DataFrame:
     horizon, count = point.shape
-    dates = pl.Series("demand_date", [matrix.date_of(matrix.days_count - 1) + timedelta(days=day) for day in range(1, horizon + 1)])
+    dates = pl.Series("demand_date", [matrix.date_of(matrix.periods_count - 1) + timedelta(days=day) for day in range(1, horizon + 1)])
     frame = matrix.keys.with_columns(pl.Series("model", names, dtype=pl.String), pl.Series("fallback_reason", reasons, dtype=pl.String))[
         np.repeat(np.arange(count), horizon)
     ]

@@ -120,10 +120,10 @@ def cumulative_errors(fit: PooledFit, *, periods: int) -> tuple[FloatArray, Floa
         Scale per series in units (NaN where too few windows were in stock), and the pooled sample, unordered.
     """
     matrix = fit.matrix
-    everyday = fit.profile[matrix.weekdays(0, matrix.days_count)]
+    everyday = fit.profile[matrix.seasons(0, matrix.periods_count)]
     exposure = np.where(matrix.observed, everyday, 0.0)
-    first = max(LEAST_FIT_DAYS, matrix.days_count - RESIDUAL_DAYS - periods)
-    origins = np.arange(first, matrix.days_count - periods + 1)
+    first = max(LEAST_FIT_DAYS, matrix.periods_count - RESIDUAL_DAYS - periods)
+    origins = np.arange(first, matrix.periods_count - periods + 1)
     if not len(origins):
         return np.full(matrix.keys.height, np.nan), np.empty(0)
     seen, whole, sold = (_windows(values, origins, periods) for values in (exposure, everyday, matrix.demand))

@@ -45,7 +45,7 @@ class PooledFit:
 
     def future_profile(self, periods: int) -> FloatArray:
         """[period, series]; the profile of the days after the last one."""
-        return self.profile[self.matrix.weekdays(self.matrix.days_count, periods)]
+        return self.profile[self.matrix.seasons(self.matrix.periods_count, periods)]
 
     def point(self, periods: int) -> FloatArray:
         """[period, series]; mean demand of the coming days in units."""
@@ -77,7 +77,7 @@ def fit_pooled_ses(matrix: SeriesMatrix) -> PooledFit:
     Source: Hyndman and Athanasopoulos, Forecasting: Principles and Practice (3rd ed.), section 8.1.
     """
     profile = weekday_profile(matrix)
-    exposure = np.where(matrix.observed, profile[matrix.weekdays(0, matrix.days_count)], 0.0)
+    exposure = np.where(matrix.observed, profile[matrix.seasons(0, matrix.periods_count)], 0.0)
     counted = matrix.observed & (np.cumsum(matrix.observed, axis=0) > WARM_UP_DAYS)
     smoothing = min(SMOOTHING_GRID, key=lambda weight: _relative_error(matrix.demand, exposure, counted, weight))
     levels = smooth(matrix.demand, exposure, smoothing=smoothing)
@@ -116,14 +116,14 @@ def weekday_profile(matrix: SeriesMatrix) -> FloatArray:
     units, and the location's in turn towards that of all series; so a small pool has the profile of the wider one.
     Expected units take each series at its own mean, so neither stock-outs nor a changing range bend the profile.
     """
-    weekday = matrix.weekdays(0, matrix.days_count)
+    weekday = matrix.seasons(0, matrix.periods_count)
     units = np.stack([matrix.demand[weekday == day].sum(axis=0) for day in range(SEASON_DAYS)])
     days = np.stack([matrix.observed[weekday == day].sum(axis=0) for day in range(SEASON_DAYS)])
     expected = days * (units.sum(axis=0) / np.maximum(days.sum(axis=0), 1))
     whole = _shrunk(units.sum(axis=1, keepdims=True), expected.sum(axis=1, keepdims=True), np.ones((SEASON_DAYS, 1)))
     zeros = np.zeros(units.shape[1], dtype=np.int64)
-    location = _pooled(units, expected, matrix.parent_groups, whole[:, zeros])
-    return _pooled(units, expected, matrix.groups, location)
+    location = _pooled(units, expected, matrix.pools("location_id"), whole[:, zeros])
+    return _pooled(units, expected, matrix.pools("location_id", "category"), location)
 
 
 def seasonal_naive(matrix: SeriesMatrix, *, periods: int) -> FloatArray:
@@ -131,14 +131,14 @@ def seasonal_naive(matrix: SeriesMatrix, *, periods: int) -> FloatArray:
 
     Source: Hyndman and Athanasopoulos, Forecasting: Principles and Practice (3rd ed.), section 5.2.
     """
-    weekday = matrix.weekdays(0, matrix.days_count)
+    weekday = matrix.seasons(0, matrix.periods_count)
     latest = np.full((SEASON_DAYS, matrix.demand.shape[1]), np.nan)
     for day in range(SEASON_DAYS):
         observed, demand = matrix.observed[weekday == day], matrix.demand[weekday == day]
         if observed.shape[0]:
             last = observed.shape[0] - 1 - np.argmax(observed[::-1], axis=0)
             latest[day] = np.where(observed.any(axis=0), np.take_along_axis(demand, last[None, :], axis=0)[0], np.nan)
-    return latest[matrix.weekdays(matrix.days_count, periods)]
+    return latest[matrix.seasons(matrix.periods_count, periods)]
 
 
 def seasonal_differences(matrix: SeriesMatrix) -> FloatArray:
@@ -175,8 +175,8 @@ def _relative_error(demand: FloatArray, exposure: FloatArray, counted: BoolArray
 
 
 def _residuals(matrix: SeriesMatrix, exposure: FloatArray, levels: FloatArray) -> FloatArray:
-    first = max(0, matrix.days_count - RESIDUAL_DAYS)
-    usable = (exposure > 0) & (np.cumsum(matrix.observed, axis=0) > min(LEAST_FIT_DAYS, max(1, matrix.days_count // 4)))
+    first = max(0, matrix.periods_count - RESIDUAL_DAYS)
+    usable = (exposure > 0) & (np.cumsum(matrix.observed, axis=0) > min(LEAST_FIT_DAYS, max(1, matrix.periods_count // 4)))
     with np.errstate(divide="ignore", invalid="ignore"):
         errors = (matrix.demand - exposure * levels[:-1]) / np.sqrt(exposure)
     return np.where(usable, errors, np.nan)[first:]

@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import polars as pl
 
 FloatArray = npt.NDArray[np.float64]
@@ -16,6 +18,7 @@ PathArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
+Frequency = Literal["daily", "weekly", "monthly"]
 Model = Literal["auto", "pooled_ses", "seasonal_naive"]
 
 SERIES_KEY: Final = ["sku", "location_id"]
@@ -26,6 +29,7 @@ SEASONAL_NAIVE: Final = "seasonal_naive"
 HISTORY_MEAN: Final = "history_mean"
 NO_MODEL: Final = "none"
 
+SEASON_PERIODS: Final[Mapping[Frequency, int]] = {"daily": 7, "weekly": 52, "monthly": 12}
 SEASON_DAYS: Final = 7
 
 
