@@ -1,4 +1,4 @@
-"""A panel as matrices of days by series, which is what vectorised models work on."""
+"""A panel as matrices of periods by series, which is what vectorised models work on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import date, timedelta
 import numpy as np
 import polars as pl
 
-from forecasting.schema import PANEL_COLUMNS, SEASON_DAYS, SERIES_KEY, BoolArray, FloatArray, IntArray
+from forecasting.schema import PANEL_COLUMNS, PERIOD_NAMES, SEASON_PERIODS, SERIES_KEY, BoolArray, FloatArray, Frequency, IntArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,71 +18,152 @@ class SeriesMatrix:
 
     Attributes:
         keys: sku, location_id; one row per series, sorted.
-        first_date: Day of row 0.
-        demand: [day, series] in units; 0 where not observed.
-        observed: [day, series]; false before a series starts, after it ends, and on censored days.
-        censored: [day, series]; true on censored days.
-        groups: Per series, the pool of its weekday profile: location x category, and the wider one: location.
+        frequency: What a period is.
+        first_date: First day of period 0.
+        demand: [period, series] in units; 0 where not observed.
+        observed: [period, series]; false before a series starts, after it ends, and in censored periods.
+        censored: [period, series]; true in censored periods.
+        attributes: One row per series in the order of `keys`: the category columns that were given, "" where unknown.
+        calendar: What is known ahead of days, as it was given: demand_date, perhaps sku, location_id or an attribute as
+            keys, and columns of events (text), flags (true or false) and amounts (numbers).
     """
 
     keys: pl.DataFrame
+    frequency: Frequency
     first_date: date
     demand: FloatArray
     observed: BoolArray
     censored: BoolArray
-    groups: IntArray
-    parent_groups: IntArray
+    attributes: pl.DataFrame
+    calendar: pl.DataFrame | None
 
     @property
-    def days_count(self) -> int:
-        """Number of days on the calendar."""
+    def periods_count(self) -> int:
+        """Number of periods on the calendar."""
         return int(self.demand.shape[0])
 
-    def date_of(self, day: int) -> date:
-        """The date of a row."""
-        return self.first_date + timedelta(days=day)
+    @property
+    def season_length(self) -> int:
+        """Periods after which the season begins anew: 7 days, 52 weeks or 12 months."""
+        return SEASON_PERIODS[self.frequency]
 
-    def weekdays(self, first_day: int, days_count: int) -> IntArray:
-        """Weekday of rows from `first_day` on, 0 for Monday; rows may lie after the last one known."""
-        return (np.arange(first_day, first_day + days_count, dtype=np.int64) + self.first_date.weekday()) % SEASON_DAYS
+    @property
+    def period_name(self) -> str:
+        """What a period is called: "day", "week" or "month"."""
+        return PERIOD_NAMES[self.frequency]
 
-    def until(self, days_count: int) -> SeriesMatrix:
-        """The first days only: what was known then."""
+    def date_of(self, period: int) -> date:
+        """First day of a period; it may lie after the last one known."""
+        if self.frequency == "monthly":
+            years, month = divmod(self.first_date.month - 1 + period, 12)
+            return self.first_date.replace(year=self.first_date.year + years, month=month + 1)
+        return self.first_date + timedelta(days=period * (7 if self.frequency == "weekly" else 1))
+
+    def dates(self, first: int, count: int) -> pl.Series:
+        """First days of some periods, from period `first` on."""
+        return pl.Series("demand_date", [self.date_of(period) for period in range(first, first + count)], dtype=pl.Date)
+
+    def periods_at(self, dates: pl.Series) -> IntArray:
+        """The number of the period that holds each date; below 0 before the first one."""
+        if self.frequency == "monthly":
+            months = (dates.dt.year().cast(pl.Int64) - self.first_date.year) * 12 + dates.dt.month() - self.first_date.month
+            return months.to_numpy().astype(np.int64)
+        days = (dates.cast(pl.Date) - self.first_date).dt.total_days()
+        return (days // (7 if self.frequency == "weekly" else 1)).to_numpy().astype(np.int64)
+
+    def seasons(self, first: int, count: int) -> IntArray:
+        """Place of periods in their season, from period `first` on: weekday (0 is Monday), week of the year, or month."""
+        dates = self.dates(first, count)
+        if self.frequency == "daily":
+            place = dates.dt.weekday().cast(pl.Int64) - 1
+        elif self.frequency == "weekly":
+            place = ((dates.dt.ordinal_day().cast(pl.Int64) - 1) // 7).clip(upper_bound=SEASON_PERIODS["weekly"] - 1)
+        else:
+            place = dates.dt.month().cast(pl.Int64) - 1
+        return place.to_numpy().astype(np.int64)
+
+    def pools(self, *columns: str) -> IntArray:
+        """Per series, the number of its pool: series alike in these columns of `keys` and `attributes` share one.
+
+        Columns that are not known are left out; without any left all series share pool 0.
+        """
+        facts = pl.concat([self.keys, self.attributes], how="horizontal")
+        known = [name for name in columns if name in facts.columns]
+        if not known:
+            return np.zeros(self.keys.height, dtype=np.int64)
+        return facts.select(pl.struct(known).rank("dense"))[known[0]].to_numpy().astype(np.int64) - 1
+
+    def until(self, count: int) -> SeriesMatrix:
+        """The first periods only: what was known then. The calendar stays whole, it is known ahead."""
+        return dataclasses.replace(self, demand=self.demand[:count], observed=self.observed[:count], censored=self.censored[:count])
+
+    def of(self, rows: IntArray) -> SeriesMatrix:
+        """Some series only, in the order of `rows`."""
         return dataclasses.replace(
-            self, demand=self.demand[:days_count], observed=self.observed[:days_count], censored=self.censored[:days_count]
+            self,
+            keys=self.keys[rows],
+            demand=self.demand[:, rows],
+            observed=self.observed[:, rows],
+            censored=self.censored[:, rows],
+            attributes=self.attributes[rows] if self.attributes.width else self.attributes,
         )
 
 
-def as_matrix(panel: pl.DataFrame, *, attributes: pl.DataFrame | None = None) -> SeriesMatrix:
+def as_matrix(
+    panel: pl.DataFrame,
+    *,
+    frequency: Frequency = "daily",
+    attributes: pl.DataFrame | None = None,
+    calendar: pl.DataFrame | None = None,
+) -> SeriesMatrix:
     """The panel on one calendar; the order of its rows does not matter.
 
     Args:
-        panel: sku, location_id, demand_date, demand_qty (units), is_censored.
-        attributes: sku, category and perhaps location_id; series without a category share one.
+        panel: sku, location_id, demand_date (first day of the period), demand_qty (units), is_censored.
+        frequency: What a period is: "daily", "weekly" or "monthly".
+        attributes: sku, perhaps location_id, and category columns for pools and the hierarchy; unknown ones are "".
+        calendar: demand_date, perhaps keys, and what is known ahead.
 
     Raises:
-        ValueError: A column is missing, the panel is empty, a quantity is negative or not a number, a day is twice in a
-            series or missing inside it.
+        ValueError: A column is missing, the panel is empty, a quantity is negative or not a number, a period is twice in
+            a series or missing inside it.
     """
     _check_columns(panel)
-    ordered = panel.select(PANEL_COLUMNS).sort(*SERIES_KEY, "demand_date")
-    keys = ordered.select(SERIES_KEY).unique(maintain_order=True)
-    lengths = ordered.group_by(SERIES_KEY, maintain_order=True).len()["len"].to_numpy()
-    series = np.repeat(np.arange(keys.height), lengths)
-    first = ordered["demand_date"].min()
-    last = ordered["demand_date"].max()
-    if not isinstance(first, date) or not isinstance(last, date):
+    keys = panel.select(SERIES_KEY).unique().sort(SERIES_KEY)
+    numbered = panel.select(SERIES_KEY).join(keys.with_row_index("series"), on=SERIES_KEY, how="left", maintain_order="left")
+    series = numbered["series"].to_numpy().astype(np.int64)
+    first = panel["demand_date"].min()
+    if not isinstance(first, date):
         raise TypeError("demand_date: has to hold dates; cast the column to pl.Date.")
-    day = (ordered["demand_date"] - first).dt.total_days().to_numpy()
-    _check_calendar(ordered, series, day)
-    shape = ((last - first).days + 1, keys.height)
+    period = _period_numbers(panel["demand_date"], first, frequency)
+    shape = (int(period.max()) + 1, keys.height)
     demand, observed, censored = np.zeros(shape), np.zeros(shape, dtype=np.bool_), np.zeros(shape, dtype=np.bool_)
-    is_censored = ordered["is_censored"].to_numpy()
-    demand[day, series] = np.where(is_censored, 0.0, ordered["demand_qty"].cast(pl.Float64).to_numpy())
-    observed[day, series] = ~is_censored
-    censored[day, series] = is_censored
-    groups, parents = _pools(keys, attributes)
-    return SeriesMatrix(keys, first, demand, observed, censored, groups, parents)
+    is_censored = panel["is_censored"].to_numpy()
+    demand[period, series] = np.where(is_censored, 0.0, panel["demand_qty"].cast(pl.Float64).to_numpy())
+    observed[period, series] = ~is_censored
+    censored[period, series] = is_censored
+    _check_calendar(panel, series, period, observed | censored)
+    return SeriesMatrix(keys, frequency, first, demand, observed, censored, _attributes(keys, attributes), calendar)
+
+
+def _period_numbers(dates: pl.Series, first: date, frequency: Frequency) -> IntArray:
+    """How many periods after `first` each date lies.
+
+    Raises:
+        ValueError: A date is no first day of a period.
+    """
+    if frequency == "monthly":
+        number, is_first = (dates.dt.year().cast(pl.Int64) - first.year) * 12 + dates.dt.month() - first.month, dates.dt.day() == first.day
+    else:
+        days, length = (dates - first).dt.total_days(), 7 if frequency == "weekly" else 1
+        number, is_first = days // length, days % length == 0
+    if not is_first.all():
+        example = dates.filter(~is_first)[0]
+        raise ValueError(
+            f"panel: {int((~is_first).sum())} of {len(dates)} dates are no whole number of periods after {first}, the first one {example}; "
+            f"a {frequency} panel carries each period's first day."
+        )
+    return number.to_numpy().astype(np.int64)
 
 
 def _check_columns(panel: pl.DataFrame) -> None:
@@ -104,24 +185,27 @@ def _check_columns(panel: pl.DataFrame) -> None:
         )
 
 
-def _check_calendar(ordered: pl.DataFrame, series: IntArray, day: IntArray) -> None:
-    same_series = series[1:] == series[:-1]
-    step = np.diff(day)
+def _check_calendar(panel: pl.DataFrame, series: IntArray, period: IntArray, known: BoolArray) -> None:
+    counts = known.sum(axis=0)
+    spans = known.shape[0] - np.argmax(known[::-1], axis=0) - np.argmax(known, axis=0)
+    if counts.sum() == panel.height and np.array_equal(counts, spans):
+        return
+    order = np.lexsort((period, series))
+    same_series, step = np.diff(series[order]) == 0, np.diff(period[order])
     for wrong, what in ((same_series & (step == 0), "stands twice"), (same_series & (step > 1), "has a gap before it")):
         if wrong.any():
-            example = ordered.row(int(np.flatnonzero(wrong)[0]) + 1, named=True)
+            example = panel.row(int(order[np.flatnonzero(wrong)[0] + 1]), named=True)
             raise ValueError(
-                f"panel: a day {what} in its series in {int(wrong.sum())} of {ordered.height} rows, first for sku {example['sku']!r} at "
+                f"panel: a period {what} in its series in {int(wrong.sum())} of {panel.height} rows, first for sku {example['sku']!r} at "
                 f"{example['location_id']!r} on {example['demand_date']}; build the panel with build_daily_panel."
             )
 
 
-def _pools(keys: pl.DataFrame, attributes: pl.DataFrame | None) -> tuple[IntArray, IntArray]:
-    pooled = keys.with_columns(pl.lit("").alias("category"))
-    if attributes is not None and "category" in attributes.columns:
-        on = [name for name in SERIES_KEY if name in attributes.columns]
-        lookup = attributes.select(*on, "category").unique(on, keep="first", maintain_order=True)
-        pooled = keys.join(lookup, on=on, how="left", maintain_order="left").with_columns(pl.col("category").fill_null(""))
-    parents = pooled["location_id"].rank("dense").to_numpy().astype(np.int64) - 1
-    groups = pooled.select(pl.struct("location_id", "category").rank("dense"))["location_id"].to_numpy().astype(np.int64) - 1
-    return groups, parents
+def _attributes(keys: pl.DataFrame, attributes: pl.DataFrame | None) -> pl.DataFrame:
+    if attributes is None:
+        return pl.DataFrame()
+    on = [name for name in SERIES_KEY if name in attributes.columns]
+    columns = [name for name in attributes.columns if name not in on]
+    lookup = attributes.unique(on, keep="first", maintain_order=True)
+    known = keys.join(lookup, on=on, how="left", maintain_order="left")
+    return known.select(pl.col(name).cast(pl.String).fill_null("") for name in columns)
