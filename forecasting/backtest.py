@@ -8,9 +8,9 @@ import numpy as np
 import polars as pl
 
 from forecasting.forecast import naive_outlook, smoothed_outlook
-from forecasting.intervals import path_chunks
 from forecasting.matrix import SeriesMatrix, as_matrix
 from forecasting.models import seasonal_differences
+from forecasting.paths import path_chunks
 from forecasting.pooled import fit_pooled
 from forecasting.schema import (
     LEAST_FIT_PERIODS,

@@ -113,6 +113,18 @@ def check_frequency(frequency: str) -> None:
         raise ValueError(f"frequency: {frequency!r} is not known; pass 'daily' and a panel with one row per day.")
 
 
+def as_frequency(frequency: str) -> Frequency:
+    """The same text, known to be "daily", "weekly" or "monthly".
+
+    Raises:
+        ValueError: It is another one. Nothing was computed.
+    """
+    for known in SEASON_PERIODS:
+        if frequency == known:
+            return known
+    raise ValueError(f"frequency: {frequency!r} is not known; pass 'daily', 'weekly' or 'monthly'.")
+
+
 def check_positive(**values: int) -> None:
     """Every value is at least one.
 
