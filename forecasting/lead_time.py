@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import polars as pl
 
 from forecasting.matrix import as_matrix
+from forecasting.models import LEVEL_METHODS, fit_auto
 from forecasting.paths import path_chunks
 from forecasting.pooled import fit_pooled
-from forecasting.schema import POOLED_ENSEMBLE, LeadTimeDemand, as_frequency, check_levels, check_positive, quantile_column
+from forecasting.schema import LeadTimeDemand, check_frequency, check_levels, check_positive, quantile_column
 from forecasting.spread import fit_spread
 
 if TYPE_CHECKING:
     from forecasting.pooled import PooledFit
-    from forecasting.schema import Model, PathArray
+    from forecasting.schema import PathArray
     from forecasting.spread import CumulativeSpread
+
+AUTO: Final = "auto"
 
 
 def lead_time_demand(
@@ -26,7 +29,7 @@ def lead_time_demand(
     frequency: str,
     attributes: pl.DataFrame | None = None,
     calendar: pl.DataFrame | None = None,
-    model: Model = "auto",
+    model: str = AUTO,
     levels: tuple[float, ...] = (0.5, 0.8, 0.9, 0.95, 0.99),
     paths: int = 0,
     seed: int = 0,
@@ -43,7 +46,7 @@ def lead_time_demand(
         frequency: "daily", "weekly" or "monthly".
         attributes: sku, perhaps location_id, and category columns, for pooled profiles.
         calendar: demand_date, perhaps keys, and what is known ahead.
-        model: "auto" or "pooled_ensemble", which is the same for now.
+        model: "auto", what was best for all series together on past cut-offs, or a name of `LEVEL_METHODS`.
         levels: Probabilities, whole percents.
         paths: Simulated paths returned per series; 0 returns none.
         seed: Seed of the draws. A series' draws depend on its key and the seed only, not on its neighbours.
@@ -51,12 +54,13 @@ def lead_time_demand(
     Raises:
         ValueError: An argument or the panel is wrong; the message names it.
     """
-    period = as_frequency(frequency)
+    period = check_frequency(frequency)
     check_levels(levels)
     check_positive(periods=periods, paths=max(paths, 1))
-    if model not in {"auto", POOLED_ENSEMBLE}:
-        raise ValueError(f"model: {model!r} has no lead-time demand; pass 'auto' or '{POOLED_ENSEMBLE}'.")
-    fit = fit_pooled(as_matrix(panel, frequency=period, attributes=attributes, calendar=calendar))
+    if model != AUTO and model not in LEVEL_METHODS:
+        raise ValueError(f"model: {model!r} has no lead-time demand; pass one of {', '.join([AUTO, *LEVEL_METHODS])}.")
+    matrix = as_matrix(panel, frequency=period, attributes=attributes, calendar=calendar)
+    fit = fit_auto(matrix, periods=periods) if model == AUTO else fit_pooled(matrix, methods=LEVEL_METHODS[model])
     spread = fit_spread(fit, periods=periods)
     quantiles = spread.quantiles(levels)
     frame = fit.matrix.keys.with_columns(
