@@ -2,7 +2,7 @@
 
 from forecasting.backtest import backtest
 from forecasting.forecast import forecast
-from forecasting.intervals import lead_time_demand
+from forecasting.lead_time import lead_time_demand
 from forecasting.panel import build_daily_panel
 
 __all__ = ["backtest", "build_daily_panel", "forecast", "lead_time_demand"]

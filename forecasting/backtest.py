@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 import polars as pl
 
-from forecasting.intervals import path_chunks
 from forecasting.matrix import SeriesMatrix, as_matrix
 from forecasting.models import fitted_outlook
 from forecasting.naive import naive_outlook, seasonal_differences
+from forecasting.paths import path_chunks
 from forecasting.pooled import fit_pooled
 from forecasting.schema import (
     LEAST_FIT_PERIODS,

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import polars as pl
 
-from forecasting.intervals import path_chunks
 from forecasting.matrix import as_matrix
+from forecasting.paths import path_chunks
 from forecasting.pooled import fit_pooled
 from forecasting.schema import SERIES_KEY
 from inventory.eligibility import judge_items, preferred_suppliers

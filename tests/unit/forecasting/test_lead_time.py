@@ -67,7 +67,7 @@ def test_a_chunk_boundary_changes_nothing(panel_of: PanelOf, poisson_demand: Cal
     panel = panel_of(poisson_demand([1.0, 5.0, 9.0], days=120))
     whole = lead_time_demand(panel, periods=9, frequency="daily", paths=20).frame
 
-    monkeypatch.setattr("forecasting.intervals.CHUNK_CELLS", 1)
+    monkeypatch.setattr("forecasting.paths.CHUNK_CELLS", 1)
 
     assert lead_time_demand(panel, periods=9, frequency="daily", paths=20).frame.equals(whole)
 
