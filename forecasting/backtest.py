@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 import polars as pl
 
-from forecasting.forecast import naive_outlook, smoothed_outlook
 from forecasting.intervals import path_chunks
 from forecasting.matrix import SeriesMatrix, as_matrix
-from forecasting.models import seasonal_differences
+from forecasting.models import fitted_outlook
+from forecasting.naive import naive_outlook, seasonal_differences
 from forecasting.pooled import fit_pooled
 from forecasting.schema import (
     LEAST_FIT_PERIODS,
@@ -80,13 +80,14 @@ def backtest(
         for name in chosen:
             if name == POOLED_ENSEMBLE:
                 fit = fit_pooled(known)
-                point, band = smoothed_outlook(fit, periods=horizon, levels=BAND)
+                seen = fitted_outlook(fit, periods=horizon, levels=BAND)
+                point, band = seen.point, seen.quantiles
                 quantiles = np.full((len(HORIZON_LEVELS), matrix.keys.height), np.nan)
                 for chunk, paths in path_chunks(fit, rows, periods=horizon, paths=BACKTEST_PATHS, seed=cutoff):
                     quantiles[:, chunk] = np.quantile(paths.sum(axis=2, dtype=np.float64), HORIZON_LEVELS, axis=1)
                 totals.append(_horizon_frame(matrix, cutoff, horizon, rows, quantiles))
             else:
-                point, band = naive_outlook(known, periods=horizon, levels=BAND)
+                point, band, _ = naive_outlook(known, periods=horizon, levels=BAND)
             frames.append(_window_frame(matrix, cutoff, rows, model=name, point=point, band=band))
     frame = pl.concat(frames).sort("cutoff_date", *SERIES_KEY, "demand_date", "model")
     past = matrix.until(cutoffs[0])
