@@ -60,13 +60,13 @@ def why_not_boosted(matrix: SeriesMatrix, *, periods: int) -> str | None:
     if matrix.periods_count < FIRST_ORIGIN[matrix.frequency] + 2 * periods or rows < LEAST_ROWS:
         return f"{matrix.periods_count} {matrix.frequency} periods of history are too few for boosting {periods} periods ahead"
     try:
-        _lightgbm()
+        load_lightgbm()
     except BoostingUnavailableError as error:
         return str(error)
     return None
 
 
-def boosted_point(matrix: SeriesMatrix, fit: PooledFit, *, periods: int, seed: int) -> FloatArray:
+def boosted_point(fit: PooledFit, *, periods: int, seed: int) -> FloatArray:
     """Mean demand [period, series] in units: the pooled forecast, blended with itself times what the trees say.
 
     The trees learn from random (origin, series, period ahead) of the past; one set of trees serves all periods ahead.
@@ -75,17 +75,24 @@ def boosted_point(matrix: SeriesMatrix, fit: PooledFit, *, periods: int, seed: i
     foundations of actuarial learning, section 5.2; direct multi-horizon: Taieb et al. (2012), Expert Systems with Applications 39.
 
     Args:
-        matrix: What is known.
-        fit: The pooled fit of it.
+        fit: The pooled fit of all series.
         periods: How many coming periods.
         seed: Seed of the rows drawn and of the trees.
 
     Raises:
         BoostingUnavailableError: LightGBM does not load.
     """
-    lightgbm = _lightgbm()
+    alive, factor = factors(fit, periods=periods, seed=seed)
+    point = fit.point(periods)
+    point[:, alive] *= 1.0 - BOOSTED_SHARE + BOOSTED_SHARE * factor
+    return point
+
+
+def factors(fit: PooledFit, *, periods: int, seed: int) -> tuple[IntArray, FloatArray]:
+    """Series that sell, and [period, series] what their pooled forecasts are to be multiplied with."""
+    lightgbm, matrix = load_lightgbm(), fit.matrix
     alive = np.flatnonzero(fit.levels[-1] > 0)
-    features = build_features(fit, alive, _origins(matrix), periods=periods)
+    features = build_features(fit, alive, training_origins(matrix), periods=periods)
     origin, series, ahead = _drawn(fit, features, alive, periods=periods, seed=seed)
     offset = features.levels[origin, series] * features.profile[features.origins[origin] + ahead, series]
     target = matrix.demand[features.origins[origin] + ahead, alive[series]]
@@ -107,10 +114,7 @@ def boosted_point(matrix: SeriesMatrix, fit: PooledFit, *, periods: int, seed: i
 
     with ThreadPoolExecutor(len(LOSSES)) as pool:
         boosters = list(pool.map(train, range(len(LOSSES))))
-    factor = _factors(boosters, build_features(fit, alive, np.array([matrix.periods_count]), periods=periods), periods=periods)
-    point = fit.point(periods)
-    point[:, alive] *= 1.0 - BOOSTED_SHARE + BOOSTED_SHARE * factor
-    return point
+    return alive, _factors(boosters, build_features(fit, alive, np.array([matrix.periods_count]), periods=periods), periods=periods)
 
 
 def _factors(boosters: list[Any], features: Features, *, periods: int) -> FloatArray:
@@ -127,7 +131,7 @@ def _factors(boosters: list[Any], features: Features, *, periods: int) -> FloatA
         return np.stack(list(pool.map(predict, range(periods))))
 
 
-def _origins(matrix: SeriesMatrix) -> IntArray:
+def training_origins(matrix: SeriesMatrix) -> IntArray:
     """Evenly spaced numbers of known periods, the last one leaving one period to learn from."""
     first, last = FIRST_ORIGIN[matrix.frequency], matrix.periods_count - 1
     step = max(1, -(-(last - first) // MOST_ORIGINS))
@@ -151,7 +155,12 @@ def _drawn(fit: PooledFit, features: Features, alive: IntArray, *, periods: int,
     return origin[known], series[known], ahead[known]
 
 
-def _lightgbm() -> Any:
+def load_lightgbm() -> Any:
+    """The module, imported when first asked for.
+
+    Raises:
+        BoostingUnavailableError: It is not installed, or a system library is missing.
+    """
     try:
         import lightgbm  # noqa: PLC0415 - loads a system library, which may be missing
     except ImportError as error:

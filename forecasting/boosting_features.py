@@ -39,7 +39,7 @@ class Features:
         categorical: The names that are numbers of pools, not amounts.
         origins: Periods known at each origin; the first period ahead of origin o is period o.
         levels: [origin, series]; the pooled level at each origin, units per mean period.
-        profile: [period, series]; the pooled factor of season and calendar, past and future.
+        profile: [period, series]; the pooled factor of season and calendar, past and future, before sums have their say.
         by_origin: [origin, series, feature].
         own_weekday: [origin, weekday, series]; demand over what was expected of that weekday; None unless days.
         by_period: [period, feature].
@@ -72,6 +72,25 @@ class Features:
             parts.append(self.own_weekday[origin, self.seasons[period], series][:, None])
         return np.concatenate(parts, axis=1)
 
+    def sum_rows(self, origin: IntArray, series: IntArray, *, periods: int) -> FeatureArray:
+        """[row, feature] for the sum of the next periods: what is known of the series, and the profile of the whole window."""
+        parts = [
+            self.by_origin[origin, series],
+            self.by_series[series],
+            np.log(self.windows(periods)[self.origins[origin], series])[:, None],
+        ]
+        return np.concatenate(parts, axis=1).astype(np.float32)
+
+    def sum_names(self) -> list[str]:
+        """One per column of `sum_rows`."""
+        return [*self.names[: self.by_origin.shape[2] + self.by_series.shape[1]], "window_profile"]
+
+    def windows(self, periods: int) -> FloatArray:
+        """[first period, series]; sum of the profile over so many periods."""
+        total = np.vstack([np.zeros((1, self.profile.shape[1])), np.cumsum(self.profile, axis=0)])
+        result: FloatArray = np.maximum(total[periods:] - total[:-periods], LEAST_PROFILE)
+        return result
+
 
 def build_features(fit: PooledFit, series: IntArray, origins: IntArray, *, periods: int) -> Features:
     """Features of some series at some origins, for so many periods ahead.
@@ -94,7 +113,7 @@ def build_features(fit: PooledFit, series: IntArray, origins: IntArray, *, perio
         categorical=list(pools),
         origins=origins,
         levels=fit.levels[np.ix_(origins, series)],
-        profile=np.vstack([fit.profile[:, series], fit.future_profile(periods)[:, series]]),
+        profile=np.vstack([fit.profile[:, series], fit.effects.factors(matrix.periods_count, periods)[:, series]]),
         by_origin=np.stack(list(named.values()), axis=2),
         own_weekday=_own_weekday(fit, series, origins, seasons) if is_daily else None,
         by_period=np.stack([*by_period.values(), np.zeros(count)][: max(1, len(by_period))], axis=1).astype(np.float32)[

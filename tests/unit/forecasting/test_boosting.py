@@ -37,7 +37,7 @@ def demand() -> Any:
 
 
 def boosted(matrix: SeriesMatrix, *, seed: int = 0) -> FloatArray:
-    return boosted_point(matrix, fit_pooled(matrix), periods=PERIODS, seed=seed)
+    return boosted_point(fit_pooled(matrix), periods=PERIODS, seed=seed)
 
 
 @pytest.fixture(scope="module")
