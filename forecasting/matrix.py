@@ -146,7 +146,7 @@ def _period_numbers(dates: pl.Series, first: date, frequency: Frequency) -> IntA
 def _check_columns(panel: pl.DataFrame) -> None:
     missing = [name for name in PANEL_COLUMNS if name not in panel.columns]
     if missing:
-        raise ValueError(f"panel: lacks {', '.join(missing)}, has {', '.join(panel.columns)}; build it with build_daily_panel.")
+        raise ValueError(f"panel: lacks {', '.join(missing)}, has {', '.join(panel.columns)}; build it with build_panel.")
     if panel.is_empty():
         raise ValueError("panel: has no rows, so there is nothing to forecast; select series that have sold.")
     empty = {name: panel[name].null_count() for name in PANEL_COLUMNS if panel[name].null_count()}
@@ -170,7 +170,7 @@ def _check_calendar(ordered: pl.DataFrame, series: IntArray, period: IntArray) -
             example = ordered.row(int(np.flatnonzero(wrong)[0]) + 1, named=True)
             raise ValueError(
                 f"panel: a period {what} in its series in {int(wrong.sum())} of {ordered.height} rows, first for sku {example['sku']!r} at "
-                f"{example['location_id']!r} on {example['demand_date']}; build the panel with build_daily_panel."
+                f"{example['location_id']!r} on {example['demand_date']}; build the panel with build_panel."
             )
 
 
