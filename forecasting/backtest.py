@@ -10,9 +10,11 @@ import polars as pl
 from forecasting.forecast import naive_outlook, smoothed_outlook
 from forecasting.intervals import path_chunks
 from forecasting.matrix import SeriesMatrix, as_matrix
-from forecasting.models import LEAST_FIT_DAYS, fit_pooled_ses, seasonal_differences
+from forecasting.models import seasonal_differences
+from forecasting.pooled import fit_pooled
 from forecasting.schema import (
-    POOLED_SES,
+    LEAST_FIT_PERIODS,
+    POOLED_ENSEMBLE,
     SEASON_DAYS,
     SEASONAL_NAIVE,
     SERIES_KEY,
@@ -40,7 +42,7 @@ def backtest(
     frequency: str,
     windows: int,
     step: int | None = None,
-    models: Sequence[Literal["pooled_ses", "seasonal_naive"]] | None = None,
+    models: Sequence[Literal["pooled_ensemble", "seasonal_naive"]] | None = None,
     attributes: pl.DataFrame | None = None,
 ) -> Backtest:
     """Forecasts from several past cut-offs beside what came.
@@ -55,7 +57,7 @@ def backtest(
         frequency: "daily".
         windows: Number of cut-offs.
         step: Days between cut-offs; default is the horizon.
-        models: Default is both, "pooled_ses" and "seasonal_naive".
+        models: Default is both, "pooled_ensemble" and "seasonal_naive".
         attributes: sku, category and perhaps location_id, for pooled weekday profiles.
 
     Raises:
@@ -64,20 +66,20 @@ def backtest(
     check_frequency(frequency)
     step = horizon if step is None else step
     check_positive(horizon=horizon, windows=windows, step=step)
-    chosen = tuple(models) if models is not None else (POOLED_SES, SEASONAL_NAIVE)
-    unknown = [name for name in chosen if name not in {POOLED_SES, SEASONAL_NAIVE}]
+    chosen = tuple(models) if models is not None else (POOLED_ENSEMBLE, SEASONAL_NAIVE)
+    unknown = [name for name in chosen if name not in {POOLED_ENSEMBLE, SEASONAL_NAIVE}]
     if unknown or not chosen:
-        raise ValueError(f"models: {unknown!r} of {chosen!r} are not known; pass 'pooled_ses', 'seasonal_naive' or both.")
+        raise ValueError(f"models: {unknown!r} of {chosen!r} are not known; pass 'pooled_ensemble', 'seasonal_naive' or both.")
     matrix = as_matrix(panel, attributes=attributes)
     cutoffs = _cutoffs(matrix.periods_count, horizon=horizon, windows=windows, step=step)
     frames: list[pl.DataFrame] = []
     totals: list[pl.DataFrame] = []
     for cutoff in cutoffs:
         known = matrix.until(cutoff)
-        rows = np.flatnonzero(known.observed.sum(axis=0) >= LEAST_FIT_DAYS)
+        rows = np.flatnonzero(known.observed.sum(axis=0) >= LEAST_FIT_PERIODS["daily"])
         for name in chosen:
-            if name == POOLED_SES:
-                fit = fit_pooled_ses(known)
+            if name == POOLED_ENSEMBLE:
+                fit = fit_pooled(known)
                 point, band = smoothed_outlook(fit, periods=horizon, levels=BAND)
                 quantiles = np.full((len(HORIZON_LEVELS), matrix.keys.height), np.nan)
                 for chunk, paths in path_chunks(fit, rows, periods=horizon, paths=BACKTEST_PATHS, seed=cutoff):

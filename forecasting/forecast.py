@@ -10,9 +10,11 @@ import polars as pl
 
 from forecasting.intervals import daily_quantiles
 from forecasting.matrix import SeriesMatrix, as_matrix
-from forecasting.models import RESIDUAL_DAYS, PooledFit, fit_pooled_ses, seasonal_differences, seasonal_naive
+from forecasting.models import seasonal_differences, seasonal_naive
+from forecasting.pooled import PooledFit, fit_pooled
 from forecasting.schema import (
     NO_MODEL,
+    RESIDUAL_PERIODS,
     SEASON_DAYS,
     SEASONAL_NAIVE,
     SERIES_KEY,
@@ -46,7 +48,7 @@ def forecast(
         horizon: Days ahead of the panel's last one.
         frequency: "daily".
         attributes: sku, category and perhaps location_id, for pooled weekday profiles.
-        model: "auto" (pooled exponential smoothing), "pooled_ses" or "seasonal_naive".
+        model: "auto", "pooled_ensemble" or "seasonal_naive".
         levels: Probabilities, whole percents. The quantiles are of single days and must never be added up.
         seed: Not used by the models there are.
 
@@ -63,9 +65,9 @@ def forecast(
         names = [SEASONAL_NAIVE if whole else NO_MODEL for whole in known.tolist()]
         reasons = [None if whole else "a weekday was never in stock" for whole in known.tolist()]
         return ForecastResult(_frame(matrix, point, quantiles, levels=levels, names=names, reasons=reasons), None)
-    if model not in {"auto", "pooled_ses"}:
-        raise ValueError(f"model: {model!r} is not known; pass 'auto', 'pooled_ses' or 'seasonal_naive'.")
-    fit = fit_pooled_ses(matrix)
+    if model not in {"auto", "pooled_ensemble"}:
+        raise ValueError(f"model: {model!r} is not known; pass 'auto', 'pooled_ensemble' or 'seasonal_naive'.")
+    fit = fit_pooled(matrix)
     point, quantiles = smoothed_outlook(fit, periods=horizon, levels=levels)
     return ForecastResult(
         _frame(matrix, point, quantiles, levels=levels, names=fit.model_names(), reasons=fit.fallback_reasons()), fit.smoothing
@@ -96,7 +98,7 @@ def naive_outlook(matrix: SeriesMatrix, *, periods: int, levels: tuple[float, ..
     spread = np.sqrt(np.arange(periods) // SEASON_DAYS + 1.0)[:, None] * np.ones_like(point)
     if matrix.periods_count <= SEASON_DAYS:
         return point, np.repeat(point[None], len(levels), axis=0)
-    return point, daily_quantiles(point, seasonal_differences(matrix)[-RESIDUAL_DAYS:], spread=spread, levels=levels)
+    return point, daily_quantiles(point, seasonal_differences(matrix)[-RESIDUAL_PERIODS[matrix.frequency] :], spread=spread, levels=levels)
 
 
 def _frame(

@@ -9,8 +9,10 @@ import numpy as np
 import polars as pl
 
 from forecasting.matrix import as_matrix
-from forecasting.models import LEAST_FIT_DAYS, RESIDUAL_DAYS, PooledFit, fit_pooled_ses
+from forecasting.pooled import PooledFit, fit_pooled
 from forecasting.schema import (
+    LEAST_FIT_PERIODS,
+    RESIDUAL_PERIODS,
     FloatArray,
     IntArray,
     LeadTimeDemand,
@@ -50,7 +52,7 @@ def lead_time_demand(
         periods: Days summed over.
         frequency: "daily".
         attributes: sku, category and perhaps location_id, for pooled weekday profiles.
-        model: "auto" or "pooled_ses", which is the same for now.
+        model: "auto" or "pooled_ensemble", which is the same for now.
         levels: Probabilities, whole percents.
         paths: Simulated paths returned per series; 0 returns none.
         seed: Seed of the draws. A series' draws depend on its key and the seed only, not on its neighbours.
@@ -61,9 +63,9 @@ def lead_time_demand(
     check_frequency(frequency)
     check_levels(levels)
     check_positive(periods=periods, paths=max(paths, 1))
-    if model not in {"auto", "pooled_ses"}:
-        raise ValueError(f"model: {model!r} has no lead-time demand; pass 'auto' or 'pooled_ses'.")
-    fit = fit_pooled_ses(as_matrix(panel, attributes=attributes))
+    if model not in {"auto", "pooled_ensemble"}:
+        raise ValueError(f"model: {model!r} has no lead-time demand; pass 'auto' or 'pooled_ensemble'.")
+    fit = fit_pooled(as_matrix(panel, attributes=attributes))
     rows = np.arange(fit.matrix.keys.height)
     kept = np.empty((len(rows), paths, periods), dtype=np.float32) if paths else None
     quantiles = np.empty((len(levels), len(rows)))
@@ -120,14 +122,13 @@ def cumulative_errors(fit: PooledFit, *, periods: int) -> tuple[FloatArray, Floa
         Scale per series in units (NaN where too few windows were in stock), and the pooled sample, unordered.
     """
     matrix = fit.matrix
-    everyday = fit.profile[matrix.seasons(0, matrix.periods_count)]
-    exposure = np.where(matrix.observed, everyday, 0.0)
-    first = max(LEAST_FIT_DAYS, matrix.periods_count - RESIDUAL_DAYS - periods)
+    least = LEAST_FIT_PERIODS[matrix.frequency]
+    first = max(least, matrix.periods_count - RESIDUAL_PERIODS[matrix.frequency] - periods)
     origins = np.arange(first, matrix.periods_count - periods + 1)
     if not len(origins):
         return np.full(matrix.keys.height, np.nan), np.empty(0)
-    seen, whole, sold = (_windows(values, origins, periods) for values in (exposure, everyday, matrix.demand))
-    started = np.cumsum(matrix.observed, axis=0)[origins - 1] >= LEAST_FIT_DAYS
+    seen, whole, sold = (_windows(values, origins, periods) for values in (fit.exposure, fit.profile, matrix.demand))
+    started = np.cumsum(matrix.observed, axis=0)[origins - 1] >= least
     valid = started & (seen >= LEAST_EXPOSURE_RATE * whole) & (seen > 0)
     errors = np.where(valid, (sold - fit.levels[origins] * seen) * (whole / np.where(seen > 0, seen, 1.0)), 0.0)
     counts = valid.sum(axis=0)

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 import numpy as np
 import polars as pl
 
-from forecasting.schema import PANEL_COLUMNS, SEASON_PERIODS, SERIES_KEY, BoolArray, FloatArray, Frequency, IntArray
+from forecasting.schema import PANEL_COLUMNS, PERIOD_NAMES, SEASON_PERIODS, SERIES_KEY, BoolArray, FloatArray, Frequency, IntArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,11 @@ class SeriesMatrix:
     def season_length(self) -> int:
         """Periods after which the season begins anew: 7 days, 52 weeks or 12 months."""
         return SEASON_PERIODS[self.frequency]
+
+    @property
+    def period_name(self) -> str:
+        """What a period is called: "day", "week" or "month"."""
+        return PERIOD_NAMES[self.frequency]
 
     def date_of(self, period: int) -> date:
         """First day of a period; it may lie after the last one known."""

@@ -19,17 +19,20 @@ IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
 Frequency = Literal["daily", "weekly", "monthly"]
-Model = Literal["auto", "pooled_ses", "seasonal_naive"]
+Model = Literal["auto", "pooled_ensemble", "seasonal_naive"]
 
 SERIES_KEY: Final = ["sku", "location_id"]
 PANEL_COLUMNS: Final = [*SERIES_KEY, "demand_date", "demand_qty", "is_censored"]
 
-POOLED_SES: Final = "pooled_ses"
+POOLED_ENSEMBLE: Final = "pooled_ensemble"
 SEASONAL_NAIVE: Final = "seasonal_naive"
 HISTORY_MEAN: Final = "history_mean"
 NO_MODEL: Final = "none"
 
 SEASON_PERIODS: Final[Mapping[Frequency, int]] = {"daily": 7, "weekly": 52, "monthly": 12}
+LEAST_FIT_PERIODS: Final[Mapping[Frequency, int]] = {"daily": 14, "weekly": 8, "monthly": 6}  # fewer are forecast at their mean
+RESIDUAL_PERIODS: Final[Mapping[Frequency, int]] = {"daily": 364, "weekly": 104, "monthly": 60}  # past errors that speak for coming ones
+PERIOD_NAMES: Final[Mapping[Frequency, str]] = {"daily": "day", "weekly": "week", "monthly": "month"}
 SEASON_DAYS: Final = 7
 
 

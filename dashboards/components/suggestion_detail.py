@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from dashboards.queries import Served, StockOutlook
 
-_MODELS: Final = {"pooled_ses": "simple exponential smoothing on pooled weekday profiles", "history_mean": "mean of the history"}
+_MODELS: Final = {"pooled_ensemble": "mean of smoothing methods on pooled profiles", "history_mean": "mean of the history"}
 _RESULTS: Final = ("Raw quantity", "Recommended quantity")
 _BOUND_BY: Final = {
     "none": "no term of the supplier",

@@ -12,7 +12,7 @@ import polars as pl
 import forecasting
 from forecasting.backtest import most_windows
 from forecasting.panel import SeriesSelection, select_series
-from forecasting.schema import NO_MODEL, POOLED_SES, SEASONAL_NAIVE, SERIES_KEY
+from forecasting.schema import NO_MODEL, POOLED_ENSEMBLE, SEASONAL_NAIVE, SERIES_KEY
 from pipelines.stores.warehouse import replace_table, run_context
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def _scores(panel: pl.DataFrame, models: pl.DataFrame, evidence: Backtest | None
     """One row per forecast series and one over all, whose key is null."""
     days = [pl.col("is_censored").sum().cast(pl.Int64).alias("censored_days_count"), pl.len().cast(pl.Int64).alias("history_days_count")]
     rows = models.join(panel.group_by(SERIES_KEY).agg(days), on=SERIES_KEY, how="left")
-    overall = pl.DataFrame({"sku": [None], "location_id": [None], "model": [POOLED_SES]}, schema_overrides=_SCORES).join(
+    overall = pl.DataFrame({"sku": [None], "location_id": [None], "model": [POOLED_ENSEMBLE]}, schema_overrides=_SCORES).join(
         panel.select(days), how="cross"
     )
     if evidence is not None:
@@ -133,7 +133,7 @@ def _scores(panel: pl.DataFrame, models: pl.DataFrame, evidence: Backtest | None
 
 def _side_by_side(scores: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
     rates = ["wape_rate", "mase", "bias_rate"]
-    own = scores.filter(pl.col("model") == POOLED_SES).select(*keys, "windows_count", *rates, "band_coverage_rate")
+    own = scores.filter(pl.col("model") == POOLED_ENSEMBLE).select(*keys, "windows_count", *rates, "band_coverage_rate")
     naive = scores.filter(pl.col("model") == SEASONAL_NAIVE).select(*keys, *(pl.col(name).alias(f"naive_{name}") for name in rates))
     both = own.join(naive, on=keys, how="left") if keys else own.join(naive, how="cross")
     return both.with_columns(pl.lit(BACKTEST_DAYS, dtype=pl.Int64).alias("horizon_days"))

@@ -12,7 +12,7 @@ import polars as pl
 
 from forecasting.intervals import path_chunks
 from forecasting.matrix import as_matrix
-from forecasting.models import fit_pooled_ses
+from forecasting.pooled import fit_pooled
 from forecasting.schema import SERIES_KEY
 from inventory.eligibility import judge_items, preferred_suppliers
 from inventory.lead_time import lead_times
@@ -149,7 +149,7 @@ def _plan(
     receipts = conn.sql("SELECT supplier_id, sku, received_date, lead_time_days FROM marts.fct_supplier_lead_times").pl()
     delays = lead_times(eligible.select("supplier_id", "sku", "lead_time_days").unique(), receipts)
     inbound = _read_inbound(conn)
-    fit = fit_pooled_ses(as_matrix(history.panel, attributes=history.attributes))
+    fit = fit_pooled(as_matrix(history.panel, attributes=history.attributes))
     positions = {key: index for index, key in enumerate(fit.matrix.keys.iter_rows())}
     groups: dict[int, dict[int, dict[str, Any]]] = {}
     for item in eligible.iter_rows(named=True):

@@ -65,7 +65,7 @@ _MARTS = f"""
         select sku, 'L1' as location_id, 31::bigint as on_hand_qty, 27::bigint as available_qty from marts.dim_products;
     create table marts.fct_inbound as select 'purchase_order' as reference_type, 'P1' as reference_id, 'A-1' as sku, 'L1' as location_id,
         date '{AS_OF}' + 4 as expected_date, 12::bigint as open_qty;
-    create table planning.backtest_scores as select 'A-1' as sku, 'L1' as location_id, 'pooled_ses' as model, null::varchar as fallback_reason,
+    create table planning.backtest_scores as select 'A-1' as sku, 'L1' as location_id, 'pooled_ensemble' as model, null::varchar as fallback_reason,
         8::bigint as windows_count, 14::bigint as horizon_days, 0.31 as wape_rate, 0.9 as mase, -0.02 as bias_rate, 0.43 as naive_wape_rate,
         1.1 as naive_mase, 0.0 as naive_bias_rate, 0.79 as band_coverage_rate, 6::bigint as censored_days_count, 120::bigint as history_days_count;
 """

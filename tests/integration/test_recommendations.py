@@ -21,7 +21,7 @@ STEPS = pl.DataFrame(
 )  # fmt: skip
 EVIDENCE = pl.DataFrame(
     {
-        "sku": [None, "A", "B"], "location_id": [None, "L", "L"], "model": ["pooled_ses"] * 3, "wape_rate": [0.3, 0.25, float("nan")],
+        "sku": [None, "A", "B"], "location_id": [None, "L", "L"], "model": ["pooled_ensemble"] * 3, "wape_rate": [0.3, 0.25, float("nan")],
         "windows_count": [6, 6, 6],
     }
 )  # fmt: skip

@@ -31,7 +31,7 @@ def test_a_window_says_what_the_forecast_of_that_day_would_have_said(panel_of: P
     panel = panel_of(poisson_demand([2.0, 8.0], days=140))
     cutoff = panel["demand_date"].max() - timedelta(days=28)  # type: ignore[operator]
 
-    tested = backtest(panel, horizon=14, frequency="daily", windows=2, models=["pooled_ses"]).frame
+    tested = backtest(panel, horizon=14, frequency="daily", windows=2, models=["pooled_ensemble"]).frame
     told = forecast(panel.filter(pl.col("demand_date") <= cutoff), horizon=14, frequency="daily").frame
 
     assert tested.filter(pl.col("cutoff_date") == cutoff)["forecast_qty"].to_list() == told["demand_mean_qty"].to_list()
@@ -77,7 +77,7 @@ def test_smoothing_beats_seasonal_naive_on_noise_around_a_level(panel_of: PanelO
 
     wape = dict(result.scores.select("model", "wape_rate").rows())
     coverage = dict(result.horizon_scores.select("level", "coverage_rate").rows())
-    assert wape["pooled_ses"] < 0.85 * wape["seasonal_naive"]
+    assert wape["pooled_ensemble"] < 0.85 * wape["seasonal_naive"]
     assert coverage[0.9] == pytest.approx(0.9, abs=0.05)
 
 
