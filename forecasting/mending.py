@@ -6,24 +6,23 @@ What is unknown becomes a censored period, never a zero: a missing row may be a 
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import numpy as np
 import polars as pl
 
-from forecasting.schema import PANEL_COLUMNS, SERIES_KEY
+from forecasting.schema import PANEL_COLUMNS, PERIOD_NAMES, SERIES_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from forecasting.matrix import SeriesMatrix
-    from forecasting.schema import Frequency
+    from forecasting.schema import Frequency, IntArray
 
 OUTLIER_TIMES: Final = 10.0  # a period above so many times every other one is a one-off: a bulk order or a typing error
 LEAST_OTHER_SALES: Final = 5  # periods with demand beside it; with fewer there is nothing to call usual
 
 _STEPS: Final[Mapping[Frequency, str]] = {"daily": "1d", "weekly": "1w", "monthly": "1mo"}
-_NAMES: Final[Mapping[Frequency, str]] = {"daily": "day", "weekly": "week", "monthly": "month"}
 # what a count of rows or periods means for a series, in the order it is said
 _NOTES: Final[Mapping[str, str]] = {
     "no_key": "{} rows lack sku or location_id: they belong to no series",
@@ -53,13 +52,31 @@ def mend_panel(panel: pl.DataFrame, *, frequency: Frequency) -> tuple[pl.DataFra
             so that the panel is of another frequency. Nothing was computed.
     """
     _check_columns(panel)
-    rows = panel.select(PANEL_COLUMNS)
+    rows = panel.select(*SERIES_KEY, "demand_date", pl.col("demand_qty").cast(pl.Float64), "is_censored")
     starts = _period_starts(rows["demand_date"], frequency)
-    if _is_tidy(rows, starts):
-        ordered = rows if _is_sorted(rows) else rows.sort(*SERIES_KEY, "demand_date")
-        if _has_every_period(ordered, frequency):
-            return ordered.with_columns(pl.col("demand_qty").cast(pl.Float64)), _no_notes()
-    return _mended(rows, starts, frequency)
+    is_wrong = _wrong_rows(rows, starts)
+    ordered, wrong_series = _ordered(rows, starts, is_wrong, frequency)
+    if wrong_series is None:
+        return ordered, _no_notes()
+    mended, notes = _mended(rows.filter(wrong_series), starts.filter(wrong_series), frequency)
+    whole = pl.concat([rows.filter(~wrong_series), mended])
+    return _ordered(whole, whole["demand_date"], None, frequency)[0], notes
+
+
+def series_numbers(panel: pl.DataFrame) -> tuple[pl.DataFrame, IntArray]:
+    """sku, location_id of all series, sorted, and per row the number of its series."""
+    runs = panel.select(pl.struct(SERIES_KEY).rle_id().alias("run")).to_series().to_numpy()
+    firsts = panel.select(SERIES_KEY)[np.flatnonzero(np.diff(runs, prepend=-1))] if len(runs) else panel.select(SERIES_KEY)
+    keys = firsts.unique().sort(SERIES_KEY)
+    numbered = firsts.join(keys.with_row_index("series"), on=SERIES_KEY, how="left", nulls_equal=True, maintain_order="left")
+    return keys, numbered["series"].to_numpy().astype(np.int64)[runs]
+
+
+def period_numbers(starts: pl.Series, frequency: Frequency) -> IntArray:
+    """Number of the period that begins on each date, counted from a fixed one."""
+    if frequency == "monthly":
+        return (starts.dt.year().cast(pl.Int64) * 12 + starts.dt.month()).to_numpy().astype(np.int64)
+    return starts.to_physical().to_numpy().astype(np.int64) // (7 if frequency == "weekly" else 1)
 
 
 def judge_series(matrix: SeriesMatrix) -> tuple[SeriesMatrix, list[str | None]]:
@@ -72,7 +89,7 @@ def judge_series(matrix: SeriesMatrix) -> tuple[SeriesMatrix, list[str | None]]:
         The matrix, and a reason per series, None where there is nothing to say.
     """
     rows = np.arange(matrix.keys.height)
-    period, exists = matrix.frequency, matrix.observed | matrix.censored
+    exists = matrix.observed | matrix.censored
     padded = matrix.demand if matrix.periods_count > 1 else np.vstack([matrix.demand, matrix.demand])
     second, most = np.partition(padded, -2, axis=0)[-2:]
     sales_counts = (matrix.demand > 0).sum(axis=0)
@@ -80,18 +97,22 @@ def judge_series(matrix: SeriesMatrix) -> tuple[SeriesMatrix, list[str | None]]:
     place = matrix.demand.argmax(axis=0)
     kept = _without(matrix, place[is_one_off], rows[is_one_off]) if is_one_off.any() else matrix
     counts = kept.observed.sum(axis=0)
-    is_flat = (counts > 1) & (np.where(kept.observed, kept.demand, np.inf).min(axis=0) == np.where(kept.observed, kept.demand, 0).max(axis=0))
+    is_flat = (counts > 1) & (
+        np.where(kept.observed, kept.demand, np.inf).min(axis=0) == np.where(kept.observed, kept.demand, 0).max(axis=0)
+    )
     last = matrix.periods_count - 1 - exists[::-1].argmax(axis=0)
     said: list[list[str]] = [[] for _ in rows]
     for row in np.flatnonzero(is_one_off).tolist():
         units, when = float(most[row]), matrix.date_of(int(place[row]))
-        said[row].append(f"{units:,.6g} units on {when} are over {OUTLIER_TIMES:.0f} times any other {_NAMES[period]}: left out as a one-off")
+        said[row].append(
+            f"{units:,.6g} units on {when} are over {OUTLIER_TIMES:.0f} times any other {matrix.period_name}: left out as a one-off"
+        )
     for row in np.flatnonzero(last < matrix.periods_count - 1).tolist():
         said[row].append(f"ends with {matrix.date_of(int(last[row]))}, before the panel does: its last level is carried on")
     for row in np.flatnonzero((counts > 0) & (sales_counts == 0)).tolist():
-        said[row].append(f"nothing was sold in {counts[row]} {_NAMES[period]}s in stock: zero")
+        said[row].append(f"nothing was sold in {counts[row]} {matrix.period_name}s in stock: zero")
     for row in np.flatnonzero(is_flat & (sales_counts > 0)).tolist():
-        said[row].append(f"demand was the same in all {counts[row]} {_NAMES[period]}s: its quantiles have no width")
+        said[row].append(f"demand was the same in all {counts[row]} {matrix.period_name}s: its quantiles have no width")
     return kept, ["; ".join(words) or None for words in said]
 
 
@@ -100,7 +121,7 @@ def joined(*reasons: Sequence[str | None]) -> list[str | None]:
     return ["; ".join(filter(None, own)) or None for own in zip(*reasons, strict=True)]
 
 
-def _without(matrix: SeriesMatrix, periods: np.ndarray, rows: np.ndarray) -> SeriesMatrix:  # type: ignore[type-arg]
+def _without(matrix: SeriesMatrix, periods: IntArray, rows: IntArray) -> SeriesMatrix:
     demand, observed, censored = matrix.demand.copy(), matrix.observed.copy(), matrix.censored.copy()
     demand[periods, rows], observed[periods, rows], censored[periods, rows] = 0.0, False, True
     return dataclasses.replace(matrix, demand=demand, observed=observed, censored=censored)
@@ -138,34 +159,42 @@ def _period_starts(dates: pl.Series, frequency: Frequency) -> pl.Series:
     astray = int((starts != dates).sum())
     if 2 * astray > len(dates):
         raise ValueError(
-            f"panel: {astray} of {len(dates)} dates are no {_NAMES[frequency]}'s first day, the first one {dates.filter(starts != dates)[0]}; "
+            f"panel: {astray} of {len(dates)} dates are no {PERIOD_NAMES[frequency]}'s first day, as {dates.filter(starts != dates)[0]}; "
             f"a {frequency} panel carries each period's first day: truncate the dates and add up, or name the frequency they have."
         )
     return starts
 
 
-def _is_tidy(rows: pl.DataFrame, starts: pl.Series) -> bool:
-    """No null, no quantity below zero or not finite, every date a first day; order, gaps and repetitions are not looked at."""
-    if any(rows[name].null_count() for name in PANEL_COLUMNS) or (starts is not rows["demand_date"] and not starts.equals(rows["demand_date"])):
-        return False
+def _wrong_rows(rows: pl.DataFrame, starts: pl.Series) -> pl.Series | None:
+    """Which rows cannot stand as they are: a null, a quantity below zero or not finite, a date that is no first day; None if none."""
     quantity = rows["demand_qty"]
-    lowest, whole = quantity.min(), quantity.sum()  # a sum is not finite where one of its parts is not
-    return bool(lowest >= 0 and np.isfinite(float(whole)))  # type: ignore[operator]
+    lowest, whole = cast("float | None", quantity.min()), quantity.sum()  # a sum is not finite where one of its parts is not
+    has_nulls = any(rows[name].null_count() for name in PANEL_COLUMNS)
+    if not has_nulls and lowest is not None and lowest >= 0 and np.isfinite(float(whole)) and starts.equals(rows["demand_date"]):
+        return None
+    is_null = rows.select(pl.any_horizontal(pl.all().is_null())).to_series()
+    return is_null | ~(quantity.is_finite() & (quantity >= 0)).fill_null(False) | (starts != rows["demand_date"]).fill_null(True)
 
 
-def _is_sorted(rows: pl.DataFrame) -> bool:
-    sku, location, when = (pl.col(name) for name in (*SERIES_KEY, "demand_date"))
-    same = sku == sku.shift()
-    there = same & (location == location.shift())
-    later = (sku > sku.shift()) | (same & (location > location.shift())) | (there & (when >= when.shift()))
-    return bool(rows.select(later.slice(1).all()).item())
-
-
-def _has_every_period(ordered: pl.DataFrame, frequency: Frequency) -> bool:
-    """Each row of a sorted panel is one period after the one before, or begins a series."""
-    same = (pl.col("sku") == pl.col("sku").shift()) & (pl.col("location_id") == pl.col("location_id").shift())
-    following = pl.col("demand_date").shift().dt.offset_by(_STEPS[frequency])
-    return bool(ordered.select((~same | (pl.col("demand_date") == following)).slice(1).all()).item())
+def _ordered(
+    rows: pl.DataFrame, starts: pl.Series, is_wrong: pl.Series | None, frequency: Frequency
+) -> tuple[pl.DataFrame, pl.Series | None]:
+    """The rows by series and date, and which rows are of a series with a wrong row, a gap or a repetition; None if none."""
+    keys, series = series_numbers(rows)
+    period = period_numbers(starts.fill_null(strategy="min"), frequency)
+    place = series * (int(period.max()) - int(period.min()) + 2) + period
+    order = None if (np.diff(place) >= 0).all() else np.argsort(place, kind="stable")
+    if order is not None:
+        rows, place = rows[order], place[order]
+    numbers = series if order is None else series[order]
+    breaks = np.flatnonzero((np.diff(numbers) == 0) & (np.diff(place) != 1))
+    if is_wrong is None and not len(breaks):
+        return rows, None
+    wrong = np.zeros(keys.height, dtype=np.bool_)
+    wrong[numbers[breaks]] = True
+    if is_wrong is not None:
+        wrong[series[is_wrong.to_numpy()]] = True
+    return rows, pl.Series(wrong[series])
 
 
 def _mended(rows: pl.DataFrame, starts: pl.Series, frequency: Frequency) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -200,7 +229,8 @@ def _mended(rows: pl.DataFrame, starts: pl.Series, frequency: Frequency) -> tupl
 
 def _notes(counts: pl.DataFrame, frequency: Frequency) -> pl.DataFrame:
     sentences = [
-        pl.when(pl.col(name) > 0).then(pl.format(text.replace("{period}", _NAMES[frequency]), pl.col(name))) for name, text in _NOTES.items()
+        pl.when(pl.col(name) > 0).then(pl.format(text.replace("{period}", PERIOD_NAMES[frequency]), pl.col(name)))
+        for name, text in _NOTES.items()
     ]
     notes = counts.select(*SERIES_KEY, pl.concat_str(sentences, separator="; ", ignore_nulls=True).alias("note"))
     return pl.concat([_no_notes(), notes.filter(pl.col("note") != "")], how="vertical_relaxed")
