@@ -10,6 +10,7 @@ import polars as pl
 
 from forecasting.intervals import daily_quantiles
 from forecasting.matrix import SeriesMatrix, as_matrix
+from forecasting.mending import joined, judge_series
 from forecasting.models import seasonal_differences, seasonal_naive
 from forecasting.pooled import PooledFit, fit_pooled
 from forecasting.schema import (
@@ -58,19 +59,25 @@ def forecast(
     check_frequency(frequency)
     check_levels(levels)
     check_positive(horizon=horizon)
-    matrix = as_matrix(panel, attributes=attributes)
+    whole = as_matrix(panel, attributes=attributes)
+    matrix, notes = judge_series(whole)
     if model == SEASONAL_NAIVE:
         point, quantiles = naive_outlook(matrix, periods=horizon, levels=levels)
         known = np.isfinite(point.sum(axis=0))
         names = [SEASONAL_NAIVE if whole else NO_MODEL for whole in known.tolist()]
         reasons = [None if whole else "a weekday was never in stock" for whole in known.tolist()]
-        return ForecastResult(_frame(matrix, point, quantiles, levels=levels, names=names, reasons=reasons), None)
+        return ForecastResult(
+            _frame(matrix, point, quantiles, levels=levels, names=names, reasons=joined(whole.notes, notes, reasons)), None
+        )
     if model not in {"auto", "pooled_ensemble"}:
         raise ValueError(f"model: {model!r} is not known; pass 'auto', 'pooled_ensemble' or 'seasonal_naive'.")
     fit = fit_pooled(matrix)
     point, quantiles = smoothed_outlook(fit, periods=horizon, levels=levels)
     return ForecastResult(
-        _frame(matrix, point, quantiles, levels=levels, names=fit.model_names(), reasons=fit.fallback_reasons()), fit.smoothing
+        _frame(
+            matrix, point, quantiles, levels=levels, names=fit.model_names(), reasons=joined(whole.notes, notes, fit.fallback_reasons())
+        ),
+        fit.smoothing,
     )
 
 

@@ -127,7 +127,7 @@ def _scores(panel: pl.DataFrame, models: pl.DataFrame, evidence: Backtest | None
     )
     if evidence is not None:
         rows = rows.join(_side_by_side(evidence.series_scores, SERIES_KEY), on=SERIES_KEY, how="left")
-        overall = overall.join(_side_by_side(evidence.scores, []), how="cross")
+        overall = overall.join(_side_by_side(evidence.scores.filter(pl.col("class_kind") == "all"), []), how="cross")
     return _in_schema(pl.concat([overall, rows], how="diagonal")).sort(SERIES_KEY, nulls_last=False)
 
 
@@ -146,7 +146,7 @@ def _in_schema(frame: pl.DataFrame) -> pl.DataFrame:
 def _summary(history: DemandHistory, evidence: Backtest | None, models: pl.DataFrame, began: float) -> ForecastSummary:
     overall: dict[str, float | None] = {}
     if evidence is not None:
-        overall = _side_by_side(evidence.scores, []).row(0, named=True)
+        overall = _side_by_side(evidence.scores.filter(pl.col("class_kind") == "all"), []).row(0, named=True)
     p90 = evidence.horizon_scores.filter(pl.col("level") == 0.9)["coverage_rate"] if evidence is not None else pl.Series([])
     return ForecastSummary(
         series_count=history.selection.forecastable.height,
