@@ -12,8 +12,9 @@ rmsse: mean over series of root mean (e / scale)^2; scale^2 = mean (y[t] - y[t-1
     Source: Makridakis, Spiliotis and Assimakopoulos (2022), M5 accuracy competition.
 weighted_quantile_loss: mean over `LEVELS` of twice the pinball loss / sum y. Source: Salinas et al. (2020), DeepAR, section 4.
 band_coverage_rate: share of y between p10 and p90; 0.8 is right.
-fva_rate (forecast value added): (sum abs(e of seasonal naive) - sum abs(e)) / sum y, where both have a forecast: points of WAPE gained
-    over it, above 0 is better. Source: Gilliland (2010), The Business Forecasting Deal, chapter 4.
+fva_rate (forecast value added): 1 - sum abs(e) / sum abs(e of seasonal naive), where both have a forecast: the share of its error that is
+    saved; 0 for seasonal naive itself, above 0 is better. Source: Gilliland (2010), The Business Forecasting Deal, chapter 4; there as
+    a difference, which grows with the WAPE of what is hard to forecast.
 """
 
 from __future__ import annotations
@@ -93,7 +94,6 @@ def window_sums(actual: FloatArray, observed: BoolArray, said: Said, naive: Said
         "scaled_count": scored & np.isfinite(scales.absolute),
         "squared_error": np.nan_to_num(error**2 / scales.squared),
         "squared_count": scored & np.isfinite(scales.squared),
-        "compared_actual_qty": np.where(both, actual, 0.0),
         "compared_error_qty": np.where(both, np.abs(error), 0.0),
         "naive_error_qty": np.where(both, np.abs(naive.point - actual), 0.0),
     }
@@ -222,7 +222,7 @@ def _with_rates(sums: pl.DataFrame) -> pl.DataFrame:
         "bias_rate": _over("error_qty", "actual_qty"),
         "weighted_quantile_loss": _over("quantile_loss_qty", "actual_qty"),
         "band_coverage_rate": _over("in_band_count", "periods_count"),
-        "fva_rate": _over("naive_error_qty", "compared_actual_qty") - _over("compared_error_qty", "compared_actual_qty"),
+        "fva_rate": 1.0 - _over("compared_error_qty", "naive_error_qty"),
     }
     if "cumulative_error_qty" in sums.columns:
         rates["cumulative_bias_rate"] = _over("cumulative_error_qty", "actual_qty")
@@ -236,7 +236,6 @@ def _tidy(scored: pl.DataFrame, *, first: Sequence[str] = ()) -> pl.DataFrame:
         "scaled_count",
         "squared_error",
         "squared_count",
-        "compared_actual_qty",
         "compared_error_qty",
         "naive_error_qty",
     }

@@ -101,16 +101,14 @@ def test_too_many_windows_are_refused_with_the_numbers(panel_of: PanelOf) -> Non
         backtest(panel_of(np.ones(60)), horizon=14, frequency="daily", windows=5)
 
 
-def test_value_added_is_what_the_error_of_seasonal_naive_is_more_and_its_own_is_zero(
-    panel_of: PanelOf, poisson_demand: Callable[..., Any]
-) -> None:
+def test_value_added_is_the_share_of_naive_error_saved_and_its_own_is_zero(panel_of: PanelOf, poisson_demand: Callable[..., Any]) -> None:
     panel = panel_of(poisson_demand(np.linspace(0.3, 9.0, 10), days=120))
 
     both = overall(backtest(panel, horizon=14, frequency="daily", windows=3))
     alone = overall(backtest(panel, horizon=14, frequency="daily", windows=3, models=["pooled_ensemble"]))
 
     wape, added = (dict(both.select("model", name).rows()) for name in ("wape_rate", "fva_rate"))
-    assert added["pooled_ensemble"] == pytest.approx(wape["seasonal_naive"] - wape["pooled_ensemble"])
+    assert added["pooled_ensemble"] == pytest.approx(1 - wape["pooled_ensemble"] / wape["seasonal_naive"])
     assert added["pooled_ensemble"] > 0
     assert added["seasonal_naive"] == 0
     assert alone["fva_rate"].to_list() == [added["pooled_ensemble"]]

@@ -51,20 +51,21 @@ def test_scores_of_all_equal_a_recount_from_the_cells(actual, observed, point, n
         assert row["bias_rate"] == pytest.approx(error.sum() / sold)
         assert row["cumulative_bias_rate"] == pytest.approx(np.abs(np.where(observed, point - actual, 0).sum(axis=0)).sum() / sold)
         assert row["weighted_quantile_loss"] == pytest.approx(loss / sold)
-        assert row["fva_rate"] == pytest.approx((np.abs(naive - actual)[observed].sum() - np.abs(error).sum()) / sold)
     else:
-        assert row["wape_rate"] is row["bias_rate"] is row["fva_rate"] is None
+        assert row["wape_rate"] is row["bias_rate"] is None
+    naive_error = np.abs(naive - actual)[observed].sum()
+    assert row["fva_rate"] == (pytest.approx(1 - np.abs(error).sum() / naive_error) if naive_error else None)
     if observed.any():
         assert row["mase"] == pytest.approx(per_series[observed.any(axis=0)].mean() / 2.0)
 
 
 @given(units, flags, units)
-def test_a_perfect_forecast_scores_nothing_and_adds_what_the_naive_one_lost(actual, observed, naive) -> None:  # type: ignore[no-untyped-def]
+def test_a_perfect_forecast_scores_nothing_and_saves_all_of_the_naive_error(actual, observed, naive) -> None:  # type: ignore[no-untyped-def]
     series, _ = scores_of(actual, observed, actual, naive)
 
     for rate in ("wape_rate", "bias_rate", "cumulative_bias_rate", "mase", "rmsse"):
         assert set(series[rate].drop_nulls()) <= {0.0}
-    assert (series["fva_rate"].drop_nulls() >= 0).all()
+    assert set(series["fva_rate"].drop_nulls()) <= {1.0}
     assert set(series["band_coverage_rate"].drop_nulls()) <= {1.0}
 
 
@@ -87,8 +88,8 @@ def test_a_model_without_a_forecast_is_not_scored_and_value_added_compares_like_
     series, scores = scores_of(actual, np.ones((STEPS, COUNT), dtype=bool), point, naive)
 
     assert series["wape_rate"].to_list() == [None, 0.25, 0.25, 0.25]
-    assert series["fva_rate"].to_list() == [None, None, 0.5, 0.5]
-    assert scores.filter(pl.col("class_kind") == "all").select("series_count", "fva_rate").rows() == [(3, 0.5)]
+    assert series["fva_rate"].to_list() == [None, None, pytest.approx(2 / 3), pytest.approx(2 / 3)]
+    assert scores.filter(pl.col("class_kind") == "all").select("series_count", "fva_rate").rows() == [(3, pytest.approx(2 / 3))]
 
 
 @given(hnp.arrays(np.float64, 30, elements=st.floats(0, 100)))
