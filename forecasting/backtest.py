@@ -7,15 +7,12 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import polars as pl
 
-from forecasting.forecast import naive_outlook, smoothed_outlook
 from forecasting.intervals import path_chunks
 from forecasting.matrix import SeriesMatrix, as_matrix
-from forecasting.mending import joined, judge_series
-from forecasting.pooled import fit_pooled
+from forecasting.models import fit_auto, model_names, outlook
 from forecasting.schema import (
     LEAST_FIT_PERIODS,
     PERIOD_NAMES,
-    POOLED_ENSEMBLE,
     SEASONAL_NAIVE,
     SERIES_KEY,
     Backtest,
@@ -39,12 +36,12 @@ from forecasting.scores import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from forecasting.pooled import PooledFit
     from forecasting.schema import Frequency
 
 HORIZON_LEVELS: Final = (0.5, 0.8, 0.9, 0.95)
 LEAST_TRAINING_PERIODS: Final[Mapping[Frequency, int]] = {"daily": 28, "weekly": 13, "monthly": 6}
 BACKTEST_PATHS: Final = 200
+AUTO: Final = "auto"
 
 
 def backtest(
@@ -72,8 +69,8 @@ def backtest(
         frequency: "daily", "weekly" or "monthly".
         windows: Number of cut-offs.
         step: Periods between cut-offs; default is the horizon.
-        models: Names as in `forecast`; default is the ensemble and seasonal naive. Value added is over seasonal naive,
-            named or not.
+        models: Names as in `forecast`; default is "auto", chosen anew at each cut-off, and "seasonal_naive". Value added is
+            over seasonal naive, named or not.
         attributes: sku, perhaps location_id, and category columns for pooling.
         calendar: demand_date, perhaps keys, and what is known ahead.
         on_progress: Called with what is done next and the share done, 0 to 1.
@@ -81,7 +78,7 @@ def backtest(
     Raises:
         ValueError: An argument or the panel is wrong, or the history too short for so many windows.
     """
-    check_frequency(frequency)
+    frequency = check_frequency(frequency)
     step = horizon if step is None else step
     check_positive(horizon=horizon, windows=windows, step=step)
     chosen = _chosen(models)
@@ -94,18 +91,16 @@ def backtest(
     for number, cutoff in enumerate(cutoffs):
         if on_progress is not None:
             on_progress(f"from {matrix.date_of(cutoff)}", number / windows)
-        known, notes = judge_series(matrix.until(cutoff))
-        fit = fit_pooled(known)
-        naive, _ = _outlook(known, fit, SEASONAL_NAIVE, horizon)
-        scales, coming = scales_of(known), slice(cutoff, cutoff + horizon)
-        said: dict[str, Said] = {}
+        known, coming = matrix.until(cutoff), slice(cutoff, cutoff + horizon)
+        seen = {name: outlook(known, model=name, periods=horizon, levels=LEVELS, seed=cutoff) for name in {*chosen, SEASONAL_NAIVE}}
+        said = {name: Said(seen[name].point, seen[name].quantiles) for name in seen}
+        scales = scales_of(known)
         for name in chosen:
-            said[name], why = _outlook(known, fit, name, horizon)
-            sums[name].append(window_sums(matrix.demand[coming], matrix.observed[coming], said[name], naive, scales))
-            reasons[name] = joined(matrix.notes, notes, why)
-        frames.append(_window_frame(matrix, cutoff, said))
-        if POOLED_ENSEMBLE in chosen:
-            totals.append(_horizon_frame(matrix, fit, cutoff, horizon))
+            sums[name].append(window_sums(matrix.demand[coming], matrix.observed[coming], said[name], said[SEASONAL_NAIVE], scales))
+            reasons[name] = seen[name].reasons
+        frames.append(_window_frame(matrix, cutoff, {name: said[name] for name in chosen}))
+        if AUTO in chosen:
+            totals.append(_horizon_frame(matrix, cutoff, horizon))
     classes = classes_of(matrix.until(cutoffs[0]))
     of_series = added_up({name: [own for own, _ in parts] for name, parts in sums.items()}, matrix.keys)
     of_steps = added_up({name: [own for _, own in parts] for name, parts in sums.items()})
@@ -124,11 +119,10 @@ def most_windows(periods_count: int, *, horizon: int, at_most: int, frequency: F
 
 
 def _chosen(models: Sequence[str] | None) -> tuple[str, ...]:
-    known = (POOLED_ENSEMBLE, SEASONAL_NAIVE)
-    chosen = known if models is None else tuple(dict.fromkeys(models))
-    unknown = [name for name in chosen if name not in known]
+    chosen = (AUTO, SEASONAL_NAIVE) if models is None else tuple(dict.fromkeys(models))
+    unknown = [name for name in chosen if name not in model_names()]
     if unknown or not chosen:
-        raise ValueError(f"models: {unknown!r} of {chosen!r} are not known; pass some of {', '.join(map(repr, known))}.")
+        raise ValueError(f"models: {unknown!r} of {chosen!r} are not known; pass some of {', '.join(model_names())}.")
     return chosen
 
 
@@ -142,14 +136,6 @@ def _cutoffs(matrix: SeriesMatrix, *, horizon: int, windows: int, step: int) -> 
             f"and {least} are needed; pass fewer or shorter windows."
         )
     return [first + window * step for window in range(windows)]
-
-
-def _outlook(known: SeriesMatrix, fit: PooledFit, model: str, horizon: int) -> tuple[Said, list[str | None]]:
-    if model == SEASONAL_NAIVE:
-        point, quantiles = naive_outlook(known, periods=horizon, levels=LEVELS)
-        nothing: str | None = None
-        return Said(point, quantiles), [nothing] * known.keys.height
-    return Said(*smoothed_outlook(fit, periods=horizon, levels=LEVELS)), fit.fallback_reasons()
 
 
 def _window_frame(matrix: SeriesMatrix, cutoff: int, said: Mapping[str, Said]) -> pl.DataFrame:
@@ -190,9 +176,10 @@ def _with_reasons(scores: pl.DataFrame, keys: pl.DataFrame, reasons: Mapping[str
     )
 
 
-def _horizon_frame(matrix: SeriesMatrix, fit: PooledFit, cutoff: int, horizon: int) -> pl.DataFrame:
+def _horizon_frame(matrix: SeriesMatrix, cutoff: int, horizon: int) -> pl.DataFrame:
     """Demand summed over the window beside its quantiles, for series that were to be had on all of its periods."""
     coming = slice(cutoff, cutoff + horizon)
+    fit = fit_auto(matrix.until(cutoff), periods=horizon)
     is_fit = fit.observed_counts >= LEAST_FIT_PERIODS[matrix.frequency]
     rows = np.flatnonzero(is_fit & matrix.observed[coming].all(axis=0))
     actual = matrix.demand[coming].sum(axis=0)

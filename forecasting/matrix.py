@@ -67,6 +67,14 @@ class SeriesMatrix:
         """First days of some periods, from period `first` on."""
         return pl.Series("demand_date", [self.date_of(period) for period in range(first, first + count)], dtype=pl.Date)
 
+    def periods_at(self, dates: pl.Series) -> IntArray:
+        """The number of the period that holds each date; below 0 before the first one."""
+        if self.frequency == "monthly":
+            months = (dates.dt.year().cast(pl.Int64) - self.first_date.year) * 12 + dates.dt.month() - self.first_date.month
+            return months.to_numpy().astype(np.int64)
+        days = (dates.cast(pl.Date) - self.first_date).dt.total_days()
+        return (days // (7 if self.frequency == "weekly" else 1)).to_numpy().astype(np.int64)
+
     def seasons(self, first: int, count: int) -> IntArray:
         """Place of periods in their season, from period `first` on: weekday (0 is Monday), week of the year, or month."""
         dates = self.dates(first, count)
@@ -92,6 +100,18 @@ class SeriesMatrix:
     def until(self, count: int) -> SeriesMatrix:
         """The first periods only: what was known then. The calendar stays whole, it is known ahead."""
         return dataclasses.replace(self, demand=self.demand[:count], observed=self.observed[:count], censored=self.censored[:count])
+
+    def of(self, rows: IntArray) -> SeriesMatrix:
+        """Some series only, in the order of `rows`."""
+        return dataclasses.replace(
+            self,
+            keys=self.keys[rows],
+            demand=self.demand[:, rows],
+            observed=self.observed[:, rows],
+            censored=self.censored[:, rows],
+            attributes=self.attributes[rows] if self.attributes.width else self.attributes,
+            notes=tuple(self.notes[row] for row in rows.tolist()),
+        )
 
 
 def as_matrix(

@@ -5,7 +5,6 @@ What is unknown becomes a censored period, never a zero: a missing row may be a 
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Final, cast
 
 import numpy as np
@@ -14,13 +13,10 @@ import polars as pl
 from forecasting.schema import PANEL_COLUMNS, PERIOD_NAMES, SERIES_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from forecasting.matrix import SeriesMatrix
-    from forecasting.schema import Frequency, IntArray
-
-OUTLIER_TIMES: Final = 10.0  # a period above so many times every other one is a one-off: a bulk order or a typing error
-LEAST_OTHER_SALES: Final = 5  # periods with demand beside it; with fewer there is nothing to call usual
+    from forecasting.schema import BoolArray, Frequency, IntArray
 
 _STEPS: Final[Mapping[Frequency, str]] = {"daily": "1d", "weekly": "1w", "monthly": "1mo"}
 # what a count of rows or periods means for a series, in the order it is said
@@ -79,52 +75,34 @@ def period_numbers(starts: pl.Series, frequency: Frequency) -> IntArray:
     return starts.to_physical().to_numpy().astype(np.int64) // (7 if frequency == "weekly" else 1)
 
 
-def judge_series(matrix: SeriesMatrix) -> tuple[SeriesMatrix, list[str | None]]:
-    """One-off periods are censored, and what makes a series unusual is said, from what the matrix holds and nothing later.
-
-    A one-off is the one period whose demand is over `OUTLIER_TIMES` every other one's of a series with
-    `LEAST_OTHER_SALES` others: no level or profile is learned from it. All rules are free of units.
-
-    Returns:
-        The matrix, and a reason per series, None where there is nothing to say.
-    """
-    rows = np.arange(matrix.keys.height)
-    exists = matrix.observed | matrix.censored
-    padded = matrix.demand if matrix.periods_count > 1 else np.vstack([matrix.demand, matrix.demand])
-    second, most = np.partition(padded, -2, axis=0)[-2:]
-    sales_counts = (matrix.demand > 0).sum(axis=0)
-    is_one_off = (most > OUTLIER_TIMES * second) & (sales_counts > LEAST_OTHER_SALES)
-    place = matrix.demand.argmax(axis=0)
-    kept = _without(matrix, place[is_one_off], rows[is_one_off]) if is_one_off.any() else matrix
-    counts = kept.observed.sum(axis=0)
-    is_flat = (counts > 1) & (
-        np.where(kept.observed, kept.demand, np.inf).min(axis=0) == np.where(kept.observed, kept.demand, 0).max(axis=0)
-    )
+def series_notes(matrix: SeriesMatrix) -> list[str | None]:
+    """What makes a series unusual and its forecast a plain one, from what the matrix holds; None where there is nothing to say."""
+    exists, counts = matrix.observed | matrix.censored, matrix.observed.sum(axis=0)
+    lowest = np.where(matrix.observed, matrix.demand, np.inf).min(axis=0)
+    highest = matrix.demand.max(axis=0)
     last = matrix.periods_count - 1 - exists[::-1].argmax(axis=0)
-    said: list[list[str]] = [[] for _ in rows]
-    for row in np.flatnonzero(is_one_off).tolist():
-        units, when = float(most[row]), matrix.date_of(int(place[row]))
-        said[row].append(
-            f"{units:,.6g} units on {when} are over {OUTLIER_TIMES:.0f} times any other {matrix.period_name}: left out as a one-off"
-        )
-    for row in np.flatnonzero(last < matrix.periods_count - 1).tolist():
-        said[row].append(f"ends with {matrix.date_of(int(last[row]))}, before the panel does: its last level is carried on")
-    for row in np.flatnonzero((counts > 0) & (sales_counts == 0)).tolist():
-        said[row].append(f"nothing was sold in {counts[row]} {matrix.period_name}s in stock: zero")
-    for row in np.flatnonzero(is_flat & (sales_counts > 0)).tolist():
-        said[row].append(f"demand was the same in all {counts[row]} {matrix.period_name}s: its quantiles have no width")
-    return kept, ["; ".join(words) or None for words in said]
+    notes: list[str | None] = list(matrix.notes)
+
+    def say(where: BoolArray, sentence: Callable[[int], str]) -> None:
+        for row in np.flatnonzero(where).tolist():
+            notes[row] = "; ".join(filter(None, (notes[row], sentence(row))))
+
+    unit = matrix.period_name
+    say(
+        exists.any(axis=0) & (last < matrix.periods_count - 1),
+        lambda row: f"ends with {matrix.date_of(int(last[row]))}, before the panel does: its last level is carried on",
+    )
+    say((counts > 0) & (highest == 0), lambda row: f"nothing was sold in {counts[row]} {unit}s in stock: zero")
+    say(
+        (counts > 1) & (highest > 0) & (lowest == highest),
+        lambda row: f"demand was the same in all {counts[row]} {unit}s: its quantiles have no width of their own",
+    )
+    return notes
 
 
 def joined(*reasons: Sequence[str | None]) -> list[str | None]:
     """Reasons of several sources, series by series, as one sentence each; None where no source has any."""
     return ["; ".join(filter(None, own)) or None for own in zip(*reasons, strict=True)]
-
-
-def _without(matrix: SeriesMatrix, periods: IntArray, rows: IntArray) -> SeriesMatrix:
-    demand, observed, censored = matrix.demand.copy(), matrix.observed.copy(), matrix.censored.copy()
-    demand[periods, rows], observed[periods, rows], censored[periods, rows] = 0.0, False, True
-    return dataclasses.replace(matrix, demand=demand, observed=observed, censored=censored)
 
 
 def _check_columns(panel: pl.DataFrame) -> None:

@@ -19,7 +19,7 @@ IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
 Frequency = Literal["daily", "weekly", "monthly"]
-Model = Literal["auto", "pooled_ensemble", "seasonal_naive"]
+Model = str  # a name of `forecasting.models.model_names`
 
 SERIES_KEY: Final = ["sku", "location_id"]
 PANEL_COLUMNS: Final = [*SERIES_KEY, "demand_date", "demand_qty", "is_censored"]
@@ -30,6 +30,7 @@ HISTORY_MEAN: Final = "history_mean"
 NO_MODEL: Final = "none"
 
 SEASON_PERIODS: Final[Mapping[Frequency, int]] = {"daily": 7, "weekly": 52, "monthly": 12}
+CYCLE_PERIODS: Final[Mapping[Frequency, int]] = {"daily": 365, "weekly": 52, "monthly": 12}  # a year
 LEAST_FIT_PERIODS: Final[Mapping[Frequency, int]] = {"daily": 14, "weekly": 8, "monthly": 6}  # fewer are forecast at their mean
 RESIDUAL_PERIODS: Final[Mapping[Frequency, int]] = {"daily": 364, "weekly": 104, "monthly": 60}  # past errors that speak for coming ones
 PERIOD_NAMES: Final[Mapping[Frequency, str]] = {"daily": "day", "weekly": "week", "monthly": "month"}
@@ -106,14 +107,16 @@ def check_levels(levels: tuple[float, ...]) -> None:
         )
 
 
-def check_frequency(frequency: str) -> None:
-    """Periods are days.
+def check_frequency(frequency: str) -> Frequency:
+    """Periods are days, weeks or months.
 
     Raises:
-        ValueError: Another frequency was asked for. Nothing was computed.
+        ValueError: Something else was asked for. Nothing was computed.
     """
-    if frequency != "daily":
-        raise ValueError(f"frequency: {frequency!r} is not known; pass 'daily' and a panel with one row per day.")
+    for known in SEASON_PERIODS:
+        if frequency == known:
+            return known
+    raise ValueError(f"frequency: {frequency!r} is not known; pass 'daily', 'weekly' or 'monthly' and a panel with one row per period.")
 
 
 def check_positive(**values: int) -> None:

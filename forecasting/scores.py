@@ -6,8 +6,8 @@ wape_rate: sum abs(e) / sum y. Source: Hyndman and Koehler (2006), Another look 
 bias_rate: sum e / sum y; above 0 is too much.
 cumulative_bias_rate: sum over series and windows of abs(sum over the horizon of e) / sum y: what does not cancel within a series.
     Source: Wallstroem and Segerstedt (2010), cumulative forecast error.
-mase: mean over series of mean abs(e) / scale; scale = mean abs(y[t] - y[t-m]) before the cut-off, m a season, null where history is
-    shorter. Source: Hyndman and Koehler (2006).
+mase: mean over series of mean abs(e) / scale; scale = mean abs(y[t] - y[t-m]) before the cut-off, m a season, or one period where
+    history is shorter. Source: Hyndman and Koehler (2006).
 rmsse: mean over series of root mean (e / scale)^2; scale^2 = mean (y[t] - y[t-1])^2 before the cut-off, from the first sale on.
     Source: Makridakis, Spiliotis and Assimakopoulos (2022), M5 accuracy competition.
 weighted_quantile_loss: mean over `LEVELS` of twice the pinball loss / sum y. Source: Salinas et al. (2020), DeepAR, section 4.
@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import polars as pl
 
+from forecasting.naive import season_lag
 from forecasting.schema import SERIES_KEY, FloatArray
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def scales_of(known: SeriesMatrix) -> Scales:
     """Mean absolute seasonal difference and mean squared one-step difference per series."""
     sold = np.cumsum(known.demand, axis=0) > 0
     return Scales(
-        absolute=_mean(*_differences(known, known.season_length), power=1),
+        absolute=_mean(*_differences(known, season_lag(known)), power=1),
         squared=_mean(*_differences(known, 1, since=sold), power=2),
     )
 

@@ -11,8 +11,6 @@ from rich.table import Column, Table
 from forecasting.schema import PERIOD_NAMES, SEASONAL_NAIVE, SERIES_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from rich.console import Console
 
     from forecasting.schema import Backtest, Frequency

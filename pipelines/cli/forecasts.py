@@ -35,7 +35,7 @@ PanelFile = Annotated[
     Path | None,
     typer.Option(
         "--panel",
-        help="CSV or Parquet: sku, demand_date, demand_qty, and perhaps location_id, is_censored; a row per series and period, sold or not.",
+        help="CSV or Parquet: sku, demand_date, demand_qty, perhaps location_id and is_censored; a row per period, sold or not.",
     ),
 ]
 FrequencyName = Annotated[str | None, typer.Option("--frequency", help="daily (default), weekly or monthly.")]
@@ -55,7 +55,7 @@ def register(app: typer.Typer) -> None:
     app.command("backtest")(backtest)
 
 
-def forecast(
+def forecast(  # noqa: PLR0917 - options by name
     panel: PanelFile = None,
     frequency: FrequencyName = None,
     horizon: Horizon = None,
@@ -87,11 +87,12 @@ def forecast(
                 read,
                 horizon=horizon or HORIZONS[every],
                 frequency=every,
-                model=cast("Any", model or "auto"),
-                **_known_ahead(attributes, calendar),
+                model=model or "auto",
+                attributes=_known_ahead(attributes, "sku"),
+                calendar=_known_ahead(calendar, "demand_date"),
             ).frame
         rows = rows if sku is None else rows.filter(pl.col("sku") == sku)
-        title = f"{panel.name}, {every}, from {rows['demand_date'].min()}"
+        title = f"{panel.name}, {every}, from {rows.select(pl.col('demand_date').min().cast(pl.String)).item()}"
     if sku is not None and rows.is_empty():
         raise ContractError(f"There is no forecast of {sku!r}: `ordercast forecast` without --sku lists what is forecast.")
     if csv is not None:
@@ -102,7 +103,7 @@ def forecast(
         show_forecast(Console(), rows, title=title, by_period=sku is not None)
 
 
-def backtest(
+def backtest(  # noqa: PLR0917 - options by name
     panel: PanelFile = None,
     frequency: FrequencyName = None,
     horizon: Horizon = None,
@@ -144,7 +145,8 @@ def backtest(
             windows=windows or max(1, most_windows(_periods_count(read, every), horizon=ahead, at_most=WINDOWS, frequency=every)),
             models=None if models is None else [name.strip() for name in models.split(",")],
             on_progress=report,
-            **_known_ahead(attributes, calendar),
+            attributes=_known_ahead(attributes, "sku"),
+            calendar=_known_ahead(calendar, "demand_date"),
         )
     if csv is not None:
         _write(result.frame, csv)
@@ -178,10 +180,8 @@ def _frequency(name: str | None) -> Frequency:
     return cast("Frequency", name or "daily")
 
 
-def _known_ahead(attributes: Path | None, calendar: Path | None) -> dict[str, pl.DataFrame]:
-    files = {"attributes": attributes, "calendar": calendar}
-    needed = {"attributes": "sku", "calendar": "demand_date"}
-    return {name: _read(path, needs=(needed[name],)) for name, path in files.items() if path is not None}
+def _known_ahead(path: Path | None, key: str) -> pl.DataFrame | None:
+    return None if path is None else _read(path, needs=(key,))
 
 
 def _read_panel(path: Path) -> pl.DataFrame:

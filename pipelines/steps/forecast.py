@@ -133,7 +133,7 @@ def _scores(panel: pl.DataFrame, models: pl.DataFrame, evidence: Backtest | None
 
 def _side_by_side(scores: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
     rates = ["wape_rate", "mase", "bias_rate"]
-    own = scores.filter(pl.col("model") == POOLED_ENSEMBLE).select(*keys, "windows_count", *rates, "band_coverage_rate")
+    own = scores.filter(pl.col("model") == "auto").select(*keys, "windows_count", *rates, "band_coverage_rate")
     naive = scores.filter(pl.col("model") == SEASONAL_NAIVE).select(*keys, *(pl.col(name).alias(f"naive_{name}") for name in rates))
     both = own.join(naive, on=keys, how="left") if keys else own.join(naive, how="cross")
     return both.with_columns(pl.lit(BACKTEST_DAYS, dtype=pl.Int64).alias("horizon_days"))

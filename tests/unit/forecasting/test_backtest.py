@@ -39,7 +39,7 @@ def test_a_window_says_what_the_forecast_of_that_day_would_have_said(panel_of: P
     panel = panel_of(poisson_demand([2.0, 8.0], days=140))
     cutoff = panel["demand_date"].max() - timedelta(days=28)  # type: ignore[operator]
 
-    tested = backtest(panel, horizon=14, frequency="daily", windows=2, models=["pooled_ensemble"]).frame
+    tested = backtest(panel, horizon=14, frequency="daily", windows=2, models=["auto"]).frame
     told = forecast(panel.filter(pl.col("demand_date") <= cutoff), horizon=14, frequency="daily").frame
 
     assert tested.filter(pl.col("cutoff_date") == cutoff)["forecast_qty"].to_list() == pytest.approx(
@@ -92,7 +92,7 @@ def test_smoothing_beats_seasonal_naive_on_noise_around_a_level(panel_of: PanelO
 
     wape = dict(overall(result).select("model", "wape_rate").rows())
     coverage = dict(result.horizon_scores.select("level", "coverage_rate").rows())
-    assert wape["pooled_ensemble"] < 0.85 * wape["seasonal_naive"]
+    assert wape["auto"] < 0.85 * wape["seasonal_naive"]
     assert coverage[0.9] == pytest.approx(0.9, abs=0.05)
 
 
@@ -105,20 +105,20 @@ def test_value_added_is_the_share_of_naive_error_saved_and_its_own_is_zero(panel
     panel = panel_of(poisson_demand(np.linspace(0.3, 9.0, 10), days=120))
 
     both = overall(backtest(panel, horizon=14, frequency="daily", windows=3))
-    alone = overall(backtest(panel, horizon=14, frequency="daily", windows=3, models=["pooled_ensemble"]))
+    alone = overall(backtest(panel, horizon=14, frequency="daily", windows=3, models=["auto"]))
 
     wape, added = (dict(both.select("model", name).rows()) for name in ("wape_rate", "fva_rate"))
-    assert added["pooled_ensemble"] == pytest.approx(1 - wape["pooled_ensemble"] / wape["seasonal_naive"])
-    assert added["pooled_ensemble"] > 0
+    assert added["auto"] == pytest.approx(1 - wape["auto"] / wape["seasonal_naive"])
+    assert added["auto"] > 0
     assert added["seasonal_naive"] == 0
-    assert alone["fva_rate"].to_list() == [added["pooled_ensemble"]]
+    assert alone["fva_rate"].to_list() == [added["auto"]]
 
 
 def test_classes_and_steps_add_up_to_the_whole(panel_of: PanelOf, poisson_demand: Callable[..., Any]) -> None:
     demand = poisson_demand([0.05, 0.4, 2.0, 30.0], days=120)
     demand[0, :] = 0
 
-    result = backtest(panel_of(demand), horizon=14, frequency="daily", windows=3, models=["pooled_ensemble"])
+    result = backtest(panel_of(demand), horizon=14, frequency="daily", windows=3, models=["auto"])
 
     whole = overall(result).row(0, named=True)
     for kind in ("volume", "pattern"):
@@ -148,7 +148,7 @@ def test_patterns_are_those_of_syntetos_boylan_and_croston(panel_of: PanelOf) ->
 def test_a_series_that_is_new_at_a_cutoff_is_scored_by_its_fallback_and_says_so(panel_of: PanelOf) -> None:
     panel = panel_of(np.full((2, 60), 3.0)).filter((pl.col("sku") == "s000") | (pl.col("demand_date") >= pl.date(2024, 2, 10)))
 
-    result = backtest(panel, horizon=14, frequency="daily", windows=1, models=["pooled_ensemble"])
+    result = backtest(panel, horizon=14, frequency="daily", windows=1, models=["auto"])
 
     young = result.series_scores.filter(pl.col("sku") == "s001").row(0, named=True)
     assert young["wape_rate"] == pytest.approx(0.0, abs=1e-6)
