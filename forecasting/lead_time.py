@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from forecasting.matrix import as_matrix
+from forecasting.mending import joined, series_notes
 from forecasting.models import LEVEL_METHODS, fit_auto
 from forecasting.paths import path_chunks
 from forecasting.pooled import fit_pooled
@@ -67,7 +68,7 @@ def lead_time_demand(
         pl.Series("demand_mean_qty", spread.mean()).fill_nan(None),
         *(pl.Series(quantile_column(level), quantiles[index]).fill_nan(None) for index, level in enumerate(levels)),
         pl.Series("model", fit.model_names(), dtype=pl.String),
-        pl.Series("fallback_reason", fit.fallback_reasons(), dtype=pl.String),
+        pl.Series("fallback_reason", joined(series_notes(matrix), fit.fallback_reasons()), dtype=pl.String),
     )
     return LeadTimeDemand(frame=frame, paths=_paths(fit, spread, periods=periods, paths=paths, seed=seed) if paths else None)
 

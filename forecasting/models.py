@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from forecasting.intervals import daily_quantiles
+from forecasting.mending import joined, series_notes
 from forecasting.naive import naive_outlook
 from forecasting.pooled import ENSEMBLE, PooledFit, fit_pooled
 from forecasting.schema import HISTORY_MEAN, NO_MODEL, POOLED_ENSEMBLE, SEASONAL_NAIVE, FloatArray
@@ -73,7 +75,8 @@ def outlook(matrix: SeriesMatrix, *, model: str, periods: int, levels: tuple[flo
     """
     if model not in _MODELS:
         raise ValueError(f"model: {model!r} is not known; pass one of {', '.join(_MODELS)}.")
-    return _MODELS[model](matrix, periods=periods, levels=levels, seed=seed)
+    seen = _MODELS[model](matrix, periods=periods, levels=levels, seed=seed)
+    return dataclasses.replace(seen, reasons=joined(series_notes(matrix), seen.reasons))
 
 
 def fit_auto(matrix: SeriesMatrix, *, periods: int) -> PooledFit:

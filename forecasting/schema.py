@@ -72,16 +72,19 @@ class Backtest:
 
     Attributes:
         frame: cutoff_date, sku, location_id, demand_date, model, forecast_qty, forecast_p10_qty, forecast_p90_qty,
-            actual_qty, is_censored; one row per cut-off, series, day and model.
-        scores: One row per model over all series: wape_rate, mase, bias_rate, band_coverage_rate and the counts behind.
-        series_scores: The same per series.
+            actual_qty, is_censored; one row per cut-off, series, period and model, in this order. Quantities are float32.
+        scores: class_kind, class_name, model, series_count and the metrics of `forecasting.scores`: over all series
+            (class_kind "all"), then per class of volume and of pattern.
+        series_scores: sku, location_id, model, the same metrics and fallback_reason at the last cut-off.
+        step_scores: The same per model and step of the horizon, from 1 on.
         horizon_scores: Per probability level: how often demand over the whole horizon stayed at or below its quantile
-            (coverage_rate), its quantile_loss_qty, and series_windows_count behind it; for pooled SES.
+            (coverage_rate), its weighted_quantile_loss, and series_windows_count behind it; for the pooled ensemble.
     """
 
     frame: pl.DataFrame
     scores: pl.DataFrame
     series_scores: pl.DataFrame
+    step_scores: pl.DataFrame
     horizon_scores: pl.DataFrame
 
 

@@ -8,7 +8,20 @@ from typing import Final
 import typer
 from rich.console import Console
 
-from pipelines.cli import baselines, doctor, experiments, loading, metrics, reading, reference, reports, running, targets, timeline
+from pipelines.cli import (
+    baselines,
+    doctor,
+    experiments,
+    forecasts,
+    loading,
+    metrics,
+    reading,
+    reference,
+    reports,
+    running,
+    targets,
+    timeline,
+)
 from pipelines.errors import ContractError, OrdercastError, SettingsError
 
 # Exit codes, also in `ordercast --help`.
@@ -36,6 +49,7 @@ baselines.register(app)
 reading.register(app)
 reports.register(app)
 timeline.register(app)
+forecasts.register(app)
 experiments.register(app)
 doctor.register(app)
 reference.register(app)

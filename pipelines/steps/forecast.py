@@ -105,7 +105,7 @@ def read_demand_history(conn: duckdb.DuckDBPyConnection, *, as_of: date) -> Dema
     items = conn.sql("SELECT sku, category, launched_date, is_active FROM marts.dim_products").pl()
     selection = select_series(demand, cutoff=as_of, stock_outs=stock_outs, items=items)
     chosen = demand.join(selection.forecastable, on=SERIES_KEY, how="semi")
-    panel = forecasting.build_daily_panel(chosen, cutoff=as_of, stock_outs=stock_outs, items=items)
+    panel = forecasting.build_panel(chosen, cutoff=as_of, frequency="daily", stock_outs=stock_outs, items=items)
     return DemandHistory(panel=panel, attributes=items.select("sku", "category"), selection=selection)
 
 
@@ -127,13 +127,13 @@ def _scores(panel: pl.DataFrame, models: pl.DataFrame, evidence: Backtest | None
     )
     if evidence is not None:
         rows = rows.join(_side_by_side(evidence.series_scores, SERIES_KEY), on=SERIES_KEY, how="left")
-        overall = overall.join(_side_by_side(evidence.scores, []), how="cross")
+        overall = overall.join(_side_by_side(evidence.scores.filter(pl.col("class_kind") == "all"), []), how="cross")
     return _in_schema(pl.concat([overall, rows], how="diagonal")).sort(SERIES_KEY, nulls_last=False)
 
 
 def _side_by_side(scores: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
     rates = ["wape_rate", "mase", "bias_rate"]
-    own = scores.filter(pl.col("model") == POOLED_ENSEMBLE).select(*keys, "windows_count", *rates, "band_coverage_rate")
+    own = scores.filter(pl.col("model") == "auto").select(*keys, "windows_count", *rates, "band_coverage_rate")
     naive = scores.filter(pl.col("model") == SEASONAL_NAIVE).select(*keys, *(pl.col(name).alias(f"naive_{name}") for name in rates))
     both = own.join(naive, on=keys, how="left") if keys else own.join(naive, how="cross")
     return both.with_columns(pl.lit(BACKTEST_DAYS, dtype=pl.Int64).alias("horizon_days"))
@@ -146,7 +146,7 @@ def _in_schema(frame: pl.DataFrame) -> pl.DataFrame:
 def _summary(history: DemandHistory, evidence: Backtest | None, models: pl.DataFrame, began: float) -> ForecastSummary:
     overall: dict[str, float | None] = {}
     if evidence is not None:
-        overall = _side_by_side(evidence.scores, []).row(0, named=True)
+        overall = _side_by_side(evidence.scores.filter(pl.col("class_kind") == "all"), []).row(0, named=True)
     p90 = evidence.horizon_scores.filter(pl.col("level") == 0.9)["coverage_rate"] if evidence is not None else pl.Series([])
     return ForecastSummary(
         series_count=history.selection.forecastable.height,

@@ -145,11 +145,8 @@ def test_the_order_of_rows_does_not_matter(panel_of: PanelOf, poisson_demand: Ca
     [
         (lambda panel: panel.drop("is_censored"), "lacks is_censored"),
         (lambda panel: panel.clear(), "has no rows"),
-        (lambda panel: pl.concat([panel, panel[:1]]), "stands twice in its series in 1 of 31 rows"),
-        (lambda panel: pl.concat([panel[:10], panel[12:]]), "has a gap before it in its series in 1 of 28 rows, first for sku 's000'"),
-        (lambda panel: panel.with_columns(demand_qty=pl.lit(-1.0)), "negative or not a number in 30 of 30 rows"),
-        (lambda panel: panel.with_columns(demand_qty=pl.lit(float("nan"))), "negative or not a number"),
-        (lambda panel: panel.with_columns(sku=pl.lit(None, dtype=pl.String)), "sku is null in 30 rows of 30"),
+        (lambda panel: panel.with_columns(demand_qty=pl.lit("many")), "demand_qty is String and has to be a number"),
+        (lambda panel: panel.with_columns(demand_date=pl.lit(None, dtype=pl.Date)), "none of its 30 rows has a date"),
     ],
 )
 def test_a_broken_panel_is_refused_by_name(panel_of: PanelOf, change: Callable[[pl.DataFrame], pl.DataFrame], message: str) -> None:
