@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from forecasting.schema import FloatArray, Frequency
 
 LEVELS: Final = (0.8, 0.9, 0.95, 0.99)
-M5_ORIGINS: Final = "1899,1885,1871,1857,1843,1829,1815,1801"
+M5_ORIGINS: Final = "1899,1871,1843,1815"
 METHODS: Final = ("lead-time demand", "normal, own cumulative sd", "sum of the periods' quantiles")
 
 

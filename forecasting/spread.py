@@ -3,7 +3,9 @@
 A series' scale is a mixture of three variances: what series of its size had, its own errors lately, and its own errors
 all along; the mixture is the one that explains the squared errors of all series best. Errors in units of the scale then
 have a shape, pooled over series of like coefficient of variation: a lumpy item's demand is skewed, a steady one's hardly.
-Every past error is set against the scale as it stood before it, so the shape holds for sums that are still to come.
+Levels are slow, so what the latest window strayed says how the next one will: each third of the series, from the most
+overtaken to the most overtaking, has shapes of its own. Every past error is set against the scale as it stood before it, so
+the shape holds for sums that are still to come.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from forecasting.pooled import PooledFit
     from forecasting.schema import BoolArray, FloatArray, IntArray
 
+GROUPS: Final = 3  # of series by how far the latest window strayed
 STEPS: Final = 1000  # probabilities a shape is kept at
 KNOTS: Final = 0.05 * 2.0 ** (np.arange(15) / 2.0)  # coefficients of variation a shape is learnt at, 0.05 to 6.4
 NEIGHBOURS: Final = 400  # errors a knot's shape rests on at least, if there are as many
@@ -32,7 +35,9 @@ MIXTURE_ERRORS: Final = 30.0  # errors after which the fitted mixture outweighs 
 SHORT_MEMORY: Final = 2.0  # half-life of the errors lately, in horizons
 CALIBRATION_WINDOWS: Final = 26  # origins half a horizon apart: 13 windows that do not overlap
 WIDEST_ERROR: Final = 4.0  # times its scale; a larger error counts as one of these
+WIDEST_SHAPE: Final = 2.0  # times the gamma distribution's last step; a larger standardised error counts as that
 LAW_BINS: Final = 20
+LAW_ERRORS: Final = 400  # per bin at least, if there are as many: few absurd ones must not make a law
 LAW_POWER: Final = 1.0  # of the mean, beyond the sizes that were seen: as counts have it
 
 
@@ -43,22 +48,25 @@ class CumulativeSpread:
     Attributes:
         expected: [series]; the point forecast's sum in units, NaN where there is none.
         scale: [series]; standard deviation of the sum's error in units.
-        shapes: [knot, step]; quantiles of the error in units of the scale, at the coefficients of variation `KNOTS`.
+        group: [series]; which shapes are its own.
+        shapes: [group, knot, step]; quantiles of the error in units of the scale, at the coefficients of variation `KNOTS`.
     """
 
     expected: FloatArray
     scale: FloatArray
+    group: IntArray
     shapes: FloatArray
 
     def quantiles(self, levels: tuple[float, ...] | FloatArray, rows: IntArray | None = None) -> FloatArray:
         """[level, series] in units, rising with the level and never below zero; of all series or of some `rows`."""
-        expected, scale = (self.expected, self.scale) if rows is None else (self.expected[rows], self.scale[rows])
-        at_levels = np.stack([np.interp(levels, _probabilities(), shape) for shape in self.shapes])
+        rows = np.arange(len(self.expected)) if rows is None else rows
+        expected, scale, group = self.expected[rows], self.scale[rows], self.group[rows]
+        at_levels = np.apply_along_axis(lambda shape: np.interp(levels, _probabilities(), shape), 2, self.shapes)
         variation = scale / np.where(expected > 0, expected, 1.0)
         place = np.clip(2.0 * np.log2(np.maximum(variation, 1e-12) / KNOTS[0]), 0.0, len(KNOTS) - 1.0)
         low = np.minimum(np.nan_to_num(place).astype(np.int64), len(KNOTS) - 2)
         share = (place - low)[:, None]
-        standard = (1.0 - share) * at_levels[low] + share * at_levels[low + 1]
+        standard = (1.0 - share) * at_levels[group, low] + share * at_levels[group, low + 1]
         known = np.where(expected[:, None] > 0, expected[:, None] + scale[:, None] * standard, expected[:, None])
         result: FloatArray = np.maximum(known, 0.0).T
         return result
@@ -88,11 +96,13 @@ def fit_spread(fit: PooledFit, *, periods: int) -> CumulativeSpread:
     law = _variance_law(past, fit, expected=expected, periods=periods)
     variances, sample = _variances_over_time(past, np.nan_to_num(expected), law=law, periods=periods)
     mixture = _mixture(sample)
-    scale = np.sqrt(mixture @ variances)
-    error, size, is_floor = sample.error, np.sqrt(mixture @ sample.variances), sample.is_floor
-    some = size > 0
-    shapes = _shapes(error[some] / size[some], size[some] / sample.expected[some], is_floor[some])
-    return CumulativeSpread(expected=expected, scale=scale, shapes=shapes)
+    scale, size = np.sqrt(mixture @ variances), np.sqrt(mixture @ sample.variances)
+    group, sample_group = _groups(_share(_latest(past, len(past.error) - 1), scale), _share(sample.latest, size))
+    shapes = np.empty((int(max(group.max(initial=0), sample_group.max(initial=0))) + 1, len(KNOTS), STEPS))
+    for number in range(len(shapes)):
+        one = (sample_group == number) & (size > 0)
+        shapes[number] = _shapes(sample.error[one] / size[one], size[one] / sample.expected[one], sample.is_floor[one])
+    return CumulativeSpread(expected=expected, scale=scale, group=group, shapes=shapes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +112,26 @@ class _Sample:
     error: FloatArray
     expected: FloatArray
     variances: FloatArray  # [part, error]
+    latest: FloatArray  # error of the window that ended as this one began
     is_floor: BoolArray
+
+
+def _latest(past: PastSums, window: int) -> FloatArray:
+    """Error of the window, 0 where too little of it was in stock or there is none."""
+    if window < 0:
+        return np.zeros(past.error.shape[1])
+    return np.where(past.is_usable[window], past.error[window].astype(np.float64), 0.0)
+
+
+def _groups(now: FloatArray, past: FloatArray) -> tuple[IntArray, IntArray]:
+    """Thirds by the latest error in units of the scale, of the series and of the sample; a small sample is one group."""
+    count = int(np.clip(len(past) // NEIGHBOURS, 1, GROUPS))
+    borders = np.quantile(past, np.arange(1, count) / count) if count > 1 else np.empty(0)
+    return np.searchsorted(borders, now, side="right"), np.searchsorted(borders, past, side="right")
+
+
+def _share(part: FloatArray, whole: FloatArray) -> FloatArray:
+    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
 
 
 def _variance_law(past: PastSums, fit: PooledFit, *, expected: FloatArray, periods: int) -> Callable[[FloatArray], FloatArray]:
@@ -113,10 +142,10 @@ def _variance_law(past: PastSums, fit: PooledFit, *, expected: FloatArray, perio
     if not len(mean):
         mean, squared = _one_step_squares(fit, expected=expected, periods=periods)
     order = np.argsort(mean, kind="stable")
-    bins = [part for part in np.array_split(order, np.clip(len(order) // 100, 1, LAW_BINS)) if len(part)]
+    bins = [part for part in np.array_split(order, np.clip(len(order) // LAW_ERRORS, 1, LAW_BINS)) if len(part)]
     at = np.log([mean[part].mean() for part in bins] or [1.0])
     # the floor keeps demand that never strayed apart from demand of which nothing is known
-    height = np.log([max(squared[part].mean(), 1e-12 * mean[part].mean() ** 2) for part in bins] or [1.0])
+    height = np.log([max(_mean_square(squared[part]), 1e-12 * mean[part].mean() ** 2) for part in bins] or [1.0])
 
     def law(sum_mean: FloatArray) -> FloatArray:
         size = np.log(np.maximum(sum_mean, 1e-300))
@@ -125,6 +154,10 @@ def _variance_law(past: PastSums, fit: PooledFit, *, expected: FloatArray, perio
         return result
 
     return law
+
+
+def _mean_square(squared: FloatArray) -> float:
+    return float(np.minimum(squared, WIDEST_ERROR**2 * squared.mean()).mean())
 
 
 def _one_step_squares(fit: PooledFit, *, expected: FloatArray, periods: int) -> tuple[FloatArray, FloatArray]:
@@ -174,11 +207,12 @@ def _variances_over_time(
         limits.append(WIDEST_ERROR**2 * now[2])
         if origin in calibrated:
             told = np.flatnonzero(past.is_exact[origin] | past.is_floor[origin])
-            rows.append((past.least_error[origin, told], mean[told], now[:, told], past.is_floor[origin, told]))
+            latest = _latest(past, origin - periods)[told]
+            rows.append((past.least_error[origin, told], mean[told], now[:, told], latest, past.is_floor[origin, told]))
     if not rows:
-        rows.append((np.empty(0), np.empty(0), np.empty((3, 0)), np.empty(0, dtype=np.bool_)))
-    error, means, parts, floors = (np.concatenate(column, axis=-1) for column in zip(*rows, strict=True))
-    return variances(expected), _Sample(error.astype(np.float64), means, parts, floors.astype(np.bool_))
+        rows.append((np.empty(0), np.empty(0), np.empty((3, 0)), np.empty(0), np.empty(0, dtype=np.bool_)))
+    error, means, parts, latest, floors = (np.concatenate(column, axis=-1) for column in zip(*rows, strict=True))
+    return variances(expected), _Sample(error.astype(np.float64), means, parts, latest, floors.astype(np.bool_))
 
 
 def _mixture(sample: _Sample) -> FloatArray:
@@ -211,7 +245,9 @@ def _shapes(errors: FloatArray, variation: FloatArray, is_floor: BoolArray) -> F
         shapes[index] = (stats.gamma.ppf(_probabilities(), form) / form - 1.0) / knot
         if near:
             share = near / (near + PRIOR_ERRORS)
-            shapes[index] = share * _quantiles(errors[chosen], is_floor[chosen]) + (1.0 - share) * shapes[index]
+            # in a small sample one absurd quantity would be the upper percent
+            likely = np.minimum(errors[chosen], WIDEST_SHAPE * shapes[index, -1])
+            shapes[index] = share * _quantiles(likely, is_floor[chosen]) + (1.0 - share) * shapes[index]
     return shapes
 
 

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from forecasting import forecast, lead_time_demand
 
@@ -88,3 +91,100 @@ def test_constant_demand_has_no_spread(panel_of: PanelOf) -> None:
     frame = lead_time_demand(panel_of(np.full((2, 120), 4.0)), periods=10, frequency="daily").frame
 
     assert frame["demand_p99_qty"].to_list() == pytest.approx([40.0, 40.0], rel=1e-5)
+
+
+@pytest.mark.parametrize(("frequency", "periods"), [("weekly", 4), ("monthly", 3)])
+def test_weeks_and_months_are_covered_at_the_nominal_rate_too(frequency: str, periods: int) -> None:
+    generator = np.random.default_rng(2)
+    demand = generator.poisson(np.tile(np.linspace(1.0, 20.0, 100), 2)[:, None] * np.ones(48 + periods))
+
+    frame = lead_time_demand(_panel(demand[:, :48], frequency), periods=periods, frequency=frequency, levels=LEVELS).frame
+
+    actual = demand[:, 48:].sum(axis=1)
+    for level in LEVELS:
+        quantile = np.rint(frame[f"demand_p{level * 100:.0f}_qty"].to_numpy())
+        assert ((actual < quantile) + 0.5 * (actual == quantile)).mean() == pytest.approx(level, abs=0.08)
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 2**31), days=st.integers(1, 90), periods=st.integers(1, 20), count=st.integers(1, 4))
+def test_quantiles_of_any_panel_never_cross_and_are_never_negative(seed: int, days: int, periods: int, count: int) -> None:
+    generator = np.random.default_rng(seed)
+    demand = generator.poisson(generator.gamma(0.5, 4.0, (count, 1)) * np.ones(days)) * generator.integers(1, 50)
+    censored = generator.random(demand.shape) < 0.2
+
+    frame = lead_time_demand(_panel(demand, "daily", censored), periods=periods, frequency="daily", model="pooled_ensemble").frame
+
+    quantiles = frame.drop_nulls("demand_mean_qty").select(f"demand_p{level}_qty" for level in (50, 80, 90, 95, 99)).to_numpy()
+    assert np.isfinite(quantiles).all()
+    assert (quantiles[:, 0] >= 0.0).all()
+    assert (np.diff(quantiles, axis=1) >= 0.0).all()
+
+
+def test_counting_in_dozens_only_scales_the_quantiles(panel_of: PanelOf, poisson_demand: Callable[..., Any]) -> None:
+    demand = poisson_demand([0.2, 2.0, 12.0], days=200)
+
+    single = lead_time_demand(panel_of(demand), periods=10, frequency="daily").frame
+    dozens = lead_time_demand(panel_of(demand * 12), periods=10, frequency="daily").frame
+
+    for name in ("demand_mean_qty", "demand_p50_qty", "demand_p99_qty"):
+        assert dozens[name].to_numpy() == pytest.approx(12 * single[name].to_numpy(), rel=1e-3)
+
+
+def test_a_silent_neighbour_changes_no_quantile_and_no_path(panel_of: PanelOf, poisson_demand: Callable[..., Any]) -> None:
+    demand = poisson_demand([0.4, 3.0, 9.0], days=150)
+
+    alone, beside = (
+        lead_time_demand(panel_of(rows), periods=10, frequency="daily", model="pooled_ensemble", paths=5)
+        for rows in (demand, np.vstack([demand, np.zeros(150)]))
+    )
+
+    assert alone.paths is not None
+    assert beside.paths is not None
+    columns = [name for name in alone.frame.columns if name.startswith("demand_")]
+    assert beside.frame[:3].select(columns).to_numpy() == pytest.approx(alone.frame.select(columns).to_numpy(), rel=1e-6)
+    assert beside.paths[:3] == pytest.approx(alone.paths, abs=1e-4)
+
+
+def test_items_sold_by_the_piece_have_whole_pieces_on_every_path(panel_of: PanelOf, poisson_demand: Callable[..., Any]) -> None:
+    demand = np.vstack([poisson_demand([0.3], days=200), 0.5 * poisson_demand([6.0], days=200)])
+
+    result = lead_time_demand(panel_of(demand), periods=12, frequency="daily", paths=200)
+
+    assert result.paths is not None
+    assert np.array_equal(result.paths[0], np.rint(result.paths[0]))
+    assert not np.array_equal(result.paths[1], np.rint(result.paths[1]))
+
+
+def test_paths_sum_to_the_quantiles_of_the_frame(panel_of: PanelOf, poisson_demand: Callable[..., Any]) -> None:
+    result = lead_time_demand(panel_of(poisson_demand([8.0, 40.0], days=300)), periods=14, frequency="daily", paths=1000)
+
+    assert result.paths is not None
+    sums = np.quantile(result.paths.sum(axis=2, dtype=float), (0.5, 0.9, 0.99), axis=1)
+    for index, level in enumerate((50, 90, 99)):
+        assert sums[index] == pytest.approx(result.frame[f"demand_p{level}_qty"].to_numpy(), rel=0.03)
+
+
+def test_one_absurd_quantity_hardly_widens_the_spread(panel_of: PanelOf, poisson_demand: Callable[..., Any]) -> None:
+    demand = poisson_demand([6.0] * 8, days=300)
+    absurd = demand.copy()
+    absurd[0, 120] = 80_000
+
+    usual, struck = (lead_time_demand(panel_of(rows), periods=14, frequency="daily").frame for rows in (demand, absurd))
+
+    assert (struck["demand_p99_qty"] < 1.5 * usual["demand_p99_qty"]).all()
+
+
+def _panel(demand: Any, frequency: str, censored: Any = None) -> pl.DataFrame:
+    count, length = demand.shape
+    interval = {"daily": "1d", "weekly": "1w", "monthly": "1mo"}[frequency]
+    dates = pl.date_range(date(2024, 1, 1), date(2029, 1, 1), interval=interval, eager=True)[:length].to_list()
+    return pl.DataFrame(
+        {
+            "sku": np.repeat([f"s{index:03d}" for index in range(count)], length),
+            "location_id": "main",
+            "demand_date": dates * count,
+            "demand_qty": demand.astype(float).ravel(),
+            "is_censored": np.zeros(demand.size, dtype=bool) if censored is None else censored.ravel(),
+        }
+    )
