@@ -129,21 +129,20 @@ def as_matrix(
             a series or missing inside it.
     """
     _check_columns(panel)
-    ordered = panel.select(PANEL_COLUMNS).sort(*SERIES_KEY, "demand_date")
-    keys = ordered.select(SERIES_KEY).unique(maintain_order=True)
-    lengths = ordered.group_by(SERIES_KEY, maintain_order=True).len()["len"].to_numpy()
-    series = np.repeat(np.arange(keys.height), lengths)
-    first = ordered["demand_date"].min()
+    keys = panel.select(SERIES_KEY).unique().sort(SERIES_KEY)
+    numbered = panel.select(SERIES_KEY).join(keys.with_row_index("series"), on=SERIES_KEY, how="left", maintain_order="left")
+    series = numbered["series"].to_numpy().astype(np.int64)
+    first = panel["demand_date"].min()
     if not isinstance(first, date):
         raise TypeError("demand_date: has to hold dates; cast the column to pl.Date.")
-    period = _period_numbers(ordered["demand_date"], first, frequency)
-    _check_calendar(ordered, series, period)
+    period = _period_numbers(panel["demand_date"], first, frequency)
     shape = (int(period.max()) + 1, keys.height)
     demand, observed, censored = np.zeros(shape), np.zeros(shape, dtype=np.bool_), np.zeros(shape, dtype=np.bool_)
-    is_censored = ordered["is_censored"].to_numpy()
-    demand[period, series] = np.where(is_censored, 0.0, ordered["demand_qty"].cast(pl.Float64).to_numpy())
+    is_censored = panel["is_censored"].to_numpy()
+    demand[period, series] = np.where(is_censored, 0.0, panel["demand_qty"].cast(pl.Float64).to_numpy())
     observed[period, series] = ~is_censored
     censored[period, series] = is_censored
+    _check_calendar(panel, series, period, observed | censored)
     return SeriesMatrix(keys, frequency, first, demand, observed, censored, _attributes(keys, attributes), calendar)
 
 
@@ -186,14 +185,18 @@ def _check_columns(panel: pl.DataFrame) -> None:
         )
 
 
-def _check_calendar(ordered: pl.DataFrame, series: IntArray, period: IntArray) -> None:
-    same_series = series[1:] == series[:-1]
-    step = np.diff(period)
+def _check_calendar(panel: pl.DataFrame, series: IntArray, period: IntArray, known: BoolArray) -> None:
+    counts = known.sum(axis=0)
+    spans = known.shape[0] - np.argmax(known[::-1], axis=0) - np.argmax(known, axis=0)
+    if counts.sum() == panel.height and np.array_equal(counts, spans):
+        return
+    order = np.lexsort((period, series))
+    same_series, step = np.diff(series[order]) == 0, np.diff(period[order])
     for wrong, what in ((same_series & (step == 0), "stands twice"), (same_series & (step > 1), "has a gap before it")):
         if wrong.any():
-            example = ordered.row(int(np.flatnonzero(wrong)[0]) + 1, named=True)
+            example = panel.row(int(order[np.flatnonzero(wrong)[0] + 1]), named=True)
             raise ValueError(
-                f"panel: a period {what} in its series in {int(wrong.sum())} of {ordered.height} rows, first for sku {example['sku']!r} at "
+                f"panel: a period {what} in its series in {int(wrong.sum())} of {panel.height} rows, first for sku {example['sku']!r} at "
                 f"{example['location_id']!r} on {example['demand_date']}; build the panel with build_daily_panel."
             )
 
