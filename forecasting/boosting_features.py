@@ -32,7 +32,7 @@ LEAST_PROFILE: Final = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """Columns for any (origin, series, period ahead), held once per origin, per period or per series.
+    """Columns for any (origin, series, period ahead), held once per origin or per series.
 
     Attributes:
         names: One per column of `rows`.
@@ -42,7 +42,6 @@ class Features:
         profile: [period, series]; the pooled factor of season and calendar, past and future, before sums have their say.
         by_origin: [origin, series, feature].
         own_weekday: [origin, weekday, series]; demand over what was expected of that weekday; None unless days.
-        by_period: [period, feature].
         by_series: [series, feature].
         seasons: Place of each period in its season.
     """
@@ -54,7 +53,6 @@ class Features:
     profile: FloatArray
     by_origin: FeatureArray
     own_weekday: FeatureArray | None
-    by_period: FeatureArray
     by_series: FeatureArray
     seasons: IntArray
 
@@ -64,7 +62,6 @@ class Features:
         parts = [
             self.by_origin[origin, series],
             self.by_series[series],
-            self.by_period[period],
             np.log(np.maximum(self.profile[period, series], LEAST_PROFILE))[:, None].astype(np.float32),
             ahead[:, None].astype(np.float32),
         ]
@@ -106,8 +103,7 @@ def build_features(fit: PooledFit, series: IntArray, origins: IntArray, *, perio
     pools = _pool_numbers(fit, series)
     count = matrix.periods_count + periods
     seasons = matrix.seasons(0, count)
-    by_period = {"month_day": matrix.dates(0, count).dt.day().to_numpy(), "weekday": seasons} if is_daily else {}
-    names = [*named, *pools, *by_period, "profile", "ahead", *(["own_weekday"] if is_daily else [])]
+    names = [*named, *pools, "profile", "ahead", *(["own_weekday"] if is_daily else [])]
     return Features(
         names=names,
         categorical=list(pools),
@@ -116,9 +112,6 @@ def build_features(fit: PooledFit, series: IntArray, origins: IntArray, *, perio
         profile=np.vstack([fit.profile[:, series], fit.effects.factors(matrix.periods_count, periods)[:, series]]),
         by_origin=np.stack(list(named.values()), axis=2),
         own_weekday=_own_weekday(fit, series, origins, seasons) if is_daily else None,
-        by_period=np.stack([*by_period.values(), np.zeros(count)][: max(1, len(by_period))], axis=1).astype(np.float32)[
-            :, : len(by_period)
-        ],
         by_series=np.stack(list(pools.values()), axis=1).astype(np.float32) if pools else np.zeros((len(series), 0), dtype=np.float32),
         seasons=seasons,
     )
@@ -141,7 +134,6 @@ def _by_origin(fit: PooledFit, series: IntArray, origins: IntArray) -> Iterator[
     silence = _silence(demand, observed)[origins]
     yield "silence", silence.astype(np.float32)
     yield "silence_in_sales", (silence * sales.over(origins, window) / np.maximum(counted.over(origins, window), 1.0)).astype(np.float32)
-    yield "age", counted.over(origins, matrix.periods_count).astype(np.float32)
     for columns in _pool_columns(fit):
         pool = _ranks(fit, series, columns)
         for window in POOL_WINDOWS[matrix.frequency]:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from forecasting.boosting import boosted_point, why_not_boosted
+from forecasting.engines import ENGINES, engine_outlook
 from forecasting.intervals import daily_quantiles
 from forecasting.mending import joined, series_notes
 from forecasting.naive import naive_outlook
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from forecasting.matrix import SeriesMatrix
     from forecasting.smoothing import LevelMethod
 
+LIGHTGBM: Final = "lightgbm"
 LEVEL_METHODS: Final[Mapping[str, Sequence[LevelMethod]]] = {
     POOLED_ENSEMBLE: ENSEMBLE,
     "naive": (naive_levels,),
@@ -128,6 +131,31 @@ def _growing(
     return _spread(fit, point, profile, levels=levels, name=name)
 
 
+def _boosted(matrix: SeriesMatrix, *, periods: int, levels: tuple[float, ...], seed: int) -> Outlook:
+    fit = fit_pooled(matrix)
+    why = why_not_boosted(fit.matrix, periods=periods)
+    if why is not None:
+        return _with_reasons(fitted_outlook(fit, periods=periods, levels=levels), [why] * matrix.keys.height)
+    point = boosted_point(fit, periods=periods, seed=seed)
+    return _spread(fit, point, fit.future_profile(periods), levels=levels, name=LIGHTGBM)
+
+
+def _engine(name: str, matrix: SeriesMatrix, *, periods: int, levels: tuple[float, ...], seed: int) -> Outlook:  # noqa: ARG001 - one signature
+    fit = fit_pooled(matrix)
+    pooled = fitted_outlook(fit, periods=periods, levels=levels)
+    engine = engine_outlook(fit, model=name, periods=periods, levels=levels)
+    fitted = np.array([reason is None for reason in engine.reasons])
+    names = [name if known else own for known, own in zip(fitted.tolist(), pooled.names, strict=True)]
+    point, quantiles = np.where(fitted, engine.point, pooled.point), np.where(fitted, engine.quantiles, pooled.quantiles)
+    return _with_reasons(Outlook(point, quantiles, names, pooled.reasons, None), engine.reasons)
+
+
+def _with_reasons(seen: Outlook, reasons: Sequence[str | None]) -> Outlook:
+    """The outlook, each series' reason joined to what was said of it already."""
+    joined = ["; ".join(text for text in both if text) or None for both in zip(reasons, seen.reasons, strict=True)]
+    return dataclasses.replace(seen, reasons=joined)
+
+
 def _spread(fit: PooledFit, point: FloatArray, profile: FloatArray, *, levels: tuple[float, ...], name: str) -> Outlook:
     drift = np.sqrt(1.0 + np.arange(len(point)) * fit.smoothing**2)[:, None]
     quantiles = daily_quantiles(point, fit.residuals, spread=np.sqrt(profile) * drift, levels=levels)
@@ -140,4 +168,6 @@ _MODELS: Final[Mapping[str, Callable[..., Outlook]]] = {
     **{name: partial(_levelled, name) for name in LEVEL_METHODS},
     **{name: partial(_growing, name) for name in GROWTHS},
     SEASONAL_NAIVE: _naive,
+    LIGHTGBM: _boosted,
+    **{name: partial(_engine, name) for name in ENGINES},
 }

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from forecasting import forecast
 from forecasting.boosting import BoostingUnavailableError, boosted_point, why_not_boosted
 from forecasting.matrix import SeriesMatrix, as_matrix
 from forecasting.pooled import fit_pooled
@@ -127,3 +128,13 @@ def test_weeks_are_boosted_too(panel_of: PanelOf) -> None:
 
     assert why_not_boosted(matrix, periods=4) is None
     assert np.isfinite(boosted(matrix)).all()
+
+
+def test_a_forecast_by_trees_names_them_and_says_where_there_are_none(panel_of: PanelOf) -> None:
+    many = forecast(panel_of(demand()), horizon=3, frequency="daily", model="lightgbm").frame
+    few = forecast(panel_of(demand()[:5]), horizon=3, frequency="daily", model="lightgbm").frame
+
+    assert many["model"].unique().to_list() == ["lightgbm"]
+    assert many["fallback_reason"].null_count() == many.height
+    assert few["model"].unique().to_list() == ["pooled_ensemble"]
+    assert few["fallback_reason"][0] == "5 series have sold, 300 are needed for boosting"

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from forecasting import forecast
 from forecasting.engines import ENGINES, EngineUnavailableError, engine_outlook
 from forecasting.matrix import as_matrix
 from forecasting.pooled import fit_pooled
@@ -103,3 +104,13 @@ def test_a_missing_engine_says_what_to_install(panel_of: PanelOf, monkeypatch: p
 def test_an_unknown_engine_is_named(panel_of: PanelOf) -> None:
     with pytest.raises(ValueError, match="'prophet' is no engine; pass one of auto_ets"):
         engine_outlook(fit_pooled(as_matrix(panel_of(np.arange(30.0)))), model="prophet", periods=7, levels=LEVELS)
+
+
+def test_a_forecast_by_an_engine_says_which_series_it_could_not_fit(panel_of: PanelOf, poisson_demand: Callable[..., Any]) -> None:
+    panel = panel_of(np.vstack([poisson_demand([5.0], days=70), np.full(70, 2.0)]))
+
+    frame = forecast(panel, horizon=3, frequency="daily", model="auto_ets").frame
+
+    assert frame["model"].to_list() == ["auto_ets"] * 3 + ["pooled_ensemble"] * 3
+    assert frame["fallback_reason"][3] == "auto_ets: demand is 2 in all 70 periods, which leaves nothing to fit"
+    assert frame["demand_mean_qty"][3] > 0  # the pooled forecast stands in
