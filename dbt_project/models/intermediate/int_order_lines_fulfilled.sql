@@ -1,6 +1,12 @@
 {{ config(**per_order()) }}
 
-with parcels as (
+with orders as (
+    select *
+    from {{ ref('int_orders_promised') }}
+    where {{ is_changed('order_id') }}
+),
+
+parcels as (
     select
         shipment_id,
         shipped_at,
@@ -36,7 +42,7 @@ lines as (
         orders.customer_key,
         orders.currency_code
     from {{ ref('stg_shop__order_lines') }} as order_lines
-    inner join {{ ref('int_orders_promised') }} as orders using (order_id)
+    inner join orders using (order_id)
     where {{ is_changed('order_lines.order_id') }}
 ),
 

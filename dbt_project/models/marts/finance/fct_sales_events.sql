@@ -1,6 +1,12 @@
 {{ config(**per_order()) }}
 
-with sales as (
+with orders as (
+    select *
+    from {{ ref('int_orders_promised') }}
+    where {{ is_changed('order_id') }}
+),
+
+sales as (
     select
         'sale:' || order_line_id as sales_event_id,
         'sale' as event_type,
@@ -44,10 +50,10 @@ refunds as (
         -returned.refund_amount as net_amount,
         returned.currency_code
     from {{ ref('int_return_lines_refunded') }} as returned
-    left join {{ ref('int_orders_promised') }} as orders using (order_id)
+    left join orders using (order_id)
     where
         returned.refunded_at is not null
-        and {{ is_changed('returned.order_id') }}
+        and {{ is_changed_or_missing('returned.order_id') }}
         and not coalesce(orders.is_cancelled, false)
         and not coalesce(orders.is_test, false)
 ),
