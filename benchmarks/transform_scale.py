@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import duckdb
@@ -93,11 +94,12 @@ def change_orders(home: Path, rows: int) -> None:
 
 
 def run_bare(home: Path) -> None:
-    """The models' SQL as the full build compiled it, in dbt's order and with its settings, as plain statements."""
+    """The models' SQL as the full build compiled it, in an order that dbt could take and with its settings, as plain statements."""
     state = home / FULL_BUILD
     manifest = json.loads((state / "manifest.json").read_text(encoding="utf-8"))
-    order = json.loads((state / "run_results.json").read_text(encoding="utf-8"))["results"]
-    nodes = [manifest["nodes"][result["unique_id"]] for result in order if result["unique_id"].startswith("model.")]
+    models = {name: node for name, node in manifest["nodes"].items() if node["resource_type"] == "model"}
+    order = TopologicalSorter({name: set(node["depends_on"]["nodes"]) & models.keys() for name, node in models.items()})
+    nodes = [models[name] for name in order.static_order()]
     profile = {"TimeZone": "UTC", "threads": 2, "memory_limit": "3GB", "preserve_insertion_order": "false"}
     with duckdb.connect(str(Settings(home=home).warehouse_path)) as conn:
         for name, value in profile.items():

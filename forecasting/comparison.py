@@ -1,7 +1,7 @@
 """Did the variant change it? Effects of an experiment with their uncertainty, and a refusal where that is too large to say.
 
-Every unit (an order) brings a numerator and a denominator. Their ratio's variance is linearised over units (delta method), so rows of
-one unit may depend on each other; a mean is the ratio whose denominators are all one, and then this is Welch's test.
+Every unit (an order or a customer) brings a numerator and a denominator. Their ratio's variance is linearised over units (delta method),
+so rows of one unit may depend on each other; a mean is the ratio whose denominators are all one, and then this is Welch's test.
 
 Source: Deng, Knoblich and Lu (2018), Applying the Delta Method in Metric Analytics; Welch (1947), Biometrika 34; Holm (1979),
 Scandinavian Journal of Statistics 6; Fabijan et al. (2019), Diagnosing Sample Ratio Mismatch.

@@ -39,6 +39,8 @@ def experiment(
 ) -> None:
     """Compare the variants of an experiment on any metric of orders: effect, interval, and a refusal where units are too few.
 
+    Units are orders or customers; a customer brings the orders placed since the assignment.
+
     Examples: [b]ordercast experiment[/b] | [b]ordercast experiment packaging-2026 return_rate order_cycle_time_mean_days --json[/b]
     """
     settings = load_settings()
@@ -60,7 +62,7 @@ def experiment(
         return
     console = Console()
     for one in compared:
-        _print_comparison(console, one, is_per_order=catalogue[one.metric].is_additive)
+        _print_comparison(console, one, is_per_unit=catalogue[one.metric].is_additive)
 
 
 def _weights(split: str | None) -> Mapping[str, float] | None:
@@ -79,8 +81,8 @@ def _print_list(console: Console, found: list[Experiment]) -> None:
     table = Table("Experiment", "Units", "Left out", "First assigned", "Last assigned", box=None, pad_edge=False)
     for one in found:
         table.add_row(
-            escape(one.experiment_id), _counts(one.units), _counts(one.excluded),
-            (one.first_assigned_at or "-")[:10], (one.last_assigned_at or "-")[:10],
+            escape(one.experiment_id), " ".join((_counts(one.units), " and ".join(f"{kind}s" for kind in one.unit_kinds))),
+            _counts(one.excluded), (one.first_assigned_at or "-")[:10], (one.last_assigned_at or "-")[:10],
         )  # fmt: skip
     console.print(table)
 
@@ -89,12 +91,12 @@ def _counts(counts: Mapping[str, int]) -> str:
     return escape(", ".join(f"{count:,} {name}" for name, count in counts.items() if count)) or "-"
 
 
-def _print_comparison(console: Console, one: MetricComparison, *, is_per_order: bool) -> None:
-    """A sum is compared by what one order brings, and says so."""
-    per_order = " per order" if is_per_order else ""
-    console.print(f"\n[b]{escape(one.label)}{per_order}[/b] ({'more' if one.better == 'higher' else 'less'} is better)", highlight=False)
+def _print_comparison(console: Console, one: MetricComparison, *, is_per_unit: bool) -> None:
+    """A sum is compared by what one unit brings, and says so."""
+    per_unit = f" per {one.unit_kind}" if is_per_unit else ""
+    console.print(f"\n[b]{escape(one.label)}{per_unit}[/b] ({'more' if one.better == 'higher' else 'less'} is better)", highlight=False)
     for arm in one.arms:
-        console.print(f"  {escape(arm.variant)}: {_amount(arm.value, one)}{per_order} over {arm.n:,} orders", highlight=False)
+        console.print(f"  {escape(arm.variant)}: {_amount(arm.value, one)}{per_unit} over {arm.n:,} {one.unit_kind}s", highlight=False)
     for effect in one.effects:
         console.print(f"  {escape(_sentence(effect, one))}", highlight=False)
     if one.note:
@@ -116,8 +118,8 @@ def _sentence(effect: Comparison, one: MetricComparison) -> str:
         case _:
             sought, visible = (_change(size, one).lstrip("+") for size in (effect.sought_effect, effect.minimal_detectable_effect))
             return (
-                f"{pair}: underpowered, {span}. It would need about {effect.needed_per_variant:,} orders per variant to see an effect of "
-                f"{sought}; what could be seen now is {visible}."
+                f"{pair}: underpowered, {span}. It would need about {effect.needed_per_variant:,} {one.unit_kind}s per variant to see an "
+                f"effect of {sought}; what could be seen now is {visible}."
             )
 
 

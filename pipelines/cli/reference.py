@@ -121,9 +121,9 @@ def _metric(metric: Metric) -> Iterator[str]:
     if metric.exclusions:
         yield f"| left out and counted | {'; '.join(f'{one.name}: {_code(one.where)}' for one in metric.exclusions)} |"
     for caveat in metric.caveats:
-        yield f"| caveat | {caveat.text} ({_code(caveat.where)}) |"
+        yield f"| caveat | {caveat.explained} ({_code(caveat.where)}) |"
     for block in metric.blocked:
-        yield f"| blocked where | {block.text} ({_code(block.where)}) |"
+        yield f"| blocked where | {block.explained} ({_code(block.where)}) |"
     if metric.grows_with_age:
         yield f"| grows with age | periods are not compared, younger ones have had less time: {metric.grows_with_age} |"
     if metric.assumption:

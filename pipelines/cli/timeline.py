@@ -104,5 +104,13 @@ def standing(status: dict[str, Any]) -> str:
     value = status["lifetime_value_364_days_amount"]
     worth = "" if value is None else f" worth {money(value, status['currency_code'])}"
     return (
-        f"{verdict} ({status['p_alive']:.0%}); {status['expected_purchases_364_days']:.1f} purchases{worth} expected in the next 364 days."
+        f"{verdict} ({status['p_alive']:.0%}); {status['expected_purchases_364_days']:.1f} purchases{worth} expected in the next 364 days"
+        f"{_past_error(status)}."
     )
+
+
+def _past_error(status: dict[str, Any]) -> str:
+    """How far the model was off for all customers together, where that was measured."""
+    parts = {"purchases": status["holdout_bias_rate"], "sales": status["holdout_value_bias_rate"]}
+    known = [f"{rate:+.0%} in {name}" for name, rate in parts.items() if rate is not None]
+    return f", by a model whose error was {' and '.join(known)} in a hold-out" if known else ""

@@ -43,7 +43,7 @@ class Catalogue:
     second_supplier: IntArray  # -1 where there is none
     return_rate: FloatArray
     supplier_lead_days: IntArray
-    supplier_lead_factor: FloatArray  # true mean lead time over the promised one
+    supplier_lead_factor: FloatArray  # true mean lead time over the promised one; above 1 for most, so most lines come late
     supplier_lead_spread: FloatArray  # coefficient of variation of the true lead time
     supplier_review_weekday: IntArray
     price_change_day: IntArray  # NO_DAY where the list price never changes

@@ -50,7 +50,9 @@ _SUMMARY: Final = """
         avg(net_reporting_amount) filter (
             where purchase_date <= $day and purchase_date > first_date and net_reporting_amount > 0
         ) as monetary_value,
-        count(*) filter (where purchase_date > $day) as holdout_x
+        count(*) filter (where purchase_date > $day) as holdout_x,
+        coalesce(sum(net_reporting_amount) filter (where purchase_date > $day), 0) as holdout_amount,
+        count(*) filter (where purchase_date > $day and net_reporting_amount is null) as holdout_unknown_count
     from visits
     where first_date <= $day
     group by customer_key
@@ -69,6 +71,7 @@ class CustomerValuesSummary:
     holdout_refusal_reason: str | None
     holdout_bias_rate: float | None
     holdout_naive_bias_rate: float | None
+    holdout_value_bias_rate: float | None
     seconds: float
 
 
@@ -81,6 +84,7 @@ class _Models:
     value: GammaGamma | None = None
     value_refusal_reason: str | None = None
     holdout: HoldoutError | None = None
+    holdout_amounts: tuple[int, int] | None = None  # what came, and what was expected, in minor units
     holdout_refusal_reason: str | None = None
     holdout_days: int | None = None
 
@@ -118,13 +122,14 @@ def score_customers(conn: duckdb.DuckDBPyConnection) -> CustomerValuesSummary:
         holdout_refusal_reason=models.holdout_refusal_reason,
         holdout_bias_rate=facts.get("holdout_bias_rate"),
         holdout_naive_bias_rate=facts.get("holdout_naive_bias_rate"),
+        holdout_value_bias_rate=facts.get("holdout_value_bias_rate"),
         seconds=round(time.monotonic() - began, 3),
     )
 
 
 def _summary(conn: duckdb.DuckDBPyConnection, day: date) -> pl.DataFrame:
     """One row per customer who had bought by the day: customer_key, x, t_x, T (weeks), monetary_value (minor units)."""
-    return conn.execute(_SUMMARY, {"day": day, "until": day}).pl().drop("holdout_x").sort("customer_key")
+    return conn.execute(_SUMMARY, {"day": day, "until": day}).pl().select(pl.exclude("^holdout_.*$")).sort("customer_key")
 
 
 def _grouped(conn: duckdb.DuckDBPyConnection, day: date, *, until: date) -> pl.DataFrame:
@@ -151,11 +156,22 @@ def _fit(conn: duckdb.DuckDBPyConnection, as_of: date) -> _Models:
     holdout_days = min(HOLDOUT_DAYS, history_days // 3)
     if holdout_days < LEAST_HOLDOUT_DAYS:
         return _Models(**found, holdout_refusal_reason=f"{history_days} days of history are too few to hold some of them out.")
+    cutoff = as_of - timedelta(days=holdout_days)
     try:
-        calibration = _grouped(conn, as_of - timedelta(days=holdout_days), until=as_of)
-        return _Models(**found, holdout=holdout_error(calibration, horizon=holdout_days / 7), holdout_days=holdout_days)
+        found["holdout"] = holdout_error(_grouped(conn, cutoff, until=as_of), horizon=holdout_days / 7)
+        found["holdout_amounts"] = _held_out_amounts(conn, found["holdout"].model, cutoff, until=as_of)
     except CustomerModelError as exc:
-        return _Models(**found, holdout_refusal_reason=f"Before the cut-off: {exc}")
+        found["holdout_refusal_reason"] = f"Before the cut-off: {exc}"
+    return _Models(**found, holdout_days=holdout_days)
+
+
+def _held_out_amounts(conn: duckdb.DuckDBPyConnection, purchases: BgNbd, cutoff: date, *, until: date) -> tuple[int, int] | None:
+    """What customers known at the cut-off spent after it, and what both models of the time before expected; None where that is unknown."""
+    known = conn.execute(_SUMMARY, {"day": cutoff, "until": until}).pl().sort("customer_key")
+    if known["holdout_unknown_count"].sum():
+        return None
+    expected = lifetime_value(purchases, fit_gamma_gamma(known), known, horizon=(until - cutoff).days / 7)
+    return int(known["holdout_amount"].sum()), round(expected.sum())
 
 
 def _scored(summary: pl.DataFrame, models: _Models, day: date, currency_code: str) -> pl.DataFrame:
@@ -209,6 +225,10 @@ def _model_facts(conn: duckdb.DuckDBPyConnection, models: _Models, current: pl.D
     if models.holdout and models.holdout_days:
         facts |= {"holdout_from": as_of - timedelta(days=models.holdout_days - 1), "holdout_days": models.holdout_days}
         facts |= {f"holdout_{name}": value for name, value in asdict(models.holdout).items() if name not in {"model", "by_repeat_class"}}
+    if models.holdout_amounts:
+        actual, expected = models.holdout_amounts
+        facts |= {"holdout_actual_amount": actual, "holdout_predicted_amount": expected}
+        facts["holdout_value_bias_rate"] = expected / actual - 1 if actual > 0 else None
     return facts
 
 

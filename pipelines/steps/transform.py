@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
-from dbt.cli.main import dbtRunner
+from dbt.cli.main import dbtRunner, dbtRunnerResult
+from dbt.contracts.graph.manifest import Manifest
 
 from pipelines.errors import TransformError, WarehouseUnavailableError
 from pipelines.settings import PROJECT_ROOT
@@ -37,6 +38,7 @@ _SELECTION: Final[Mapping[transform_state.Scope, tuple[str, ...]]] = {
     "new_day": _KNOWN,
     "same_day": (*_KNOWN, "tag:daily"),
 }
+_PARSED: Final[dict[str, Manifest]] = {}  # by the project's fingerprint: parsing takes longer than a build with nothing new
 FAILED_STATUSES: Final = frozenset({"error", "fail", "runtime error"})
 
 
@@ -106,8 +108,10 @@ def transform(
     project_hash = _project_fingerprint()
     with open_warehouse(settings.warehouse_path) as conn:
         scope = "everything" if from_all_rows else transform_state.scope(conn, project_hash=project_hash)
-    command = ["build", *_SELECTION[scope], *([] if with_unit_tests else ["--exclude-resource-type", "unit_test"])]
-    is_success, problem = _run_dbt(command, settings, collect)
+    prepare_manifest(settings)
+    command = ["build", "--no-write-json", *_SELECTION[scope], *([] if with_unit_tests else ["--exclude-resource-type", "unit_test"])]
+    said = _run_dbt(command, settings, collect, parsed=_PARSED.get(project_hash))
+    is_success, problem = said.success, str(said.exception or "")
     if not is_success and not nodes:
         raise _whole_run_error(problem, settings)
     tests = [node for node in nodes if node.resource_type == "test"]
@@ -131,24 +135,31 @@ def prepare_manifest(settings: Settings) -> Path:
     Raises:
         TransformError: The project cannot be parsed.
     """
-    manifest = _manifest_path(settings)
-    fingerprint_path = manifest.with_name("project.sha256")
+    path = _manifest_path(settings)
+    fingerprint_path = path.with_name("project.sha256")
     fingerprint = _project_fingerprint()
-    if manifest.exists() and fingerprint_path.exists() and fingerprint_path.read_text(encoding="utf-8") == fingerprint:
-        return manifest
-    is_success, problem = _run_dbt(["parse"], settings, lambda _: None)
-    if not is_success:
-        raise TransformError(f"The dbt project cannot be parsed: {_one_line(problem)}")
+    if path.exists() and fingerprint_path.exists() and fingerprint_path.read_text(encoding="utf-8") == fingerprint:
+        return path
+    if fingerprint in _PARSED:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _PARSED[fingerprint].write(str(path))  # type: ignore[no-untyped-call]
+    else:
+        said = _run_dbt(["parse"], settings, lambda _: None)
+        if not isinstance(said.result, Manifest):
+            raise TransformError(f"The dbt project cannot be parsed: {_one_line(str(said.exception or ''))}")
+        _PARSED[fingerprint] = said.result
     fingerprint_path.write_text(fingerprint, encoding="utf-8")
-    return manifest
+    return path
 
 
 def _manifest_path(settings: Settings) -> Path:
     return settings.resolved_home / "dbt" / "target" / "manifest.json"
 
 
-def _run_dbt(command: list[str], settings: Settings, collect: Callable[[NodeOutcome], None]) -> tuple[bool, str]:
-    """Whether dbt succeeded, and what it said where it did not come to run any node."""
+def _run_dbt(
+    command: list[str], settings: Settings, collect: Callable[[NodeOutcome], None], *, parsed: Manifest | None = None
+) -> dbtRunnerResult:
+    """What dbt says of the command. It works on a copy of what was parsed, which it would mark as compiled."""
     state = settings.resolved_home / "dbt"
     state.mkdir(parents=True, exist_ok=True)
     arguments = [
@@ -158,10 +169,10 @@ def _run_dbt(command: list[str], settings: Settings, collect: Callable[[NodeOutc
     ]  # fmt: skip
     with _environment(WAREHOUSE_VARIABLE, str(settings.warehouse_path)):
         try:
-            result = dbtRunner(callbacks=[_node_callback(collect)]).invoke(arguments)
+            known = parsed and parsed.deepcopy()  # type: ignore[no-untyped-call]
+            return dbtRunner(manifest=known, callbacks=[_node_callback(collect)]).invoke(arguments)
         finally:
             DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call] # else the warehouse stays locked by this process
-    return result.success, str(result.exception or "")
 
 
 @contextmanager

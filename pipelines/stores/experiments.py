@@ -1,4 +1,4 @@
-"""Experiments on orders, compared on the metrics of the catalogue: what each unit brings, and what the variants amount to."""
+"""Experiments on orders or customers, compared on the metrics of the catalogue: what each unit brings, what the variants amount to."""
 
 from __future__ import annotations
 
@@ -27,9 +27,13 @@ Status = Literal["compared", "sample_ratio_mismatch", "not_enough_units", "not_a
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """Who was assigned to what. `units` counts, per variant, the orders that can be compared; `excluded` all others, by reason."""
+    """Who was assigned to what. `units` counts, per variant, those that can be compared; `excluded` all others, by reason.
+
+    `unit_kinds` says what they are, "order" or "customer"; both, and no comparison means anything.
+    """
 
     experiment_id: str
+    unit_kinds: tuple[str, ...]
     units: Mapping[str, int]
     excluded: Mapping[str, int]
     first_assigned_at: str | None
@@ -41,6 +45,7 @@ class MetricComparison:
     """One metric of one experiment. Without arms or effects, `note` says why; values and effects are in the metric's own unit."""
 
     experiment_id: str
+    unit_kind: str
     metric: str
     label: str
     unit: str
@@ -59,18 +64,21 @@ def list_experiments(conn: duckdb.DuckDBPyConnection) -> list[Experiment]:
     """All experiments by name, with the sizes of their variants."""
     rows = conn.execute(
         f"""
-        select experiment_id, coalesce(exclusion, variant), exclusion is not null, count(*), min(assigned_at), max(assigned_at)
-        from (select *, {_EXCLUSION} as exclusion from marts.fct_experiment_orders)
-        group by all order by all
+        select
+            experiment_id, coalesce(exclusion, variant), exclusion is not null, count(*), min(assigned_at), max(assigned_at),
+            list(distinct unit_kind) filter (where exclusion is null)
+        from (select *, {_EXCLUSION} as exclusion from marts.fct_experiment_units)
+        group by 1, 2, 3 order by 1, 2, 3
         """
     ).fetchall()
     found = []
     for name in sorted({row[0] for row in rows}):
         own = [row for row in rows if row[0] == name]
-        moments = [moment for row in own for moment in row[4:] if moment is not None]
+        moments = [moment for row in own for moment in row[4:6] if moment is not None]
         found.append(
             Experiment(
                 experiment_id=name,
+                unit_kinds=tuple(sorted({kind for row in own for kind in row[6] or ()})),
                 units={row[1]: row[3] for row in own if not row[2]},
                 excluded={row[1]: row[3] for row in own if row[2]},
                 first_assigned_at=min(moments).isoformat() if moments else None,
@@ -92,8 +100,9 @@ def compare_experiment(
 ) -> list[MetricComparison]:
     """Each metric's effect of every variant against the control, over the whole experiment.
 
-    Any metric can be compared whose table has an `order_id`. An order without a row there counts as zero for sums and counts and is left
-    out, counted, for rates, means and percentiles. Where the sizes of the variants cannot be chance, nothing is judged.
+    Any metric can be compared whose table has an `order_id`; a customer brings all orders placed since the assignment. A unit without
+    a row there counts as zero for sums and counts and is left out, counted, for rates, means and percentiles. Where the sizes of the
+    variants cannot be chance, nothing is judged.
 
     Args:
         conn: A warehouse or a release: schemas marts and meta.
@@ -105,12 +114,17 @@ def compare_experiment(
         seed: For percentiles, whose error is resampled.
 
     Raises:
-        MetricError: No such experiment, metric or variant, or the metric is not one of orders.
+        MetricError: No such experiment, metric or variant, the metric is not one of orders, or some units are orders and some customers.
     """
     known = {experiment.experiment_id: experiment for experiment in list_experiments(conn)}
     if experiment_id not in known:
         raise MetricError(f"There is no experiment {experiment_id!r}; {suggestion(experiment_id, known)}")
     experiment, basis = known[experiment_id], read_basis(conn)
+    if len(experiment.unit_kinds) > 1:
+        raise MetricError(
+            f"The units of {experiment_id} are orders and customers. Where customers have numbers that orders have too, give those of "
+            "customers a prefix, in customers and orders as well."
+        )
     base = control or next((name for name in experiment.units if name.lower() == "control"), min(experiment.units, default=""))
     if base not in experiment.units or len(experiment.units) < 2:
         raise MetricError(f"Nothing to compare with {base!r}: the variants are {', '.join(sorted(experiment.units)) or 'none'}.")
@@ -122,9 +136,10 @@ def compare_experiment(
     return [_compared(conn, metric, experiment, basis, control=base, p_value=p_value, seed=seed) for metric in metrics]
 
 
-# An experiment's unit that no variant can be judged by, named by the first reason that holds.
+# An experiment's unit that no variant can be judged by, named by the first reason that holds. A customer has a past, an order has none.
 _EXCLUSION = (
-    "case when has_several_variants then 'several_variants' when order_id is null then 'unknown_order' when is_test then 'test' end"
+    "case when has_several_variants then 'several_variants' when unit_kind is null then 'unknown_unit' "
+    "when unit_kind = 'customer' and assigned_at is null then 'unknown_start' when is_test then 'test' end"
 )
 
 
@@ -133,7 +148,8 @@ def _compared(
 ) -> MetricComparison:
     def result(status: Status, note: str | None, **found: tuple[Arm, ...] | tuple[Comparison, ...]) -> MetricComparison:
         return MetricComparison(
-            experiment_id=experiment.experiment_id, metric=metric.name, label=metric.label, unit=metric.unit, better=metric.better,
+            experiment_id=experiment.experiment_id, unit_kind=experiment.unit_kinds[0], metric=metric.name, label=metric.label,
+            unit=metric.unit, better=metric.better,
             currency_code=basis.currency_code if metric.unit == "money" else None, control=control, status=status, note=note,
             sample_ratio_p_value=p_value, excluded=dict(experiment.excluded) | dict(left_out), **found,  # type: ignore[arg-type]
         )  # fmt: skip
@@ -157,7 +173,7 @@ def _compared(
         sizes = ", ".join(f"{size:,} {variant}" for variant, size in sorted(experiment.units.items()))
         note = f"The sizes of the variants ({sizes}) cannot be chance (p = {p_value:.1g}): find out who is missing before judging anything."
         return result("sample_ratio_mismatch", note, arms=arms)
-    # The band of a sum is one for a period's total and says nothing of what an order brings.
+    # The band of a sum is one for a period's total and says nothing of what a unit brings.
     worth_knowing = None if metric.is_additive else metric.watch_band or None
     return result("compared", None, arms=arms, effects=tuple(compare(arms, control=control, least_effect=worth_knowing)))
 
@@ -172,7 +188,7 @@ def _require_orders(conn: duckdb.DuckDBPyConnection, metric: Metric) -> None:
 
 
 def _units(conn: duckdb.DuckDBPyConnection, metric: Metric, experiment_id: str, basis: Basis) -> pl.DataFrame:
-    """One row per order that can be judged: variant, has_rows, values (of its rows, where known), denominator, is_unknown.
+    """One row per unit that can be judged: variant, has_rows, values (of its rows, where known), denominator, is_unknown.
 
     A sum of money with an amount unknown is unknown; elsewhere a row without a value adds nothing, as in the metric itself.
     """
@@ -182,21 +198,31 @@ def _units(conn: duckdb.DuckDBPyConnection, metric: Metric, experiment_id: str, 
     is_sum_of_money = metric.unit == "money" and metric.numerator.aggregation == "sum"
     return conn.execute(
         f"""
-        with counted as (
+        with units as (
+            select unit_id, unit_kind, variant, assigned_at
+            from marts.fct_experiment_units
+            where experiment_id = $experiment and {_EXCLUSION} is null
+        ),
+        unit_orders as (
+            select unit_id, unit_id as order_id from units where unit_kind = 'order'
+            union all
+            select unit_id, order_id
+            from units inner join marts.fct_orders on customer_key = unit_id and ordered_at >= assigned_at
+            where unit_kind = 'customer' and not is_test
+        ),
+        counted as (
             select
-                order_id,
+                unit_id,
                 {"true" if metric.denominator else f"{known} > 0"} as has_rows,
                 list({value}) filter (where {value} is not null) as row_values,
                 cast({denominator} as double) as denominator,
                 {f"count(*) > {known}" if is_sum_of_money else "false"} as is_unknown
-            from {metric.schema}.{metric.table}
+            from {metric.schema}.{metric.table} inner join unit_orders using (order_id)
             where {metric.where} and {metric.time_column} <= $until
-            group by order_id
+            group by unit_id
         )
         select variant, coalesce(has_rows, false) as has_rows, row_values, denominator, coalesce(is_unknown, false) as is_unknown
-        from marts.fct_experiment_orders
-        left join counted using (order_id)
-        where experiment_id = $experiment and {_EXCLUSION} is null
+        from units left join counted using (unit_id)
         order by unit_id
         """,
         {"experiment": experiment_id, "until": basis.as_of - timedelta(days=metric.maturity_days)},

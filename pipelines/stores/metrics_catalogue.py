@@ -17,6 +17,7 @@ Unit = Literal["days", "hours", "minutes", "percent", "money", "count", "number"
 Direction = Literal["higher", "lower"]
 _MOST_NAMED: Final = 25  # names in one sentence
 _CONDITION: Final = re.compile(r"\bwhen\b.*?\bthen\b", re.IGNORECASE | re.DOTALL)
+_FIGURE: Final = re.compile(r"\{figure:([^}]*)\}")
 _COMPARISON: Final = re.compile(r"[<>=]|\b(is|not|in|between)\b", re.IGNORECASE)
 
 
@@ -80,10 +81,23 @@ class Exclusion:
 
 @dataclass(frozen=True, slots=True)
 class Caveat:
-    """Counted rows a reader should know of: "12 of 340 <text>"."""
+    """Counted rows a reader should know of: "12 of 340 <text>".
+
+    `{figure:.0%}` in the text, with any format, stands for `figure`, an expression that is the same for all of those rows.
+    """
 
     where: str
     text: str
+    figure: str | None = None
+
+    def told(self, figure: float | None) -> str:
+        """The text with its figure; a dash where that is unknown."""
+        return _FIGURE.sub(lambda match: "-" if figure is None else format(figure, match[1]), self.text)
+
+    @property
+    def explained(self) -> str:
+        """The text with the expression in its figure's place."""
+        return _FIGURE.sub(f"`{self.figure}`", self.text)
 
 
 @dataclass(frozen=True, slots=True)

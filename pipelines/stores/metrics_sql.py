@@ -10,7 +10,7 @@ from pipelines.errors import MetricError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipelines.stores.metrics_catalogue import Dimension, Exclusion, Measure, Metric
+    from pipelines.stores.metrics_catalogue import Caveat, Dimension, Exclusion, Measure, Metric
     from pipelines.stores.metrics_windows import Window
 
 TOO_YOUNG: Final = "too_young"
@@ -66,11 +66,12 @@ def metric_query(metric: Metric, *, split: Split | None) -> str:
     Days are joined by equality, so a row counts for every window that holds its day. Where only the numerator is split, a further
     row per bucket and period, with `is_total`, holds the whole.
 
-    Columns: bucket, period (current, prior, last_year), member, is_total, numerator, denominator, n, row_count, one per caveat,
-    one per block, one per exclusion (with `too_young` and `other` behind them). Binds what `bound_windows` gives.
+    Columns: bucket, period (current, prior, last_year), member, is_total, numerator, denominator, n, row_count, one and its figure
+    per caveat and per block, one per exclusion (with `too_young` and `other` behind them). Binds what `bound_windows` gives.
     """
     names = [exclusion.name for exclusion in metric.exclusions] + [TOO_YOUNG, UNNAMED]
     flags = [f"count(*) filter (where exclusion is null and {flag}) as {flag}" for flag, _ in _flags(metric)]
+    flags += [f"max({flag}_figure) filter (where exclusion is null and {flag}) as {flag}_figure" for flag, _ in _flags(metric)]
     counts = [f"count(*) filter (where exclusion = '{name}') as excluded_{i}" for i, name in enumerate(names)]
     is_partial = split is not None and split.dimension.splits_numerator_only
     total = ", grouping sets ((member), ())" if is_partial else ", member"
@@ -117,7 +118,7 @@ def _row_sources(metric: Metric, split: Split | None) -> list[str]:
     """Selects of one shape: the metric's own rows, rows that only other dates or tables can count, and rows too young to judge."""
     own_exclusions = [one for one in metric.exclusions if not one.is_counted_apart]
     named = " ".join(f"when {one.where} then '{one.name}'" for one in own_exclusions)
-    flags = "".join(f", coalesce({where}, false) as {flag}" for flag, where in _flags(metric))
+    flags = "".join(f", coalesce({one.where}, false) as {flag}, {one.figure or 'null'} as {flag}_figure" for flag, one in _flags(metric))
     sources = [
         f"""
         select
@@ -147,17 +148,15 @@ def _apart(metric: Metric, exclusion: Exclusion, split: Split | None) -> str:
 def _left_out(metric: Metric, split: Split | None, name: str, where: str, *, table: str, time_column: str) -> str:
     member = split.member(table) if split else "null"
     return f"""
-        select window_bucket, '{CURRENT}', {member}, '{name}', null, null {", false" * len(_flags(metric))}
+        select window_bucket, '{CURRENT}', {member}, '{name}', null, null {", false, null" * len(_flags(metric))}
         from {metric.schema}.{table} inner join days on {time_column} = window_day {split.join(table) if split else ""}
         where {where}
     """
 
 
-def _flags(metric: Metric) -> list[tuple[str, str]]:
+def _flags(metric: Metric) -> list[tuple[str, Caveat]]:
     """What is counted among the rows that count: caveats and what blocks the value."""
-    return [(f"caveat_{i}", one.where) for i, one in enumerate(metric.caveats)] + [
-        (f"blocked_{i}", one.where) for i, one in enumerate(metric.blocked)
-    ]
+    return [(f"caveat_{i}", one) for i, one in enumerate(metric.caveats)] + [(f"blocked_{i}", one) for i, one in enumerate(metric.blocked)]
 
 
 def _aggregate(measure: Measure, column: str) -> str:

@@ -221,7 +221,11 @@ def _blocking(metric: Metric, facts: Mapping[str, Any]) -> list[str]:
 
 
 def _counted(named: Iterable[Caveat], prefix: str, facts: Mapping[str, Any]) -> list[str]:
-    return [f"{count:,} of {facts['row_count']:,} {one.text}" for i, one in enumerate(named) if (count := facts.get(f"{prefix}_{i}", 0))]
+    return [
+        f"{count:,} of {facts['row_count']:,} {one.told(facts[f'{prefix}_{i}_figure'])}"
+        for i, one in enumerate(named)
+        if (count := facts.get(f"{prefix}_{i}", 0))
+    ]
 
 
 def _excluded(metric: Metric, facts: Mapping[str, Any]) -> dict[str, int]:

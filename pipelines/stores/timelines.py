@@ -108,11 +108,12 @@ def _with_money(profile: dict[str, Any] | None, currency: str) -> dict[str, Any]
 
 
 def _status(conn: duckdb.DuckDBPyConnection, customer_key: str | None) -> dict[str, Any] | None:
-    """The customer's row among the latest scores; None where the run made none."""
+    """The customer's row among the latest scores, with how far their model was off; None where the run made none."""
     try:
         scores = _row(
             conn,
-            "select * exclude (customer_key) from planning.customer_scores where customer_key = ? order by status_date desc limit 1",
+            "select scores.* exclude (customer_key), holdout_bias_rate, holdout_value_bias_rate from planning.customer_scores as scores "
+            "left join planning.customer_model on true where customer_key = ? order by status_date desc limit 1",
             customer_key,
         )
     except duckdb.CatalogException:

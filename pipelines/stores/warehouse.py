@@ -51,7 +51,8 @@ OWN_TABLES: Final[dict[str, str]] = {
     "value_log_likelihood DOUBLE, frequency_value_correlation DOUBLE, currency_code VARCHAR NOT NULL, holdout_from DATE, "
     "holdout_days BIGINT, holdout_customers_count BIGINT, holdout_actual_count DOUBLE, holdout_predicted_count DOUBLE, "
     "holdout_naive_count DOUBLE, holdout_bias_rate DOUBLE, holdout_naive_bias_rate DOUBLE, holdout_absolute_error_mean DOUBLE, "
-    "holdout_naive_absolute_error_mean DOUBLE",
+    "holdout_naive_absolute_error_mean DOUBLE, holdout_actual_amount BIGINT, holdout_predicted_amount BIGINT, "
+    "holdout_value_bias_rate DOUBLE",
     "planning.customer_holdout": "repeat_class BIGINT NOT NULL, customers_count BIGINT NOT NULL, actual_count DOUBLE NOT NULL, "
     "predicted_count DOUBLE NOT NULL, naive_count DOUBLE NOT NULL",
 }
@@ -164,6 +165,8 @@ def _create_tables(conn: duckdb.DuckDBPyConnection) -> None:
         conn.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
     for name, columns in OWN_TABLES.items():
         conn.execute(f"CREATE TABLE IF NOT EXISTS {name} ({columns})")
+        if name.startswith("planning."):
+            _renew_where_shaped_otherwise(conn, name, columns)
     standing = _standing_raw_columns(conn)
     for table in SOURCE_TABLES.values():
         wanted = raw_columns(table)
@@ -173,6 +176,15 @@ def _create_tables(conn: duckdb.DuckDBPyConnection) -> None:
             conn.execute("DELETE FROM meta.feed_state")
         ddl = ", ".join(f"{quoted(name)} {kind}" for name, kind in wanted.items())
         conn.execute(f"CREATE OR REPLACE TABLE raw.{quoted(table.name)} ({ddl})")
+
+
+def _renew_where_shaped_otherwise(conn: duckdb.DuckDBPyConnection, name: str, columns: str) -> None:
+    """A table of an earlier version is empty in its new shape; it held nothing but what each run computes anew."""
+    conn.execute(f"CREATE OR REPLACE TEMP TABLE wanted ({columns})")
+    same = f"SELECT (SELECT list(column_name) FROM (DESCRIBE {name})) = (SELECT list(column_name) FROM (DESCRIBE wanted))"
+    if conn.execute(same).fetchone() != (True,):
+        conn.execute(f"CREATE OR REPLACE TABLE {name} ({columns})")
+    conn.execute("DROP TABLE wanted")
 
 
 def _standing_raw_columns(conn: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:

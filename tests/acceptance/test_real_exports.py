@@ -24,8 +24,8 @@ WHOLE = ("--from", "2009-01-01", "--to", "2018-12-31")
 # What rests on tables or columns that neither export has.
 UNKNOWN_TO_BOTH = {
     "aged_stock_rate", "aged_stock_value", "blocked_order_hold_p50_hours", "blocked_order_hold_p90_hours", "blocked_orders", "blocked_value",
-    "blocked_value_lost", "blocked_value_released", "contractual_churn_28_days_rate", "cycle_service_level", "days_of_supply", "dead_stock_rate",
-    "dead_stock_value", "discount_rate", "dso_days", "exception_rate", "excess_stock_rate", "excess_stock_value", "exchange_share",
+    "blocked_value_lost", "blocked_value_released", "contractual_churn_28_days_rate", "contractual_churn_month_rate", "cycle_service_level",
+    "days_of_supply", "dead_stock_rate", "dead_stock_value", "discount_rate", "dso_days", "exception_rate", "excess_stock_rate", "excess_stock_value", "exchange_share",
     "fulfilment_accuracy", "gmroi", "in_stock_rate", "inventory_turns", "invoice_to_cash_p50_days", "labour_cost", "labour_minutes_per_order",
     "lead_time_actual_p50_days", "lead_time_actual_p90_days", "lead_time_promised_mean_days", "lead_time_promised_p50_days",
     "order_cycle_time_net_mean_days", "order_cycle_time_net_p50_days", "order_cycle_time_net_p90_days",

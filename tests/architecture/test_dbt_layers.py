@@ -20,11 +20,12 @@ from pipelines.stores.source_contract import SOURCE_TABLES, WAREHOUSE_TYPES
 
 PUBLIC_METRICS = {
     "active_customers", "aged_stock_rate", "aged_stock_value", "average_order_value", "blocked_order_hold_p50_hours",
-    "blocked_order_hold_p90_hours", "blocked_orders", "blocked_value", "blocked_value_lost", "blocked_value_released",
-    "cancellation_rate", "churn_rate", "contractual_churn_28_days_rate", "customer_historical_value_mean", "customer_lifetime_value_predicted",
-    "customers_alive", "cycle_service_level", "days_of_supply", "dead_stock_rate", "dead_stock_value", "discount_rate", "dso_days",
-    "exception_rate", "excess_stock_rate", "excess_stock_value", "exchange_share", "fulfilment_accuracy", "gmroi", "gross_sales",
-    "in_stock_rate", "inventory_turns", "invoice_to_cash_p50_days", "labour_cost", "labour_minutes_per_order", "late_orders_by_date",
+    "blocked_order_hold_p90_hours", "blocked_orders", "blocked_value", "blocked_value_lost", "blocked_value_released", "cancellation_rate",
+    "churn_rate", "contractual_churn_28_days_rate", "contractual_churn_month_rate", "customer_historical_value_mean",
+    "customer_lifetime_value_predicted", "customer_purchases_holdout_error_rate", "customer_value_holdout_error_rate", "customers_alive",
+    "cycle_service_level", "days_of_supply", "dead_stock_rate", "dead_stock_value", "discount_rate", "dso_days", "exception_rate",
+    "excess_stock_rate", "excess_stock_value", "exchange_share", "fulfilment_accuracy", "gmroi", "gross_sales", "in_stock_rate",
+    "inventory_turns", "invoice_to_cash_p50_days", "labour_cost", "labour_minutes_per_order", "late_orders_by_date",
     "late_orders_by_timestamp", "lead_time_actual_p50_days", "lead_time_actual_p90_days", "lead_time_promised_mean_days",
     "lead_time_promised_p50_days", "line_fill_rate", "net_sales", "net_sales_by_order_date", "new_customers", "on_time_in_full",
     "open_orders", "open_orders_mean_age_days", "open_orders_value", "order_cycle_time_mean_days", "order_cycle_time_net_mean_days",

@@ -60,6 +60,7 @@ def ordercast(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
             "false as is_too_young, false as is_churned",
             [key],
         )
+        conn.execute("create table planning.customer_model as select 0.16 as holdout_bias_rate, -0.04 as holdout_value_bias_rate")
         publish(conn, home / "releases", facts=facts, catalogue="{}", keep=5)
     return Terminal(monkeypatch, capsys)
 
@@ -69,7 +70,8 @@ def test_a_customers_story_crosses_channels_in_the_merchants_time(ordercast: Ter
 
     story = " ".join(out.split())
     assert "Loyal, 2 orders from 2024-03-01 to 2024-03-20, worth EUR 52 net of refunds" in story
-    assert "Probably still there (87%); 3.2 purchases worth EUR 81 expected in the next 364 days." in story
+    assert "Probably still there (87%); 3.2 purchases worth EUR 81 expected in the next 364 days, by a model" in story
+    assert "whose error was +16% in purchases and -4% in sales in a hold-out." in story
     assert story.index("2024-03-01 23:30 ordered") < story.index("reviewed") < story.index("2024-03-20 10:00 ordered")
     assert "shop" in story
 

@@ -17,6 +17,7 @@ from pipelines.settings import Settings
 from pipelines.simulator.merchant import simulate
 from pipelines.simulator.scenarios import SCENARIOS
 from pipelines.steps.transform import transform
+from pipelines.stores.experiments import compare_experiment
 from pipelines.stores.metrics import Metric, catalogue_from_manifest, evaluate
 from pipelines.stores.reports import read_report, reports_from_manifest
 from pipelines.stores.source_contract import SOURCE_TABLES
@@ -30,13 +31,18 @@ if TYPE_CHECKING:
 SCENARIO = replace(SCENARIOS["small"], bad_documents=())
 AS_OF = SCENARIO.last_day
 
-# Every third of 90 contracts ends, all begin on different days; the first ten orders become a guest's.
+# Every third of 90 contracts ends, all begin on different days; every customer is in an experiment; the first ten orders become a guest's.
 _ADDED = """
     insert into raw.subscriptions by name
         select
             'SUB-' || i as customer_key, cast($as_of as timestamp) - to_days(cast(120 - i as integer)) as started_at,
             case when i % 3 = 0 then cast($as_of as timestamp) - to_days(cast((120 - i) // 2 as integer)) end as cancelled_at
         from range(90) as numbers (i);
+    insert into raw.experiments by name
+        select
+            'loyalty' as experiment_id, customer_key as unit_id, if(hash(customer_key) % 2 = 0, 'points', 'control') as variant,
+            cast($as_of as timestamp) - interval 60 day as assigned_at
+        from raw.customers;
     update raw.orders set customer_key = null where order_id in (select order_id from raw.orders order by created_at, order_id limit 10)
 """
 
@@ -231,6 +237,7 @@ def test_contractual_churn_is_cancelled_of_those_active_at_the_start(conn: duckd
         return active.filter(pl.col("stop") <= until).height, active.height
 
     (value,) = evaluate(conn, catalogue, ["contractual_churn_28_days_rate"])
+    months = evaluate(conn, catalogue, ["contractual_churn_month_rate"], grain="month")
 
     assert (value.numerator, value.denominator) == churn(first, AS_OF)
     cancelled, active = churn(first - timedelta(days=28), first - timedelta(days=1))
@@ -240,6 +247,27 @@ def test_contractual_churn_is_cancelled_of_those_active_at_the_start(conn: duckd
     ).fetchall():
         month_end = (month + timedelta(days=31)).replace(day=1) - timedelta(days=1)
         assert (lost, at_start) == churn(month, min(month_end, AS_OF))
+    assert [one.value for one in months] == [
+        pytest.approx(lost / at_start) if at_start else None for lost, at_start in (churn(one.period_from, one.period_to) for one in months)
+    ]
+    assert sum(one.numerator or 0 for one in months) > 5
+
+
+def test_an_experiment_on_customers_is_compared_on_what_each_brought_since(
+    conn: duckdb.DuckDBPyConnection, catalogue: dict[str, Metric], sales: pl.DataFrame
+) -> None:
+    assigned = conn.sql("select unit_id as customer_key, variant from raw.experiments where experiment_id = 'loyalty'").pl()
+    since = conn.execute("select order_id from raw.orders where created_at >= ?", [AS_OF - timedelta(days=60)]).pl()
+    brought = sales.join(since, on="order_id", how="semi").group_by("customer_key").agg(pl.col("cents").sum())
+    each = assigned.join(brought, on="customer_key", how="left")
+
+    (found,) = compare_experiment(conn, catalogue, "loyalty", ["net_sales"])
+
+    means = dict(each.group_by("variant").agg(pl.col("cents").fill_null(0).mean() / 100).iter_rows())
+    assert found.unit_kind == "customer"
+    assert {arm.variant: arm.value for arm in found.arms} == {name: pytest.approx(mean) for name, mean in means.items()}
+    assert sum(arm.n for arm in found.arms) == each.height
+    assert 0 < each["cents"].null_count() < each.height
 
 
 def test_every_report_can_be_read(

@@ -115,6 +115,30 @@ def test_the_holdout_error_stands_beside_that_of_everyones_own_past_rate(conn: d
     assert classes["customers_count"].sum() == model["holdout_customers_count"]
 
 
+def test_what_the_held_out_purchases_came_to_stands_beside_what_was_expected(conn: duckdb.DuckDBPyConnection) -> None:
+    score_customers(conn)
+
+    model, visits = _table(conn, "customer_model").row(0, named=True), _table_of_visits(conn)
+    known = visits.filter(pl.col("purchase_date") < model["holdout_from"])["customer_key"].unique()
+    held_out = visits.filter(pl.col("purchase_date") >= model["holdout_from"], pl.col("customer_key").is_in(known.implode()))
+    assert model["holdout_actual_amount"] == held_out["net_reporting_amount"].sum()
+    assert model["holdout_value_bias_rate"] == pytest.approx(model["holdout_predicted_amount"] / model["holdout_actual_amount"] - 1)
+    assert abs(model["holdout_value_bias_rate"]) < 0.5, model["holdout_value_bias_rate"]
+
+
+def test_an_amount_without_an_exchange_rate_leaves_the_error_in_money_unknown(conn: duckdb.DuckDBPyConnection) -> None:
+    conn.execute(
+        "update marts.fct_customer_order_days set net_reporting_amount = null where (customer_key, purchase_date) in "
+        "(select customer_key, purchase_date from marts.fct_customer_order_days order by purchase_date desc, customer_key limit 1)"
+    )
+
+    score_customers(conn)
+
+    model = _table(conn, "customer_model").row(0, named=True)
+    assert model["holdout_bias_rate"] is not None
+    assert (model["holdout_actual_amount"], model["holdout_value_bias_rate"]) == (None, None)
+
+
 def test_a_second_run_writes_the_same_rows(conn: duckdb.DuckDBPyConnection) -> None:
     score_customers(conn)
     first = [_table(conn, name) for name in TABLES]
@@ -122,6 +146,20 @@ def test_a_second_run_writes_the_same_rows(conn: duckdb.DuckDBPyConnection) -> N
     score_customers(conn)
 
     assert all(_table(conn, name).equals(before) for name, before in zip(TABLES, first, strict=True))
+
+
+def test_tables_that_an_earlier_version_shaped_otherwise_are_made_anew(conn: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    score_customers(conn)
+    conn.execute("alter table planning.customer_model drop column holdout_value_bias_rate")
+    conn.close()
+
+    with open_warehouse(tmp_path / "warehouse.duckdb") as reopened:
+        kept, emptied = _table(reopened, "customer_scores"), _table(reopened, "customer_model")
+        score_customers(reopened)
+        model = _table(reopened, "customer_model")
+
+    assert (kept.is_empty(), emptied.is_empty()) == (False, True)
+    assert model["holdout_value_bias_rate"].null_count() == 0
 
 
 def test_too_few_repeat_customers_get_no_scores_and_a_reason(conn: duckdb.DuckDBPyConnection) -> None:

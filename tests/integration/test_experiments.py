@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
 AS_OF = date(2026, 10, 31)
 ORDERS = 4_000
 
@@ -69,19 +71,25 @@ def _fill(conn: duckdb.DuckDBPyConnection) -> None:
     order_id = np.array([f"O{i:05}" for i in number])
     assigned = pl.DataFrame(
         {
-            "experiment_id": "windows", "unit_id": order_id, "order_id": order_id, "variant": np.where(is_b, "B", "A"),
+            "experiment_id": "windows", "unit_id": order_id, "unit_kind": "order", "variant": np.where(is_b, "B", "A"),
             "assigned_at": datetime(2026, 8, 1), "has_several_variants": False, "is_test": number % 100 == 0,
         }
     )  # fmt: skip
     odd = pl.DataFrame(
         {
-            "experiment_id": "windows", "unit_id": ["gone", "both"], "order_id": [None, "O00001"], "variant": ["A", None],
+            "experiment_id": "windows", "unit_id": ["gone", "both"], "unit_kind": [None, "order"], "variant": ["A", None],
             "assigned_at": datetime(2026, 8, 2), "has_several_variants": [False, True], "is_test": False,
         }
     )  # fmt: skip
     uneven = assigned.filter((pl.col("variant") == "A") | (pl.int_range(pl.len()) % 5 > 0)).with_columns(experiment_id=pl.lit("uneven"))
     tiny = assigned.filter(pl.int_range(pl.len()) % 20 == 1).with_columns(experiment_id=pl.lit("tiny"))
-    replace_table(conn, "marts", "fct_experiment_orders", pl.concat([assigned, odd, uneven, tiny]))
+    loyal = _customers(np.random.default_rng(7), order_id)
+    mixed = pl.concat([assigned.head(60), loyal.head(60)]).with_columns(experiment_id=pl.lit("mixed"))
+    replace_table(conn, "marts", "fct_experiment_units", pl.concat([assigned, odd, uneven, tiny, loyal, mixed]))
+    placed = pl.DataFrame({"order_id": order_id, "customer_key": _owners(number), "is_test": number % 100 == 0}).with_columns(
+        ordered_at=pl.when(pl.int_range(pl.len()) % 4 == 0).then(datetime(2026, 7, 31)).otherwise(datetime(2026, 8, 1, 12))
+    )
+    replace_table(conn, "marts", "fct_orders", placed)
     line_of = np.repeat(number, 2)
     ordered = generator.integers(1, 6, line_of.size)
     on_time = generator.binomial(ordered, np.where(is_b[line_of], 0.93, 0.90))
@@ -100,10 +108,27 @@ def _fill(conn: duckdb.DuckDBPyConnection) -> None:
     replace_table(conn, "marts", "fct_stock_daily", pl.DataFrame({"sku": ["a"], "on_hand_qty": [1], "ordered_date": [AS_OF]}))
 
 
+def _owners(number: NDArray[np.int64]) -> list[str]:
+    """Every customer placed five orders in a row."""
+    return [f"C{i // 5:05}" for i in number]
+
+
+def _customers(generator: np.random.Generator, order_id: NDArray[np.str_]) -> pl.DataFrame:
+    """An experiment on all customers, of whom the last hundred never ordered and two were assigned nobody knows when."""
+    count = len(order_id) // 5 + 100
+    return pl.DataFrame(
+        {
+            "experiment_id": "loyalty", "unit_id": [f"C{i:05}" for i in range(count)], "unit_kind": "customer",
+            "variant": np.where(generator.random(count) < 0.5, "points", "control"), "assigned_at": datetime(2026, 8, 1),
+            "has_several_variants": False, "is_test": False,
+        }
+    ).with_columns(assigned_at=pl.when(pl.int_range(pl.len()) >= 2).then(pl.col("assigned_at")))  # fmt: skip
+
+
 def test_units_that_belong_to_no_variant_are_listed_by_reason(conn: duckdb.DuckDBPyConnection) -> None:
     (windows,) = [one for one in list_experiments(conn) if one.experiment_id == "windows"]
 
-    assert windows.excluded == {"several_variants": 1, "test": 40, "unknown_order": 1}
+    assert windows.excluded == {"several_variants": 1, "test": 40, "unknown_unit": 1}
     assert sum(windows.units.values()) == ORDERS - 40
     assert windows.first_assigned_at == "2026-08-01T00:00:00"
 
@@ -112,7 +137,7 @@ def test_a_rate_is_the_metrics_own_and_its_known_effect_is_found(conn: duckdb.Du
     (found,) = compare_experiment(conn, CATALOGUE, "windows", ["unit_fill_rate"])
 
     by_sql = conn.execute(
-        "select variant, sum(on_time_qty) / sum(ordered_qty) from marts.fct_order_lines join marts.fct_experiment_orders using (order_id) "
+        "select variant, sum(on_time_qty) / sum(ordered_qty) from marts.fct_order_lines join marts.fct_experiment_units on order_id = unit_id "
         "where experiment_id = 'windows' and variant is not null and not is_test and not is_cancelled group by 1 order by 1"
     ).fetchall()
     (effect,) = found.effects
@@ -127,7 +152,7 @@ def test_means_and_percentiles_are_over_rows_and_their_errors_over_orders(conn: 
     mean, median = compare_experiment(conn, CATALOGUE, "windows", ["days_mean", "days_p50"])
 
     by_sql = conn.execute(
-        "select avg(days), median(days) from marts.fct_order_lines join marts.fct_experiment_orders using (order_id) "
+        "select avg(days), median(days) from marts.fct_order_lines join marts.fct_experiment_units on order_id = unit_id "
         "where experiment_id = 'windows' and variant = 'B' and not is_test and not is_cancelled"
     ).fetchone()
     assert by_sql is not None
@@ -142,13 +167,38 @@ def test_a_sum_is_per_order_in_major_units_and_an_order_without_rows_is_a_zero(c
 
     by_sql = conn.execute(
         "select sum(net_reporting_amount) filter (where not is_cancelled) / 100 / count(distinct order_id) from marts.fct_order_lines "
-        "join marts.fct_experiment_orders using (order_id) "
+        "join marts.fct_experiment_units on order_id = unit_id "
         "where experiment_id = 'windows' and variant = 'A' and not is_test and order_id <> 'O00002'"
     ).fetchone()
     assert by_sql is not None
     assert found.arms[0].value == pytest.approx(by_sql[0], rel=1e-9)
     assert found.currency_code == "EUR"
     assert found.excluded["unknown_value"] == 1
+
+
+def test_a_customer_brings_every_order_placed_since_the_assignment_and_counts_once(conn: duckdb.DuckDBPyConnection) -> None:
+    sales, fill = compare_experiment(conn, CATALOGUE, "loyalty", ["net_sales", "unit_fill_rate"])
+
+    rows = conn.sql(
+        "select customer_key, net_reporting_amount, on_time_qty, ordered_qty from marts.fct_order_lines "
+        "join marts.fct_orders using (order_id) where not is_cancelled and not is_test and ordered_at >= timestamp '2026-08-01'"
+    ).pl()
+    units = conn.sql("select unit_id as customer_key, variant from marts.fct_experiment_units where experiment_id = 'loyalty'").pl()
+    known = units.filter(~pl.col("customer_key").is_in(["C00000", "C00001"]))
+    each = known.join(rows.group_by("customer_key").agg(pl.all().sum(), rows=pl.len()), on="customer_key", how="left")
+    for arm in sales.arms:
+        own = each.filter(variant=arm.variant)["net_reporting_amount"].fill_null(0).to_numpy() / 100
+        assert (arm.n, arm.value) == (len(own), pytest.approx(own.mean()))
+        assert arm.standard_error == pytest.approx(own.std(ddof=1) / np.sqrt(len(own)))
+    for arm in fill.arms:
+        own_rows = each.filter(pl.col("variant") == arm.variant, pl.col("rows").is_not_null())
+        on_time, ordered = (own_rows[name].to_numpy() for name in ("on_time_qty", "ordered_qty"))
+        strays = (on_time - ordered * on_time.sum() / ordered.sum()) / ordered.mean()
+        assert (arm.n, arm.value) == (len(ordered), pytest.approx(on_time.sum() / ordered.sum()))
+        assert arm.standard_error == pytest.approx(np.sqrt((strays**2).sum() / (arm.n - 1) / arm.n))
+    assert sales.unit_kind == "customer"
+    assert (sales.control, sales.excluded["unknown_start"], sales.effects[0].verdict) == ("control", 2, "underpowered")
+    assert fill.excluded["without_rows"] == each["rows"].null_count() == 100
 
 
 def test_a_split_that_cannot_be_chance_is_not_judged(conn: duckdb.DuckDBPyConnection) -> None:
@@ -190,6 +240,7 @@ def test_a_metric_the_source_lacks_fields_for_says_so(conn: duckdb.DuckDBPyConne
         ("window", "unit_fill_rate", None, "did you mean windows"),
         ("windows", "stock", None, "does not say which order"),
         ("windows", "unit_fill_rate", "C", "Nothing to compare with 'C'"),
+        ("mixed", "unit_fill_rate", None, "The units of mixed are orders and customers"),
     ],
 )
 def test_what_cannot_be_compared_is_one_sentence(
@@ -219,14 +270,18 @@ def test_the_command_lists_judges_and_refuses(
     listed, judged = ordercast(), ordercast("windows", "days_mean")
     refused, uneven = ordercast("tiny", "returned_lines"), ordercast("uneven", "unit_fill_rate")
     summed = ordercast("windows", "net_sales")
+    by_customer = ordercast("loyalty", "net_sales")
     as_json = json.loads(ordercast("windows", "days_mean", "--json"))
 
     assert "windows" in listed
-    assert "1 several_variants, 40 test, 1 unknown_order" in listed
+    assert "customers" in listed
+    assert "1 several_variants, 40 test, 1 unknown_unit" in listed
     assert "B against A: better by -" in judged
     assert "per order" not in judged.replace("orders per variant", "")
     assert "Net sales per order (more is better)" in summed
     assert "EUR per order over" in summed
+    assert "Net sales per customer" in by_customer
+    assert "customers per variant" in by_customer
     assert "underpowered" in refused
     assert "orders per variant to see an effect of" in refused
     assert "Not judged. The sizes of the variants" in uneven

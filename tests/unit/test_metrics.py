@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ import pytest
 
 from pipelines.errors import MetricError
 from pipelines.stores.metrics import catalogue_from_json, catalogue_from_manifest, catalogue_to_json, daily_values, evaluate
+from pipelines.stores.metrics_catalogue import Caveat
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -216,6 +218,18 @@ def test_a_caveat_says_how_many_of_how_many(conn: duckdb.DuckDBPyConnection) -> 
     (value,) = evaluate(conn, CATALOGUE, ["cycle_p50"])
 
     assert value.note == "1 of 2 orders have a derived promise"
+
+
+def test_a_caveat_can_carry_a_figure_of_the_rows_it_counts(conn: duckdb.DuckDBPyConnection) -> None:
+    add_orders(conn, ("1", "2024-03-01", "2024-03-02", 1.0, False), ("2", "2024-03-01", "2024-03-02", 1.0, False))
+    late = Caveat("order_id = '2'", "orders rest on a model that was off by {figure:+.0%}", "0.16")
+    unknown = Caveat("true", "orders have an error of {figure:.0%}", "case when false then 1.0 end")
+    metric = replace(CATALOGUE["cycle_p50"], caveats=(late, unknown))
+
+    (value,) = evaluate(conn, {"cycle_p50": metric}, ["cycle_p50"])
+
+    assert value.note == "1 of 2 orders rest on a model that was off by +16%; 2 of 2 orders have an error of -"
+    assert late.explained == "orders rest on a model that was off by `0.16`"
 
 
 def test_nothing_counted_is_no_data_and_not_zero(conn: duckdb.DuckDBPyConnection) -> None:

@@ -14,6 +14,7 @@ months as (
 
 select
     months.contract_month,
+    cast(months.contract_month + interval 1 month as date) - 1 as until_date,
     count(*) filter (where contracts.started_date < months.contract_month) as active_at_start_count,
     count(*) filter (where contracts.started_date >= months.contract_month) as new_count,
     count(*) filter (where contracts.started_date < months.contract_month and contracts.cancelled_date < months.contract_month + interval 1 month)

@@ -12,10 +12,11 @@ with units as (
 select
     units.experiment_id,
     units.unit_id,
-    orders.order_id,
+    case when orders.order_id is not null then 'order' when customers.customer_key is not null then 'customer' end as unit_kind,
     units.variant,
     units.assigned_at,
     units.has_several_variants,
     coalesce(orders.is_test, false) as is_test
 from units
 left join {{ ref('int_orders_promised') }} as orders on units.unit_id = orders.order_id
+left join {{ ref('dim_customers') }} as customers on units.unit_id = customers.customer_key
