@@ -71,7 +71,7 @@ restocked as (
     inner join {{ ref('stg_shop__return_lines') }} as return_lines using (return_line_id)
     inner join {{ ref('stg_shop__returns') }} as returns on return_lines.return_id = returns.return_id
     inner join lines on returned.order_line_id = lines.order_line_id
-    where returns.received_at is not null and return_lines.restock_type = 'return'
+    where returns.received_at is not null and {{ is_back_on_shelf('return_lines.restock_type', 'return_lines.condition') }}
 ),
 
 events as (
