@@ -31,6 +31,7 @@ returned as (
         received_at,
         refunded_at,
         restock_type,
+        condition,
         refund_amount,
         currency_code
     from {{ ref('int_return_lines_refunded') }}
@@ -107,7 +108,7 @@ restocked as (
         0 as net_reporting_amount
     from returned
     inner join lines using (order_line_id)
-    where returned.received_at is not null and returned.restock_type = 'return'
+    where returned.received_at is not null and {{ is_back_on_shelf('returned.restock_type', 'returned.condition') }}
 ),
 
 events as (
