@@ -56,6 +56,7 @@ CATALOGUE = {
         ),
         metric("days_mean", Measure("average", "days"), unit="days", better="lower"),
         metric("days_p50", Measure("percentile", "days", 0.5), unit="days", better="lower"),
+        metric("steps_mean", Measure("average", "ordered_qty"), unit="days", better="lower", watch_band=1.0),
         metric("returned_lines", Measure("sum_boolean", "is_returned"), unit="count", better="lower", where="true"),
         metric("young", Measure("average", "days"), unit="days", better="lower", maturity_days=60),
         metric("stock", Measure("sum", "on_hand_qty"), unit="count", table="fct_stock_daily", where="true"),
@@ -295,7 +296,7 @@ def test_the_command_lists_judges_and_refuses(
     listed, judged = ordercast(), ordercast("windows", "days_mean")
     refused, uneven = ordercast("tiny", "returned_lines"), ordercast("uneven", "unit_fill_rate")
     summed = ordercast("windows", "net_sales")
-    by_customer = ordercast("loyalty", "net_sales")
+    by_customer, same = ordercast("loyalty", "net_sales"), ordercast("windows", "steps_mean")
     as_json = json.loads(ordercast("windows", "days_mean", "--json"))
 
     assert "windows" in listed
@@ -311,5 +312,7 @@ def test_the_command_lists_judges_and_refuses(
     assert "orders per variant to see an effect of" in refused
     assert "Not judged. The sizes of the variants" in uneven
     assert as_json[0]["effects"][0]["verdict"] == "different"
+    assert "no difference shown" in same
+    assert "effects larger than 1.00 d either way are ruled out." in same
     assert "A split is written like A=90,B=10" in ordercast("windows", "days_mean", "--split", "half")
     assert "Name the metrics" in ordercast("windows")
