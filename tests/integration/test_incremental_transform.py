@@ -131,7 +131,7 @@ def test_a_pass_within_a_day_leaves_out_what_is_told_of_complete_days(lived_on: 
     assert built.isdisjoint({"fct_process_edges", "fct_basket_pairs", "fct_reconciliation", "stg_shop__orders"})
 
 
-def test_a_late_order_computes_its_day_and_nothing_else(lived_on: tuple[Settings, OperationalStore], tmp_path: Path) -> None:
+def test_a_late_order_is_added_and_no_other_order_is_computed(lived_on: tuple[Settings, OperationalStore], tmp_path: Path) -> None:
     settings, _ = lived_on
     again = copy(settings, tmp_path)
     late = datetime(2026, 7, 10, 8)
