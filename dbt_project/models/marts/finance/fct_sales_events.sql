@@ -6,6 +6,29 @@ with orders as (
     where {{ is_changed('order_id') }}
 ),
 
+{# money paid back for goods that never came back paid first for units that were never sent: that is a refund, on its own day #}
+paid_back as (
+    select
+        order_line_id,
+        sum(returned_qty) as paid_back_qty
+    from {{ ref('int_return_lines_refunded') }}
+    where
+        refunded_at is not null
+        and (received_at is null or restock_type = 'cancel')
+        and order_line_id is not null
+        and {{ is_changed('order_id') }}
+    group by order_line_id
+),
+
+lines as (
+    select
+        lines.*,
+        greatest(lines.given_up_qty - coalesce(paid_back.paid_back_qty, 0), 0) as unsold_qty
+    from {{ ref('int_order_lines_fulfilled') }} as lines
+    left join paid_back using (order_line_id)
+    where not lines.is_cancelled and not lines.is_test and {{ is_changed('lines.order_id') }}
+),
+
 sales as (
     select
         'sale:' || order_line_id as sales_event_id,
@@ -20,14 +43,14 @@ sales as (
         location_id,
         ship_to_country,
         ship_to_region,
-        ordered_qty as qty,
-        gross_amount,
-        gross_reporting_amount,
-        net_amount,
-        net_reporting_amount,
+        cast(ordered_qty - unsold_qty as bigint) as qty,
+        {% for amount in ['gross_amount', 'gross_reporting_amount', 'net_amount', 'net_reporting_amount'] -%}
+        case when unsold_qty > 0 then {{ amount }} - cast(round({{ amount }} * unsold_qty / ordered_qty) as bigint) else {{ amount }} end
+            as {{ amount }},
+        {% endfor -%}
         currency_code
-    from {{ ref('int_order_lines_fulfilled') }}
-    where not is_cancelled and not is_test and {{ is_changed('order_id') }}
+    from lines
+    where unsold_qty = 0 or unsold_qty < ordered_qty
 ),
 
 refunds as (
