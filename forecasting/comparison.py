@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     FloatArray = NDArray[np.float64]
     IntArray = NDArray[np.int64]
 
-Verdict = Literal["different", "no_difference_shown", "underpowered"]
+Verdict = Literal["different", "no_difference_shown", "undecided", "underpowered"]
 
 CONFIDENCE: Final = 0.95
 POWER: Final = 0.80
@@ -48,7 +48,8 @@ class Comparison:
     """A variant against the control. Effects are variant less control; relative ones are shares of the control's value.
 
     `p_value` is corrected for the number of variants (Holm); the interval stands for this comparison alone. `needed_per_variant` is
-    how many units each variant would need to show `sought_effect` with 80 % power.
+    how many units each variant would need to show `sought_effect` with 80 % power. No difference is shown where the whole interval lies
+    within `sought_effect` either way; one that is narrow enough and reaches beyond it leaves the question undecided.
     """
 
     variant: str
@@ -206,6 +207,8 @@ def _comparison(arm: Arm, base: Arm, *, p_value: float, sought: float) -> Compar
         verdict = "different"
     elif reach > sought:
         verdict = "underpowered"
+    elif abs(effect) + reach > sought:
+        verdict = "undecided"
     return Comparison(
         variant=arm.variant,
         control=base.variant,

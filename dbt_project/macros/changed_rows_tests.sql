@@ -1,4 +1,4 @@
-{# Data tests on models of orders look at the orders that were computed anew; the others were tested when they were.
+{# Data tests on models of orders and of customers look at those that were computed anew; the others were tested when they were.
    This takes the place of dbt's own macro, which every generic test reads its model through. #}
 {% macro get_where_subquery(relation) -%}
     {%- set tested = graph.nodes.get(model.attached_node) if execute -%}
@@ -6,7 +6,11 @@
         (
             select *
             from {{ relation }}
+            {%- if 'per_customer' in tested.config.tags %}
+            where customer_key in (select customer_key from {{ adapter.get_relation(relation.database, 'intermediate', 'int_changed_customers') }})
+            {%- else %}
             where order_id is null or order_id in (select order_id from {{ adapter.get_relation(relation.database, 'intermediate', 'int_changed_orders') }})
+            {%- endif %}
         ) as changed_rows
     {%- else -%}
         {{ return(relation) }}

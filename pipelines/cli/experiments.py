@@ -108,15 +108,17 @@ def _print_comparison(console: Console, one: MetricComparison, *, is_per_unit: b
 def _sentence(effect: Comparison, one: MetricComparison) -> str:
     span = f"{_change(effect.effect, one)} (95 %: {_change(effect.low, one)} to {_change(effect.high, one)})"
     pair = f"{effect.variant} against {effect.control}"
+    sought, visible = (_change(size, one).lstrip("+") for size in (effect.sought_effect, effect.minimal_detectable_effect))
     match effect.verdict:
         case "different":
             is_better = (effect.effect > 0) == (one.better == "higher")
             relative = f", {effect.relative_effect:+.1%} of the control" if effect.relative_effect is not None else ""
             return f"{pair}: {'better' if is_better else 'worse'} by {span}{relative}; p = {effect.p_value:.2g}."
         case "no_difference_shown":
-            return f"{pair}: no difference shown, {span}; larger effects are ruled out."
+            return f"{pair}: no difference shown, {span}; effects larger than {sought} either way are ruled out."
+        case "undecided":
+            return f"{pair}: undecided, {span}; an effect of {sought} is not ruled out."
         case _:
-            sought, visible = (_change(size, one).lstrip("+") for size in (effect.sought_effect, effect.minimal_detectable_effect))
             return (
                 f"{pair}: underpowered, {span}. It would need about {effect.needed_per_variant:,} {one.unit_kind}s per variant to see an "
                 f"effect of {sought}; what could be seen now is {visible}."

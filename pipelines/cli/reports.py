@@ -73,12 +73,15 @@ def report(
         conditions = _conditions(where or [])
         rows = report_store.read_report(conn, wanted, where=conditions, limit=limit or (None if as_json or as_csv else _ROWS_SHOWN))
         total = report_store.count_rows(conn, wanted, where=conditions)
+        compared = None if conditions else report_store.count_compared(conn, wanted)
     if as_csv:
         typer.echo(rows.write_csv(), nl=False)
     elif as_json:
-        emit_json(_facts(release, wanted) | {"status": "ok" if total else "no_data", "row_count": total, "rows": rows.to_dicts()})
+        status = "ok" if total or compared else "no_data"
+        facts = {"status": status, "compared_count": compared, "row_count": total, "rows": rows.to_dicts()}
+        emit_json(_facts(release, wanted) | facts)
     else:
-        _show(release, wanted, rows, total=total, conditions=conditions)
+        _show(release, wanted, rows, total=total, compared=compared, conditions=conditions)
 
 
 def _list(release: Release, known: Mapping[str, Report], *, as_json: bool) -> None:
@@ -124,11 +127,16 @@ def _conditions(words: Sequence[str]) -> dict[str, object]:
     return conditions
 
 
-def _show(release: Release, wanted: Report, rows: pl.DataFrame, *, total: int, conditions: Mapping[str, object]) -> None:
+def _show(
+    release: Release, wanted: Report, rows: pl.DataFrame, *, total: int, compared: int | None, conditions: Mapping[str, object]
+) -> None:
     console = rows_console()
     console.print(escape(wanted.question), style="bold", highlight=False)
     filtered = "".join(f", {column} {value or 'unknown'}" for column, value in conditions.items())
     console.print(f"As of {release.as_of_date}{escape(filtered)}", highlight=False)
+    if compared and not total:
+        console.print(f"Nothing differs: {compared:,} documents compared.", highlight=False)
+        return
     if not total:
         console.print("No row answers this: nothing of the kind happened, or --where leaves nothing.", highlight=False)
         return

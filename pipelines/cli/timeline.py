@@ -97,9 +97,7 @@ def standing(status: dict[str, Any]) -> str:
     if status["is_one_time"]:
         return "Bought on one day only, so there is no rhythm to judge by."
     if status["p_alive"] is None:
-        return (
-            "Whether this customer is still there is not known: too few customers come back for a model (ordercast report customer_model)."
-        )
+        return f"Whether this customer is still there is not known: {status['refusal_reason']} See ordercast report customer_model."
     verdict = "Likelier gone than still there" if status["is_churned"] else "Probably still there"
     value = status["lifetime_value_364_days_amount"]
     worth = "" if value is None else f" worth {money(value, status['currency_code'])}"

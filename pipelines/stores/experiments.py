@@ -190,12 +190,12 @@ def _require_orders(conn: duckdb.DuckDBPyConnection, metric: Metric) -> None:
 def _units(conn: duckdb.DuckDBPyConnection, metric: Metric, experiment_id: str, basis: Basis) -> pl.DataFrame:
     """One row per unit that can be judged: variant, has_rows, values (of its rows, where known), denominator, is_unknown.
 
-    A sum of money with an amount unknown is unknown; elsewhere a row without a value adds nothing, as in the metric itself.
+    A unit is unknown where one of its rows blocks the metric; any other row without a value adds nothing, as in the metric itself.
     """
     value = _row_value(metric.numerator)
     known = f"count(*) filter (where {value} is not null)"
     denominator = f"sum({_row_value(metric.denominator)})" if metric.denominator else known
-    is_sum_of_money = metric.unit == "money" and metric.numerator.aggregation == "sum"
+    is_blocked = " or ".join(f"coalesce({one.where}, false)" for one in metric.blocked) or "false"
     return conn.execute(
         f"""
         with units as (
@@ -216,7 +216,7 @@ def _units(conn: duckdb.DuckDBPyConnection, metric: Metric, experiment_id: str, 
                 {"true" if metric.denominator else f"{known} > 0"} as has_rows,
                 list({value}) filter (where {value} is not null) as row_values,
                 cast({denominator} as double) as denominator,
-                {f"count(*) > {known}" if is_sum_of_money else "false"} as is_unknown
+                bool_or({is_blocked}) as is_unknown
             from {metric.schema}.{metric.table} inner join unit_orders using (order_id)
             where {metric.where} and {metric.time_column} <= $until
             group by unit_id

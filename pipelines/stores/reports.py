@@ -37,6 +37,7 @@ class Report:
     """A mart whose rows answer `question`, in the order that puts what matters first.
 
     `order_by` holds column names, a leading "-" for descending. `needs` are contract fields without which the rows mean nothing.
+    `compared` is the "table.column" that counts what was looked at, where no row means that nothing is wrong.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Report:
     order_by: tuple[str, ...]
     needs: tuple[str, ...]
     columns: tuple[ReportColumn, ...]
+    compared: str | None = None
 
     @property
     def column_names(self) -> tuple[str, ...]:
@@ -149,6 +151,15 @@ def count_rows(conn: duckdb.DuckDBPyConnection, report: Report, *, where: Mappin
     return int(row[0]) if row else 0
 
 
+def count_compared(conn: duckdb.DuckDBPyConnection, report: Report) -> int | None:
+    """How many documents the report looked at; None where it does not say."""
+    if report.compared is None:
+        return None
+    table, column = report.compared.split(".")
+    row = conn.execute(f"select coalesce(sum({quoted(column)}), 0) from {report.schema}.{quoted(table)}").fetchone()
+    return int(row[0]) if row else 0
+
+
 def _report(node: Mapping[str, Any]) -> Report:
     facts = node["config"]["meta"]["report"]
     lacking = [part for part in ("question", "order_by", "needs") if not facts.get(part)]
@@ -171,6 +182,7 @@ def _report(node: Mapping[str, Any]) -> Report:
         order_by=order_by,
         needs=tuple(facts["needs"]),
         columns=columns,
+        compared=facts.get("compared"),
     )
 
 

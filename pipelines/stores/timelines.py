@@ -112,7 +112,8 @@ def _status(conn: duckdb.DuckDBPyConnection, customer_key: str | None) -> dict[s
     try:
         scores = _row(
             conn,
-            "select scores.* exclude (customer_key), holdout_bias_rate, holdout_value_bias_rate from planning.customer_scores as scores "
+            "select scores.* exclude (customer_key), refusal_reason, holdout_bias_rate, holdout_value_bias_rate "
+            "from planning.customer_scores as scores "
             "left join planning.customer_model on true where customer_key = ? order by status_date desc limit 1",
             customer_key,
         )

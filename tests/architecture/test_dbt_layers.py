@@ -253,3 +253,7 @@ def test_every_report_asks_a_question_of_columns_and_fields_that_exist(manifest:
     assert {name for name, report in reports.items() if not report.question.endswith("?")} == set()
     assert {name for name, report in reports.items() if not set(report.needs) <= known} == set()
     assert {name for name, report in reports.items() if report.schema != "marts"} == set()
+    columns = {
+        f"{node['alias']}.{column}" for node in manifest["nodes"].values() if node["resource_type"] == "model" for column in node["columns"]
+    }
+    assert {name for name, report in reports.items() if report.compared and report.compared not in columns} == set()

@@ -60,7 +60,10 @@ def ordercast(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
             "false as is_too_young, false as is_churned",
             [key],
         )
-        conn.execute("create table planning.customer_model as select 0.16 as holdout_bias_rate, -0.04 as holdout_value_bias_rate")
+        conn.execute(
+            "create table planning.customer_model as select cast(null as varchar) as refusal_reason, 0.16 as holdout_bias_rate, "
+            "-0.04 as holdout_value_bias_rate"
+        )
         publish(conn, home / "releases", facts=facts, catalogue="{}", keep=5)
     return Terminal(monkeypatch, capsys)
 
@@ -74,6 +77,18 @@ def test_a_customers_story_crosses_channels_in_the_merchants_time(ordercast: Ter
     assert "whose error was +16% in purchases and -4% in sales in a hold-out." in story
     assert story.index("2024-03-01 23:30 ordered") < story.index("reviewed") < story.index("2024-03-20 10:00 ordered")
     assert "shop" in story
+
+
+def test_without_a_model_the_reason_for_it_is_told(ordercast: Terminal) -> None:
+    (release,) = (load_settings().resolved_home / "releases").glob("*.duckdb")
+    with duckdb.connect(str(release)) as conn:
+        conn.execute("update planning.customer_scores set p_alive = null, is_churned = null, lifetime_value_364_days_amount = null")
+        conn.execute("update planning.customer_model set refusal_reason = 'The search for parameters did not converge.'")
+
+    _, out, _ = ordercast("timeline", "--customer", "anna")
+
+    story = " ".join(out.split())
+    assert "still there is not known: The search for parameters did not converge. See ordercast report customer_model." in story
 
 
 def test_a_guests_order_is_found_by_its_id(ordercast: Terminal) -> None:

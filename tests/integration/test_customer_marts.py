@@ -63,6 +63,11 @@ def manifest_and_conn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tupl
         conn.execute(
             "insert into meta.run_context values ('run', ?, ?, ?, 'Simulated', 'simulator')", [AS_OF, SCENARIO.time_zone, SCENARIO.currency]
         )
+        conn.execute(
+            "insert into planning.customer_scores by name select ? as status_date, 'unjudged' as customer_key, 2 as repeat_count, "
+            "9 as t_x_weeks, 20 as age_weeks, 'EUR' as currency_code, false as is_one_time, false as is_too_young",
+            [AS_OF],
+        )
         present = [(table.name, field, True) for table in SOURCE_TABLES.values() for field in table.field_names]
         conn.executemany("insert into meta.source_fields values (?, ?, ?)", present)
     result = transform(settings)
@@ -251,6 +256,17 @@ def test_contractual_churn_is_cancelled_of_those_active_at_the_start(conn: duckd
         pytest.approx(lost / at_start) if at_start else None for lost, at_start in (churn(one.period_from, one.period_to) for one in months)
     ]
     assert sum(one.numerator or 0 for one in months) > 5
+
+
+@pytest.mark.parametrize("name", ["churn_rate", "customers_alive", "customer_lifetime_value_predicted"])
+def test_what_rests_on_a_model_that_was_refused_says_where_the_reason_stands(
+    conn: duckdb.DuckDBPyConnection, catalogue: dict[str, Metric], name: str
+) -> None:
+    (value,) = evaluate(conn, catalogue, [name])
+
+    assert (value.status, value.value, value.n) == ("no_data", None, 0)
+    assert (value.note or "").startswith("1 of 1 customers could not be ")
+    assert (value.note or "").endswith("ordercast report customer_model says why")
 
 
 def test_an_experiment_on_customers_is_compared_on_what_each_brought_since(

@@ -16,7 +16,7 @@ from pipelines.cli.app import main
 from pipelines.errors import MetricError
 from pipelines.stores.experiments import compare_experiment, list_experiments
 from pipelines.stores.metrics import Metric, catalogue_to_json
-from pipelines.stores.metrics_catalogue import Measure
+from pipelines.stores.metrics_catalogue import Caveat, Measure
 from pipelines.stores.releases import ReleaseFacts, publish
 from pipelines.stores.warehouse import open_warehouse, replace_table
 
@@ -39,13 +39,24 @@ def metric(name: str, numerator: Measure, denominator: Measure | None = None, **
     return Metric(name=name, numerator=numerator, denominator=denominator, **{**given, **facts})  # type: ignore[arg-type]
 
 
+NO_RATE = (Caveat("net_reporting_amount is null and net_amount is not null", "rows have no exchange rate"),)
 CATALOGUE = {
     one.name: one
     for one in (
         metric("unit_fill_rate", Measure("sum", "on_time_qty"), Measure("sum", "ordered_qty")),
-        metric("net_sales", Measure("sum", "net_reporting_amount"), unit="money", watch_band=0.0),
+        metric("net_sales", Measure("sum", "net_reporting_amount"), unit="money", watch_band=0.0, blocked=NO_RATE),
+        metric(
+            "average_order_value",
+            Measure("sum", "case when event_type = 'sale' then net_reporting_amount end"),
+            Measure("sum_boolean", "is_first_line_of_order"),
+            unit="money",
+            table="fct_sales_events",
+            where="true",
+            blocked=NO_RATE,
+        ),
         metric("days_mean", Measure("average", "days"), unit="days", better="lower"),
         metric("days_p50", Measure("percentile", "days", 0.5), unit="days", better="lower"),
+        metric("steps_mean", Measure("average", "ordered_qty"), unit="days", better="lower", watch_band=1.0),
         metric("returned_lines", Measure("sum_boolean", "is_returned"), unit="count", better="lower", where="true"),
         metric("young", Measure("average", "days"), unit="days", better="lower", maturity_days=60),
         metric("stock", Measure("sum", "on_hand_qty"), unit="count", table="fct_stock_daily", where="true"),
@@ -98,7 +109,7 @@ def _fill(conn: duckdb.DuckDBPyConnection) -> None:
         {
             "order_id": order_id[line_of], "ordered_date": date(2026, 8, 1), "ordered_qty": ordered, "on_time_qty": on_time, "days": days,
             "net_reporting_amount": (ordered * 1_000).astype(np.int64), "is_returned": generator.random(line_of.size) < 0.1,
-            "is_cancelled": np.repeat(number % 50 == 3, 2),
+            "is_cancelled": np.repeat(number % 50 == 3, 2), "net_amount": 1_000,
         }
     ).with_columns(
         days=pl.when(pl.int_range(pl.len()) % 4 == 3).then(None).otherwise(pl.col("days")),
@@ -174,6 +185,21 @@ def test_a_sum_is_per_order_in_major_units_and_an_order_without_rows_is_a_zero(c
     assert found.arms[0].value == pytest.approx(by_sql[0], rel=1e-9)
     assert found.currency_code == "EUR"
     assert found.excluded["unknown_value"] == 1
+
+
+def test_an_order_with_a_refund_keeps_its_value_and_one_without_a_rate_is_left_out(conn: duckdb.DuckDBPyConnection) -> None:
+    conn.execute(
+        "create table marts.fct_sales_events as select order_id, ordered_date, 'sale' as event_type, 1000 as net_amount, "
+        "net_reporting_amount, row_number() over (partition by order_id order by ordered_qty) = 1 as is_first_line_of_order "
+        "from marts.fct_order_lines where not is_cancelled"
+    )
+    (before,) = compare_experiment(conn, CATALOGUE, "windows", ["average_order_value"])
+    conn.execute("insert into marts.fct_sales_events values ('O00005', date '2026-08-05', 'refund', -900, -900, false)")
+    (found,) = compare_experiment(conn, CATALOGUE, "windows", ["average_order_value"])
+
+    assert found.arms == before.arms
+    assert found.excluded["unknown_value"] == 1
+    assert sum(arm.n for arm in found.arms) == ORDERS - 40 - 80 - 1
 
 
 def test_a_customer_brings_every_order_placed_since_the_assignment_and_counts_once(conn: duckdb.DuckDBPyConnection) -> None:
@@ -270,7 +296,7 @@ def test_the_command_lists_judges_and_refuses(
     listed, judged = ordercast(), ordercast("windows", "days_mean")
     refused, uneven = ordercast("tiny", "returned_lines"), ordercast("uneven", "unit_fill_rate")
     summed = ordercast("windows", "net_sales")
-    by_customer = ordercast("loyalty", "net_sales")
+    by_customer, same = ordercast("loyalty", "net_sales"), ordercast("windows", "steps_mean")
     as_json = json.loads(ordercast("windows", "days_mean", "--json"))
 
     assert "windows" in listed
@@ -286,5 +312,7 @@ def test_the_command_lists_judges_and_refuses(
     assert "orders per variant to see an effect of" in refused
     assert "Not judged. The sizes of the variants" in uneven
     assert as_json[0]["effects"][0]["verdict"] == "different"
+    assert "no difference shown" in same
+    assert "effects larger than 1.00 d either way are ruled out." in same
     assert "A split is written like A=90,B=10" in ordercast("windows", "days_mean", "--split", "half")
     assert "Name the metrics" in ordercast("windows")

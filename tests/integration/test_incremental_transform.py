@@ -33,6 +33,7 @@ def lived_on(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Setting
         continue_merchant(store, days=2)
         assert run(store, settings, "r2") == "new_day"
         change_the_past(store)
+        change_hands(store)
         assert run(store, settings, "r3") == "same_day"
         continue_merchant(store, days=1)
         assert run(store, settings, "r4") == "new_day"
@@ -70,11 +71,27 @@ def change_the_past(store: OperationalStore) -> None:
         conn.execute(sa.text("UPDATE returns SET refund_amount = '123.45' WHERE return_id = :r"), {"r": refund})
 
 
+def change_hands(store: OperationalStore) -> None:
+    """A customer's order turns out to be another's and its parcel to have left earlier; goods that were scrapped are back on the shelf."""
+    bought = "SELECT max(order_id) FROM orders WHERE customer_id IS NOT NULL AND cancelled_at IS NULL AND created_at < '2026-08-01'"
+    with store.transaction() as conn:
+        order_id, customer = conn.execute(
+            sa.text(
+                "SELECT o.order_id, (SELECT max(customer_id) FROM orders p WHERE p.customer_id <> o.customer_id) FROM orders o "
+                f"WHERE order_id = ({bought})"
+            )
+        ).one()
+        conn.execute(sa.text("UPDATE orders SET customer_id = :c WHERE order_id = :o"), {"c": customer, "o": order_id})
+        conn.execute(sa.text("UPDATE shipments SET shipped_at = '2026-07-02 09:00:00' WHERE order_id = :o"), {"o": order_id})
+        scrapped = "SELECT min(return_line_id) FROM return_lines WHERE restock_type <> 'return'"
+        conn.execute(sa.text(f"UPDATE return_lines SET restock_type = 'return' WHERE return_line_id = ({scrapped})"))
+
+
 def contents(settings: Settings) -> dict[str, list[tuple[object, ...]]]:
     with duckdb.connect(str(settings.warehouse_path), read_only=True) as conn:
         tables = conn.execute(
             "SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema IN ('intermediate', 'marts') "
-            "AND table_name <> 'int_changed_orders' ORDER BY ALL"
+            "AND table_name NOT IN ('int_changed_orders', 'int_changed_customers') ORDER BY ALL"
         ).fetchall()
         return {f"{schema}.{table}": conn.execute(f"SELECT * FROM {schema}.{table} ORDER BY ALL").fetchall() for schema, table in tables}
 
@@ -114,7 +131,7 @@ def test_a_pass_within_a_day_leaves_out_what_is_told_of_complete_days(lived_on: 
     assert built.isdisjoint({"fct_process_edges", "fct_basket_pairs", "fct_reconciliation", "stg_shop__orders"})
 
 
-def test_a_late_order_computes_its_day_and_nothing_else(lived_on: tuple[Settings, OperationalStore], tmp_path: Path) -> None:
+def test_a_late_order_is_added_and_no_other_order_is_computed(lived_on: tuple[Settings, OperationalStore], tmp_path: Path) -> None:
     settings, _ = lived_on
     again = copy(settings, tmp_path)
     late = datetime(2026, 7, 10, 8)
@@ -127,6 +144,33 @@ def test_a_late_order_computes_its_day_and_nothing_else(lived_on: tuple[Settings
     with duckdb.connect(str(again.warehouse_path), read_only=True) as conn:
         assert conn.execute("SELECT order_id, ordered_date FROM intermediate.int_changed_orders").fetchall() == [("LATE", late.date())]
         assert conn.execute("SELECT count(*) FROM marts.fct_orders WHERE order_id = 'LATE'").fetchone() == (1,)
+
+
+def test_a_customer_who_lost_an_order_is_computed_though_a_transform_broke_off(
+    lived_on: tuple[Settings, OperationalStore], tmp_path: Path
+) -> None:
+    again = copy(lived_on[0], tmp_path)
+    with open_warehouse(again.warehouse_path) as conn:
+        order_id, customer = conn.execute(
+            "SELECT order_id, customer_key FROM intermediate.int_customer_orders WHERE order_number = 1 AND next_order_date IS NULL "
+            "ORDER BY ALL LIMIT 1"
+        ).fetchall()[0]
+        changed = "INSERT INTO meta.changed_orders SELECT order_id, created_at FROM raw.orders WHERE order_id = ?"
+        conn.execute("UPDATE raw.orders SET customer_key = 'OTHER' WHERE order_id = ?", [order_id])
+        conn.execute(changed, [order_id])
+    transform(again)
+    with open_warehouse(again.warehouse_path) as conn:  # as if it had broken off before this model: the list of orders stands
+        conn.execute("DELETE FROM marts.fct_customer_order_days WHERE customer_key = 'OTHER'")
+        conn.execute("INSERT INTO marts.fct_customer_order_days VALUES (?, '2026-08-01', 1)", [customer])
+        conn.execute(changed, [order_id])
+
+    transform(again)
+
+    with duckdb.connect(str(again.warehouse_path), read_only=True) as conn:
+        found = conn.execute(
+            "SELECT customer_key FROM marts.fct_customer_order_days WHERE customer_key IN ('OTHER', ?)", [customer]
+        ).fetchall()
+    assert found == [("OTHER",)]
 
 
 def test_tests_of_an_incremental_model_find_what_its_new_rows_break(lived_on: tuple[Settings, OperationalStore], tmp_path: Path) -> None:

@@ -439,6 +439,22 @@ def test_a_partly_cancelled_order_is_complete_and_not_in_full(conn: duckdb.DuckD
     assert waiting == [{"units": 0}]
 
 
+def test_units_that_were_given_up_are_lost_and_not_sold(
+    conn: duckdb.DuckDBPyConnection, catalogue: dict[str, Metric], lines: pl.DataFrame
+) -> None:
+    sold = _rows(conn, "select sales_event_id, qty, gross_amount, net_amount from marts.fct_sales_events where order_id in ('P1', 'C1')")
+
+    units = value(conn, catalogue, "units")
+
+    assert sold == [{"sales_event_id": "sale:P1-1", "qty": 4, "gross_amount": 800, "net_amount": 800}]
+    ordered = lines.filter(pl.col("cancelled_at").is_null(), pl.col("created") >= SINCE, pl.col("created") <= AS_OF)["quantity"].sum()
+    refunded = conn.execute(
+        "select -sum(qty) from marts.fct_sales_events where event_type = 'refund' and event_date between ? and ?", [SINCE, AS_OF]
+    )
+    assert units.value == ordered - 6 - 7 - refunded.fetchall()[0][0]
+    assert units.excluded["given_up"] == 2
+
+
 def test_an_orders_value_is_the_sum_of_its_lines_at_the_rate_of_its_day(conn: duckdb.DuckDBPyConnection, lines: pl.DataFrame) -> None:
     expected = valued(conn, lines).group_by("order_id").agg(pl.col("currency").first(), pl.col("net", "reporting").sum())
 

@@ -145,7 +145,7 @@ def test_the_map_equals_a_recount_of_every_step(
             pl.col("hours").median().alias("p50_hours"),
             pl.col("hours").quantile(0.9, "linear").alias("p90_hours"),
             pl.col("hours").sum().alias("total_hours"),
-            (pl.col("hours") * pl.col("value")).sum().cast(pl.Float64).alias("bottleneck_score"),
+            ((pl.col("hours") * pl.col("value")).sum().cast(pl.Float64) / 100).alias("bottleneck_score"),
         )
         .sort(EDGE)
     )

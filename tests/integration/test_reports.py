@@ -137,8 +137,8 @@ def test_a_report_is_found_by_the_marts_name_and_the_nearest_is_named(report: Re
         find_report({}, "return_reasons")
 
 
-def published(conn: duckdb.DuckDBPyConnection, home: Path, reports: str) -> None:
-    facts = ReleaseFacts("20261101T060000-aaaaaa", "2026-10-31", "2026-11-01T06:00:00+00:00", "0.1.0", "abc", 0, 5, 5)
+def published(conn: duckdb.DuckDBPyConnection, home: Path, reports: str, *, release_id: str = "20261101T060000-aaaaaa") -> None:
+    facts = ReleaseFacts(release_id, "2026-10-31", "2026-11-01T06:00:00+00:00", "0.1.0", "abc", 0, 5, 5)
     publish(conn, home / "releases", facts=facts, catalogue="{}", keep=5, reports=reports)
 
 
@@ -200,6 +200,22 @@ def test_csv_and_json_carry_every_column_and_row(run: Any) -> None:
     facts = json.loads(as_json)
     assert (facts["status"], facts["row_count"]) == ("ok", 2)
     assert [(row["n"], row["refund_amount"]) for row in facts["rows"]] == [(30, 500), (10, 19.99)]
+
+
+def test_a_report_of_differences_without_one_says_how_much_it_compared(
+    run: Any, conn: duckdb.DuckDBPyConnection, tmp_path: Path, report: Report
+) -> None:
+    conn.execute("delete from marts.fct_return_reasons")
+    conn.execute("create table marts.fct_checks as select unnest([1200, 34]) as compared_count")
+    declared = reports_from_manifest(manifest(compared="fct_checks.compared_count"))
+    published(conn, tmp_path / "home", reports_to_json(declared), release_id="20261101T070000-bbbbbb")
+
+    told, facts = run("report", "return_reasons")[1], json.loads(run("report", "return_reasons", "--json")[1])
+    filtered = json.loads(run("report", "return_reasons", "--where", "period_days=28", "--json")[1])
+
+    assert "Nothing differs: 1,234 documents compared." in told
+    assert (facts["status"], facts["compared_count"], facts["rows"]) == ("ok", 1234, [])
+    assert (filtered["status"], filtered["compared_count"]) == ("no_data", None)
 
 
 def test_a_table_is_as_wide_as_its_values_and_the_longest_words_of_its_headings() -> None:

@@ -1,3 +1,5 @@
+{{ config(**per_customer()) }}
+
 select
     order_id,
     customer_key,
@@ -9,6 +11,7 @@ select
 from {{ ref('int_orders_promised') }}
 where
     customer_key is not null
+    and {{ is_changed_customer('customer_key') }}
     and not is_cancelled
     and not is_test
     and ordered_date <= {{ as_of_date() }}

@@ -1,6 +1,12 @@
 {{ config(**per_order()) }}
 
-with invoices as (
+with orders as (
+    select *
+    from {{ ref('int_orders_promised') }}
+    where {{ is_changed('order_id') }}
+),
+
+invoices as (
     select
         invoices.invoice_id,
         invoices.order_id,
@@ -18,7 +24,8 @@ with invoices as (
         {{ minor_units('invoices.amount', 'orders.currency_code') }} as invoiced_amount,
         orders.currency_code
     from {{ ref('stg_shop__invoices') }} as invoices
-    inner join {{ ref('int_orders_promised') }} as orders using (order_id)
+    inner join orders using (order_id)
+    where {{ is_changed('invoices.order_id') }}
 )
 
 select
@@ -27,4 +34,4 @@ select
     {{ reporting_amount('invoices.invoiced_amount', 'invoices.currency_code', 'rates.reporting_rate') }} as invoiced_reporting_amount
 from invoices
 left join {{ ref('int_exchange_rates') }} as rates on invoices.currency_code = rates.currency_code and invoices.issued_date = rates.rate_date
-where invoices.issued_date <= {{ as_of_date() }} and {{ is_changed('invoices.order_id') }}
+where invoices.issued_date <= {{ as_of_date() }}

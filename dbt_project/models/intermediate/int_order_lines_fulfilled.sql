@@ -1,6 +1,12 @@
 {{ config(**per_order()) }}
 
-with parcels as (
+with orders as (
+    select *
+    from {{ ref('int_orders_promised') }}
+    where {{ is_changed('order_id') }}
+),
+
+parcels as (
     select
         shipment_id,
         shipped_at,
@@ -36,7 +42,7 @@ lines as (
         orders.customer_key,
         orders.currency_code
     from {{ ref('stg_shop__order_lines') }} as order_lines
-    inner join {{ ref('int_orders_promised') }} as orders using (order_id)
+    inner join orders using (order_id)
     where {{ is_changed('order_lines.order_id') }}
 ),
 
@@ -91,6 +97,7 @@ shipped_by_line as (
 counted as (
     select
         lines.*,
+        coalesce(shipped.packed_qty, 0) as packed_qty,
         coalesce(shipped.shipped_qty, 0) as shipped_qty,
         {# least() passes over null, so a line that never shipped has to be zero before it #}
         least(coalesce(shipped.left_on_time_qty, 0), lines.ordered_qty) as shipped_on_time_qty,
@@ -130,6 +137,12 @@ select
     lines.shipped_qty,
     lines.shipped_on_time_qty,
     lines.delivered_qty,
+    {# with what a closed order might still have sent, where the source counts that #}
+    case
+        when lines.is_closed and not lines.is_cancelled and not lines.is_gift_card and lines.fulfillable_qty is not null
+            then greatest(lines.ordered_qty - lines.packed_qty, 0)
+        else lines.removed_qty
+    end as given_up_qty,
     case when lines.is_cancelled or lines.is_closed then 0 else greatest(lines.ordered_qty - lines.removed_qty - lines.shipped_qty, 0) end as open_qty,
     lines.first_shipped_at,
     lines.shipped_date,

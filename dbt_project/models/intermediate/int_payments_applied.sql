@@ -1,6 +1,12 @@
 {{ config(**per_order()) }}
 
-with payments as (
+with invoices as (
+    select *
+    from {{ ref('int_invoices_valued') }}
+    where {{ is_changed('order_id') }}
+),
+
+payments as (
     select
         payments.payment_id,
         payments.invoice_id,
@@ -12,8 +18,7 @@ with payments as (
         invoices.currency_code,
         invoices.reporting_rate
     from {{ ref('stg_shop__payments') }} as payments
-    inner join {{ ref('int_invoices_valued') }} as invoices using (invoice_id)
-    where {{ is_changed('invoices.order_id') }}
+    inner join invoices using (invoice_id)
 ),
 
 running as (

@@ -89,6 +89,7 @@ documents as (
     where lines.received_qty > 0
     group by lines.po_id
     union all
+    {# a damaged unit taken in is stock too, though none to sell: it moves what is on hand, whatever its condition #}
     select
         'return',
         lines.return_id,
@@ -96,7 +97,7 @@ documents as (
         sum(lines.returned_qty)
     from {{ ref('stg_shop__return_lines') }} as lines
     inner join {{ ref('stg_shop__returns') }} as returns using (return_id)
-    where returns.received_at is not null and lines.restock_type in ('return', 'restock', 'legacy_restock')
+    where returns.received_at is not null and {{ is_taken_into_stock('lines.restock_type') }}
     group by lines.return_id
 ),
 

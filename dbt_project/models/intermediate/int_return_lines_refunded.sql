@@ -1,6 +1,21 @@
 {{ config(**per_order()) }}
 
-with lines as (
+{# a refund is shared by all lines of its return, so returns are computed whole #}
+with returns as (
+    select *
+    from {{ ref('stg_shop__returns') }}
+    {%- if computes_what_changed() %}
+    where
+        {{ is_changed_or_missing('order_id') }}
+        or return_id in (
+            select return_id
+            from {{ ref('stg_shop__return_lines') }}
+            where order_line_id in (select order_line_id from {{ ref('int_order_lines_fulfilled') }} where {{ is_changed('order_id') }})
+        )
+    {%- endif %}
+),
+
+lines as (
     select
         return_lines.return_line_id,
         return_lines.return_id,
@@ -21,7 +36,7 @@ with lines as (
         {# what the customer paid for the units that came back; nothing where the line is not known #}
         return_lines.returned_qty * coalesce(order_lines.net_amount / nullif(order_lines.ordered_qty, 0), 0) as paid_value
     from {{ ref('stg_shop__return_lines') }} as return_lines
-    inner join {{ ref('stg_shop__returns') }} as returns using (return_id)
+    inner join returns using (return_id)
     left join {{ ref('int_order_lines_fulfilled') }} as order_lines on return_lines.order_line_id = order_lines.order_line_id
     left join {{ ref('int_orders_promised') }} as orders on coalesce(order_lines.order_id, returns.order_id) = orders.order_id
 ),
@@ -65,4 +80,4 @@ select
     cast(refund_through_line - coalesce(lag(refund_through_line) over (partition by return_id order by return_line_id), 0) as bigint)
         as refund_amount
 from running
-where {{ is_changed('order_id') }}
+where {{ is_changed_or_missing('order_id') }}

@@ -5,7 +5,8 @@ with later as (
         location_id,
         sum(movement_qty) as moved_qty
     from {{ ref('stg_shop__stock_movements') }}
-    where {{ local_date('occurred_at') }} > {{ as_of_date() }}
+    {# a day to spare covers every zone; the rest is not worth converting #}
+    where occurred_at >= {{ as_of_date() }} and {{ local_date('occurred_at') }} > {{ as_of_date() }}
     group by sku, location_id
 )
 

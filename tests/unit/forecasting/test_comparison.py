@@ -138,6 +138,16 @@ def test_enough_units_without_a_difference_are_no_refusal() -> None:
     assert found.low < 0 < found.high
 
 
+@pytest.mark.parametrize(("value", "verdict"), [(100.3, "no_difference_shown"), (100.7, "undecided"), (99.3, "undecided")])
+def test_no_difference_is_shown_only_where_the_whole_interval_lies_within_what_was_sought(value: float, verdict: str) -> None:
+    arms = [Arm("A", 5_000, 100.0, 0.3, 4_999), Arm("B", 5_000, value, 0.3, 4_999)]
+
+    (found,) = compare(arms, control="A", least_effect=1.2)
+
+    assert found.high - found.effect < found.sought_effect
+    assert found.verdict == verdict
+
+
 def test_a_split_that_lost_units_on_one_side_is_found_and_an_honest_one_is_not() -> None:
     assert sample_ratio_p_value({"A": 5_000, "B": 5_050}) > 0.5
     assert sample_ratio_p_value({"A": 5_000, "B": 4_500}) < SAMPLE_RATIO_ALPHA

@@ -21,6 +21,7 @@ orders as (
         order_values.amount
     from {{ ref('stg_shop__orders') }} as orders
     left join order_values using (order_id)
+    where {{ is_changed('orders.order_id') }}
 ),
 
 parcels as (
@@ -39,7 +40,7 @@ shipments as (
         parcels.qty
     from {{ ref('stg_shop__shipments') }} as shipments
     left join parcels using (shipment_id)
-    where not {{ is_called_off_parcel('shipments.status') }}
+    where not {{ is_called_off_parcel('shipments.status') }} and {{ is_changed('shipments.order_id') }}
 ),
 
 refunded as (
@@ -50,6 +51,7 @@ refunded as (
         cast(sum(returned_qty) as bigint) as qty,
         cast(sum(refund_amount) as bigint) as amount
     from {{ ref('int_return_lines_refunded') }}
+    where return_id in (select return_id from {{ ref('int_return_lines_refunded') }} where {{ is_changed('order_id') }})
     group by return_id
 ),
 
@@ -71,6 +73,7 @@ payments as (
         payments.amount
     from {{ ref('stg_shop__payments') }} as payments
     inner join {{ ref('stg_shop__invoices') }} as invoices using (invoice_id)
+    where {{ is_changed('invoices.order_id') }}
 ),
 
 {# name, relation, moment, what it refers to, units, minor units, major units: of an amount at most one of the last two is known #}
@@ -122,3 +125,4 @@ select
     events.review_score
 from events
 inner join {{ ref('int_orders_promised') }} as orders using (order_id)
+where {{ is_changed('orders.order_id') }}

@@ -2,9 +2,9 @@ with units as (
     select
         experiment_id,
         unit_id,
-        case when count(distinct variant) = 1 then min(variant) end as variant,
+        case when min(variant) = max(variant) then min(variant) end as variant,
         min(assigned_at) as assigned_at,
-        count(distinct variant) > 1 as has_several_variants
+        min(variant) < max(variant) as has_several_variants
     from {{ ref('stg_shop__experiments') }}
     group by experiment_id, unit_id
 )

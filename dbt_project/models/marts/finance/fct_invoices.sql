@@ -1,14 +1,20 @@
 {{ config(**per_order()) }}
 
-with paid as (
+with invoices as (
+    select *
+    from {{ ref('int_invoices_valued') }}
+    where {{ is_changed('order_id') }}
+),
+
+paid as (
     select
         payments.invoice_id,
         cast(sum(payments.paid_amount) as bigint) as paid_amount,
         cast(sum(payments.applied_reporting_amount) as bigint) as applied_reporting_amount,
         min(payments.paid_at) filter (where payments.paid_through_amount >= invoices.invoiced_amount) as fully_paid_at
     from {{ ref('int_payments_applied') }} as payments
-    inner join {{ ref('int_invoices_valued') }} as invoices using (invoice_id)
-    where {{ is_changed('invoices.order_id') }}
+    inner join invoices using (invoice_id)
+    where {{ is_changed('payments.order_id') }}
     group by payments.invoice_id
 ),
 
@@ -24,9 +30,8 @@ balanced as (
         end as outstanding_amount,
         {# what was charged back is not paid, whatever it once was #}
         case when invoices.invoiced_amount > 0 and paid.paid_amount >= invoices.invoiced_amount then paid.fully_paid_at end as fully_paid_at
-    from {{ ref('int_invoices_valued') }} as invoices
+    from invoices
     left join paid using (invoice_id)
-    where {{ is_changed('invoices.order_id') }}
 )
 
 select

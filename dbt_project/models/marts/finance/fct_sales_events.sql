@@ -1,6 +1,35 @@
 {{ config(**per_order()) }}
 
-with sales as (
+with orders as (
+    select *
+    from {{ ref('int_orders_promised') }}
+    where {{ is_changed('order_id') }}
+),
+
+{# money paid back for goods that never came back paid first for units that were never sent: that is a refund, on its own day #}
+paid_back as (
+    select
+        order_line_id,
+        sum(returned_qty) as paid_back_qty
+    from {{ ref('int_return_lines_refunded') }}
+    where
+        refunded_at is not null
+        and (received_at is null or restock_type = 'cancel')
+        and order_line_id is not null
+        and {{ is_changed('order_id') }}
+    group by order_line_id
+),
+
+lines as (
+    select
+        lines.*,
+        greatest(lines.given_up_qty - coalesce(paid_back.paid_back_qty, 0), 0) as unsold_qty
+    from {{ ref('int_order_lines_fulfilled') }} as lines
+    left join paid_back using (order_line_id)
+    where not lines.is_cancelled and not lines.is_test and {{ is_changed('lines.order_id') }}
+),
+
+sales as (
     select
         'sale:' || order_line_id as sales_event_id,
         'sale' as event_type,
@@ -14,14 +43,14 @@ with sales as (
         location_id,
         ship_to_country,
         ship_to_region,
-        ordered_qty as qty,
-        gross_amount,
-        gross_reporting_amount,
-        net_amount,
-        net_reporting_amount,
+        cast(ordered_qty - unsold_qty as bigint) as qty,
+        {% for amount in ['gross_amount', 'gross_reporting_amount', 'net_amount', 'net_reporting_amount'] -%}
+        case when unsold_qty > 0 then {{ amount }} - cast(round({{ amount }} * unsold_qty / ordered_qty) as bigint) else {{ amount }} end
+            as {{ amount }},
+        {% endfor -%}
         currency_code
-    from {{ ref('int_order_lines_fulfilled') }}
-    where not is_cancelled and not is_test and {{ is_changed('order_id') }}
+    from lines
+    where unsold_qty = 0 or unsold_qty < ordered_qty
 ),
 
 refunds as (
@@ -44,10 +73,10 @@ refunds as (
         -returned.refund_amount as net_amount,
         returned.currency_code
     from {{ ref('int_return_lines_refunded') }} as returned
-    left join {{ ref('int_orders_promised') }} as orders using (order_id)
+    left join orders using (order_id)
     where
         returned.refunded_at is not null
-        and {{ is_changed('returned.order_id') }}
+        and {{ is_changed_or_missing('returned.order_id') }}
         and not coalesce(orders.is_cancelled, false)
         and not coalesce(orders.is_test, false)
 ),

@@ -1,6 +1,12 @@
 {{ config(**per_order()) }}
 
-with holds as (
+with orders as (
+    select *
+    from {{ ref('int_orders_promised') }}
+    where {{ is_changed('order_id') }}
+),
+
+holds as (
     select
         order_id,
         min(placed_at) as placed_at,
@@ -46,7 +52,7 @@ missing as (
         coalesce(orders.approved_at, orders.ordered_at) as accepted_at,
         orders.promised_ship_at
     from lines
-    inner join {{ ref('int_orders_promised') }} as orders using (order_id)
+    inner join orders using (order_id)
     left join holds using (order_id)
     where
         not orders.is_test
@@ -105,7 +111,7 @@ held as (
         values_held.net_amount,
         values_held.net_reporting_amount
     from holds
-    inner join {{ ref('int_orders_promised') }} as orders using (order_id)
+    inner join orders using (order_id)
     left join values_held using (order_id)
     where not orders.is_test
 ),
@@ -162,4 +168,4 @@ select
     orders.ship_to_region,
     orders.customer_key
 from causes
-inner join {{ ref('int_orders_promised') }} as orders using (order_id)
+inner join orders using (order_id)

@@ -23,6 +23,7 @@ select
     lines.promised_ship_date,
     lines.ship_promise_basis,
     lines.ordered_qty,
+    lines.given_up_qty,
     lines.shipped_qty,
     lines.shipped_on_time_qty,
     coalesce(returned.returned_qty, 0) as returned_qty,

@@ -1,6 +1,12 @@
 {{ config(**per_order()) }}
 
-with fulfilled as (
+with orders as (
+    select *
+    from {{ ref('int_orders_promised') }}
+    where {{ is_changed('order_id') }}
+),
+
+fulfilled as (
     select
         order_id,
         cast(sum(ordered_qty) as bigint) as ordered_qty,
@@ -37,17 +43,19 @@ parcels as (
 complained as (
     select distinct order_id
     from {{ ref('fct_order_lines') }}
-    where fulfilment_error is not null
+    where fulfilment_error is not null and {{ is_changed('order_id') }}
 ),
 
 blocked as (
     select distinct order_id
     from {{ ref('fct_blocked_orders') }}
+    where {{ is_changed('order_id') }}
 ),
 
 reviewed as (
     select distinct order_id
     from {{ ref('stg_shop__reviews') }}
+    where {{ is_changed('order_id') }}
 ),
 
 timed as (
@@ -71,13 +79,12 @@ timed as (
         complained.order_id is not null as has_complaint,
         blocked.order_id is not null as is_blocked,
         reviewed.order_id is not null as is_reviewed
-    from {{ ref('int_orders_promised') }} as orders
+    from orders
     left join fulfilled using (order_id)
     left join parcels using (order_id)
     left join complained using (order_id)
     left join blocked using (order_id)
     left join reviewed using (order_id)
-    where {{ is_changed('orders.order_id') }}
 ),
 
 dated as (

@@ -1,5 +1,11 @@
 {{ config(**per_order()) }}
 
+with orders as (
+    select *
+    from {{ ref('fct_orders') }}
+    where {{ is_changed('order_id') }}
+)
+
 select
     reviews.review_id,
     reviews.order_id,
@@ -22,5 +28,5 @@ select
     orders.customer_key,
     orders.is_test
 from {{ ref('stg_shop__reviews') }} as reviews
-inner join {{ ref('fct_orders') }} as orders using (order_id)
+inner join orders using (order_id)
 where {{ is_changed('reviews.order_id') }}

@@ -65,7 +65,9 @@ weighed as (
             as order_value_reporting_amount,
         case
             when count(*) = count(orders.net_reporting_amount)
-                then cast(sum(coalesce(by_order.total_hours, 0) * cast(orders.net_reporting_amount as decimal(18, 0))) as double)
+                then
+                    cast(sum(coalesce(by_order.total_hours, 0) * cast(orders.net_reporting_amount as decimal(18, 0))) as double)
+                    / ({{ minor_units_per_major(reporting_currency()) }})
         end as bottleneck_score
     from by_order
     inner join in_period using (order_id)

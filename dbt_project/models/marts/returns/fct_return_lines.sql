@@ -4,11 +4,9 @@ with lines as (
         {{ local_date('returned.created_at') }} as created_date,
         {{ local_date('returned.received_at') }} as received_date,
         {{ local_date('returned.refunded_at') }} as refunded_date,
-        {# back on the shelf: taken in, meant for stock, and not there as damaged goods #}
         case
-            when returned.received_at is null or returned.restock_type is null then null
-            else returned.restock_type in ('return', 'legacy_restock', 'restock')
-                and coalesce(returned.condition, 'sellable') not in ('damaged', 'defective', 'unsellable')
+            when returned.received_at is not null and returned.restock_type is not null
+                then {{ is_back_on_shelf('returned.restock_type', 'returned.condition') }}
         end as is_restocked,
         returned.returned_qty * products.unit_cost_amount as cost_amount,
         products.currency_code as cost_currency_code,

@@ -45,3 +45,4 @@ select
     shipped.is_test
 from {{ ref('int_return_lines_refunded') }} as returned
 inner join shipped using (order_line_id)
+where {{ is_changed('returned.order_id') }}
