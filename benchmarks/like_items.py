@@ -56,9 +56,8 @@ def main(folder: str) -> None:
                 error, below = seen.point[:, some] - actual, actual <= seen.quantiles[-1][:, some]
                 sums[name, ages] += [np.abs(error).sum(), error.sum(), actual.sum(), len(some), below.sum(), below.size]
     for (name, ages), (absolute, error, units, series, below, cells) in sums.items():
-        print(
-            f"{ages[0]} to {ages[1]} weeks, {name}: series {series:.0f}, WAPE {absolute / units:.3f}, bias {error / units:+.3f}, p90 {below / cells:.3f}"
-        )
+        rates = f"WAPE {absolute / units:.3f}, bias {error / units:+.3f}, below p90 {below / cells:.3f}"
+        print(f"{ages[0]} to {ages[1]} weeks, {name}: {series:.0f} series, {rates}")
 
 
 if __name__ == "__main__":
