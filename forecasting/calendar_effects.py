@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 HALF_LIFE_DAYS: Final = 180.0  # of a past period's weight; twice that where yearly waves are fitted
 ITERATIONS: Final = 8
+POOLS_AT_ONCE: Final = 50
+POOL_ITERATIONS: Final = 4  # from the common coefficients on
+LEAST_NOISE: Final = 1e-6  # of a pool's relative variance, where it has none
 DEGREES: Final = 3.0  # of the coefficients' Student-t prior
 POOL_PRIOR: Final = 0.5  # a pool's coefficients stray from the common ones by this share of what those stray from zero
 LARGEST_LOG: Final = 4.0  # no factor beyond exp(4) either way
@@ -103,45 +106,50 @@ def _fit(
     totals: FloatArray, expected: FloatArray, designs: list[FloatArray], group: IntArray, *, weights: FloatArray, spreads: FloatArray
 ) -> FloatArray:
     """Coefficients [feature, pool]: those common to all pools first, then each pool's own around them."""
-    count, width = totals.shape[1], spreads.size
-    common, noise = np.zeros(width), np.full(count, 0.05)
-    own = np.zeros((width, count))
-    sold = np.flatnonzero(totals.any(axis=0))
+    width, sold = spreads.size, np.flatnonzero(totals.any(axis=0))
     degrees = max(weights.sum() - width, 0.25 * weights.sum())
+    common = np.zeros(width)
     for _ in range(ITERATIONS):
         left, right = np.zeros((width, width)), np.zeros(width)
-        for pool in sold.tolist():
-            design = designs[group[pool]]
-            one, other, misfit = _normal_equations(totals[:, pool], expected[:, pool], design, common, weights)
-            noise[pool] = max(misfit / degrees, 1e-6)
-            left += one / noise[pool]
-            right += other / noise[pool]
+        for number, design in enumerate(designs):
+            some = sold[group[sold] == number]
+            logs, weighted, error = _working(totals[:, some], expected[:, some], design, common[:, None], weights)
+            weighted /= np.maximum((weighted * error**2).sum(axis=0) / degrees, LEAST_NOISE)
+            left += (design * weighted.sum(axis=1)[:, None]).T @ design
+            right += design.T @ (weighted * (logs + error)).sum(axis=1)
         common = _solved(left, right, common, np.zeros(width), spreads)
-    own[:] = common[:, None]
-    for pool in sold.tolist():
-        for _ in range(ITERATIONS):
-            left, right, misfit = _normal_equations(totals[:, pool], expected[:, pool], designs[group[pool]], own[:, pool], weights)
-            noise[pool] = max(misfit / degrees, 1e-6)
-            own[:, pool] = _solved(left / noise[pool], right / noise[pool], own[:, pool], common, POOL_PRIOR * spreads)
+    own = np.repeat(common[:, None], totals.shape[1], axis=1)
+    for number, design in enumerate(designs):
+        some = sold[group[sold] == number]
+        for start in range(0, len(some), POOLS_AT_ONCE):
+            part = some[start : start + POOLS_AT_ONCE]
+            for _ in range(POOL_ITERATIONS):
+                logs, weighted, error = _working(totals[:, part], expected[:, part], design, own[:, part], weights)
+                weighted /= np.maximum((weighted * error**2).sum(axis=0) / degrees, LEAST_NOISE)
+                # one product for all pools: many small ones cost more in calls than in sums
+                stacked = (weighted.T[:, None, :] * design.T[None, :, :]).reshape(-1, design.shape[0])
+                squares = (stacked @ design).reshape(len(part), width, width)
+                products = (weighted * (logs + error)).T @ design
+                own[:, part] = _solved(squares, products, own[:, part].T, common, POOL_PRIOR * spreads).T
     return own
 
 
-def _normal_equations(
-    total: FloatArray, expected: FloatArray, design: FloatArray, coefficients: FloatArray, weights: FloatArray
-) -> tuple[FloatArray, FloatArray, float]:
-    """Both sides of the next step, and the weighted sum of squared errors over their means."""
+def _working(
+    totals: FloatArray, expected: FloatArray, design: FloatArray, coefficients: FloatArray, weights: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Logs of the factors, weights and relative errors of the next step, each [period, pool]."""
     logs = np.clip(design @ coefficients, -2 * LARGEST_LOG, LARGEST_LOG)
-    mean = np.exp(logs)
-    # a ratio to the expected units: its weight is the units expected
-    weighted = weights * expected * mean
-    error = np.divide(total, expected * mean, out=np.ones_like(total), where=expected > 0) - 1.0
-    by_feature = design * weighted[:, None]
-    return by_feature.T @ design, by_feature.T @ (logs + error), float((weighted * error**2).sum())
+    mean = expected * np.exp(logs)
+    # a ratio to the expected units weighs as much as the units expected
+    error = np.divide(totals, mean, out=np.ones_like(totals), where=mean > 0) - 1.0
+    return logs, weights[:, None] * mean, error
 
 
 def _solved(left: FloatArray, right: FloatArray, now: FloatArray, centre: FloatArray, spreads: FloatArray) -> FloatArray:
+    """Coefficients [..., feature] of one more step, each drawn to its centre."""
     precision = (DEGREES + 1.0) / (DEGREES * spreads**2 + (now - centre) ** 2)
-    return np.asarray(np.linalg.solve(left + np.diag(precision), right + precision * centre), dtype=np.float64)
+    matrix = left + precision[..., None] * np.eye(len(spreads))
+    return np.asarray(np.linalg.solve(matrix, (right + precision * centre)[..., None])[..., 0], dtype=np.float64)
 
 
 def _with_items(effects: CalendarEffects) -> CalendarEffects:

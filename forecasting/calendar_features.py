@@ -82,7 +82,8 @@ def calendar_design(matrix: SeriesMatrix, first: int, count: int) -> tuple[Float
     groups_count = int(groups.max()) + 1
     if matrix.calendar is None or "sku" in matrix.calendar.columns:
         return np.zeros((groups_count, count, 0)), np.zeros(0), groups
-    names = pl.concat([matrix.keys, matrix.attributes], how="horizontal").select(keys).with_columns(pl.Series("row", groups)).unique()
+    facts = pl.concat([matrix.keys, matrix.attributes], how="horizontal")
+    names = facts.with_columns(pl.Series("row", groups)).select(*keys, "row").unique()
     values = _values(matrix.calendar, keys)
     placed = values.with_columns(pl.Series("period", matrix.periods_at(values["demand_date"])))
     placed = placed.with_columns(pl.col(name).cast(pl.String) for name in keys)

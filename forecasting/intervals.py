@@ -148,6 +148,8 @@ def daily_quantiles(point: FloatArray, residuals: FloatArray, *, spread: FloatAr
         spread: [period, series]; what a residual is multiplied with on that day.
         levels: Probabilities.
     """
+    if not levels:
+        return np.empty((0, *point.shape))
     ordered = np.sort(residuals, axis=0)  # NaN last
     counts = np.isfinite(residuals).sum(axis=0)
     result = np.empty((len(levels), *point.shape))

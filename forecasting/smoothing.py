@@ -26,7 +26,7 @@ class LevelMethod(Protocol):
 LONGEST_BUCKET: Final = 30  # periods; a bucket of sparser demand would leave too few to smooth over
 
 
-def ses_levels(demand: FloatArray, exposure: FloatArray, *, smoothing: float) -> FloatArray:
+def ses_levels(demand: FloatArray, exposure: FloatArray, *, smoothing: float | FloatArray) -> FloatArray:
     """Simple exponential smoothing, l += a (y - p l): with p = 1 the textbook's, and a mean until 1/a periods were seen.
 
     Source: Hyndman and Athanasopoulos, Forecasting: Principles and Practice (3rd ed.), section 8.1.
@@ -34,7 +34,7 @@ def ses_levels(demand: FloatArray, exposure: FloatArray, *, smoothing: float) ->
     Args:
         demand: [period, series] in units, 0 where the exposure is 0.
         exposure: [period, series]; share of a mean period, 0 where it was not observed.
-        smoothing: Weight of the newest period.
+        smoothing: Weight of the newest period, one for all series or one each.
 
     Returns:
         [period + 1, series], in units per mean period; 0 before anything was observed.
@@ -176,7 +176,7 @@ def mean_intervals(demand: FloatArray, exposure: FloatArray) -> IntArray:
     return result
 
 
-def gain(share: FloatArray, seen: FloatArray, smoothing: float) -> FloatArray:
+def gain(share: FloatArray, seen: FloatArray, smoothing: float | FloatArray) -> FloatArray:
     """Weight of a period's error: at most what makes the level meet it, at least that of one among all seen so far."""
     safe = np.where(share > 0, share, 1.0)
     weight = np.maximum(np.minimum(smoothing, 1.0 / safe), 1.0 / np.maximum(seen, 1e-9))

@@ -1,0 +1,99 @@
+"""What must hold for every forecast, whatever the demand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+
+from forecasting import forecast
+from forecasting.models import model_names
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conftest import PanelOf
+
+FLAT = ["naive", "seasonal_naive", "ses", "tsb", "sba", "adida", "imapa", "holt_damped", "theta", "pooled_ensemble", "auto"]
+
+
+def test_every_model_is_known_by_name() -> None:
+    assert set(FLAT) <= set(model_names())
+
+
+@pytest.mark.parametrize("model", FLAT)
+def test_scaling_demand_scales_forecasts(panel_of: PanelOf, poisson_demand: Callable[..., Any], model: str) -> None:
+    demand = poisson_demand([0.1, 0.7, 5.0, 30.0], days=150)
+
+    one = forecast(panel_of(demand), horizon=9, frequency="daily", model=model).frame
+    many = forecast(panel_of(demand * 1000), horizon=9, frequency="daily", model=model).frame
+
+    for column in ("demand_mean_qty", "demand_p10_qty", "demand_p90_qty"):
+        assert_allclose(many[column].to_numpy(), 1000 * one[column].to_numpy(), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("model", FLAT)
+def test_a_silent_series_changes_nothing_else(panel_of: PanelOf, poisson_demand: Callable[..., Any], model: str) -> None:
+    demand = poisson_demand([0.3, 5.0, 30.0], days=150)
+
+    alone = forecast(panel_of(demand), horizon=9, frequency="daily", model=model).frame
+    beside = forecast(panel_of(np.vstack([demand, np.zeros((1, 150))])), horizon=9, frequency="daily", model=model).frame
+
+    assert_allclose(beside.filter(pl.col("sku") != "s003")["demand_mean_qty"], alone["demand_mean_qty"], rtol=1e-9)
+    assert_allclose(beside.filter(pl.col("sku") == "s003")["demand_mean_qty"], 0.0)
+
+
+@pytest.mark.parametrize("model", FLAT)
+def test_the_names_of_series_do_not_matter(panel_of: PanelOf, poisson_demand: Callable[..., Any], model: str) -> None:
+    demand = poisson_demand([0.3, 5.0, 30.0], days=150)
+
+    straight = forecast(panel_of(demand), horizon=5, frequency="daily", model=model).frame["demand_mean_qty"].to_numpy()
+    turned = forecast(panel_of(demand[::-1]), horizon=5, frequency="daily", model=model).frame["demand_mean_qty"].to_numpy()
+
+    assert_allclose(turned.reshape(3, 5)[::-1], straight.reshape(3, 5), rtol=1e-9)
+
+
+@settings(max_examples=25, deadline=None)
+@given(data=st.data(), frequency=st.sampled_from(["daily", "weekly", "monthly"]))
+def test_whatever_was_sold_there_is_a_forecast_or_a_reason(data: st.DataObject, frequency: str) -> None:
+    periods = data.draw(st.integers(1, 40))
+    units = st.one_of(st.just(0.0), st.floats(0.0, 1e9, allow_subnormal=False))
+    rows = data.draw(st.lists(st.lists(units, min_size=periods, max_size=periods), min_size=1, max_size=4))
+    every = {"daily": "1d", "weekly": "1w", "monthly": "1mo"}[frequency]
+    dates = pl.date_range(pl.date(2023, 1, 1), pl.date(2026, 12, 31), interval=every, eager=True)[:periods]
+    panel = pl.concat(
+        pl.DataFrame({"sku": f"s{number}", "location_id": "main", "demand_date": dates, "demand_qty": row, "is_censored": data.draw(
+            st.lists(st.booleans(), min_size=periods, max_size=periods))})
+        for number, row in enumerate(rows)
+    )  # fmt: skip
+
+    frame = forecast(panel, horizon=5, frequency=frequency).frame
+
+    known = frame.drop_nulls("demand_mean_qty")
+    assert frame.height == 5 * len(rows)
+    assert frame.filter(pl.col("demand_mean_qty").is_null() & pl.col("fallback_reason").is_null()).is_empty()
+    assert known["demand_mean_qty"].is_finite().all()
+    assert (known["demand_mean_qty"] >= 0).all()
+    assert (known["demand_p10_qty"] <= known["demand_p50_qty"]).all()
+    assert (known["demand_p50_qty"] <= known["demand_p90_qty"]).all()
+
+
+def test_one_absurd_order_bends_neither_its_own_nor_other_forecasts_and_is_said(
+    panel_of: PanelOf, poisson_demand: Callable[..., Any]
+) -> None:
+    demand = poisson_demand([2.0, 5.0, 30.0], days=300).astype(float)
+    spoilt = demand.copy()
+    spoilt[0, 200] = 1e9
+
+    calm = forecast(panel_of(demand), horizon=7, frequency="daily").frame
+    frame = forecast(panel_of(spoilt), horizon=7, frequency="daily").frame
+
+    others = pl.col("sku") != "s000"
+    assert_allclose(frame.filter(others)["demand_mean_qty"], calm.filter(others)["demand_mean_qty"], rtol=0.05)
+    assert frame.filter(~others)["demand_mean_qty"].sum() < 2 * calm.filter(~others)["demand_mean_qty"].sum()
+    assert frame.filter(~others)["fallback_reason"][0].startswith("quantities above")
