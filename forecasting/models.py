@@ -12,8 +12,10 @@ import numpy as np
 from forecasting.boosting import boosted_point, why_not_boosted
 from forecasting.engines import ENGINES, engine_outlook
 from forecasting.intervals import daily_quantiles
+from forecasting.like_items import LIKE_ITEMS, like_start
 from forecasting.mending import joined, series_notes
 from forecasting.naive import naive_outlook
+from forecasting.outliers import cut_outliers
 from forecasting.pooled import ENSEMBLE, PooledFit, fit_pooled
 from forecasting.schema import HISTORY_MEAN, NO_MODEL, POOLED_ENSEMBLE, SEASONAL_NAIVE, FloatArray
 from forecasting.selection import choose
@@ -78,8 +80,24 @@ def outlook(matrix: SeriesMatrix, *, model: str, periods: int, levels: tuple[flo
     """
     if model not in _MODELS:
         raise ValueError(f"model: {model!r} is not known; pass one of {', '.join(_MODELS)}.")
+    demand, limits = cut_outliers(matrix.demand)
+    matrix = matrix if demand is matrix.demand else dataclasses.replace(matrix, demand=demand)
+    cut = [None if np.isnan(limit) else f"quantities above {limit:.4g} were cut to it" for limit in limits.tolist()]
     seen = _MODELS[model](matrix, periods=periods, levels=levels, seed=seed)
-    return dataclasses.replace(seen, reasons=joined(series_notes(matrix), seen.reasons))
+    seen = seen if model == SEASONAL_NAIVE else _with_like_start(matrix, seen, levels=levels)
+    return dataclasses.replace(seen, reasons=joined(series_notes(matrix), cut, seen.reasons))
+
+
+def _with_like_start(matrix: SeriesMatrix, seen: Outlook, *, levels: tuple[float, ...]) -> Outlook:
+    """Young series start where those like them stood at their age."""
+    young = like_start(matrix, seen.point, seen.quantiles, levels=levels)
+    if not len(young.rows):
+        return seen
+    point, quantiles, names, reasons = seen.point.copy(), seen.quantiles.copy(), list(seen.names), list(seen.reasons)
+    point[:, young.rows], quantiles[:, :, young.rows] = young.point, young.quantiles
+    for row, reason in zip(young.rows.tolist(), young.reasons, strict=True):
+        names[row], reasons[row] = LIKE_ITEMS, reason
+    return dataclasses.replace(seen, point=point, quantiles=quantiles, names=names, reasons=reasons)
 
 
 def fit_auto(matrix: SeriesMatrix, *, periods: int) -> PooledFit:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 SHOWN: Final = 20
 _REASONS_SHOWN: Final = 5
 _RATES: Final = {
-    "wape_rate": "WAPE", "fva_rate": "FVA", "bias_rate": "Bias", "cumulative_bias_rate": "Cum. bias", "mase": "MASE", "rmsse": "RMSSE",
+    "wape_rate": "WAPE", "naive_wape_rate": "Naive WAPE", "fva_rate": "FVA", "bias_rate": "Bias", "cumulative_bias_rate": "Cum. bias",
+    "mase": "MASE", "rmsse": "RMSSE",
     "weighted_quantile_loss": "WQL", "band_coverage_rate": "p10-90",
 }  # fmt: skip
 _PLAIN: Final = frozenset({"mase", "rmsse", "weighted_quantile_loss"})
@@ -47,9 +48,12 @@ def show_backtest(console: Console, result: Backtest, *, title: str, frequency: 
     cutoffs = result.frame["cutoff_date"].unique().sort().to_list()
     period = PERIOD_NAMES[frequency]
     console.print(escape(title), style="bold", highlight=False)
-    console.print(f"{len(cutoffs)} cut-offs from {cutoffs[0]} to {cutoffs[-1]}, fitted anew at each", highlight=False)
+    series_count = result.series_scores.n_unique(SERIES_KEY)
+    console.print(
+        f"{series_count:,} series, {len(cutoffs)} cut-offs from {cutoffs[0]} to {cutoffs[-1]}, fitted anew at each", highlight=False
+    )
     overall = result.scores.filter(pl.col("class_kind") == "all")
-    _print(console, _rates(overall.select("model", "series_count", *_RATES)))
+    _print(console, _rates(overall.select("model", *(name for name in _RATES if name in overall.columns))))
     best = next((name for name in overall["model"] if name != SEASONAL_NAIVE), SEASONAL_NAIVE)
     classes = result.scores.filter((pl.col("class_kind") != "all") & (pl.col("model") == best))
     shown = ["wape_rate", "fva_rate", "bias_rate", "rmsse", "band_coverage_rate"]
@@ -79,7 +83,8 @@ def show_evidence(console: Console, evidence: ForecastEvidence, *, title: str) -
     console.print(table)
     _show_levels(console, evidence.levels)
     console.print("\nWhere errors are largest", highlight=False)
-    _print(console, evidence.series.select(*SERIES_KEY, "wape_rate", "naive_wape_rate", "bias_rate", "mase"), limit=SHOWN // 2)
+    worst = evidence.series.select(*SERIES_KEY, "wape_rate", "naive_wape_rate", "bias_rate", "mase")
+    _print(console, _rates(worst), limit=SHOWN // 2)
     _say_reasons(console, evidence.series)
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from conftest import PanelOf
 
 DAYS = 84
-STEADY = np.tile([3.0, 4.0, 5.0, 4.0, 3.0, 6.0, 2.0], DAYS // 7)
+STEADY = np.tile([3.0, 4.0, 5.0, 4.0, 3.0, 6.0, 2.0], DAYS // 7) + np.random.default_rng(2).integers(-2, 3, DAYS)
 
 
 def of(values: Any, *, sku: str | None = "bad") -> pl.DataFrame:
@@ -79,12 +79,12 @@ def test_a_bad_series_has_its_forecast_and_reason_and_changes_no_other(failure: 
     assert result.filter(pl.col("sku") == "good")["demand_mean_qty"].is_finite().all()
     assert own(result).height == 7
     told = own(result)["fallback_reason"][0] or ""
-    assert reason in told or (model == "seasonal_naive" and failure in {"too short", "one observation", "one huge outlier"})
+    assert reason in told or (model == "seasonal_naive" and failure in {"too short", "one observation"})
     if mean is None:
         assert own(result)["model"].unique().to_list() == ["none"]
         assert own(result)["demand_mean_qty"].null_count() == 7
     elif model == "auto":
-        assert own(result)["demand_mean_qty"].mean() == pytest.approx(mean, rel=0.15)
+        assert own(result)["demand_mean_qty"].mean() == pytest.approx(mean, rel=0.5)
 
 
 @pytest.mark.parametrize("failure", FAILURES)
