@@ -58,7 +58,8 @@ def normal_quantiles(fit: PooledFit, *, periods: int) -> FloatArray:
     count = np.maximum(past.is_usable.sum(axis=0), 1)
     error = np.where(past.is_usable, past.error, 0.0).astype(np.float64)
     sd = np.sqrt(np.maximum((error**2).sum(axis=0) / count - (error.sum(axis=0) / count) ** 2, 0.0))
-    return np.maximum(fit.point(periods).sum(axis=0) + stats.norm.ppf(LEVELS)[:, None] * sd, 0.0)
+    result: FloatArray = np.maximum(fit.point(periods).sum(axis=0) + stats.norm.ppf(LEVELS)[:, None] * sd, 0.0)
+    return result
 
 
 def window(matrix: SeriesMatrix, origin: int, *, periods: int) -> Window:
@@ -123,11 +124,11 @@ def _last_windows(panel: pl.DataFrame, *, frequency: Frequency, periods: int, co
 def report(name: str, windows: list[Window]) -> None:
     actual = np.concatenate([one.actual for one in windows])
     losses, lines = [], []
-    for method in range(len(METHODS)):
-        said = np.concatenate([one.quantiles[method] for one in windows], axis=1)
+    for number, method in enumerate(METHODS):
+        said = np.concatenate([one.quantiles[number] for one in windows], axis=1)
         losses.append(np.mean([quantile_loss(actual, said[i], level=level).sum() / actual.sum() for i, level in enumerate(LEVELS)]))
         covered = " | ".join(f"{rate:.3f}" for rate in (actual <= said + 1e-6).mean(axis=1))
-        lines.append((METHODS[method], covered))
+        lines.append((method, covered))
     bias = [np.concatenate([getattr(one, part) for one in windows]).sum() / actual.sum() - 1.0 for part in ("mean", "point")]
     fit_seconds, spread_seconds = np.mean([one.seconds for one in windows], axis=0)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -30,6 +30,7 @@ STEPS: Final = 1000  # probabilities a shape is kept at
 KNOTS: Final = 0.05 * 2.0 ** (np.arange(15) / 2.0)  # coefficients of variation a shape is learnt at, 0.05 to 6.4
 NEIGHBOURS: Final = 400  # errors a knot's shape rests on at least, if there are as many
 PRIOR_ERRORS: Final = 30.0  # errors after which the pooled shape outweighs the gamma distribution's
+PRIOR_PERIODS: Final = 5.0  # periods after which one-step errors outweigh what is supposed of a new item
 PRIOR_WINDOWS: Final = 1.0  # windows of its own after which a series' errors outweigh those of series of its size
 MIXTURE_ERRORS: Final = 30.0  # errors after which the fitted mixture outweighs an even one
 SHORT_MEMORY: Final = 2.0  # half-life of the errors lately, in horizons
@@ -167,9 +168,9 @@ def _one_step_squares(fit: PooledFit, *, expected: FloatArray, periods: int) -> 
     """
     known = expected > 0
     counts = np.isfinite(fit.residuals).sum(axis=0)
-    per_period = np.nansum(fit.residuals**2, axis=0) / np.maximum(counts, 1)
-    # nothing but a mean is known: periods are taken to vary as much as an exponential distribution of that mean
-    per_period = np.where(counts > 0, per_period, (expected / periods) ** 2)
+    # as long as little is known, periods vary as much as an exponential distribution of that mean
+    squares = np.nansum(fit.residuals**2, axis=0) + PRIOR_PERIODS * (expected / periods) ** 2
+    per_period = squares / (counts + PRIOR_PERIODS)
     steps = np.arange(periods) * fit.smoothing
     return expected[known], (per_period * np.sum((1.0 + steps) ** 2))[known]
 

@@ -175,6 +175,12 @@ def test_one_absurd_quantity_hardly_widens_the_spread(panel_of: PanelOf, poisson
     assert (struck["demand_p99_qty"] < 1.5 * usual["demand_p99_qty"]).all()
 
 
+def test_a_new_item_is_uncertain_however_even_its_first_days_were(panel_of: PanelOf) -> None:
+    frame = lead_time_demand(panel_of([[3, 3, 3, 3, 3]]), periods=14, frequency="daily").frame
+
+    assert frame["demand_p95_qty"][0] > 1.2 * frame["demand_mean_qty"][0]
+
+
 def _panel(demand: Any, frequency: str, censored: Any = None) -> pl.DataFrame:
     count, length = demand.shape
     interval = {"daily": "1d", "weekly": "1w", "monthly": "1mo"}[frequency]
