@@ -23,9 +23,9 @@ LAST_DAY: Final = 1941
 HORIZON: Final = 28
 PUBLIC_ORIGIN: Final = 1913  # last training day of the public window, d_1914-d_1941
 LEVELS: Final[dict[str, tuple[str, ...]]] = {
-    "Level1": (), "Level2": ("state",), "Level3": ("location_id",), "Level4": ("category",), "Level5": ("department",),
-    "Level6": ("state", "category"), "Level7": ("state", "department"), "Level8": ("location_id", "category"),
-    "Level9": ("location_id", "department"), "Level10": ("sku",), "Level11": ("sku", "state"), "Level12": ("sku", "location_id"),
+    "Level1": (), "Level2": ("region",), "Level3": ("location_id",), "Level4": ("department",), "Level5": ("category",),
+    "Level6": ("region", "department"), "Level7": ("region", "category"), "Level8": ("location_id", "department"),
+    "Level9": ("location_id", "category"), "Level10": ("sku",), "Level11": ("sku", "region"), "Level12": ("sku", "location_id"),
 }  # fmt: skip
 
 
@@ -81,7 +81,7 @@ def load(folder: Path, *, sample: int | None = None) -> M5:
     if sample is not None:
         sales = sales[np.sort(np.random.default_rng(0).permutation(sales.height)[:sample])]
     keys = sales.select(sku="item_id", location_id="store_id")
-    attributes = sales.select(category="cat_id", department="dept_id", state="state_id")
+    attributes = sales.select(category="dept_id", department="cat_id", region="state_id")  # M5's departments are the finer ones
     calendar = pl.read_csv(folder / "m5" / "calendar.csv", try_parse_dates=True)
     demand = sales.select(f"d_{day}" for day in range(FIRST_DAY, LAST_DAY + 1)).to_numpy().T.astype(np.float64)
     observed = np.cumsum(demand, axis=0) > 0  # zeros before the first sale: not launched
@@ -93,11 +93,11 @@ def load(folder: Path, *, sample: int | None = None) -> M5:
 
 
 def _known_ahead(calendar: pl.DataFrame) -> pl.DataFrame:
-    """demand_date, state, event, second_event, is_snap: one row per day and state."""
+    """demand_date, region, event, second_event, is_snap: one row per day and state."""
     return pl.concat(
         calendar.select(
             demand_date="date",
-            state=pl.lit(state),
+            region=pl.lit(state),
             event=pl.col("event_name_1"),
             second_event=pl.col("event_name_2"),
             is_snap=pl.col(f"snap_{state}") == 1,
