@@ -51,9 +51,9 @@ def release(tmp_path: Path) -> None:
         )
         conn.execute(
             "create table planning.backtest_scores as select * from (values "
-            "(null, null, 'pooled_ensemble', null, 6, 14, 0.42, 0.8, -0.02, 0.55, 1.0, 0.01), "
-            "('A1', 'main', 'pooled_ensemble', null, 6, 14, 0.40, 0.7, 0.0, 0.5, 1.0, 0.0), "
-            "('B2', 'main', 'history_mean', 'only 9 days in stock', 6, 14, 0.90, 1.1, -0.1, 0.8, 1.0, 0.0)) "
+            "(null, null, 'pooled_ensemble', null, 6, 14, 0.42::double, 0.8::double, -0.02::double, 0.55::double, 1.0::double, 0.01::double), "
+            "('A1', 'main', 'pooled_ensemble', null, 6, 14, 0.40::double, 0.7::double, 0.0::double, 0.5::double, 1.0::double, 0.0::double), "
+            "('B2', 'main', 'history_mean', 'only 9 days in stock', 6, 14, 0.90::double, 1.1::double, -0.1::double, 0.8::double, 1.0::double, 0.0::double)) "
             "t(sku, location_id, model, fallback_reason, windows_count, horizon_days, wape_rate, mase, bias_rate, naive_wape_rate, naive_mase, naive_bias_rate)"
         )
         conn.execute(
