@@ -46,7 +46,7 @@ _MARTS = f"""
             ship_to_region, ordered_date, ordered_date + 1 as promised_ship_date, ordered_date + 1 as shipped_date, ship_promise_basis,
             10::bigint as ordered_qty, 10::bigint as shipped_qty, if(is_on_time_in_full, 10, 0)::bigint as shipped_on_time_qty,
             if(is_on_time_in_full, 0, 10)::bigint as returned_qty, 12345::bigint as net_amount, 'EUR' as currency_code, is_cancelled, is_test,
-            true as is_fill_eligible
+            true as is_fill_eligible, 0::bigint as given_up_qty
         from marts.fct_orders;
     create table marts.fct_ship_cohort_events as
         select shipped_date, sku, null::varchar as reason_code, shipped_qty, returned_qty, channel_id, location_id, ship_to_country, ship_to_region,
