@@ -8,7 +8,20 @@ from typing import Final
 import typer
 from rich.console import Console
 
-from pipelines.cli import baselines, doctor, experiments, loading, metrics, reading, reference, reports, running, targets, timeline
+from pipelines.cli import (
+    baselines,
+    doctor,
+    experiments,
+    loading,
+    metrics,
+    overrides,
+    reading,
+    reference,
+    reports,
+    running,
+    targets,
+    timeline,
+)
 from pipelines.errors import ContractError, OrdercastError, SettingsError
 
 # Exit codes, also in `ordercast --help`.
@@ -33,6 +46,7 @@ running.register(app)
 metrics.register(app)
 targets.register(app)
 baselines.register(app)
+overrides.register(app)
 reading.register(app)
 reports.register(app)
 timeline.register(app)
