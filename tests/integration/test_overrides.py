@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -75,21 +75,24 @@ def test_the_warehouse_holds_what_stands(store: OperationalStore, conn: duckdb.D
 
 
 def _publish(conn: duckdb.DuckDBPyConnection, as_of: date, *, statistical: float, override_id: str | None = "o", days: int = 5) -> None:
+    """A run's forecasts, the override holding on the first days."""
     conn.execute("DELETE FROM meta.forecast_overrides")
-    conn.execute(
-        "INSERT INTO meta.forecast_overrides VALUES ('o', 'A', 'DC', ?, ?, 'factor', 2, 'why', 'ann', now()::TIMESTAMP)", [as_of, as_of]
-    )
-    dates = [as_of + timedelta(days=day) for day in range(1, 29)]
+    facts = ["o", "A", "DC", as_of, as_of, "factor", 2.0, "why", "ann", datetime(2025, 6, 1)]
+    conn.execute("INSERT INTO meta.forecast_overrides VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", facts)
     held = [override_id if day < days else None for day in range(28)]
     frame = pl.DataFrame(
-        {"sku": "A", "location_id": "DC", "demand_date": dates, "statistical_mean_qty": statistical, "override_id": held}
-    ).with_columns(pl.when(pl.col("override_id").is_null()).then(1.0).otherwise(2.0).alias("x") * statistical)
-    replace_table(
-        conn,
-        "planning",
-        "forecast_daily",
-        frame.rename({"x": "demand_mean_qty"}).with_columns(pl.lit(0.0).alias("demand_p10_qty"), pl.lit(9.0).alias("demand_p90_qty")),
+        {
+            "sku": "A",
+            "location_id": "DC",
+            "demand_date": [as_of + timedelta(days=day) for day in range(1, 29)],
+            "demand_mean_qty": [statistical * (1 if one is None else 2) for one in held],
+            "demand_p10_qty": 0.0,
+            "demand_p90_qty": 9.0,
+            "statistical_mean_qty": statistical,
+            "override_id": pl.Series(held, dtype=pl.String),
+        }
     )
+    replace_table(conn, "planning", "forecast_daily", frame)
 
 
 def test_an_overridden_day_is_kept_as_it_stood_when_the_override_first_held(conn: duckdb.DuckDBPyConnection) -> None:
