@@ -109,10 +109,9 @@ def _evidence(row: dict[str, Any]) -> str:
     if row["wape_rate"] is None:
         return "Its forecast could not be tested: the history is too short or holds no demand."
     naive = "-" if row["naive_wape_rate"] is None else f"{row['naive_wape_rate'] * 100:.0f} %"
-    return (
-        f"Forecast off by {row['wape_rate'] * 100:.0f} %, seasonal naive by {naive} "
-        f"({row['windows_count']} cut-offs, tested {row['backtest_date']}, {row['model']})."
-    )
+    cutoffs = "1 cut-off" if row["windows_count"] == 1 else f"{row['windows_count']} cut-offs"
+    tested = f"{cutoffs}, tested with the data of {row['backtest_date']}, {row['model']}"
+    return f"Daily forecasts were off by {row['wape_rate'] * 100:.0f} % (WAPE), seasonal naive by {naive} ({tested})."
 
 
 def _at_risk(row: dict[str, Any]) -> str:
