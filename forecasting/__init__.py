@@ -3,6 +3,6 @@
 from forecasting.backtest import backtest
 from forecasting.forecast import forecast
 from forecasting.intervals import lead_time_demand
-from forecasting.panel import build_daily_panel
+from forecasting.panel import build_panel
 
-__all__ = ["backtest", "build_daily_panel", "forecast", "lead_time_demand"]
+__all__ = ["backtest", "build_panel", "forecast", "lead_time_demand"]

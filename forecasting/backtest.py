@@ -1,152 +1,204 @@
-"""Rolling-origin backtest: what the models would have said on past days, knowing only what was known then."""
+"""Rolling-origin backtest: what the models would have said at past cut-offs, knowing only what was known then."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import polars as pl
 
-from forecasting.forecast import naive_outlook, smoothed_outlook
 from forecasting.intervals import path_chunks
 from forecasting.matrix import SeriesMatrix, as_matrix
-from forecasting.models import seasonal_differences
-from forecasting.pooled import fit_pooled
+from forecasting.models import fit_auto, model_names, outlook
 from forecasting.schema import (
     LEAST_FIT_PERIODS,
-    POOLED_ENSEMBLE,
-    SEASON_DAYS,
+    PERIOD_NAMES,
     SEASONAL_NAIVE,
     SERIES_KEY,
     Backtest,
     FloatArray,
-    IntArray,
     check_frequency,
     check_positive,
 )
-from forecasting.scores import mase_scale, quantile_loss, score_models, score_series
+from forecasting.scores import (
+    LEVELS,
+    Said,
+    added_up,
+    class_scores,
+    classes_of,
+    quantile_loss,
+    scales_of,
+    series_scores,
+    step_scores,
+    window_sums,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-BAND: Final = (0.1, 0.9)
+    from forecasting.schema import Frequency
+
 HORIZON_LEVELS: Final = (0.5, 0.8, 0.9, 0.95)
-LEAST_TRAINING_DAYS: Final = 28
+LEAST_TRAINING_PERIODS: Final[Mapping[Frequency, int]] = {"daily": 28, "weekly": 13, "monthly": 6}
 BACKTEST_PATHS: Final = 200
+AUTO: Final = "auto"
 
 
 def backtest(
     panel: pl.DataFrame,
     *,
     horizon: int,
-    frequency: str,
+    frequency: Frequency,
     windows: int,
     step: int | None = None,
-    models: Sequence[Literal["pooled_ensemble", "seasonal_naive"]] | None = None,
+    models: Sequence[str] | None = None,
     attributes: pl.DataFrame | None = None,
+    calendar: pl.DataFrame | None = None,
+    on_progress: Callable[[str, float], None] | None = None,
 ) -> Backtest:
-    """Forecasts from several past cut-offs beside what came.
+    """Forecasts from several past cut-offs beside what came, and their scores.
 
-    The last window ends on the panel's last day, each earlier one `step` days before. Profiles, smoothing and levels
-    are fitted anew at every cut-off on the days up to it. A series takes part in a window with two weeks in stock
-    before it.
+    The last window ends with the panel's last period, each earlier one `step` periods before. At every cut-off the
+    models are fitted anew on the periods up to it, scales and classes with them; of what came later they know the
+    calendar only. Every series takes part as it would have in a forecast: one that is young then is scored with its
+    fallback.
 
     Args:
-        panel: sku, location_id, demand_date, demand_qty (units per day), is_censored; one row per series and day.
-        horizon: Days per window.
-        frequency: "daily".
+        panel: sku, location_id, demand_date, demand_qty (units per period), is_censored; one row per series and period.
+        horizon: Periods per window.
+        frequency: "daily", "weekly" or "monthly".
         windows: Number of cut-offs.
-        step: Days between cut-offs; default is the horizon.
-        models: Default is both, "pooled_ensemble" and "seasonal_naive".
-        attributes: sku, category and perhaps location_id, for pooled weekday profiles.
+        step: Periods between cut-offs; default is the horizon.
+        models: Names as in `forecast`; default is "auto", chosen anew at each cut-off, and "seasonal_naive". Value added is
+            over seasonal naive, named or not.
+        attributes: sku, perhaps location_id, and category columns for pooling.
+        calendar: demand_date, perhaps keys, and what is known ahead.
+        on_progress: Called with what is done next and the share done, 0 to 1.
 
     Raises:
         ValueError: An argument or the panel is wrong, or the history too short for so many windows.
     """
-    check_frequency(frequency)
+    frequency = check_frequency(frequency)
     step = horizon if step is None else step
     check_positive(horizon=horizon, windows=windows, step=step)
-    chosen = tuple(models) if models is not None else (POOLED_ENSEMBLE, SEASONAL_NAIVE)
-    unknown = [name for name in chosen if name not in {POOLED_ENSEMBLE, SEASONAL_NAIVE}]
-    if unknown or not chosen:
-        raise ValueError(f"models: {unknown!r} of {chosen!r} are not known; pass 'pooled_ensemble', 'seasonal_naive' or both.")
-    matrix = as_matrix(panel, attributes=attributes)
-    cutoffs = _cutoffs(matrix.periods_count, horizon=horizon, windows=windows, step=step)
+    chosen = _chosen(models)
+    matrix = as_matrix(panel, frequency=frequency, attributes=attributes, calendar=calendar)
+    cutoffs = _cutoffs(matrix, horizon=horizon, windows=windows, step=step)
     frames: list[pl.DataFrame] = []
     totals: list[pl.DataFrame] = []
-    for cutoff in cutoffs:
-        known = matrix.until(cutoff)
-        rows = np.flatnonzero(known.observed.sum(axis=0) >= LEAST_FIT_PERIODS["daily"])
+    sums: dict[str, list[tuple[pl.DataFrame, pl.DataFrame]]] = {name: [] for name in chosen}
+    reasons: dict[str, list[str | None]] = {}
+    for number, cutoff in enumerate(cutoffs):
+        if on_progress is not None:
+            on_progress(f"from {matrix.date_of(cutoff)}", number / windows)
+        known, coming = matrix.until(cutoff), slice(cutoff, cutoff + horizon)
+        seen = {name: outlook(known, model=name, periods=horizon, levels=LEVELS, seed=cutoff) for name in {*chosen, SEASONAL_NAIVE}}
+        said = {name: Said(seen[name].point, seen[name].quantiles) for name in seen}
+        scales = scales_of(known)
         for name in chosen:
-            if name == POOLED_ENSEMBLE:
-                fit = fit_pooled(known)
-                point, band = smoothed_outlook(fit, periods=horizon, levels=BAND)
-                quantiles = np.full((len(HORIZON_LEVELS), matrix.keys.height), np.nan)
-                for chunk, paths in path_chunks(fit, rows, periods=horizon, paths=BACKTEST_PATHS, seed=cutoff):
-                    quantiles[:, chunk] = np.quantile(paths.sum(axis=2, dtype=np.float64), HORIZON_LEVELS, axis=1)
-                totals.append(_horizon_frame(matrix, cutoff, horizon, rows, quantiles))
-            else:
-                point, band = naive_outlook(known, periods=horizon, levels=BAND)
-            frames.append(_window_frame(matrix, cutoff, rows, model=name, point=point, band=band))
-    frame = pl.concat(frames).sort("cutoff_date", *SERIES_KEY, "demand_date", "model")
-    past = matrix.until(cutoffs[0])
-    scores = score_series(frame, mase_scale(matrix, seasonal_differences(past)))
-    return Backtest(frame=frame, scores=score_models(frame, scores), series_scores=scores, horizon_scores=_horizon_scores(totals))
+            sums[name].append(window_sums(matrix.demand[coming], matrix.observed[coming], said[name], said[SEASONAL_NAIVE], scales))
+            reasons[name] = seen[name].reasons
+        frames.append(_window_frame(matrix, cutoff, {name: said[name] for name in chosen}))
+        if AUTO in chosen:
+            totals.append(_horizon_frame(matrix, cutoff, horizon))
+    classes = classes_of(matrix.until(cutoffs[0]))
+    of_series = added_up({name: [own for own, _ in parts] for name, parts in sums.items()}, matrix.keys)
+    of_steps = added_up({name: [own for _, own in parts] for name, parts in sums.items()})
+    return Backtest(
+        frame=pl.concat(frames),
+        scores=class_scores(of_series, classes),
+        series_scores=_with_reasons(series_scores(of_series), matrix.keys, reasons),
+        step_scores=step_scores(of_steps),
+        horizon_scores=_horizon_scores(totals),
+    )
 
 
-def most_windows(days_count: int, *, horizon: int, at_most: int) -> int:
-    """As many windows as the history has room for, with four weeks to learn from before the first one."""
-    return max(0, min(at_most, (days_count - LEAST_TRAINING_DAYS) // horizon))
+def most_windows(periods_count: int, *, horizon: int, at_most: int, frequency: Frequency = "daily") -> int:
+    """As many windows as the history has room for, with `LEAST_TRAINING_PERIODS` to learn from before the first one."""
+    return max(0, min(at_most, (periods_count - LEAST_TRAINING_PERIODS[frequency]) // horizon))
 
 
-def _cutoffs(days_count: int, *, horizon: int, windows: int, step: int) -> list[int]:
-    first = days_count - horizon - (windows - 1) * step
-    if first < max(LEAST_TRAINING_DAYS, SEASON_DAYS + 1):
+def _chosen(models: Sequence[str] | None) -> tuple[str, ...]:
+    chosen = (AUTO, SEASONAL_NAIVE) if models is None else tuple(dict.fromkeys(models))
+    unknown = [name for name in chosen if name not in model_names()]
+    if unknown or not chosen:
+        raise ValueError(f"models: {unknown!r} of {chosen!r} are not known; pass some of {', '.join(model_names())}.")
+    return chosen
+
+
+def _cutoffs(matrix: SeriesMatrix, *, horizon: int, windows: int, step: int) -> list[int]:
+    first = matrix.periods_count - horizon - (windows - 1) * step
+    least = LEAST_TRAINING_PERIODS[matrix.frequency]
+    if first < least:
+        name = PERIOD_NAMES[matrix.frequency]
         raise ValueError(
-            f"windows: {windows} windows of {horizon} days, {step} apart, leave {first} of {days_count} days to learn from and "
-            f"{LEAST_TRAINING_DAYS} are needed; pass fewer or shorter windows."
+            f"windows: {windows} windows of {horizon} {name}s, {step} apart, leave {first} of {matrix.periods_count} {name}s to learn from "
+            f"and {least} are needed; pass fewer or shorter windows."
         )
     return [first + window * step for window in range(windows)]
 
 
-def _window_frame(matrix: SeriesMatrix, cutoff: int, rows: IntArray, *, model: str, point: FloatArray, band: FloatArray) -> pl.DataFrame:
-    horizon = point.shape[0]
-    days = slice(cutoff, cutoff + horizon)
-    # rows outside a series' own span are neither observed nor censored: they are no days of it
-    exists = (matrix.observed[days] | matrix.censored[days])[:, rows].T.ravel()
-    dates = pl.Series("demand_date", [matrix.date_of(cutoff + day) for day in range(horizon)])
-    values = {
-        "forecast_qty": point, "forecast_p10_qty": band[0], "forecast_p90_qty": band[1], "actual_qty": matrix.demand[days]
-    }  # fmt: skip
+def _window_frame(matrix: SeriesMatrix, cutoff: int, said: Mapping[str, Said]) -> pl.DataFrame:
+    """Rows by series, period and model; periods outside a series' own span are none of it and left out."""
+    names = sorted(said)
+    horizon = len(said[names[0]].point)
+    coming = slice(cutoff, cutoff + horizon)
+    observed, censored = matrix.observed[coming].T, matrix.censored[coming].T
+    series, period = np.nonzero(observed | censored)
+    rows, times = np.repeat(series, len(names)), np.repeat(period, len(names))
+    model = np.tile(np.arange(len(names)), len(series))
+
+    def column(name: str, values: list[FloatArray]) -> pl.Series:
+        return pl.Series(name, np.stack(values)[model, times, rows].astype(np.float32)).fill_nan(None)
+
+    kind = pl.Enum(names)
+    return matrix.keys[rows].select(
+        pl.lit(matrix.date_of(cutoff - 1)).alias("cutoff_date"),
+        *SERIES_KEY,
+        matrix.dates(cutoff, horizon)[times],
+        pl.Series("model", names, dtype=kind)[model],
+        column("forecast_qty", [said[name].point for name in names]),
+        column("forecast_p10_qty", [said[name].quantiles[0] for name in names]),
+        column("forecast_p90_qty", [said[name].quantiles[-1] for name in names]),
+        column("actual_qty", [np.where(observed.T, matrix.demand[coming], np.nan)] * len(names)),
+        pl.Series("is_censored", censored[rows, times]),
+    )
+
+
+def _with_reasons(scores: pl.DataFrame, keys: pl.DataFrame, reasons: Mapping[str, list[str | None]]) -> pl.DataFrame:
+    said = pl.concat(
+        keys.with_columns(pl.lit(name).alias("model"), pl.Series("fallback_reason", own, dtype=pl.String)) for name, own in reasons.items()
+    )
     return (
-        matrix.keys[np.repeat(rows, horizon)]
-        .with_columns(
-            pl.lit(matrix.date_of(cutoff - 1)).alias("cutoff_date"),
-            dates[np.tile(np.arange(horizon), len(rows))],
-            pl.lit(model).alias("model"),
-            *(pl.Series(name, array[:, rows].T.ravel()).fill_nan(None) for name, array in values.items()),
-            pl.Series("is_censored", matrix.censored[days][:, rows].T.ravel()),
-        )
-        .filter(pl.Series(exists))
-        .select("cutoff_date", *SERIES_KEY, "demand_date", "model", *values, "is_censored")
+        scores.join(said, on=[*SERIES_KEY, "model"], how="left", nulls_equal=True)
+        .select(*SERIES_KEY, "model", pl.exclude(*SERIES_KEY, "model"))
+        .sort(*SERIES_KEY, "model")
     )
 
 
-def _horizon_frame(matrix: SeriesMatrix, cutoff: int, horizon: int, rows: IntArray, quantiles: FloatArray) -> pl.DataFrame:
-    days = slice(cutoff, cutoff + horizon)
-    whole = rows[matrix.observed[days][:, rows].all(axis=0) & np.isfinite(quantiles[:, rows]).all(axis=0)]
-    actual = matrix.demand[days][:, whole].sum(axis=0)
-    return pl.concat(
-        pl.DataFrame(
-            {
-                "level": level,
-                "actual_qty": actual,
-                "is_covered": actual <= quantiles[index, whole] + 1e-6,
-                "loss_qty": quantile_loss(actual, quantiles[index, whole], level=level),
-            }
-        )
-        for index, level in enumerate(HORIZON_LEVELS)
-    )
+def _horizon_frame(matrix: SeriesMatrix, cutoff: int, horizon: int) -> pl.DataFrame:
+    """Demand summed over the window beside its quantiles, for series that were to be had on all of its periods."""
+    coming = slice(cutoff, cutoff + horizon)
+    fit = fit_auto(matrix.until(cutoff), periods=horizon)
+    is_fit = fit.observed_counts >= LEAST_FIT_PERIODS[matrix.frequency]
+    rows = np.flatnonzero(is_fit & matrix.observed[coming].all(axis=0))
+    actual = matrix.demand[coming].sum(axis=0)
+    parts = []
+    for chunk, paths in path_chunks(fit, rows, periods=horizon, paths=BACKTEST_PATHS, seed=cutoff):
+        quantiles = np.quantile(paths.sum(axis=2, dtype=np.float64), HORIZON_LEVELS, axis=1)
+        parts += [
+            pl.DataFrame(
+                {
+                    "level": level,
+                    "actual_qty": actual[chunk],
+                    "is_covered": actual[chunk] <= quantile + 1e-6,
+                    "loss_qty": quantile_loss(actual[chunk], quantile, level=level),
+                }
+            )
+            for level, quantile in zip(HORIZON_LEVELS, quantiles, strict=True)
+        ]
+    schema = {"level": pl.Float64, "actual_qty": pl.Float64, "is_covered": pl.Boolean, "loss_qty": pl.Float64}
+    return pl.concat(parts) if parts else pl.DataFrame(schema=schema)
 
 
 def _horizon_scores(totals: list[pl.DataFrame]) -> pl.DataFrame:

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from forecasting.matrix import as_matrix
+from forecasting.mending import joined, series_notes
 from forecasting.pooled import PooledFit, fit_pooled
 from forecasting.schema import (
     LEAST_FIT_PERIODS,
@@ -16,7 +17,6 @@ from forecasting.schema import (
     FloatArray,
     IntArray,
     LeadTimeDemand,
-    Model,
     PathArray,
     check_frequency,
     check_levels,
@@ -40,7 +40,7 @@ def lead_time_demand(
     periods: int,
     frequency: str,
     attributes: pl.DataFrame | None = None,
-    model: Model = "auto",
+    model: str = "auto",
     levels: tuple[float, ...] = (0.5, 0.8, 0.9, 0.95, 0.99),
     paths: int = 0,
     seed: int = 0,
@@ -65,7 +65,8 @@ def lead_time_demand(
     check_positive(periods=periods, paths=max(paths, 1))
     if model not in {"auto", "pooled_ensemble"}:
         raise ValueError(f"model: {model!r} has no lead-time demand; pass 'auto' or 'pooled_ensemble'.")
-    fit = fit_pooled(as_matrix(panel, attributes=attributes))
+    matrix = as_matrix(panel, attributes=attributes)
+    fit = fit_pooled(matrix)
     rows = np.arange(fit.matrix.keys.height)
     kept = np.empty((len(rows), paths, periods), dtype=np.float32) if paths else None
     quantiles = np.empty((len(levels), len(rows)))
@@ -78,7 +79,7 @@ def lead_time_demand(
         pl.Series("demand_mean_qty", fit.point(periods).sum(axis=0)).fill_nan(None),
         *(pl.Series(quantile_column(level), quantiles[index]).fill_nan(None) for index, level in enumerate(levels)),
         pl.Series("model", fit.model_names(), dtype=pl.String),
-        pl.Series("fallback_reason", fit.fallback_reasons(), dtype=pl.String),
+        pl.Series("fallback_reason", joined(series_notes(matrix), fit.fallback_reasons()), dtype=pl.String),
     )
     return LeadTimeDemand(frame=frame, paths=kept)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import cast
 
 import numpy as np
 import polars as pl
 
-from forecasting.schema import PANEL_COLUMNS, PERIOD_NAMES, SEASON_PERIODS, SERIES_KEY, BoolArray, FloatArray, Frequency, IntArray
+from forecasting.mending import mend_panel, period_numbers, series_numbers
+from forecasting.schema import PERIOD_NAMES, SEASON_PERIODS, SERIES_KEY, BoolArray, FloatArray, Frequency, IntArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,7 @@ class SeriesMatrix:
         attributes: One row per series in the order of `keys`: the category columns that were given, "" where unknown.
         calendar: What is known ahead of days, as it was given: demand_date, perhaps sku, location_id or an attribute as
             keys, and columns of events (text), flags (true or false) and amounts (numbers).
+        notes: Per series, what was done to its rows before they could stand here; None where nothing was.
     """
 
     keys: pl.DataFrame
@@ -36,6 +39,7 @@ class SeriesMatrix:
     censored: BoolArray
     attributes: pl.DataFrame
     calendar: pl.DataFrame | None
+    notes: tuple[str | None, ...]
 
     @property
     def periods_count(self) -> int:
@@ -63,6 +67,14 @@ class SeriesMatrix:
         """First days of some periods, from period `first` on."""
         return pl.Series("demand_date", [self.date_of(period) for period in range(first, first + count)], dtype=pl.Date)
 
+    def periods_at(self, dates: pl.Series) -> IntArray:
+        """The number of the period that holds each date; below 0 before the first one."""
+        if self.frequency == "monthly":
+            months = (dates.dt.year().cast(pl.Int64) - self.first_date.year) * 12 + dates.dt.month() - self.first_date.month
+            return months.to_numpy().astype(np.int64)
+        days = (dates.cast(pl.Date) - self.first_date).dt.total_days()
+        return (days // (7 if self.frequency == "weekly" else 1)).to_numpy().astype(np.int64)
+
     def seasons(self, first: int, count: int) -> IntArray:
         """Place of periods in their season, from period `first` on: weekday (0 is Monday), week of the year, or month."""
         dates = self.dates(first, count)
@@ -89,6 +101,18 @@ class SeriesMatrix:
         """The first periods only: what was known then. The calendar stays whole, it is known ahead."""
         return dataclasses.replace(self, demand=self.demand[:count], observed=self.observed[:count], censored=self.censored[:count])
 
+    def of(self, rows: IntArray) -> SeriesMatrix:
+        """Some series only, in the order of `rows`."""
+        return dataclasses.replace(
+            self,
+            keys=self.keys[rows],
+            demand=self.demand[:, rows],
+            observed=self.observed[:, rows],
+            censored=self.censored[:, rows],
+            attributes=self.attributes[rows] if self.attributes.width else self.attributes,
+            notes=tuple(self.notes[row] for row in rows.tolist()),
+        )
+
 
 def as_matrix(
     panel: pl.DataFrame,
@@ -105,78 +129,26 @@ def as_matrix(
         attributes: sku, perhaps location_id, and category columns for pools and the hierarchy; unknown ones are "".
         calendar: demand_date, perhaps keys, and what is known ahead.
 
+    A panel with rows that are wrong is mended first (`forecasting.mending`); `notes` say what was done to which series.
+
     Raises:
-        ValueError: A column is missing, the panel is empty, a quantity is negative or not a number, a period is twice in
-            a series or missing inside it.
+        ValueError: A column is missing or of another kind, the panel is empty or of another frequency.
     """
-    _check_columns(panel)
-    ordered = panel.select(PANEL_COLUMNS).sort(*SERIES_KEY, "demand_date")
-    keys = ordered.select(SERIES_KEY).unique(maintain_order=True)
-    lengths = ordered.group_by(SERIES_KEY, maintain_order=True).len()["len"].to_numpy()
-    series = np.repeat(np.arange(keys.height), lengths)
-    first = ordered["demand_date"].min()
-    if not isinstance(first, date):
-        raise TypeError("demand_date: has to hold dates; cast the column to pl.Date.")
-    period = _period_numbers(ordered["demand_date"], first, frequency)
-    _check_calendar(ordered, series, period)
+    mended, notes = mend_panel(panel, frequency=frequency)
+    keys, series = series_numbers(mended)
+    first = mended["demand_date"].min()
+    number = period_numbers(mended["demand_date"], frequency)
+    period = number - number.min()
     shape = (int(period.max()) + 1, keys.height)
     demand, observed, censored = np.zeros(shape), np.zeros(shape, dtype=np.bool_), np.zeros(shape, dtype=np.bool_)
-    is_censored = ordered["is_censored"].to_numpy()
-    demand[period, series] = np.where(is_censored, 0.0, ordered["demand_qty"].cast(pl.Float64).to_numpy())
+    is_censored = mended["is_censored"].to_numpy()
+    demand[period, series] = np.where(is_censored, 0.0, mended["demand_qty"].to_numpy())
     observed[period, series] = ~is_censored
     censored[period, series] = is_censored
-    return SeriesMatrix(keys, frequency, first, demand, observed, censored, _attributes(keys, attributes), calendar)
-
-
-def _period_numbers(dates: pl.Series, first: date, frequency: Frequency) -> IntArray:
-    """How many periods after `first` each date lies.
-
-    Raises:
-        ValueError: A date is no first day of a period.
-    """
-    if frequency == "monthly":
-        number, is_first = (dates.dt.year().cast(pl.Int64) - first.year) * 12 + dates.dt.month() - first.month, dates.dt.day() == first.day
-    else:
-        days, length = (dates - first).dt.total_days(), 7 if frequency == "weekly" else 1
-        number, is_first = days // length, days % length == 0
-    if not is_first.all():
-        example = dates.filter(~is_first)[0]
-        raise ValueError(
-            f"panel: {int((~is_first).sum())} of {len(dates)} dates are no whole number of periods after {first}, the first one {example}; "
-            f"a {frequency} panel carries each period's first day."
-        )
-    return number.to_numpy().astype(np.int64)
-
-
-def _check_columns(panel: pl.DataFrame) -> None:
-    missing = [name for name in PANEL_COLUMNS if name not in panel.columns]
-    if missing:
-        raise ValueError(f"panel: lacks {', '.join(missing)}, has {', '.join(panel.columns)}; build it with build_daily_panel.")
-    if panel.is_empty():
-        raise ValueError("panel: has no rows, so there is nothing to forecast; select series that have sold.")
-    empty = {name: panel[name].null_count() for name in PANEL_COLUMNS if panel[name].null_count()}
-    if empty:
-        counts = ", ".join(f"{name} is null in {count} rows" for name, count in empty.items())
-        raise ValueError(f"panel: {counts} of {panel.height}; fill or drop them.")
-    quantity = pl.col("demand_qty").cast(pl.Float64)
-    bad = panel.filter(~quantity.is_finite() | (quantity < 0))
-    if not bad.is_empty():
-        raise ValueError(
-            f"panel: demand_qty is negative or not a number in {bad.height} of {panel.height} rows, "
-            f"the first one {bad.row(0, named=True)!r}; returns are not negative demand, leave them out."
-        )
-
-
-def _check_calendar(ordered: pl.DataFrame, series: IntArray, period: IntArray) -> None:
-    same_series = series[1:] == series[:-1]
-    step = np.diff(period)
-    for wrong, what in ((same_series & (step == 0), "stands twice"), (same_series & (step > 1), "has a gap before it")):
-        if wrong.any():
-            example = ordered.row(int(np.flatnonzero(wrong)[0]) + 1, named=True)
-            raise ValueError(
-                f"panel: a period {what} in its series in {int(wrong.sum())} of {ordered.height} rows, first for sku {example['sku']!r} at "
-                f"{example['location_id']!r} on {example['demand_date']}; build the panel with build_daily_panel."
-            )
+    said = keys.join(notes, on=SERIES_KEY, how="left", nulls_equal=True, maintain_order="left")["note"].to_list()
+    return SeriesMatrix(
+        keys, frequency, cast("date", first), demand, observed, censored, _attributes(keys, attributes), calendar, tuple(said)
+    )
 
 
 def _attributes(keys: pl.DataFrame, attributes: pl.DataFrame | None) -> pl.DataFrame:

@@ -1,4 +1,4 @@
-"""The demand panel: one row per series and day, sold or not, with days out of stock marked."""
+"""The demand panel: one row per series and period, sold or not, with what could not be sold marked."""
 
 from __future__ import annotations
 
@@ -10,11 +10,19 @@ import polars as pl
 from forecasting.schema import PANEL_COLUMNS, SERIES_KEY
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import date
+
+    from forecasting.schema import Frequency
 
 LEAST_HISTORY_DAYS: Final = 28  # four of each weekday
 LEAST_SALE_DAYS: Final = 5  # below that a level is guesswork
 DORMANT_DAYS: Final = 182  # days in stock without a sale after which an item counts as gone
+LEAST_ON_SALE_RATE: Final = 0.5  # share of a week or month on sale from which the rest is inferred; docs/methods/panels.md has the figures
+LEAST_OPEN_RATE: Final = 0.8  # share of a weekday's days with a sale from which a day without any is a closure
+LEAST_OPEN_SERIES: Final = 7.0  # series that sell on such a day; that all of them pause by chance is one in a thousand
+
+_STEPS: Final[Mapping[Frequency, str]] = {"daily": "1d", "weekly": "1w", "monthly": "1mo"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,45 +44,62 @@ class SeriesSelection:
         return dict(zip(counts["reason_kind"].to_list(), counts["len"].to_list(), strict=True))
 
 
-def build_daily_panel(
-    demand: pl.DataFrame, *, cutoff: date, stock_outs: pl.DataFrame | None = None, items: pl.DataFrame | None = None
+def build_panel(
+    demand: pl.DataFrame,
+    *,
+    cutoff: date,
+    frequency: Frequency,
+    stock_outs: pl.DataFrame | None = None,
+    items: pl.DataFrame | None = None,
+    calendar: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
-    """Daily demand per series, with a row for every day from its start to `cutoff`, sold or not.
+    """Demand per series, with a row for every day, week or month from its start to the last whole one, sold or not.
 
     A series starts on its first sale, or on its launch where that is earlier (but not before the first day of all
-    demand). Days without a sale are real zeros, unless the item was out of stock: those are censored, what was sold on
-    them is only a lower bound. Demand after `cutoff` is dropped, so a backtest cannot see its own future.
+    demand), and ends at the cut-off, or when it is discontinued and sold out. A period without a sale is a real zero,
+    unless the item was not to be had: such periods are censored, and what was sold in them is kept as the least that
+    was wanted. A week or month that was on sale for `LEAST_ON_SALE_RATE` of its days or more counts as if it had been
+    for all of them. A day on which a whole location sold nothing, against its habit on that weekday, is censored for
+    all of its series, unless the calendar knows of it: then it is the zero from which the event is learned.
+    `cutoff` cuts off what comes later, so a backtest cannot see its own future.
 
     Args:
         demand: sku, location_id, demand_date, demand_qty (units); several rows per day are added up.
-        cutoff: Last day that is known in full.
+        cutoff: Last day that is known in full. A week or month that goes on after it is dropped.
+        frequency: "daily", "weekly" (a week starts on Monday) or "monthly" (on the 1st).
         stock_outs: sku, location_id, stock_date of days that ended without stock.
-        items: sku, launched_date.
+        items: sku, and where known launched_date and discontinued_date (last day on sale).
+        calendar: demand_date, and events (text) or flags (true or false) that are known ahead.
 
     Returns:
-        sku, location_id, demand_date, demand_qty (units per day, never null), is_censored; sorted by series and day,
-        unique on the first three.
+        sku, location_id, demand_date (first day of the period), demand_qty (units, never null), is_censored; sorted by
+        series and date, unique on the first three.
 
     Raises:
-        ValueError: A quantity is negative or missing. Returns are not negative demand.
+        ValueError: A quantity is negative or missing, or the frequency not known.
     """
+    if frequency not in _STEPS:
+        raise ValueError(f"frequency: {frequency!r} is not known; pass 'daily', 'weekly' or 'monthly'.")
     _check_demand(demand)
-    known = (
-        demand.filter(pl.col("demand_date") <= cutoff).group_by(*SERIES_KEY, "demand_date").agg(pl.col("demand_qty").cast(pl.Float64).sum())
+    step = _STEPS[frequency]
+    after = pl.select(pl.lit(cutoff).dt.offset_by("1d").dt.truncate(step)).item()  # the first period that is not whole
+    days = (
+        demand.filter(pl.col("demand_date") < after).group_by(*SERIES_KEY, "demand_date").agg(pl.col("demand_qty").cast(pl.Float64).sum())
     )
-    if known.is_empty():
+    if days.is_empty():
         return _empty_panel()
-    starts = _series_starts(known, items)
-    days = starts.select(*SERIES_KEY, pl.date_ranges("start_date", pl.lit(cutoff), interval="1d").alias("demand_date")).explode(
-        "demand_date"
+    spans = _series_spans(days, items, after)
+    out = _days_out(days, spans, stock_outs)
+    start = pl.col("start_date").dt.truncate(step)
+    panel = (
+        spans.with_columns(pl.date_ranges(start, "end_date", interval=step, closed="both").alias("demand_date"))
+        .explode("demand_date")
+        .join(_per_period(days, step, pl.col("demand_qty").sum()), on=[*SERIES_KEY, "demand_date"], how="left")
+        .join(_per_period(out, step, pl.len().alias("out_count"), pl.col("out_qty").sum()), on=[*SERIES_KEY, "demand_date"], how="left")
+        .with_columns(pl.col("demand_qty", "out_qty").fill_null(0.0), pl.col("out_count").fill_null(0))
     )
-    panel = days.join(known, on=[*SERIES_KEY, "demand_date"], how="left")
-    return (
-        _with_censoring(panel, stock_outs)
-        .with_columns(pl.col("demand_qty").fill_null(0.0))
-        .select(PANEL_COLUMNS)
-        .sort(*SERIES_KEY, "demand_date")
-    )
+    panel = _as_if_on_sale(panel, step).select(PANEL_COLUMNS).sort(*SERIES_KEY, "demand_date")
+    return _with_closures(panel, calendar) if frequency == "daily" else panel
 
 
 def select_series(
@@ -86,9 +111,9 @@ def select_series(
     their zero days in memory.
 
     Args:
-        demand: As for `build_daily_panel`.
+        demand: As for `build_panel`.
         cutoff: Last day that is known in full.
-        stock_outs: As for `build_daily_panel`; an item that could not sell is not dormant.
+        stock_outs: As for `build_panel`; an item that could not sell is not dormant.
         items: sku, launched_date, is_active where known; inactive items are not forecast.
 
     Raises:
@@ -148,11 +173,75 @@ def _series_starts(known: pl.DataFrame, items: pl.DataFrame | None) -> pl.DataFr
     )
 
 
-def _with_censoring(panel: pl.DataFrame, stock_outs: pl.DataFrame | None) -> pl.DataFrame:
+def _series_spans(known: pl.DataFrame, items: pl.DataFrame | None, after: date) -> pl.DataFrame:
+    """sku, location_id, start_date, end_date: first and last day on sale."""
+    last = pl.lit(after).dt.offset_by("-1d")
+    sold = known.group_by(SERIES_KEY).agg(pl.col("demand_date").max().alias("sold_date"))
+    spans = _series_starts(known, items).join(sold, on=SERIES_KEY)
+    if items is None or "discontinued_date" not in items.columns:
+        return spans.with_columns(last.alias("end_date"))
+    ended = items.select("sku", pl.col("discontinued_date").cast(pl.Date)).unique("sku", keep="first", maintain_order=True)
+    end = pl.when(pl.col("discontinued_date") < last).then(pl.max_horizontal("discontinued_date", "sold_date")).otherwise(last)
+    return spans.join(ended, on="sku", how="left").with_columns(end.alias("end_date"))
+
+
+def _days_out(days: pl.DataFrame, spans: pl.DataFrame, stock_outs: pl.DataFrame | None) -> pl.DataFrame:
+    """sku, location_id, demand_date, out_qty: days of a series that ended without stock, and what was sold on them."""
     if stock_outs is None:
-        return panel.with_columns(pl.lit(False).alias("is_censored"))
-    marks = stock_outs.select(*SERIES_KEY, pl.col("stock_date").alias("demand_date"), pl.lit(True).alias("is_censored")).unique()
-    return panel.join(marks, on=[*SERIES_KEY, "demand_date"], how="left").with_columns(pl.col("is_censored").fill_null(False))
+        return days.clear().rename({"demand_qty": "out_qty"})
+    return (
+        stock_outs.select(*SERIES_KEY, pl.col("stock_date").alias("demand_date"))
+        .unique()
+        .join(spans, on=SERIES_KEY)
+        .filter(pl.col("demand_date").is_between("start_date", "end_date"))
+        .join(days, on=[*SERIES_KEY, "demand_date"], how="left")
+        .select(*SERIES_KEY, "demand_date", pl.col("demand_qty").alias("out_qty"))
+    )
+
+
+def _per_period(days: pl.DataFrame, step: str, *sums: pl.Expr) -> pl.DataFrame:
+    return days.group_by(*SERIES_KEY, pl.col("demand_date").dt.truncate(step)).agg(*sums)
+
+
+def _as_if_on_sale(panel: pl.DataFrame, step: str) -> pl.DataFrame:
+    """`demand_qty` of periods mostly on sale is raised to the whole period; those less on sale are censored.
+
+    Raised are the units sold on days on sale, by whole days over those days: what the other days would have sold, had
+    they been like them.
+    """
+    first, following = pl.col("demand_date"), pl.col("demand_date").dt.offset_by(step)
+    length = (following - first).dt.total_days()
+    lived = (pl.min_horizontal(following.dt.offset_by("-1d"), "end_date") - pl.max_horizontal(first, "start_date")).dt.total_days() + 1
+    rate = (lived - pl.col("out_count")) / length
+    raised = pl.max_horizontal("demand_qty", (pl.col("demand_qty") - pl.col("out_qty")) / rate)
+    return panel.with_columns(
+        pl.when((rate >= LEAST_ON_SALE_RATE) & (rate < 1)).then(raised).otherwise("demand_qty").alias("demand_qty"),
+        (rate < LEAST_ON_SALE_RATE).alias("is_censored"),
+    )
+
+
+def _with_closures(panel: pl.DataFrame, calendar: pl.DataFrame | None) -> pl.DataFrame:
+    """Days on which a location that trades on that weekday sold nothing at all are no evidence of anything's demand."""
+    by_day = panel.group_by("location_id", "demand_date").agg((pl.col("demand_qty") > 0).sum().alias("selling"))
+    weekday = ["location_id", pl.col("demand_date").dt.weekday()]
+    closed = by_day.filter(
+        (pl.col("selling") == 0)
+        & ((pl.col("selling") > 0).mean().over(weekday) >= LEAST_OPEN_RATE)
+        & (pl.col("selling").mean().over(weekday) >= LEAST_OPEN_SERIES)
+    ).select("location_id", "demand_date", pl.lit(True).alias("is_closed"))
+    if calendar is not None:
+        marks = [
+            pl.col(name).fill_null(False) if kind == pl.Boolean else pl.col(name).is_not_null()
+            for name, kind in calendar.schema.items()
+            if kind in {pl.Boolean, pl.String} and name not in {*SERIES_KEY, "category"}
+        ]
+        known = calendar.filter(pl.any_horizontal(marks)) if marks else calendar.clear()
+        closed = closed.join(known, on="demand_date", how="anti")
+    return (
+        panel.join(closed, on=["location_id", "demand_date"], how="left", maintain_order="left")
+        .with_columns((pl.col("is_censored") | pl.col("is_closed").fill_null(False)).alias("is_censored"))
+        .drop("is_closed")
+    )
 
 
 def _with_days_in_stock(facts: pl.DataFrame, cutoff: date, stock_outs: pl.DataFrame | None) -> pl.DataFrame:

@@ -1,23 +1,30 @@
-"""Levels of all series on pooled profiles: the mean of a few smoothing methods, fitted together."""
+"""Levels of all series on pooled factors of season and calendar: the mean of a few smoothing methods, fitted together."""
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from forecasting.profiles import weekday_profile
+from forecasting.calendar_effects import CalendarEffects, fit_calendar_effects
+from forecasting.hierarchy import Hierarchy, fit_hierarchy
+from forecasting.outliers import cut_outliers
 from forecasting.schema import HISTORY_MEAN, LEAST_FIT_PERIODS, NO_MODEL, POOLED_ENSEMBLE, RESIDUAL_PERIODS
 from forecasting.smoothing import adida_levels, ses_levels, tsb_levels
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from forecasting.matrix import SeriesMatrix
     from forecasting.schema import BoolArray, FloatArray, IntArray
+    from forecasting.smoothing import LevelMethod
 
 SMOOTHING_GRID: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3)
-WARM_UP_SHARE: Final = 4  # errors in the first quarter of the history, at most 28 periods, say more about the start
-WARM_UP_PERIODS: Final = 28
+WARM_UP_PERIODS: Final = 28  # at most a quarter of the history: errors before that say more about the start
+SERIES_FOR_SMOOTHING: Final = 2_000  # more do not change the choice
+ENSEMBLE: Final[Sequence[LevelMethod]] = (ses_levels, tsb_levels, adida_levels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,22 +32,26 @@ class PooledFit:
     """Levels of all series, the factors of season and calendar, and what is needed to simulate on from them.
 
     Attributes:
-        matrix: What was fitted.
+        matrix: What was fitted, without outliers.
         smoothing: Weight of the newest period, one for all series.
+        effects: Season and calendar.
+        hierarchy: Sums that the forecasts agree with; None where there are none.
         profile: [period, series]; demand of each past period over that of a mean period, observed or not.
-        season: [place in season, series]; the part of the profile that comes again.
         levels: [period + 1, series]; level before each period was seen, last row after the last one; units per mean period.
         residuals: [period, series]; the last one-step errors over the root of the profile, NaN where there is none.
         observed_counts: Observed periods per series.
+        limits: Per series, what its quantities were cut to, NaN where none was.
     """
 
     matrix: SeriesMatrix
     smoothing: float
+    effects: CalendarEffects
+    hierarchy: Hierarchy | None
     profile: FloatArray
-    season: FloatArray
     levels: FloatArray
     residuals: FloatArray
     observed_counts: IntArray
+    limits: FloatArray
 
     @property
     def exposure(self) -> FloatArray:
@@ -53,8 +64,9 @@ class PooledFit:
         return np.where(self.observed_counts > 0, self.levels[-1], np.nan)
 
     def future_profile(self, periods: int) -> FloatArray:
-        """[period, series]; the profile of the periods after the last one."""
-        return self.season[self.matrix.seasons(self.matrix.periods_count, periods)]
+        """[period, series]; the profile of the periods after the last one, such that items and their sums agree."""
+        profile = self.effects.factors(self.matrix.periods_count, periods)
+        return profile if self.hierarchy is None else self.hierarchy.reconciled(profile, self.levels[-1])
 
     def point(self, periods: int) -> FloatArray:
         """[period, series]; mean demand of the coming periods in units."""
@@ -66,49 +78,64 @@ class PooledFit:
         return [NO_MODEL if count == 0 else HISTORY_MEAN if count < least else POOLED_ENSEMBLE for count in self.observed_counts.tolist()]
 
     def fallback_reasons(self) -> list[str | None]:
-        """Per series, why it is not the smoothed level; None where it is."""
+        """Per series, why it is not the smoothed level and what was cut; None where all is as it should be."""
         unit, least = self.matrix.period_name, LEAST_FIT_PERIODS[self.matrix.frequency]
-        return [
+        short = [
             f"no {unit} in stock, so nothing is known of its demand" if count == 0
             else f"only {count} {unit}s in stock, {least} are needed: mean of those" if count < least
             else None
             for count in self.observed_counts.tolist()
         ]  # fmt: skip
+        cut = [None if np.isnan(limit) else f"quantities above {limit:.4g} were cut to it" for limit in self.limits.tolist()]
+        return ["; ".join(part for part in both if part) or None for both in zip(short, cut, strict=True)]
 
 
-def fit_pooled(matrix: SeriesMatrix) -> PooledFit:
-    """Every series has a level, on profiles and a smoothing weight shared between series.
+def fit_pooled(
+    matrix: SeriesMatrix, *, methods: Sequence[LevelMethod] = ENSEMBLE, is_yearly: bool = True, is_reconciled: bool = True
+) -> PooledFit:
+    """Every series has a level, on factors and a smoothing weight shared between series.
 
-    The level is the mean of simple exponential smoothing, TSB and ADIDA. Periods that are not observed change nothing.
-    The weight is the one of `SMOOTHING_GRID` with the least squared one-step error of exponential smoothing, each
-    series' error taken relative to its own variance.
+    The level is the mean of the methods'; periods that are not observed change nothing. The weight is the one of
+    `SMOOTHING_GRID` with the least squared one-step error of exponential smoothing, each series' error taken relative to
+    its own variance.
 
     Source: Petropoulos and Svetunkov (2020), A simple combination of univariate models, IJF 36, for the mean of few methods.
+
+    Args:
+        matrix: Demand of all series, with attributes for pools and what the calendar knows.
+        methods: From `forecasting.smoothing`.
+        is_yearly: With waves over the year, where two years are known.
+        is_reconciled: Forecasts agree with those of their sums.
     """
-    season = weekday_profile(matrix)
-    profile = season[matrix.seasons(0, matrix.periods_count)]
+    demand, limits = cut_outliers(matrix.demand)
+    matrix = matrix if demand is matrix.demand else dataclasses.replace(matrix, demand=demand)
+    effects = fit_calendar_effects(matrix, is_yearly=is_yearly)
+    profile = effects.factors(0, matrix.periods_count)
     exposure = np.where(matrix.observed, profile, 0.0)
     smoothing = _best_smoothing(matrix, exposure)
-    levels = sum(
-        (method(matrix.demand, exposure, smoothing=smoothing) for method in (tsb_levels, adida_levels)),
-        start=ses_levels(matrix.demand, exposure, smoothing=smoothing),
-    )
-    levels /= 3
+    levels = methods[0](demand, exposure, smoothing=smoothing)
+    for method in methods[1:]:
+        levels += method(demand, exposure, smoothing=smoothing)
+    levels /= len(methods)
     return PooledFit(
         matrix=matrix,
         smoothing=smoothing,
+        effects=effects,
+        hierarchy=fit_hierarchy(matrix, demand, exposure, smoothing=smoothing) if is_reconciled else None,
         profile=profile,
-        season=season,
         levels=levels,
         residuals=_residuals(matrix, exposure, levels),
         observed_counts=matrix.observed.sum(axis=0),
+        limits=limits,
     )
 
 
 def _best_smoothing(matrix: SeriesMatrix, exposure: FloatArray) -> float:
-    warm_up = min(WARM_UP_PERIODS, matrix.periods_count // WARM_UP_SHARE)
-    counted = matrix.observed & (np.cumsum(matrix.observed, axis=0) > warm_up)
-    return min(SMOOTHING_GRID, key=lambda weight: _relative_error(matrix.demand, exposure, counted, weight))
+    moving = np.flatnonzero((matrix.demand.max(axis=0) > 0) & (matrix.observed.sum(axis=0) > 1))
+    some = moving[:: max(1, len(moving) // SERIES_FOR_SMOOTHING)]
+    observed, demand, share = matrix.observed[:, some], matrix.demand[:, some], exposure[:, some]
+    counted = observed & (np.cumsum(observed, axis=0) > min(WARM_UP_PERIODS, matrix.periods_count // 4))
+    return min(SMOOTHING_GRID, key=lambda weight: _relative_error(demand, share, counted, weight))
 
 
 def _relative_error(demand: FloatArray, exposure: FloatArray, counted: BoolArray, smoothing: float) -> float:

@@ -19,7 +19,7 @@ IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
 Frequency = Literal["daily", "weekly", "monthly"]
-Model = Literal["auto", "pooled_ensemble", "seasonal_naive"]
+Model = str  # a name of `forecasting.models.model_names`
 
 SERIES_KEY: Final = ["sku", "location_id"]
 PANEL_COLUMNS: Final = [*SERIES_KEY, "demand_date", "demand_qty", "is_censored"]
@@ -30,6 +30,7 @@ HISTORY_MEAN: Final = "history_mean"
 NO_MODEL: Final = "none"
 
 SEASON_PERIODS: Final[Mapping[Frequency, int]] = {"daily": 7, "weekly": 52, "monthly": 12}
+CYCLE_PERIODS: Final[Mapping[Frequency, int]] = {"daily": 365, "weekly": 52, "monthly": 12}  # a year
 LEAST_FIT_PERIODS: Final[Mapping[Frequency, int]] = {"daily": 14, "weekly": 8, "monthly": 6}  # fewer are forecast at their mean
 RESIDUAL_PERIODS: Final[Mapping[Frequency, int]] = {"daily": 364, "weekly": 104, "monthly": 60}  # past errors that speak for coming ones
 PERIOD_NAMES: Final[Mapping[Frequency, str]] = {"daily": "day", "weekly": "week", "monthly": "month"}
@@ -71,16 +72,19 @@ class Backtest:
 
     Attributes:
         frame: cutoff_date, sku, location_id, demand_date, model, forecast_qty, forecast_p10_qty, forecast_p90_qty,
-            actual_qty, is_censored; one row per cut-off, series, day and model.
-        scores: One row per model over all series: wape_rate, mase, bias_rate, band_coverage_rate and the counts behind.
-        series_scores: The same per series.
+            actual_qty, is_censored; one row per cut-off, series, period and model, in this order. Quantities are float32.
+        scores: class_kind, class_name, model, series_count and the metrics of `forecasting.scores`: over all series
+            (class_kind "all"), then per class of volume and of pattern.
+        series_scores: sku, location_id, model, the same metrics and fallback_reason at the last cut-off.
+        step_scores: The same per model and step of the horizon, from 1 on.
         horizon_scores: Per probability level: how often demand over the whole horizon stayed at or below its quantile
-            (coverage_rate), its quantile_loss_qty, and series_windows_count behind it; for pooled SES.
+            (coverage_rate), its weighted_quantile_loss, and series_windows_count behind it; for the pooled ensemble.
     """
 
     frame: pl.DataFrame
     scores: pl.DataFrame
     series_scores: pl.DataFrame
+    step_scores: pl.DataFrame
     horizon_scores: pl.DataFrame
 
 
@@ -103,14 +107,16 @@ def check_levels(levels: tuple[float, ...]) -> None:
         )
 
 
-def check_frequency(frequency: str) -> None:
-    """Periods are days.
+def check_frequency(frequency: str) -> Frequency:
+    """Periods are days, weeks or months.
 
     Raises:
-        ValueError: Another frequency was asked for. Nothing was computed.
+        ValueError: Something else was asked for. Nothing was computed.
     """
-    if frequency != "daily":
-        raise ValueError(f"frequency: {frequency!r} is not known; pass 'daily' and a panel with one row per day.")
+    for known in SEASON_PERIODS:
+        if frequency == known:
+            return known
+    raise ValueError(f"frequency: {frequency!r} is not known; pass 'daily', 'weekly' or 'monthly' and a panel with one row per period.")
 
 
 def check_positive(**values: int) -> None:

@@ -7,12 +7,21 @@ at all. Row t of the levels is what was known before period t; the last row is w
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 
 if TYPE_CHECKING:
     from forecasting.schema import BoolArray, FloatArray, IntArray
+
+
+class LevelMethod(Protocol):
+    """A method of this module: levels [period + 1, series] of demand and exposure, both [period, series]."""
+
+    def __call__(self, demand: FloatArray, exposure: FloatArray, *, smoothing: float) -> FloatArray:
+        """Levels in units per mean period."""
+        ...
+
 
 LONGEST_BUCKET: Final = 30  # periods; a bucket of sparser demand would leave too few to smooth over
 
@@ -34,7 +43,7 @@ def ses_levels(demand: FloatArray, exposure: FloatArray, *, smoothing: float) ->
     seen = np.zeros(demand.shape[1])
     for period, (sold, share) in enumerate(zip(demand, exposure, strict=True)):
         seen += share
-        levels[period + 1] = levels[period] + _gain(share, seen, smoothing) * (sold - share * levels[period])
+        levels[period + 1] = levels[period] + gain(share, seen, smoothing) * (sold - share * levels[period])
     return levels
 
 
@@ -59,8 +68,8 @@ def tsb_levels(demand: FloatArray, exposure: FloatArray, *, smoothing: float) ->
         seen += share
         sales += sale_share
         # the size is per mean period and the rate a probability: their product on the mean period is the level
-        rate += _gain(share, seen, smoothing) * share * (is_sale - rate)
-        size += _gain(sale_share, sales, smoothing) * (np.where(is_sale, sold, 0.0) - sale_share * size)
+        rate += gain(share, seen, smoothing) * share * (is_sale - rate)
+        size += gain(sale_share, sales, smoothing) * (np.where(is_sale, sold, 0.0) - sale_share * size)
         levels[period + 1] = rate * size
     return levels
 
@@ -84,9 +93,9 @@ def sba_levels(demand: FloatArray, exposure: FloatArray, *, smoothing: float) ->
         is_sale = (sold > 0) & (share > 0)
         waited += share
         sales += is_sale
-        gain = np.where(is_sale, np.maximum(smoothing, 1.0 / np.maximum(sales, 1.0)), 0.0)
-        size += gain * (sold - size)
-        interval += gain * (waited - interval)
+        weight = np.where(is_sale, np.maximum(smoothing, 1.0 / np.maximum(sales, 1.0)), 0.0)
+        size += weight * (sold - size)
+        interval += weight * (waited - interval)
         waited = np.where(is_sale, 0.0, waited)
         level = np.divide(size, interval, out=np.zeros_like(size), where=interval > 0)
         levels[period + 1] = (1.0 - smoothing / 2.0) * level
@@ -120,8 +129,8 @@ def adida_levels(demand: FloatArray, exposure: FloatArray, *, smoothing: float, 
         is_full = left == 0
         mean_share = np.where(is_full, share_sum / buckets, 0.0)
         seen += mean_share
-        gain = _gain(mean_share, seen, smoothing)
-        levels[period + 1] = levels[period] + gain * (sold_sum / buckets - mean_share * levels[period])
+        weight = gain(mean_share, seen, smoothing)
+        levels[period + 1] = levels[period] + weight * (sold_sum / buckets - mean_share * levels[period])
         sold_sum[is_full], share_sum[is_full] = 0.0, 0.0
         left = np.where(is_full, buckets, left)
     return levels
@@ -153,9 +162,9 @@ def imapa_levels(demand: FloatArray, exposure: FloatArray, *, smoothing: float) 
     return result
 
 
-def naive_levels(demand: FloatArray, exposure: FloatArray) -> FloatArray:
-    """The newest observed period's demand per mean period, [period + 1, series]."""
-    return ses_levels(demand, exposure, smoothing=1.0)
+def naive_levels(demand: FloatArray, exposure: FloatArray, *, smoothing: float) -> FloatArray:  # noqa: ARG001 - as its like
+    """The newest observed period's demand per mean period, [period + 1, series]; the weight does not matter."""
+    return ses_levels(demand, exposure, smoothing=np.inf)
 
 
 def mean_intervals(demand: FloatArray, exposure: FloatArray) -> IntArray:
@@ -167,9 +176,9 @@ def mean_intervals(demand: FloatArray, exposure: FloatArray) -> IntArray:
     return result
 
 
-def _gain(share: FloatArray, seen: FloatArray, smoothing: float) -> FloatArray:
+def gain(share: FloatArray, seen: FloatArray, smoothing: float) -> FloatArray:
     """Weight of a period's error: at most what makes the level meet it, at least that of one among all seen so far."""
     safe = np.where(share > 0, share, 1.0)
-    gain = np.maximum(np.minimum(smoothing, 1.0 / safe), 1.0 / np.maximum(seen, 1e-9))
-    result: FloatArray = np.where(share > 0, gain, 0.0)
+    weight = np.maximum(np.minimum(smoothing, 1.0 / safe), 1.0 / np.maximum(seen, 1e-9))
+    result: FloatArray = np.where(share > 0, weight, 0.0)
     return result

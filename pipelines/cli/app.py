@@ -12,6 +12,7 @@ from pipelines.cli import (
     baselines,
     doctor,
     experiments,
+    forecasts,
     loading,
     metrics,
     overrides,
@@ -50,6 +51,7 @@ overrides.register(app)
 reading.register(app)
 reports.register(app)
 timeline.register(app)
+forecasts.register(app)
 experiments.register(app)
 doctor.register(app)
 reference.register(app)

@@ -13,7 +13,7 @@ import polars as pl
 
 import forecasting
 from forecasting.backtest import most_windows
-from forecasting.schema import POOLED_ENSEMBLE, SEASONAL_NAIVE, SERIES_KEY
+from forecasting.schema import SEASONAL_NAIVE, SERIES_KEY
 from pipelines.steps.panel import DemandHistory, read_demand_history
 from pipelines.stores.warehouse import refill_table, replace_table, run_context
 
@@ -31,7 +31,7 @@ BACKTEST_WINDOWS: Final = 6
 STANDS_DAYS: Final = 7
 ANOTHER_PAST_RATE: Final = 0.05  # demand before the last test that has changed by more was corrected or is another merchant's
 
-MODEL: Final = POOLED_ENSEMBLE  # the one whose forecasts are published, held against seasonal naive
+MODEL: Final = "auto"  # the one whose forecasts are published, held against seasonal naive
 DAYS_OF_WEEK: Final = 7
 
 _RATES: Final = ("wape_rate", "mase", "bias_rate", "band_coverage_rate")
@@ -137,7 +137,14 @@ def _backtest(history: DemandHistory) -> Backtest | None:
     if windows == 0:
         logger.info("%d days of history are too few to test forecasts on", days)
         return None
-    return forecasting.backtest(history.panel, horizon=BACKTEST_DAYS, frequency="daily", windows=windows, attributes=history.attributes)
+    return forecasting.backtest(
+        history.panel,
+        horizon=BACKTEST_DAYS,
+        frequency="daily",
+        windows=windows,
+        attributes=history.attributes,
+        on_progress=lambda done_next, share: logger.info("%d %%, %s", round(100 * share), done_next),
+    )
 
 
 def _run_row(conn: duckdb.DuckDBPyConnection, as_of: date, version: str) -> pl.DataFrame:
@@ -152,11 +159,12 @@ def _write_evidence(conn: duckdb.DuckDBPyConnection, evidence: Backtest | None) 
         for table, schema in (("backtest_models", _MODEL_SCORES), ("horizon_scores", _HORIZON_SCORES)):
             replace_table(conn, "planning", table, pl.DataFrame(schema=schema))
         return
-    overall = _side_by_side(evidence.scores, [])
+    over_all = evidence.scores.filter(pl.col("class_kind") == "all")
+    overall = _side_by_side(over_all, [])
     series = pl.concat([overall, _side_by_side(evidence.series_scores, SERIES_KEY)], how="diagonal").sort(SERIES_KEY, nulls_last=False)
     refill_table(conn, "planning.backtest_weeks", weekly_errors(evidence))
     refill_table(conn, "planning.backtest_series", series.select(pl.col(name).cast(kind) for name, kind in SERIES_SCORES.items()))
-    replace_table(conn, "planning", "backtest_models", _models(evidence.scores))
+    replace_table(conn, "planning", "backtest_models", _models(over_all))
     replace_table(conn, "planning", "horizon_scores", evidence.horizon_scores.select(list(_HORIZON_SCORES)))
 
 
@@ -170,7 +178,9 @@ def weekly_errors(evidence: Backtest) -> pl.DataFrame:
     keys = ["cutoff_date", "week_ahead", *SERIES_KEY]
     day = ["cutoff_date", "demand_date", *SERIES_KEY]
     error, own, naive = pl.col("forecast_qty") - pl.col("actual_qty"), pl.col("error").abs(), pl.col("naive_error").abs()
-    known = evidence.frame.filter(~pl.col("is_censored") & pl.col("forecast_qty").is_not_null())
+    known = evidence.frame.with_columns(pl.col(pl.Float32).cast(pl.Float64)).filter(
+        ~pl.col("is_censored") & pl.col("forecast_qty").is_not_null()
+    )
     weeks = (
         known.filter(pl.col("model") == MODEL)
         .with_columns(
@@ -194,7 +204,7 @@ def weekly_errors(evidence: Backtest) -> pl.DataFrame:
         )
     )
     scale = evidence.series_scores.filter((pl.col("model") == MODEL) & (pl.col("mase") > 0)).select(
-        *SERIES_KEY, (pl.col("absolute_error_qty") / pl.col("days_count") / pl.col("mase")).alias("scale")
+        *SERIES_KEY, (pl.col("absolute_error_qty") / pl.col("periods_count") / pl.col("mase")).alias("scale")
     )
     return (
         weeks.join(scale, on=SERIES_KEY, how="left")
@@ -216,10 +226,8 @@ def _side_by_side(scores: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
 
 
 def _models(scores: pl.DataFrame) -> pl.DataFrame:
-    """One row per model that was tested; `fva_rate` is the share of seasonal naive's absolute error that it saves."""
-    naive = scores.filter(pl.col("model") == SEASONAL_NAIVE)["wape_rate"]
-    added = 1 - pl.col("wape_rate") / (naive[0] if len(naive) else None)
-    return scores.with_columns(added.alias("fva_rate")).select(pl.col(name).cast(kind) for name, kind in _MODEL_SCORES.items())
+    """One row per model that was tested."""
+    return scores.select(pl.col(name).cast(kind) for name, kind in _MODEL_SCORES.items())
 
 
 def _summary(conn: duckdb.DuckDBPyConnection, why: str | None, began: float) -> BacktestSummary:

@@ -12,7 +12,7 @@ import polars as pl
 
 import forecasting
 from forecasting.overrides import override_forecast, overrides_by_day
-from forecasting.schema import NO_MODEL, SERIES_KEY
+from forecasting.schema import HISTORY_MEAN, NO_MODEL, SERIES_KEY
 from pipelines.quality.forecast_checks import RECENT_DAYS, Errors, ForecastCheck, broken_series, check_forecasts
 from pipelines.steps.backtest import MODEL, SERIES_SCORES
 from pipelines.steps.panel import DemandHistory, read_demand_history
@@ -80,7 +80,7 @@ def forecast_demand(conn: duckdb.DuckDBPyConnection, *, settings: Settings) -> F
     history = read_demand_history(conn, as_of=as_of)
     daily = _forecast(conn, history, as_of=as_of, settings=settings)
     models = daily.unique(SERIES_KEY, keep="first", maintain_order=True).select(*SERIES_KEY, "model", "fallback_reason")
-    fallback_count = models.filter(pl.col("fallback_reason").is_not_null() | (pl.col("model") == NO_MODEL)).height
+    fallback_count = models.filter(pl.col("model").is_in([HISTORY_MEAN, NO_MODEL])).height
     recent = _published_errors(conn, history.panel, as_of)
     checks = check_forecasts(
         recent=_total(recent), windows=_backtest_windows(conn), fallback_rate=fallback_count / models.height if models.height else 0.0

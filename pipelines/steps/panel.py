@@ -85,7 +85,7 @@ def read_demand_history(conn: duckdb.DuckDBPyConnection, *, as_of: date) -> Dema
     items = conn.sql("SELECT sku, category, launched_date, is_active FROM marts.dim_products").pl()
     selection = select_series(demand, cutoff=as_of, stock_outs=stock_outs, items=items)
     chosen = demand.join(selection.forecastable, on=SERIES_KEY, how="semi")
-    panel = forecasting.build_daily_panel(chosen, cutoff=as_of, stock_outs=stock_outs, items=items)
+    panel = forecasting.build_panel(chosen, cutoff=as_of, frequency="daily", stock_outs=stock_outs, items=items)
     return DemandHistory(panel=panel, attributes=items.select("sku", "category"), selection=selection)
 
 

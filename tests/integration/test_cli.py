@@ -71,6 +71,8 @@ def ordercast(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
         "report",
         "timeline",
         "experiment",
+        "forecast",
+        "backtest",
         "recommendations",
         "quarantine",
         "releases",

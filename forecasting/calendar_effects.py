@@ -1,0 +1,184 @@
+"""How season and calendar move demand: one log-linear regression per pool, small pools leaning on all of them.
+
+The sum of a pool's demand is regressed on weekday and day of the month (daily panels), yearly waves (two years of history
+or more), events, flags and amounts of the calendar, beside a trend in pieces, which is left out of the factors: what
+remains of it is the levels' affair.
+
+Source: quasi-Poisson regression by iteratively weighted least squares, McCullagh and Nelder (1989), Generalized Linear Models,
+2.5 and 9.2. Coefficients have a Student-t prior, so that noise is drawn to nothing and a closed day is not: Gelman et al.
+(2008), A weakly informative default prior distribution for logistic and other regression models, Annals of Applied Statistics 2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from forecasting.calendar_features import calendar_design, calendar_keys, item_design, season_design, trend_design
+from forecasting.schema import CYCLE_PERIODS
+
+if TYPE_CHECKING:
+    from forecasting.matrix import SeriesMatrix
+    from forecasting.schema import FloatArray, IntArray
+
+HALF_LIFE_DAYS: Final = 180.0  # of a past period's weight; twice that where yearly waves are fitted
+ITERATIONS: Final = 8
+DEGREES: Final = 3.0  # of the coefficients' Student-t prior
+POOL_PRIOR: Final = 0.5  # a pool's coefficients stray from the common ones by this share of what those stray from zero
+LARGEST_LOG: Final = 4.0  # no factor beyond exp(4) either way
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarEffects:
+    """Fitted effects; `factors` gives them for any periods.
+
+    Attributes:
+        matrix: What was fitted.
+        pools: Number of each series' pool.
+        coefficients: [feature, pool].
+        offsets: Per pool, the log of the mean factor over the past, which makes that mean one.
+        item_coefficients: Per feature of a calendar keyed by item; empty without one.
+        is_yearly: Yearly waves are among the features.
+    """
+
+    matrix: SeriesMatrix
+    pools: IntArray
+    coefficients: FloatArray
+    offsets: FloatArray
+    item_coefficients: FloatArray
+    is_yearly: bool
+
+    def factors(self, first: int, count: int) -> FloatArray:
+        """Demand over that of a mean period, [period, series], from period `first` on, past or future."""
+        logs = _pool_logs(self.matrix, self.pools, self.coefficients, first, count, is_yearly=self.is_yearly) - self.offsets
+        result: FloatArray = np.exp(np.clip(logs, -2 * LARGEST_LOG, LARGEST_LOG))[:, self.pools]
+        if self.item_coefficients.size:
+            series, period, features = item_design(self.matrix, first, count)
+            result[period, series] *= np.exp(np.clip(features @ self.item_coefficients, -LARGEST_LOG, LARGEST_LOG))
+        return result
+
+
+def fit_calendar_effects(matrix: SeriesMatrix, *, is_yearly: bool = True) -> CalendarEffects:
+    """Season and calendar of every location x category, and of the columns that the calendar is keyed by.
+
+    Args:
+        matrix: Demand with its calendar.
+        is_yearly: With waves over the year, where two years are known.
+    """
+    pools = matrix.pools(*dict.fromkeys(["location_id", "category", *calendar_keys(matrix)]))
+    is_yearly = is_yearly and matrix.periods_count >= 2 * CYCLE_PERIODS[matrix.frequency]
+    totals, expected = _ratios(matrix, pools)
+    season, spread = season_design(matrix, 0, matrix.periods_count, is_yearly=is_yearly)
+    trend, trend_spread = trend_design(matrix, is_yearly=is_yearly)
+    known, known_spread, rows = calendar_design(matrix, 0, matrix.periods_count)
+    group = _first_of(rows, pools)
+    designs = [np.hstack([season, known[index], trend]) for index in range(known.shape[0])]
+    spreads = np.concatenate([spread, known_spread, trend_spread])
+    half_life = (2 if is_yearly else 1) * HALF_LIFE_DAYS * CYCLE_PERIODS[matrix.frequency] / CYCLE_PERIODS["daily"]
+    weights = 0.5 ** (np.arange(matrix.periods_count)[::-1] / half_life)
+    coefficients = _fit(totals, expected, designs, group, weights=weights, spreads=spreads)
+    coefficients = coefficients[: coefficients.shape[0] - trend.shape[1]]
+    past = np.exp(np.clip(_pool_logs(matrix, pools, coefficients, 0, matrix.periods_count, is_yearly=is_yearly), -8, LARGEST_LOG))
+    effects = CalendarEffects(matrix, pools, coefficients, np.log(past.mean(axis=0)), np.empty(0), is_yearly)
+    return effects if "sku" not in _columns(matrix) else _with_items(effects)
+
+
+def _columns(matrix: SeriesMatrix) -> list[str]:
+    return [] if matrix.calendar is None else matrix.calendar.columns
+
+
+def _pool_logs(matrix: SeriesMatrix, pools: IntArray, coefficients: FloatArray, first: int, count: int, *, is_yearly: bool) -> FloatArray:
+    season, _ = season_design(matrix, first, count, is_yearly=is_yearly)
+    known, _, rows = calendar_design(matrix, first, count)
+    seasons = season.shape[1]
+    logs = season @ coefficients[:seasons]
+    if known.shape[2]:
+        logs += np.einsum("ptf,fp->tp", known[_first_of(rows, pools)], coefficients[seasons:], optimize=True)
+    return logs
+
+
+def _fit(
+    totals: FloatArray, expected: FloatArray, designs: list[FloatArray], group: IntArray, *, weights: FloatArray, spreads: FloatArray
+) -> FloatArray:
+    """Coefficients [feature, pool]: those common to all pools first, then each pool's own around them."""
+    count, width = totals.shape[1], spreads.size
+    common, noise = np.zeros(width), np.full(count, 0.05)
+    own = np.zeros((width, count))
+    sold = np.flatnonzero(totals.any(axis=0))
+    degrees = max(weights.sum() - width, 0.25 * weights.sum())
+    for _ in range(ITERATIONS):
+        left, right = np.zeros((width, width)), np.zeros(width)
+        for pool in sold.tolist():
+            design = designs[group[pool]]
+            one, other, misfit = _normal_equations(totals[:, pool], expected[:, pool], design, common, weights)
+            noise[pool] = max(misfit / degrees, 1e-6)
+            left += one / noise[pool]
+            right += other / noise[pool]
+        common = _solved(left, right, common, np.zeros(width), spreads)
+    own[:] = common[:, None]
+    for pool in sold.tolist():
+        for _ in range(ITERATIONS):
+            left, right, misfit = _normal_equations(totals[:, pool], expected[:, pool], designs[group[pool]], own[:, pool], weights)
+            noise[pool] = max(misfit / degrees, 1e-6)
+            own[:, pool] = _solved(left / noise[pool], right / noise[pool], own[:, pool], common, POOL_PRIOR * spreads)
+    return own
+
+
+def _normal_equations(
+    total: FloatArray, expected: FloatArray, design: FloatArray, coefficients: FloatArray, weights: FloatArray
+) -> tuple[FloatArray, FloatArray, float]:
+    """Both sides of the next step, and the weighted sum of squared errors over their means."""
+    logs = np.clip(design @ coefficients, -2 * LARGEST_LOG, LARGEST_LOG)
+    mean = np.exp(logs)
+    # a ratio to the expected units: its weight is the units expected
+    weighted = weights * expected * mean
+    error = np.divide(total, expected * mean, out=np.ones_like(total), where=expected > 0) - 1.0
+    by_feature = design * weighted[:, None]
+    return by_feature.T @ design, by_feature.T @ (logs + error), float((weighted * error**2).sum())
+
+
+def _solved(left: FloatArray, right: FloatArray, now: FloatArray, centre: FloatArray, spreads: FloatArray) -> FloatArray:
+    precision = (DEGREES + 1.0) / (DEGREES * spreads**2 + (now - centre) ** 2)
+    return np.asarray(np.linalg.solve(left + np.diag(precision), right + precision * centre), dtype=np.float64)
+
+
+def _with_items(effects: CalendarEffects) -> CalendarEffects:
+    """What the calendar says of single items moves demand against the item's own mean, alike for all items."""
+    matrix = effects.matrix
+    series, period, features = item_design(matrix, 0, matrix.periods_count)
+    is_seen = matrix.observed[period, series]
+    series, period, features = series[is_seen], period[is_seen], features[is_seen]
+    everyday = np.where(matrix.observed, effects.factors(0, matrix.periods_count), 0.0)
+    level = matrix.demand.sum(axis=0) / np.maximum(everyday.sum(axis=0), 1e-9)
+    expected = everyday[period, series] * level[series]
+    sold = matrix.demand[period, series]
+    spreads, found = np.full(features.shape[1], 0.5), np.zeros(features.shape[1])
+    scale = max(float(expected.mean()) if len(expected) else 0.0, 1e-12)
+    for _ in range(ITERATIONS):
+        mean = np.maximum(expected * np.exp(np.clip(features @ found, -LARGEST_LOG, LARGEST_LOG)), 1e-9 * scale)
+        noise = max(float(((sold - mean) ** 2 / mean).mean()), 1e-6 * scale) if len(mean) else 1.0
+        weighted = features * mean[:, None] / noise
+        found = _solved(weighted.T @ features, weighted.T @ (features @ found + (sold - mean) / mean), found, np.zeros_like(found), spreads)
+    return CalendarEffects(matrix, effects.pools, effects.coefficients, effects.offsets, found, effects.is_yearly)
+
+
+def _ratios(matrix: SeriesMatrix, pools: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Units per period and pool, and those expected with each series at its own mean while observed; both over the pool's mean."""
+    level = matrix.demand.sum(axis=0) / np.maximum(matrix.observed.sum(axis=0), 1)
+    totals, expected = _summed(matrix.demand, pools), _summed(matrix.observed * level, pools)
+    means = totals.mean(axis=0)
+    means = np.where(means > 0, means, 1.0)
+    return totals / means, expected / means
+
+
+def _summed(values: FloatArray, pools: IntArray) -> FloatArray:
+    count = int(pools.max()) + 1
+    return np.stack([np.bincount(pools, weights=row, minlength=count) for row in values])
+
+
+def _first_of(rows: IntArray, pools: IntArray) -> IntArray:
+    """Per pool, the entry of its first series: all its series have the same."""
+    _, first = np.unique(pools, return_index=True)
+    return rows[first]

@@ -1,0 +1,145 @@
+"""`forecast` and `backtest` of a panel file and of a small release."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+import duckdb
+import polars as pl
+import pytest
+
+from pipelines.settings import load_settings
+from pipelines.stores.releases import ReleaseFacts, publish
+from tests.integration.test_cli import Terminal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FIRST = date(2024, 1, 1)
+
+
+@pytest.fixture
+def ordercast(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Terminal:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ORDERCAST_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("COLUMNS", "80")
+    return Terminal(monkeypatch, capsys)
+
+
+@pytest.fixture
+def panel(tmp_path: Path) -> Path:
+    """Two items over ten weeks; ids that look like numbers, one quantity missing."""
+    days = [FIRST + timedelta(days=day) for day in range(70)]
+    frame = pl.concat(
+        pl.DataFrame({"sku": sku, "demand_date": days, "demand_qty": [rate + day % 7 for day in range(70)]})
+        for sku, rate in (("007", 3.0), ("008", 9.0))
+    )
+    path = tmp_path / "days.csv"
+    frame.with_columns(pl.when((pl.col("sku") != "007") | (pl.col("demand_date") != days[9])).then("demand_qty")).write_csv(path)
+    return path
+
+
+def release(tmp_path: Path) -> None:
+    home = load_settings().resolved_home
+    home.mkdir()
+    facts = ReleaseFacts("20240329T060000-aaaaaa", "2024-03-28", "2024-03-29T06:00:00+00:00", "0.1.0", "abc", 0, 5, 5)
+    with duckdb.connect(":memory:") as conn:
+        conn.execute("create schema marts; create schema meta; create schema planning")
+        conn.execute(
+            "create table planning.horizon_scores as select 0.9::double as level, 0.88::double as coverage_rate, 0.3 as weighted_quantile_loss"
+        )
+        conn.execute(
+            "create table planning.backtest_scores as select * from (values "
+            "(null, null, 'pooled_ensemble', null, 6, 14, 0.42, 0.8, -0.02, 0.55, 1.0, 0.01), "
+            "('A1', 'main', 'pooled_ensemble', null, 6, 14, 0.40, 0.7, 0.0, 0.5, 1.0, 0.0), "
+            "('B2', 'main', 'history_mean', 'only 9 days in stock', 6, 14, 0.90, 1.1, -0.1, 0.8, 1.0, 0.0)) "
+            "t(sku, location_id, model, fallback_reason, windows_count, horizon_days, wape_rate, mase, bias_rate, naive_wape_rate, naive_mase, naive_bias_rate)"
+        )
+        conn.execute(
+            "create table planning.forecast_daily as select sku, 'main' as location_id, date '2024-03-29' + n::integer as demand_date, "
+            "2.5::double as demand_mean_qty, 1.0::double as demand_p10_qty, 4.0::double as demand_p90_qty, 'pooled_ensemble' as model, "
+            "null::varchar as fallback_reason from (values ('A1'), ('B2')) s(sku), range(14) r(n)"
+        )
+        publish(conn, load_settings().releases_path, facts=facts, catalogue="{}", keep=3)
+
+
+def widest(text: str) -> int:
+    return max(map(len, text.splitlines()))
+
+
+def test_a_panel_file_is_tested_within_80_columns_and_says_what_was_mended(ordercast: Terminal, panel: Path) -> None:
+    code, out, err = ordercast("backtest", "--panel", str(panel), "--horizon", "7", "--windows", "2")
+
+    assert code == 0, err
+    assert widest(out) <= 80
+    assert "seasonal_naive" in out
+    assert "007 at main: 1 quantities are missing or not finite: unknown" in " ".join(out.split())
+
+
+def test_a_backtest_as_json_has_scores_per_class_and_the_fallbacks(ordercast: Terminal, panel: Path) -> None:
+    told = ordercast.json("backtest", "--panel", str(panel), "--horizon", "7", "--windows", "2", "--models", "seasonal_naive")
+
+    assert told["cutoffs"] == ["2024-02-25", "2024-03-03"]
+    assert {row["class_kind"] for row in told["scores"]} == {"all", "volume", "pattern"}
+    assert {row["fva_rate"] for row in told["scores"]} <= {0.0, None}
+    assert [row["sku"] for row in told["fallbacks"]] == ["007"]
+
+
+def test_a_panel_file_is_forecast_and_every_row_written(ordercast: Terminal, panel: Path, tmp_path: Path) -> None:
+    code, _, err = ordercast("forecast", "--panel", str(panel), "--horizon", "3", "--csv", str(tmp_path / "out.csv"))
+
+    written = pl.read_csv(tmp_path / "out.csv", schema_overrides={"sku": pl.String})
+    assert code == 0, err
+    assert written["sku"].to_list() == ["007"] * 3 + ["008"] * 3
+    assert written["demand_p90_qty"].null_count() == 0
+
+
+def test_one_item_is_shown_period_by_period(ordercast: Terminal, panel: Path) -> None:
+    code, out, _ = ordercast("forecast", "--panel", str(panel), "--horizon", "3", "--sku", "008")
+
+    assert code == 0
+    assert "2024-03-12" in out
+    assert "007" not in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("forecast", "--panel", "nowhere.csv"), 3, "There is no file nowhere.csv"),
+        (("backtest", "--panel", "days.csv", "--windows", "9"), 3, "pass fewer or shorter windows"),
+        (("backtest", "--panel", "days.csv", "--models", "magic", "--horizon", "7"), 3, "magic"),
+        (("forecast", "--panel", "days.csv", "--frequency", "hourly"), 2, "daily, weekly, monthly"),
+        (("forecast", "--panel", "days.csv", "--sku", "nobody"), 3, "no forecast of 'nobody'"),
+        (("forecast", "--horizon", "3"), 2, "need --panel"),
+        (("forecast",), 3, "ordercast run"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_sentence(ordercast: Terminal, panel: Path, arguments: tuple[str, ...], code: int, words: str) -> None:
+    ended, _, err = ordercast(*arguments)
+
+    assert ended == code
+    assert words in " ".join(err.replace("│", " ").split())
+
+
+def test_a_panel_without_quantities_is_refused_by_its_columns(ordercast: Terminal, tmp_path: Path) -> None:
+    (tmp_path / "bare.csv").write_text("sku,demand_date\n1,2024-01-01\n")
+
+    code, _, err = ordercast("forecast", "--panel", str(tmp_path / "bare.csv"))
+
+    assert code == 3
+    assert "lacks demand_qty; it has sku, demand_date" in " ".join(err.split())
+
+
+def test_the_served_release_shows_its_forecasts_and_their_evidence(ordercast: Terminal, tmp_path: Path) -> None:
+    release(tmp_path)
+
+    code, tested, err = ordercast("backtest")
+    forecast_code, told, _ = ordercast("forecast")
+
+    assert (code, forecast_code) == (0, 0), err
+    assert "42.0 %" in tested
+    assert "55.0 %" in tested
+    assert "only 9 days in stock" in tested
+    assert "35.00" in told
+    assert widest(tested + told) <= 80
