@@ -167,6 +167,12 @@ def evidence(served: Served, *, sku: str, location_id: str) -> dict[str, Any] | 
     return frame.fill_nan(None).row(0, named=True) if frame.height else None
 
 
+def withheld_reason(served: Served) -> str | None:
+    """Why the run of this release suggests no orders; None where its forecasts passed their checks."""
+    frame = _frame(served.release, "select reason from planning.forecast_checks where not is_passed order by check_name", ())
+    return ". ".join(frame["reason"]) + "." if frame.height else None
+
+
 def stock_outlook(served: Served, suggestion: Mapping[str, Any]) -> StockOutlook:
     """A suggestion's stock: weeks behind, days ahead with and without the order, and what arrives when."""
     release, as_of = served.release, served.context.as_of_date

@@ -34,7 +34,7 @@ def explain(reorder: Reorder) -> list[Step]:
     held = position.committed_qty + position.reserved_qty + position.damaged_qty
     held_note = f"{position.committed_qty} committed, {position.reserved_qty} reserved, {position.damaged_qty} damaged."
     return [
-        Step("Demand over lead and review time, p50", reorder.protection.p50_qty, _joined(f"{span}; {lead.basis}.", lead.note)),
+        *_demand_steps(reorder, _joined(f"{span}; {lead.basis}.", lead.note)),
         Step("Safety stock", reorder.safety_stock_qty, f"From p50 up to the level that is enough in {_service_level(reorder)} of cases."),
         Step("On hand", -max(0, position.on_hand_qty), on_hand_note),
         Step("Dated inbound", -reorder.inbound_qty, _inbound_note(reorder)),
@@ -45,11 +45,20 @@ def explain(reorder: Reorder) -> list[Step]:
     ]  # fmt: skip
 
 
+def _demand_steps(reorder: Reorder, note: str) -> list[Step]:
+    """The median of demand; where a person has overridden the forecast, the forecast's own and what the override adds to it."""
+    name, p50_qty, override = "Demand over lead and review time, p50", reorder.protection.p50_qty, reorder.override
+    if override is None:
+        return [Step(name, p50_qty, note)]
+    changed_qty = p50_qty - override.statistical_p50_qty
+    return [Step(name, override.statistical_p50_qty, f"{note} As forecast."), Step("Override of the forecast", changed_qty, override.note)]
+
+
 def reason(reorder: Reorder) -> str:
     """Why to order, in one sentence: how long stock lasts with what arrives meanwhile, what else is on its way, how long an order takes."""
     lead_days, days, inbound = reorder.lead_time.quantile(0.5), reorder.run_out.days, reorder.position.inbound
     new_order = f"a new order takes {_days(lead_days)}"
-    wanted = f"{_amount(reorder.protection.daily_mean_qty)} a day are wanted"
+    wanted = f"{_amount(reorder.protection.daily_mean_qty)} a day are {'wanted' if reorder.override is None else 'expected by override'}"
     if reorder.position.free_qty <= 0:
         owed = f" and {_units(-reorder.position.free_qty)} owed" if reorder.position.free_qty < 0 else ""
         under_way = _clause(inbound, reorder.as_of) or "nothing is under way, "

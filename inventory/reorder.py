@@ -7,6 +7,8 @@ import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from inventory.outlook import stock_outlook
 from inventory.protection_demand import cumulative_demand, pair_lead_times, protection_demand, run_out
 from inventory.schema import Inbound, LeadTime, OrderTerms, Position, ProtectionDemand, Reorder, ReorderPolicy, RoundedOrder
@@ -107,6 +109,13 @@ def plan_reorder(
         ),
         outlook_without_order=stock_outlook(ahead, free_qty=position.free_qty, inbound=position.inbound, as_of=as_of),
     )
+
+
+def median_demand(paths: PathArray, *, lead_time: LeadTime, policy: ReorderPolicy, seed: int = 0) -> float:
+    """Median demand over lead and review time in units, as `plan_reorder` takes it from the same paths."""
+    lead_days = pair_lead_times(lead_time, paths=paths.shape[0], seed=seed)
+    total = cumulative_demand(paths)[lead_days + policy.review_period_days, np.arange(paths.shape[0])]
+    return float(np.quantile(total, 0.5))
 
 
 def round_order(raw_qty: int, *, terms: OrderTerms) -> RoundedOrder:

@@ -115,6 +115,21 @@ class ProtectionDemand:
 
 
 @dataclass(frozen=True, slots=True)
+class DemandOverride:
+    """What a person expects instead of the forecast, as far as it bears on one decision.
+
+    Attributes:
+        override_ids: Those that hold within lead and review time.
+        note: A sentence on each: who, when, how much and why.
+        statistical_p50_qty: The median of `ProtectionDemand` without them, in units.
+    """
+
+    override_ids: tuple[str, ...]
+    note: str
+    statistical_p50_qty: float
+
+
+@dataclass(frozen=True, slots=True)
 class RunOut:
     """When stock ends if nothing is ordered, and what that loses before an order at the next review could help.
 
@@ -165,6 +180,7 @@ class Reorder:
     cost_if_accepted_amount: int
     outlook_with_order: FloatArray
     outlook_without_order: FloatArray
+    override: DemandOverride | None = None
 
     @property
     def safety_stock_qty(self) -> float:

@@ -11,6 +11,8 @@ defs = dg.Definitions(
     assets=[
         ingest.shop,
         transform.models,
+        forecast.panel,
+        forecast.backtest,
         forecast.forecast,
         recommend.recommendations,
         customer_values.customer_values,

@@ -8,6 +8,7 @@ OrdercastError
 │   ├── QualityError         too much of a batch was bad; what that means for the data is in the message
 │   ├── TransformError       a dbt model or test failed; nothing was published
 │   ├── MetricError          no such metric, dimension or period
+│   ├── OverrideError        no such series or override, or one that holds on no day
 │   ├── ReportError          no such report, column or customer, or the source lacks what it needs
 │   └── ReleaseError         no such release, or its file is damaged
 └── UnavailableError         a retry may help: something outside did not answer
@@ -48,6 +49,10 @@ class TransformError(ContractError):
 
 class MetricError(ContractError):
     """No such metric, dimension or period."""
+
+
+class OverrideError(ContractError):
+    """No such series or override, or one that cannot hold; nothing was written."""
 
 
 class ReportError(ContractError):

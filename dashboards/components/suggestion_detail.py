@@ -52,7 +52,7 @@ def suggestion_detail(served: Served, suggestion: Mapping[str, Any], *, today: d
         with grid.cell():
             show_consequences(suggestion)
         with grid.cell():
-            show_evidence(queries.evidence(served, sku=suggestion["sku"], location_id=suggestion["location_id"]))
+            show_evidence(queries.evidence(served, sku=suggestion["sku"], location_id=suggestion["location_id"]), today=today)
 
 
 def show_outlook(outlook: StockOutlook, *, today: date) -> None:
@@ -116,7 +116,7 @@ def show_consequences(suggestion: Mapping[str, Any]) -> None:
     )
 
 
-def show_evidence(evidence: Mapping[str, Any] | None) -> None:
+def show_evidence(evidence: Mapping[str, Any] | None, *, today: date) -> None:
     """How the forecast behind it did on past cut-offs against seasonal naive."""
     st.markdown("**How good the forecast behind it is**")
     if evidence is None or evidence["wape_rate"] is None:
@@ -128,7 +128,8 @@ def show_evidence(evidence: Mapping[str, Any] | None) -> None:
         f"- WAPE {format_percent(evidence['wape_rate'])} against {format_percent(evidence['naive_wape_rate'])} of seasonal naive; "
         f"bias {format_percent(evidence['bias_rate'])}{mase}.\n"
         f"- The p10-p90 band held {format_percent(evidence['band_coverage_rate'])} of days (80 % would be exact), "
-        f"over {format_units(evidence['windows_count'])} cut-offs of {format_units(evidence['horizon_days'])} days.\n"
+        f"over {format_units(evidence['windows_count'])} cut-offs of {format_units(evidence['horizon_days'])} days, "
+        f"tested with the data of {format_date(evidence['backtest_date'], today=today)}.\n"
         f"- {format_units(evidence['history_days_count'])} days of history; on {format_units(evidence['censored_days_count'])} of them "
         "there was no stock, which is not taken for lack of demand.\n"
         f"- Model: {_MODELS.get(evidence['model'], escape_markdown(evidence['model']))}{fallback}."

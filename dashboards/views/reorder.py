@@ -45,6 +45,13 @@ def page() -> None:
 
 def show_suggestions(served: Served) -> None:
     """The worklist with its filters, and the selected suggestion opened below it."""
+    if withheld := queries.withheld_reason(served):
+        st.warning(
+            f"**Suggestions are withheld**, because the forecasts broke: {escape_markdown(withheld)} "
+            "Those proposed before stand in the operational store until they expire.",
+            icon=":material/warning:",
+        )
+        return
     suggestions = queries.suggestions(served)
     show_store_problem(suggestions.store_problem)
     if suggestions.frame.is_empty():

@@ -15,6 +15,7 @@ from pipelines.cli import (
     forecasts,
     loading,
     metrics,
+    overrides,
     reading,
     reference,
     reports,
@@ -46,6 +47,7 @@ running.register(app)
 metrics.register(app)
 targets.register(app)
 baselines.register(app)
+overrides.register(app)
 reading.register(app)
 reports.register(app)
 timeline.register(app)

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 STEPS: Final = {
     "ingest": "Ingest what changed",
     "transform": "Build and test models",
+    "panel": "Gather demand",
+    "backtest": "Test forecasts on the past",
     "forecast": "Forecast demand",
     "recommend": "Recommend orders",
     "customer_values": "Score customers",

@@ -89,7 +89,11 @@ def _counts(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]]:
         if event.step_key is None:
             continue
         materialization = event.step_materialization_data.materialization
-        facts = {name: value.value for name, value in materialization.metadata.items() if not name.startswith("dagster")}
+        facts = {
+            name: value.value
+            for name, value in materialization.metadata.items()
+            if not (name.startswith("dagster") or isinstance(value, dg.MarkdownMetadataValue))  # charts are for Dagster's pages
+        }
         step = counts.setdefault(event.step_key, {})
         if event.step_key == "ingest":
             if materialization.asset_key.path[0] == "shop":

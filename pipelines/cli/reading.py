@@ -66,7 +66,7 @@ def recommendations(
 
 
 def recommendation_lines(console: Console, rows: list[dict[str, Any]]) -> None:
-    """Suggestions as two lines each: what, how much, until when and at what price; then why."""
+    """Suggestions as three lines each: what, how much, until when and at what price; why; and how good the forecast has been."""
     for row in rows:
         currency = row["currency_code"]
         cost = None if row["unit_cost"] is None else row["unit_cost"] * row["recommended_qty"]
@@ -76,6 +76,7 @@ def recommendation_lines(console: Console, rows: list[dict[str, Any]]) -> None:
             highlight=False,
         )
         console.print(f"  {escape(row['reason'])}", style="dim", highlight=False)
+        console.print(f"  {escape(_evidence(row))}", style="dim", highlight=False)
 
 
 def quarantine(as_json: Annotated[bool, typer.Option("--json", help="Print the documents as JSON.")] = False) -> None:
@@ -101,6 +102,16 @@ def quarantine_lines(console: Console, documents: list[dict[str, Any]], *, at_mo
         console.print(text, style="yellow", markup=False, highlight=False)
     if len(documents) > at_most:
         console.print(f"{len(documents) - at_most:,} more are in quarantine: ordercast quarantine", style="yellow", highlight=False)
+
+
+def _evidence(row: dict[str, Any]) -> str:
+    """How far the item's forecast was off on past cut-offs, beside seasonal naive."""
+    if row["wape_rate"] is None:
+        return "Its forecast could not be tested: the history is too short or holds no demand."
+    naive = "-" if row["naive_wape_rate"] is None else f"{row['naive_wape_rate'] * 100:.0f} %"
+    cutoffs = "1 cut-off" if row["windows_count"] == 1 else f"{row['windows_count']} cut-offs"
+    tested = f"{cutoffs}, tested with the data of {row['backtest_date']}, {row['model']}"
+    return f"Daily forecasts were off by {row['wape_rate'] * 100:.0f} % (WAPE), seasonal naive by {naive} ({tested})."
 
 
 def _at_risk(row: dict[str, Any]) -> str:

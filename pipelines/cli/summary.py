@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from rich.markup import escape
 from rich.table import Table
 
 from pipelines.cli.metrics import metric_values, print_notes
@@ -74,6 +75,9 @@ def _print_recommendations(console: Console, settings: Settings, outcome: RunOut
     not_available = outcome.counts.get("recommend", {}).get("not_available")
     if not_available:
         console.print(f"\n[b]Reorder suggestions[/b]\nNot available: {not_available}.")
+        return
+    if withheld := outcome.counts.get("recommend", {}).get("withheld_reason"):
+        console.print(f"\n[b]Reorder suggestions[/b]\nWithheld: {escape(withheld)} Those proposed before stand.", highlight=False)
         return
     with OperationalStore.open(settings.resolved_store_url) as store:
         rows = list_recommendations(store, status="proposed").to_dicts()

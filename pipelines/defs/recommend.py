@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from pipelines.defs.forecast import BACKTEST_SCORES, FORECAST_DAILY
 from pipelines.defs.reporting import announced, summary_metadata
 from pipelines.defs.resources import WAREHOUSE_POOL, Platform
 from pipelines.steps.recommend import recommend
@@ -29,7 +30,7 @@ _MARTS = (
     specs=[
         dg.AssetSpec(
             key,
-            deps=[dg.AssetKey(["marts", name]) for name in _MARTS],
+            deps=[FORECAST_DAILY, BACKTEST_SCORES, *(dg.AssetKey(["marts", name]) for name in _MARTS)],
             description=description,
             group_name="planning",
             kinds={"python", "polars"},

@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import logging
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
+
+_BLOCKS: Final = "▁▂▃▄▅▆▇█"
 
 
 @contextmanager
@@ -24,6 +26,19 @@ def announced(step: str) -> Iterator[None]:
         logger.info("failed", extra={"step": step, "state": "failed"})
         raise
     logger.info("finished", extra={"step": step, "state": "finished"})
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """A course in a line of text, from 0 to its highest value; "-" where there is none."""
+    highest = max(values, default=0.0)
+    if highest <= 0:
+        return "-"
+    return "".join(_BLOCKS[min(len(_BLOCKS) - 1, int(max(0.0, value) / highest * len(_BLOCKS)))] for value in values)
+
+
+def table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Rows as a table in Markdown."""
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (names, ["---"] * len(names), *rows))
 
 
 def summary_metadata(summary: Any) -> dict[str, Any]:

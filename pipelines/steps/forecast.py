@@ -1,163 +1,192 @@
-"""Demand is forecast per item and location, and the forecasts' past performance stands beside them."""
+"""Demand is forecast per item and location, with what people expect instead, and judged before anything is ordered by it."""
 
 from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
 import forecasting
-from forecasting.backtest import most_windows
-from forecasting.panel import SeriesSelection, select_series
-from forecasting.schema import NO_MODEL, POOLED_ENSEMBLE, SEASONAL_NAIVE, SERIES_KEY
-from pipelines.stores.warehouse import replace_table, run_context
+from forecasting.overrides import override_forecast, overrides_by_day
+from forecasting.schema import HISTORY_MEAN, NO_MODEL, SERIES_KEY
+from pipelines.quality.forecast_checks import RECENT_DAYS, Errors, ForecastCheck, broken_series, check_forecasts
+from pipelines.steps.backtest import MODEL, SERIES_SCORES
+from pipelines.steps.panel import DemandHistory, read_demand_history
+from pipelines.stores.check_results import CheckTally, record_checks, withheld_reason
+from pipelines.stores.forecast_history import keep_forecasts
+from pipelines.stores.warehouse import refill_table, replace_table, run_context
 
 if TYPE_CHECKING:
     from datetime import date
 
     import duckdb
 
-    from forecasting.schema import Backtest
     from pipelines.settings import Settings
 
 logger = logging.getLogger("ordercast.forecast")
 
 FORECAST_DAYS: Final = 28
-BACKTEST_DAYS: Final = 14
-BACKTEST_WINDOWS: Final = 6
 
-_SCORES: Final = {
-    "sku": pl.String, "location_id": pl.String, "model": pl.String, "fallback_reason": pl.String, "windows_count": pl.Int64,
-    "horizon_days": pl.Int64, "wape_rate": pl.Float64, "mase": pl.Float64, "bias_rate": pl.Float64, "naive_wape_rate": pl.Float64,
-    "naive_mase": pl.Float64, "naive_bias_rate": pl.Float64, "band_coverage_rate": pl.Float64, "censored_days_count": pl.Int64,
-    "history_days_count": pl.Int64,
-}  # fmt: skip
 _FORECAST: Final = {
     "sku": pl.String, "location_id": pl.String, "demand_date": pl.Date, "demand_mean_qty": pl.Float64, "demand_p10_qty": pl.Float64,
-    "demand_p50_qty": pl.Float64, "demand_p90_qty": pl.Float64, "model": pl.String, "fallback_reason": pl.String,
+    "demand_p50_qty": pl.Float64, "demand_p90_qty": pl.Float64, "statistical_mean_qty": pl.Float64, "override_id": pl.String,
+    "model": pl.String, "fallback_reason": pl.String,
 }  # fmt: skip
-_HORIZON_SCORES: Final = {
-    "level": pl.Float64, "coverage_rate": pl.Float64, "weighted_quantile_loss": pl.Float64, "series_windows_count": pl.Int64
+_EVIDENCE: Final = {
+    "sku": pl.String, "location_id": pl.String, "model": pl.String, "fallback_reason": pl.String,
+    **{name: kind for name, kind in SERIES_SCORES.items() if name not in SERIES_KEY},
+    "censored_days_count": pl.Int64, "history_days_count": pl.Int64, "backtest_date": pl.Date,
 }  # fmt: skip
+# The last forecast that was published before each of the recent days, whatever a person expected.
+_PUBLISHED: Final = """
+    SELECT sku, location_id, demand_date, statistical_mean_qty, demand_p10_qty, demand_p90_qty
+    FROM history.forecasts
+    WHERE demand_date > $day - $days::INTEGER AND demand_date <= $day AND as_of_date < demand_date
+    QUALIFY row_number() OVER (PARTITION BY sku, location_id, demand_date ORDER BY as_of_date DESC) = 1
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class ForecastSummary:
-    """What one forecast run did; rates are null where there was nothing to test on."""
+    """What one forecast run did; `weekly_qty` is demand forecast for the coming weeks, `checks` is what judged it."""
 
     series_count: int
     skipped_counts: dict[str, int]
     fallback_count: int
-    censored_days_count: int
-    windows_count: int
-    wape_rate: float | None
-    naive_wape_rate: float | None
-    bias_rate: float | None
-    band_coverage_rate: float | None
-    horizon_p90_coverage_rate: float | None
+    overridden_series_count: int
+    broken_count: int
+    withheld_reason: str | None
+    checks: tuple[ForecastCheck, ...]
+    weekly_qty: tuple[float, ...]
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class DemandHistory:
-    """What forecasts are made from: the panel of all forecastable series, their pools, and who was left out."""
-
-    panel: pl.DataFrame
-    attributes: pl.DataFrame
-    selection: SeriesSelection
-
-
 def forecast_demand(conn: duckdb.DuckDBPyConnection, *, settings: Settings) -> ForecastSummary:
-    """`planning` holds forecast_daily, backtest_scores, horizon_scores and forecast_exclusions of this run's as-of date.
+    """`planning` holds forecast_daily, backtest_scores, forecast_checks and forecast_broken of this run's as-of date.
+
+    Where a person's override holds, `demand_mean_qty` and the quantiles are the overridden ones, with the statistical mean beside
+    them. What is forecast is kept in `history` as well, so that it can be judged when its days have passed.
 
     Args:
-        conn: The warehouse, its marts built.
+        conn: The warehouse, its marts built and its forecasts back-tested.
         settings: For the seed.
     """
     began = time.monotonic()
-    history = read_demand_history(conn, as_of=run_context(conn).as_of_date)
-    skipped = history.selection.skipped
-    replace_table(conn, "planning", "forecast_exclusions", skipped.select(*SERIES_KEY, "reason"))
+    as_of = run_context(conn).as_of_date
+    history = read_demand_history(conn, as_of=as_of)
+    daily = _forecast(conn, history, as_of=as_of, settings=settings)
+    models = daily.unique(SERIES_KEY, keep="first", maintain_order=True).select(*SERIES_KEY, "model", "fallback_reason")
+    fallback_count = models.filter(pl.col("model").is_in([HISTORY_MEAN, NO_MODEL])).height
+    recent = _published_errors(conn, history.panel, as_of)
+    checks = check_forecasts(
+        recent=_total(recent), windows=_backtest_windows(conn), fallback_rate=fallback_count / models.height if models.height else 0.0
+    )
+    broken = broken_series(daily, history.panel, _by_series(recent))
+    replace_table(conn, "planning", "forecast_daily", daily)
+    replace_table(conn, "planning", "backtest_scores", _evidence(conn, history.panel, models))
+    refill_table(conn, "planning.forecast_broken", broken)
+    refill_table(conn, "planning.forecast_checks", pl.DataFrame([asdict(check) for check in checks], infer_schema_length=None))
+    record_checks(conn, origin="forecast", tallies=[CheckTally(check.check_name, 1, int(not check.is_passed)) for check in checks])
+    keep_forecasts(conn, as_of=as_of)
+    withheld = withheld_reason(conn)
+    overridden = daily.filter(pl.col("override_id").is_not_null()).n_unique(SERIES_KEY)
+    logger.info("%d series forecast, %d overridden, %d broken", models.height, overridden, broken.height)
+    if withheld is not None:
+        logger.warning("Reorder suggestions are withheld: %s", withheld)
+    return ForecastSummary(
+        series_count=models.height,
+        skipped_counts=history.selection.skipped_counts,
+        fallback_count=fallback_count,
+        overridden_series_count=overridden,
+        broken_count=broken.height,
+        withheld_reason=withheld,
+        checks=checks,
+        weekly_qty=_weekly(daily, as_of),
+        seconds=round(time.monotonic() - began, 3),
+    )
+
+
+def read_overrides(conn: duckdb.DuckDBPyConnection, *, as_of: date, days: int) -> pl.DataFrame:
+    """What people expect for the coming days, as `overrides_by_day` gives it, with kind, reason and author."""
+    overrides = conn.sql("SELECT * FROM meta.forecast_overrides").pl()
+    by_day = overrides_by_day(overrides, first=as_of + timedelta(days=1), days=days)
+    return by_day.join(overrides.select("override_id", "reason", "author"), on="override_id", how="left", maintain_order="left")
+
+
+def _forecast(conn: duckdb.DuckDBPyConnection, history: DemandHistory, *, as_of: date, settings: Settings) -> pl.DataFrame:
     if history.panel.is_empty():
-        for table, schema in (("forecast_daily", _FORECAST), ("backtest_scores", _SCORES), ("horizon_scores", _HORIZON_SCORES)):
-            replace_table(conn, "planning", table, pl.DataFrame(schema=schema))
-        logger.info("No series can be forecast; %d left out: %s", skipped.height, history.selection.skipped_counts)
-        return _summary(history, None, pl.DataFrame(schema=_FORECAST), began)
+        logger.info("No series can be forecast: %s", history.selection.skipped_counts)
+        return pl.DataFrame(schema=_FORECAST)
+    logger.info("forecasting %d series", history.selection.forecastable.height)
     result = forecasting.forecast(
         history.panel, horizon=FORECAST_DAYS, frequency="daily", attributes=history.attributes, seed=settings.seed
     )
-    logger.info("%d series forecast, %d left out", history.selection.forecastable.height, skipped.height)
-    evidence = _backtest(history)
-    models = result.frame.select(*SERIES_KEY, "model", "fallback_reason").unique(SERIES_KEY, keep="first", maintain_order=True)
-    replace_table(conn, "planning", "forecast_daily", result.frame.select(list(_FORECAST)))
-    replace_table(conn, "planning", "backtest_scores", _scores(history.panel, models, evidence))
-    replace_table(conn, "planning", "horizon_scores", pl.DataFrame(schema=_HORIZON_SCORES) if evidence is None else evidence.horizon_scores)
-    return _summary(history, evidence, models, began)
+    by_day = read_overrides(conn, as_of=as_of, days=FORECAST_DAYS).drop("reason", "author")
+    return override_forecast(result.frame, by_day).select(list(_FORECAST))
 
 
-def read_demand_history(conn: duckdb.DuckDBPyConnection, *, as_of: date) -> DemandHistory:
-    """Demand through `as_of` from the marts, with the days an item ended without stock marked as censored."""
-    demand = conn.sql("SELECT sku, location_id, demand_date, demand_qty FROM marts.fct_demand_daily").pl()
-    stock_outs = conn.sql("SELECT sku, location_id, stock_date FROM marts.fct_stock_daily WHERE available_qty <= 0").pl()
-    items = conn.sql("SELECT sku, category, launched_date, is_active FROM marts.dim_products").pl()
-    selection = select_series(demand, cutoff=as_of, stock_outs=stock_outs, items=items)
-    chosen = demand.join(selection.forecastable, on=SERIES_KEY, how="semi")
-    panel = forecasting.build_panel(chosen, cutoff=as_of, frequency="daily", stock_outs=stock_outs, items=items)
-    return DemandHistory(panel=panel, attributes=items.select("sku", "category"), selection=selection)
+def _published_errors(conn: duckdb.DuckDBPyConnection, panel: pl.DataFrame, as_of: date) -> pl.DataFrame:
+    """What was forecast for the recent days beside what came, on days in stock."""
+    published = conn.execute(_PUBLISHED, {"day": as_of, "days": RECENT_DAYS}).pl()
+    actual = panel.filter(~pl.col("is_censored")).select(*SERIES_KEY, "demand_date", pl.col("demand_qty").alias("actual_qty"))
+    return published.join(actual, on=[*SERIES_KEY, "demand_date"])
 
 
-def _backtest(history: DemandHistory) -> Backtest | None:
-    days = history.panel["demand_date"].n_unique()
-    windows = most_windows(days, horizon=BACKTEST_DAYS, at_most=BACKTEST_WINDOWS)
-    if windows == 0:
-        logger.info("%d days of history are too few to test forecasts on", days)
-        return None
-    return forecasting.backtest(history.panel, horizon=BACKTEST_DAYS, frequency="daily", windows=windows, attributes=history.attributes)
+def _total(recent: pl.DataFrame) -> Errors:
+    has_band = pl.col("demand_p10_qty").is_not_null()
+    in_band = pl.col("actual_qty").is_between("demand_p10_qty", "demand_p90_qty")
+    sums = recent.select(
+        pl.col("demand_date").n_unique(),
+        pl.col("actual_qty").sum(),
+        (pl.col("statistical_mean_qty") - pl.col("actual_qty")).sum(),
+        has_band.sum(),
+        in_band.sum().alias("in_band"),
+    )
+    return Errors(*sums.row(0))
 
 
-def _scores(panel: pl.DataFrame, models: pl.DataFrame, evidence: Backtest | None) -> pl.DataFrame:
-    """One row per forecast series and one over all, whose key is null."""
+def _by_series(recent: pl.DataFrame) -> pl.DataFrame:
+    return (
+        recent.filter(pl.col("demand_p10_qty").is_not_null())
+        .group_by(SERIES_KEY)
+        .agg(
+            pl.len().cast(pl.Int64).alias("band_days_count"),
+            (pl.col("actual_qty") < pl.col("demand_p10_qty")).sum().cast(pl.Int64).alias("below_days_count"),
+            pl.col("actual_qty").sum().alias("band_actual_qty"),
+        )
+    )
+
+
+def _backtest_windows(conn: duckdb.DuckDBPyConnection) -> list[Errors]:
+    rows = conn.execute(
+        "SELECT max(until_date) - min(cutoff_date), sum(actual_qty), sum(error_qty), sum(days_count)::BIGINT, "
+        "sum(in_band_days_count)::BIGINT FROM (FROM planning.backtest_weeks ORDER BY ALL) GROUP BY cutoff_date ORDER BY cutoff_date"
+    ).fetchall()
+    return [Errors(*row) for row in rows]
+
+
+def _evidence(conn: duckdb.DuckDBPyConnection, panel: pl.DataFrame, models: pl.DataFrame) -> pl.DataFrame:
+    """One row per forecast series and one over all, whose key is null: today's model beside what the last backtest says of it."""
     days = [pl.col("is_censored").sum().cast(pl.Int64).alias("censored_days_count"), pl.len().cast(pl.Int64).alias("history_days_count")]
-    rows = models.join(panel.group_by(SERIES_KEY).agg(days), on=SERIES_KEY, how="left")
-    overall = pl.DataFrame({"sku": [None], "location_id": [None], "model": [POOLED_ENSEMBLE]}, schema_overrides=_SCORES).join(
-        panel.select(days), how="cross"
+    schema = {name: kind for name, kind in _EVIDENCE.items() if name in models.columns}
+    overall = pl.DataFrame({"sku": [None], "location_id": [None], "model": [MODEL], "fallback_reason": [None]}, schema=schema)
+    rows = pl.concat(
+        [overall.join(panel.select(days), how="cross"), models.join(panel.group_by(SERIES_KEY).agg(days), on=SERIES_KEY, how="left")]
     )
-    if evidence is not None:
-        rows = rows.join(_side_by_side(evidence.series_scores, SERIES_KEY), on=SERIES_KEY, how="left")
-        overall = overall.join(_side_by_side(evidence.scores.filter(pl.col("class_kind") == "all"), []), how="cross")
-    return _in_schema(pl.concat([overall, rows], how="diagonal")).sort(SERIES_KEY, nulls_last=False)
-
-
-def _side_by_side(scores: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
-    rates = ["wape_rate", "mase", "bias_rate"]
-    own = scores.filter(pl.col("model") == "auto").select(*keys, "windows_count", *rates, "band_coverage_rate")
-    naive = scores.filter(pl.col("model") == SEASONAL_NAIVE).select(*keys, *(pl.col(name).alias(f"naive_{name}") for name in rates))
-    both = own.join(naive, on=keys, how="left") if keys else own.join(naive, how="cross")
-    return both.with_columns(pl.lit(BACKTEST_DAYS, dtype=pl.Int64).alias("horizon_days"))
-
-
-def _in_schema(frame: pl.DataFrame) -> pl.DataFrame:
-    return frame.select((pl.col(name) if name in frame.columns else pl.lit(None)).cast(kind).alias(name) for name, kind in _SCORES.items())
-
-
-def _summary(history: DemandHistory, evidence: Backtest | None, models: pl.DataFrame, began: float) -> ForecastSummary:
-    overall: dict[str, float | None] = {}
-    if evidence is not None:
-        overall = _side_by_side(evidence.scores.filter(pl.col("class_kind") == "all"), []).row(0, named=True)
-    p90 = evidence.horizon_scores.filter(pl.col("level") == 0.9)["coverage_rate"] if evidence is not None else pl.Series([])
-    return ForecastSummary(
-        series_count=history.selection.forecastable.height,
-        skipped_counts=history.selection.skipped_counts,
-        fallback_count=models.filter(pl.col("fallback_reason").is_not_null() | (pl.col("model") == NO_MODEL)).height,
-        censored_days_count=int(history.panel["is_censored"].sum()),
-        windows_count=int(overall.get("windows_count") or 0),
-        wape_rate=overall.get("wape_rate"),
-        naive_wape_rate=overall.get("naive_wape_rate"),
-        bias_rate=overall.get("bias_rate"),
-        band_coverage_rate=overall.get("band_coverage_rate"),
-        horizon_p90_coverage_rate=float(p90[0]) if len(p90) else None,
-        seconds=round(time.monotonic() - began, 3),
+    scores = conn.sql("SELECT s.*, r.as_of_date AS backtest_date FROM planning.backtest_series AS s, planning.backtest_run AS r").pl()
+    if models.is_empty():
+        return pl.DataFrame(schema=_EVIDENCE)
+    return (
+        rows.join(scores, on=SERIES_KEY, how="left", nulls_equal=True)
+        .select(pl.col(name).cast(kind) for name, kind in _EVIDENCE.items())
+        .sort(SERIES_KEY, nulls_last=False)
     )
+
+
+def _weekly(daily: pl.DataFrame, as_of: date) -> tuple[float, ...]:
+    week = (pl.col("demand_date") - pl.lit(as_of + timedelta(days=1))).dt.total_days() // 7
+    return tuple(daily.group_by(week.alias("week")).agg(pl.col("demand_mean_qty").sum()).sort("week")["demand_mean_qty"].to_list())

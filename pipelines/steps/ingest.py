@@ -23,6 +23,7 @@ from pipelines.stores.change_feed import ChangeReader, FeedPosition, prune_feed,
 from pipelines.stores.check_results import CheckTally, record_checks
 from pipelines.stores.customer_keys import Pseudonyms, no_customers
 from pipelines.stores.metrics_targets import write_targets
+from pipelines.stores.overrides import list_overrides, write_overrides
 from pipelines.stores.source_contract import SOURCE_TABLES, SourceTable
 from pipelines.stores.stock_history import keep_stock_levels
 from pipelines.stores.targets import list_targets
@@ -80,6 +81,7 @@ def ingest(store: OperationalStore, conn: duckdb.DuckDBPyConnection, *, run_id: 
             keep_stock_levels(conn, day=day, time_zone=context.reporting_time_zone)
         _write_meta(conn, context, fields, tables)
         write_targets(conn, list_targets(store))
+        write_overrides(conn, list_overrides(store, is_standing=True))
         tallies = [
             CheckTally(table.name, table.suite.expectations_count, 0 if table.suite.passed else len(table.suite.failures))
             for table in tables

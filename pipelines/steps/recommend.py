@@ -18,12 +18,14 @@ from inventory.eligibility import judge_items, preferred_suppliers
 from inventory.lead_time import lead_times
 from inventory.reorder import plan_reorder
 from inventory.schema import Inbound, OrderTerms, Position, Reorder, ReorderPolicy
-from pipelines.steps.forecast import DemandHistory, read_demand_history
+from pipelines.steps.panel import DemandHistory, read_demand_history
+from pipelines.steps.recommend_overrides import series_overrides
 from pipelines.steps.recommend_rows import EXCLUSIONS, OUTLOOK, RECOMMENDATIONS, STEPS, outlook_frame, recommendation_frames
+from pipelines.stores.check_results import withheld_reason
 from pipelines.stores.warehouse import replace_table, run_context
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import date
 
     import duckdb
@@ -41,28 +43,34 @@ HORIZON_STEPS: Final = (7, 14, 21, 28, 42, 56, 84, 112, 168, 252, 365)  # items 
 
 @dataclass(frozen=True, slots=True)
 class RecommendSummary:
-    """What one run recommends; `not_available` names what the source would have to provide."""
+    """What one run recommends.
+
+    `not_available` names what the source would have to provide, `withheld_reason` why its forecasts are not to be ordered by.
+    """
 
     recommended_count: int
     items_count: int
     enough_stock_count: int
     excluded_counts: dict[str, int]
     not_available: str | None
+    withheld_reason: str | None
     seconds: float
 
 
 def recommend(conn: duckdb.DuckDBPyConnection, *, settings: Settings) -> RecommendSummary:
     """`planning` holds recommendations, recommendation_steps, stock_outlook and recommendation_exclusions of this run's as-of date.
 
-    Where the source has no stock or no suppliers' terms the four tables are empty and the summary says what is missing.
+    Where the source has no stock or no suppliers' terms, or where the forecasts broke, the four tables are empty and the summary says
+    why. A series whose own forecast broke is excluded with its reason.
 
     Args:
-        conn: The warehouse, its marts built.
+        conn: The warehouse, its marts built and its demand forecast.
         settings: For service level, review period, holding cost and seed.
     """
     began = time.monotonic()
     missing = [table for table in NEEDED_TABLES if not _present_fields(conn, table)]
-    if missing:
+    withheld = withheld_reason(conn)
+    if missing or withheld:
         for table, schema in (
             ("recommendations", RECOMMENDATIONS),
             ("recommendation_steps", STEPS),
@@ -70,9 +78,9 @@ def recommend(conn: duckdb.DuckDBPyConnection, *, settings: Settings) -> Recomme
             ("stock_outlook", OUTLOOK),
         ):
             replace_table(conn, "planning", table, pl.DataFrame(schema=schema))
-        not_available = f"needs {', '.join(missing)}"
-        logger.info("Recommendations are not available: %s", not_available)
-        return RecommendSummary(0, 0, 0, {}, not_available, round(time.monotonic() - began, 3))
+        not_available = f"needs {', '.join(missing)}" if missing else None
+        logger.info("Recommendations are not available: %s", not_available or withheld)
+        return RecommendSummary(0, 0, 0, {}, not_available, withheld, round(time.monotonic() - began, 3))
     as_of = run_context(conn).as_of_date
     history = read_demand_history(conn, as_of=as_of)
     items = _read_items(conn, history)
@@ -92,6 +100,7 @@ def recommend(conn: duckdb.DuckDBPyConnection, *, settings: Settings) -> Recomme
         enough_stock_count=eligible.height - len(planned),
         excluded_counts=_counted(excluded),
         not_available=None,
+        withheld_reason=None,
         seconds=round(time.monotonic() - began, 3),
     )
 
@@ -122,6 +131,7 @@ def _read_items(conn: duckdb.DuckDBPyConnection, history: DemandHistory) -> pl.D
     ).rename({"reason": "forecast_reason"})
     universe = pl.concat([positions.select(SERIES_KEY), selection.forecastable]).unique(maintain_order=True)
     never_sold = universe.join(known, on=SERIES_KEY, how="anti").with_columns(pl.lit("Never sold here.").alias("forecast_reason"))
+    broken = conn.sql("SELECT sku, location_id, reason AS broken_reason FROM planning.forecast_broken").pl()
     in_stock = history.panel.filter(~pl.col("is_censored")).select(SERIES_KEY).unique()
     return (
         universe.join(pl.concat([known, never_sold]), on=SERIES_KEY, how="left")
@@ -132,6 +142,8 @@ def _read_items(conn: duckdb.DuckDBPyConnection, history: DemandHistory) -> pl.D
             .otherwise(pl.col("forecast_reason"))
             .alias("forecast_reason")
         )
+        .join(broken, on=SERIES_KEY, how="left")
+        .with_columns(pl.coalesce("forecast_reason", "broken_reason").alias("forecast_reason"))
         .join(positions, on=SERIES_KEY, how="left")
         .join(products, on="sku", how="left")
         .join(locations, on="location_id", how="left")
@@ -149,6 +161,7 @@ def _plan(
     receipts = conn.sql("SELECT supplier_id, sku, received_date, lead_time_days FROM marts.fct_supplier_lead_times").pl()
     delays = lead_times(eligible.select("supplier_id", "sku", "lead_time_days").unique(), receipts)
     inbound = _read_inbound(conn)
+    overrides = series_overrides(conn, as_of=as_of, days=max(HORIZON_STEPS[-1], _longest(eligible.to_dicts(), delays, settings)))
     fit = fit_pooled(as_matrix(history.panel, attributes=history.attributes))
     positions = {key: index for index, key in enumerate(fit.matrix.keys.iter_rows())}
     groups: dict[int, dict[int, dict[str, Any]]] = {}
@@ -157,15 +170,18 @@ def _plan(
         step = next((step for step in HORIZON_STEPS if step >= usual), usual)
         groups.setdefault(step, {})[positions[item["sku"], item["location_id"]]] = item
     for step, members in sorted(groups.items()):
-        longest = max(int(delays[item["supplier_id"], item["sku"]].sample[-1]) + _review_days(item, settings) for item in members.values())
+        longest = _longest(members.values(), delays, settings)
         rows = np.array(sorted(members), dtype=np.int64)
         for chunk, paths in path_chunks(fit, rows, periods=max(step, longest), paths=PATHS, seed=settings.seed, spread_periods=step):
             for row, demand in zip(chunk.tolist(), paths, strict=True):
                 item = members[row]
                 delay = delays[item["supplier_id"], item["sku"]]
-                reorder = _decide(item, demand, delay, inbound.get((item["sku"], item["location_id"]), ()), as_of=as_of, settings=settings)
+                override = overrides.get((item["sku"], item["location_id"]))
+                expected = demand if override is None else override.applied(demand)
+                due = inbound.get((item["sku"], item["location_id"]), ())
+                reorder = _decide(item, expected, delay, due, as_of=as_of, settings=settings)
                 if reorder is not None:
-                    yield item, reorder
+                    yield item, reorder if override is None else override.explained(reorder, demand, seed=settings.seed)
 
 
 def _decide(
@@ -199,6 +215,10 @@ def _decide(
         as_of=as_of,
         seed=settings.seed,
     )
+
+
+def _longest(items: Iterable[Mapping[str, Any]], delays: Mapping[tuple[str, str], LeadTime], settings: Settings) -> int:
+    return max(int(delays[item["supplier_id"], item["sku"]].sample[-1]) + _review_days(item, settings) for item in items)
 
 
 def _review_days(item: Mapping[str, Any], settings: Settings) -> int:

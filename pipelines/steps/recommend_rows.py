@@ -144,6 +144,8 @@ def _basis(reorder: Reorder, as_of: date) -> str:
             "min_order_qty": terms.min_order_qty,
             "order_multiple": terms.order_multiple,
             "max_order_qty": terms.max_order_qty,
+            "override_ids": [] if reorder.override is None else list(reorder.override.override_ids),
+            "statistical_demand_p50_qty": None if reorder.override is None else round(reorder.override.statistical_p50_qty, 3),
         },
         sort_keys=True,
     )

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from pipelines.stores import recommendations
+from pipelines.stores.check_results import withheld_reason
 from pipelines.stores.warehouse import run_context
 
 if TYPE_CHECKING:
@@ -21,12 +22,14 @@ logger = logging.getLogger("ordercast.write_back")
 def write_back(store: OperationalStore, conn: duckdb.DuckDBPyConnection, *, release: Release) -> recommendations.ProposalCounts:
     """The store holds this run's proposals, each once; what a person decided is untouched.
 
+    Where suggestions are withheld because the forecasts broke, the proposals of earlier runs stay until they expire.
+
     Args:
         store: The operational store.
         conn: The open warehouse, whose schema `planning` holds the recommendations.
         release: The release they were published with.
     """
-    context = run_context(conn)
+    context, withheld = run_context(conn), withheld_reason(conn)
     run = recommendations.RecommendationRun(
         run_id=context.run_id,
         as_of_date=context.as_of_date,
@@ -34,7 +37,8 @@ def write_back(store: OperationalStore, conn: duckdb.DuckDBPyConnection, *, rele
         code_version=release.code_version,
         config_hash=release.config_hash,
         seed=release.seed,
-        gate_status="passed",
+        gate_status="passed" if withheld is None else f"withheld: {withheld}",
+        kinds=("purchase",) if withheld is None else (),  # what an earlier run proposed stays as it stands
     )
     counts = recommendations.propose(
         store,

@@ -15,7 +15,7 @@ COLUMNS: Final = "origin VARCHAR NOT NULL, subject VARCHAR NOT NULL, checks_coun
 
 @dataclass(frozen=True, slots=True)
 class CheckTally:
-    """Checks on one table or model: Great Expectations' on what arrived, or dbt's on what was derived."""
+    """Checks on one table or model: Great Expectations' on what arrived, dbt's on what was derived, ours on what was forecast."""
 
     subject: str
     checks_count: int
@@ -33,3 +33,9 @@ def tally_checks(conn: duckdb.DuckDBPyConnection) -> tuple[int, int]:
     """How many checks of the last run passed, and how many there were."""
     row = conn.execute("SELECT sum(checks_count - failed_count)::BIGINT, sum(checks_count)::BIGINT FROM meta.check_results").fetchone()
     return (row[0] or 0, row[1] or 0) if row else (0, 0)
+
+
+def withheld_reason(conn: duckdb.DuckDBPyConnection) -> str | None:
+    """Why nothing may be ordered by the standing forecasts; None where their checks passed."""
+    rows = conn.execute("SELECT reason FROM planning.forecast_checks WHERE NOT is_passed ORDER BY check_name").fetchall()
+    return ". ".join(reason for (reason,) in rows) + "." if rows else None

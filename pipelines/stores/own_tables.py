@@ -114,7 +114,7 @@ recommendation_evidence = sa.Table(
     sa.Column("mase", sa.Double), sa.Column("bias_rate", sa.Double), sa.Column("naive_wape_rate", sa.Double),
     sa.Column("naive_mase", sa.Double),
     sa.Column("naive_bias_rate", sa.Double), sa.Column("band_coverage_rate", sa.Double), sa.Column("censored_days_count", sa.BigInteger),
-    sa.Column("history_days_count", sa.BigInteger),
+    sa.Column("history_days_count", sa.BigInteger), sa.Column("backtest_date", Day),
 )  # fmt: skip
 
 metric_target = sa.Table(
@@ -130,4 +130,12 @@ metric_baseline = sa.Table(
     sa.Column("numerator", sa.Double), sa.Column("denominator", sa.Double), sa.Column("n", sa.BigInteger), sa.Column("unit", sa.Text),
     sa.Column("currency_code", sa.Text), sa.Column("period_from", Day), sa.Column("period_to", Day),
     sa.Column("release_id", sa.Text), sa.Column("as_of_date", Day), sa.Column("frozen_at", Timestamp),
+)  # fmt: skip
+
+forecast_override = sa.Table(
+    "forecast_override", metadata,
+    sa.Column("override_id", sa.Text, primary_key=True), sa.Column("sku", sa.Text), sa.Column("location_id", sa.Text),
+    sa.Column("from_date", Day), sa.Column("to_date", Day), sa.Column("kind", sa.Text), sa.Column("value", sa.Double),
+    sa.Column("reason", sa.Text), sa.Column("author", sa.Text), sa.Column("created_at", Timestamp),
+    sa.Column("withdrawn_at", Timestamp), sa.Column("withdrawn_by", sa.Text),
 )  # fmt: skip

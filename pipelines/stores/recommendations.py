@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 PROPOSED: Final = "proposed"
 ENDED: Final = ("superseded", "expired", "closed")
 
+_SHOWN_EVIDENCE: Final = ("model", "wape_rate", "naive_wape_rate", "windows_count", "backtest_date")
 _OPEN: Final = sa.select(recommendation).where(recommendation.c.status.not_in(ENDED))
 
 
@@ -142,18 +143,23 @@ def statuses_of(store: OperationalStore, proposals: pl.DataFrame) -> pl.DataFram
 
 
 def list_recommendations(store: OperationalStore, *, status: str | None = None, limit: int | None = None) -> pl.DataFrame:
-    """Recommendations with all their fields, most urgent first: by last day to order, then by what is at risk.
+    """Recommendations with all their fields and how good the forecast behind each has been, most urgent first.
+
+    The last day to order decides, then what is at risk. Of the evidence: model, wape_rate, naive_wape_rate, windows_count,
+    backtest_date; null where nothing could be tested.
 
     Args:
         store: The operational store.
         status: Only these; without it, all that are open, whatever a person has decided.
         limit: At most this many.
     """
-    columns = recommendation.columns
+    proof = recommendation_evidence.c
+    columns = (*recommendation.columns, *(proof[name] for name in _SHOWN_EVIDENCE))
     chosen = recommendation.c.status.not_in(ENDED) if status is None else recommendation.c.status == status
     urgency = (recommendation.c.order_by.asc().nulls_last(), recommendation.c.priority_score.desc())
     ties = (recommendation.c.sku, recommendation.c.location_id, recommendation.c.rec_id)
-    query = sa.select(recommendation).where(chosen).order_by(*urgency, *ties).limit(limit)
+    joined = recommendation.outerjoin(recommendation_evidence, proof.rec_id == recommendation.c.rec_id)
+    query = sa.select(*columns).select_from(joined).where(chosen).order_by(*urgency, *ties).limit(limit)
     with store.transaction(writes=False) as conn:
         rows = [tuple(row) for row in conn.execute(query)]
     return pl.DataFrame(rows, schema={column.name: frame_type(column.type) for column in columns}, orient="row")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import duckdb
 
 from pipelines.errors import SourceContractError, WarehouseUnavailableError
-from pipelines.stores import check_results, metrics_targets, stock_history, transform_state
+from pipelines.stores import check_results, forecast_history, metrics_targets, overrides, stock_history, transform_state
 from pipelines.stores.source_contract import SOURCE_TABLES, WAREHOUSE_TYPES, SourceTable
 
 if TYPE_CHECKING:
@@ -36,10 +36,12 @@ OWN_TABLES: Final[dict[str, str]] = {
     "meta.check_results": check_results.COLUMNS,
     **transform_state.TABLES,
     "meta.metric_targets": metrics_targets.COLUMNS,
+    overrides.TABLE: overrides.COLUMNS,
     "quarantine.document_rows": "table_name VARCHAR NOT NULL, document_id VARCHAR, row_key VARCHAR NOT NULL, "
     "row_json VARCHAR, rule VARCHAR NOT NULL, reason VARCHAR NOT NULL, next_step VARCHAR NOT NULL, "
     "first_run_id VARCHAR NOT NULL, last_run_id VARCHAR NOT NULL, resolved_run_id VARCHAR",
     **stock_history.TABLES,
+    **forecast_history.TABLES,
     # Filled after dbt has built its views on them, so they stand from the start and never change their shape.
     "planning.customer_scores": "status_date DATE NOT NULL, customer_key VARCHAR NOT NULL, repeat_count BIGINT NOT NULL, "
     "t_x_weeks DOUBLE NOT NULL, age_weeks DOUBLE NOT NULL, p_alive DOUBLE, expected_purchases_91_days DOUBLE, "
@@ -55,6 +57,18 @@ OWN_TABLES: Final[dict[str, str]] = {
     "holdout_value_bias_rate DOUBLE",
     "planning.customer_holdout": "repeat_class BIGINT NOT NULL, customers_count BIGINT NOT NULL, actual_count DOUBLE NOT NULL, "
     "predicted_count DOUBLE NOT NULL, naive_count DOUBLE NOT NULL",
+    "planning.backtest_run": "as_of_date DATE NOT NULL, method_version VARCHAR NOT NULL, horizon_days BIGINT NOT NULL, "
+    "demand_qty DOUBLE NOT NULL",
+    "planning.backtest_series": "sku VARCHAR, location_id VARCHAR, windows_count BIGINT, horizon_days BIGINT, wape_rate DOUBLE, "
+    "mase DOUBLE, bias_rate DOUBLE, band_coverage_rate DOUBLE, naive_wape_rate DOUBLE, naive_mase DOUBLE, naive_bias_rate DOUBLE",
+    "planning.backtest_weeks": "cutoff_date DATE NOT NULL, week_ahead BIGINT NOT NULL, until_date DATE NOT NULL, sku VARCHAR NOT NULL, "
+    "location_id VARCHAR NOT NULL, model VARCHAR NOT NULL, days_count BIGINT NOT NULL, actual_qty DOUBLE NOT NULL, "
+    "error_qty DOUBLE NOT NULL, absolute_error_qty DOUBLE NOT NULL, in_band_days_count BIGINT NOT NULL, "
+    "compared_absolute_error_qty DOUBLE NOT NULL, naive_absolute_error_qty DOUBLE NOT NULL, scaled_error DOUBLE, "
+    "scaled_days_count BIGINT NOT NULL",
+    "planning.forecast_checks": "check_name VARCHAR NOT NULL, is_passed BOOLEAN NOT NULL, measured_rate DOUBLE, usual_rate DOUBLE, "
+    "limit_rate DOUBLE NOT NULL, basis VARCHAR NOT NULL, reason VARCHAR",
+    "planning.forecast_broken": "sku VARCHAR NOT NULL, location_id VARCHAR NOT NULL, reason VARCHAR NOT NULL",
 }
 SCHEMAS: Final = ("raw", "meta", "quarantine", "planning", "history")
 

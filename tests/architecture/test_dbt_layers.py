@@ -13,19 +13,21 @@ from dashboards.kpis import OVERVIEW_KPIS
 from pipelines.cli.summary import HEADLINE
 from pipelines.settings import Settings
 from pipelines.steps.transform import DBT_PROJECT, prepare_manifest
-from pipelines.stores import stock_history
+from pipelines.stores import forecast_history, stock_history
 from pipelines.stores.metrics import catalogue_from_manifest
 from pipelines.stores.reports import reports_from_manifest
 from pipelines.stores.source_contract import SOURCE_TABLES, WAREHOUSE_TYPES
 
 PUBLIC_METRICS = {
     "active_customers", "aged_stock_rate", "aged_stock_value", "average_order_value", "blocked_order_hold_p50_hours",
-    "blocked_order_hold_p90_hours", "blocked_orders", "blocked_value", "blocked_value_lost", "blocked_value_released", "cancellation_rate",
-    "churn_rate", "contractual_churn_28_days_rate", "contractual_churn_month_rate", "customer_historical_value_mean",
-    "customer_lifetime_value_predicted", "customer_purchases_holdout_error_rate", "customer_value_holdout_error_rate", "customers_alive",
-    "cycle_service_level", "days_of_supply", "dead_stock_rate", "dead_stock_value", "discount_rate", "dso_days", "exception_rate",
-    "excess_stock_rate", "excess_stock_value", "exchange_share", "fulfilment_accuracy", "gmroi", "gross_sales", "in_stock_rate",
-    "inventory_turns", "invoice_to_cash_p50_days", "labour_cost", "labour_minutes_per_order", "late_orders_by_date",
+    "blocked_order_hold_p90_hours", "blocked_orders", "blocked_value", "blocked_value_lost", "blocked_value_released",
+    "cancellation_rate", "churn_rate", "contractual_churn_28_days_rate", "contractual_churn_month_rate",
+    "customer_historical_value_mean", "customer_lifetime_value_predicted", "customer_purchases_holdout_error_rate",
+    "customer_value_holdout_error_rate", "customers_alive", "cycle_service_level", "days_of_supply", "dead_stock_rate",
+    "dead_stock_value", "discount_rate", "dso_days", "exception_rate", "excess_stock_rate", "excess_stock_value", "exchange_share",
+    "forecast_bias", "forecast_interval_coverage", "forecast_mase", "forecast_override_value_added", "forecast_value_added",
+    "forecast_wape", "fulfilment_accuracy", "gmroi", "gross_sales", "in_stock_rate", "inventory_turns", "invoice_to_cash_p50_days",
+    "labour_cost", "labour_minutes_per_order", "late_orders_by_date",
     "late_orders_by_timestamp", "lead_time_actual_p50_days", "lead_time_actual_p90_days", "lead_time_promised_mean_days",
     "lead_time_promised_p50_days", "line_fill_rate", "net_sales", "net_sales_by_order_date", "new_customers", "on_time_in_full",
     "open_orders", "open_orders_mean_age_days", "open_orders_value", "order_cycle_time_mean_days", "order_cycle_time_net_mean_days",
@@ -108,11 +110,12 @@ def test_what_a_run_knows_enters_through_utilities_only(manifest: Manifest) -> N
     assert readers == {"run_context": {"meta"}, "changed_orders": {"meta"}}
 
 
-def test_what_python_planned_enters_through_the_views_on_customers_only(manifest: Manifest) -> None:
+def test_what_python_planned_enters_through_views_only(manifest: Manifest) -> None:
     readers = {node["name"]: node["config"]["materialized"] for node in models(manifest, "marts") if "planning" in parents(manifest, node)}
 
     # Views, because they are built before the tables behind them are filled.
-    assert readers == dict.fromkeys(("fct_customer_status", "fct_customer_model", "fct_customer_holdout"), "view")
+    views = ("fct_customer_status", "fct_customer_model", "fct_customer_holdout", "fct_forecast_errors", "fct_forecast_scores")
+    assert readers == dict.fromkeys(views, "view")
 
 
 def test_layers_never_read_upwards(manifest: Manifest) -> None:
@@ -193,7 +196,7 @@ def test_kept_history_is_declared_as_it_is_written() -> None:
         f"history.{table['name']}": [(column["name"], column["data_type"]) for column in table["columns"]] for table in declared["tables"]
     } == {
         name: [(column.split()[0], column.split()[1].lower()) for column in columns.split(", ")]
-        for name, columns in stock_history.TABLES.items()
+        for name, columns in (stock_history.TABLES | forecast_history.TABLES).items()
     }
 
 

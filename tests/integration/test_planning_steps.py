@@ -11,7 +11,9 @@ import polars as pl
 import pytest
 
 from pipelines.settings import Settings
-from pipelines.steps.forecast import forecast_demand
+from pipelines.steps.backtest import backtest_forecasts
+from pipelines.steps.forecast import ForecastSummary, forecast_demand
+from pipelines.steps.panel import gather_panel
 from pipelines.steps.recommend import recommend
 from pipelines.stores.warehouse import open_warehouse, replace_table
 
@@ -97,11 +99,19 @@ def _terms() -> pl.DataFrame:
     )  # fmt: skip
 
 
+def _forecast(conn: duckdb.DuckDBPyConnection) -> ForecastSummary:
+    gather_panel(conn)
+    backtest_forecasts(conn)
+    return forecast_demand(conn, settings=SETTINGS)
+
+
 def _table(conn: duckdb.DuckDBPyConnection, name: str) -> pl.DataFrame:
     return conn.sql(f"SELECT * FROM planning.{name}").pl()
 
 
 def test_every_forecastable_series_has_a_forecast_and_its_evidence(conn: duckdb.DuckDBPyConnection) -> None:
+    gather_panel(conn)
+    tested = backtest_forecasts(conn)
     summary = forecast_demand(conn, settings=SETTINGS)
 
     daily, scores = _table(conn, "forecast_daily"), _table(conn, "backtest_scores")
@@ -110,16 +120,18 @@ def test_every_forecastable_series_has_a_forecast_and_its_evidence(conn: duckdb.
     assert daily.group_by("sku").len()["len"].to_list() == [28] * 6
     assert daily["demand_date"].min() == AS_OF + timedelta(days=1)
     assert daily["demand_mean_qty"].null_count() == 0
-    assert scores.filter(pl.col("sku").is_null())["wape_rate"].to_list() == [summary.wape_rate]
-    assert summary.wape_rate is not None
-    assert summary.naive_wape_rate is not None
-    assert summary.wape_rate < summary.naive_wape_rate
+    assert scores.filter(pl.col("sku").is_null())["wape_rate"].to_list() == [tested.wape_rate]
+    assert tested.wape_rate is not None
+    assert tested.naive_wape_rate is not None
+    assert tested.wape_rate < tested.naive_wape_rate
+    assert scores["backtest_date"].to_list() == [AS_OF] * 7
     assert scores.filter(pl.col("sku") == "busy")["censored_days_count"].to_list() == [1]
-    assert _table(conn, "forecast_exclusions").rows() == [("gone", "main", "Item is inactive or discontinued.")]
+    left_out = _table(conn, "demand_series").filter(pl.col("reason").is_not_null())
+    assert left_out.select("sku", "location_id", "reason").rows() == [("gone", "main", "Item is inactive or discontinued.")]
 
 
 def test_the_item_that_runs_out_is_recommended_with_steps_that_add_up(conn: duckdb.DuckDBPyConnection) -> None:
-    forecast_demand(conn, settings=SETTINGS)
+    _forecast(conn)
 
     summary = recommend(conn, settings=SETTINGS)
 
@@ -134,7 +146,7 @@ def test_the_item_that_runs_out_is_recommended_with_steps_that_add_up(conn: duck
     assert sum(steps[:6]) == pytest.approx(row["raw_qty"])
     assert steps[5] == 3
     assert steps[6:] == [row["raw_qty"], row["recommended_qty"]]
-    assert row["reason"] == "Runs out in about 2 days; 24 units are due on 10 Jul, a new order takes 12 days and 9.4 a day are wanted."
+    assert row["reason"] == "Runs out in about 2 days; 24 units are due on 10 Jul, a new order takes 12 days and 9.5 a day are wanted."
     assert row["need_by"] == AS_OF + timedelta(days=2)
     assert row["order_by"] == AS_OF
     assert row["expected_receipt"] == AS_OF + timedelta(days=12)
@@ -158,12 +170,21 @@ def test_items_that_cannot_be_ordered_are_listed_with_their_reason(conn: duckdb.
 
 
 def test_a_second_run_writes_the_same_rows(conn: duckdb.DuckDBPyConnection) -> None:
-    tables = ("forecast_daily", "backtest_scores", "recommendations", "recommendation_steps", "recommendation_exclusions")
-    forecast_demand(conn, settings=SETTINGS)
+    tables = (
+        "demand_series",
+        "backtest_weeks",
+        "forecast_daily",
+        "forecast_checks",
+        "backtest_scores",
+        "recommendations",
+        "recommendation_steps",
+        "recommendation_exclusions",
+    )
+    _forecast(conn)
     recommend(conn, settings=SETTINGS)
     first = [_table(conn, name) for name in tables]
 
-    forecast_demand(conn, settings=SETTINGS)
+    _forecast(conn)
     recommend(conn, settings=SETTINGS)
 
     assert all(_table(conn, name).equals(before) for name, before in zip(tables, first, strict=True))
@@ -183,10 +204,122 @@ def test_a_merchant_without_enough_history_gets_empty_tables_and_counts(conn: du
     conn.execute("DELETE FROM marts.fct_demand_daily WHERE demand_date < ?", [AS_OF - timedelta(days=9)])
     conn.execute("UPDATE marts.dim_products SET launched_date = NULL")
 
-    summary = forecast_demand(conn, settings=SETTINGS)
+    summary = _forecast(conn)
 
     assert summary.series_count == 0
-    assert summary.wape_rate is None
+    assert summary.withheld_reason is None
+    assert backtest_forecasts(conn).wape_rate is None
     assert summary.skipped_counts == {"history too short": 6, "item inactive": 1}
     assert _table(conn, "forecast_daily").is_empty()
     assert _table(conn, "backtest_scores").is_empty()
+
+
+def _override(conn: duckdb.DuckDBPyConnection, sku: str, kind: str, value: float, *, days: int = 60) -> None:
+    conn.execute(
+        "INSERT INTO meta.forecast_overrides VALUES ('o-1', ?, 'main', ?, ?, ?, ?, 'TV campaign', 'ann', TIMESTAMP '2025-06-30 09:00:00')",
+        [sku, AS_OF + timedelta(days=1), AS_OF + timedelta(days=days), kind, value],
+    )
+
+
+def test_an_override_raises_what_is_ordered_and_the_steps_name_it(conn: duckdb.DuckDBPyConnection) -> None:
+    _forecast(conn)
+    recommend(conn, settings=SETTINGS)
+    before = _table(conn, "recommendations").row(0, named=True)
+    _override(conn, "busy", "factor", 2.0)
+
+    _forecast(conn)
+    recommend(conn, settings=SETTINGS)
+
+    daily = _table(conn, "forecast_daily").filter(pl.col("sku") == "busy")
+    after = _table(conn, "recommendations").row(0, named=True)
+    steps = _table(conn, "recommendation_steps").filter(pl.col("recommendation_key") == after["recommendation_key"])
+    demand, override = steps.row(0, named=True), steps.row(1, named=True)
+    assert (daily["demand_mean_qty"] - 2 * daily["statistical_mean_qty"]).abs().max() == pytest.approx(0)
+    assert daily["override_id"].unique().to_list() == ["o-1"]
+    assert after["recommended_qty"] > 1.5 * before["recommended_qty"]
+    assert override["step"] == "Override of the forecast"
+    assert override["qty"] == pytest.approx(demand["qty"], rel=0.1)
+    assert override["note"] == "ann expects 2 times the forecast from 2025-07-01 to 2025-07-19 (override o-1): TV campaign."
+    assert sum(steps["qty"].to_list()[:7]) == pytest.approx(after["raw_qty"])
+    assert json.loads(after["basis"])["override_ids"] == ["o-1"]
+
+
+def test_evidence_stands_for_a_week_and_says_its_day(conn: duckdb.DuckDBPyConnection) -> None:
+    first = backtest_forecasts(conn)
+    for day in (6, 7):
+        conn.execute("UPDATE meta.run_context SET as_of_date = ?", [AS_OF + timedelta(days=day)])
+        summary = backtest_forecasts(conn)
+        assert summary.is_new == (day == 7)
+        assert summary.backtest_date == str(AS_OF + timedelta(days=7 if day == 7 else 0))
+
+    assert first.is_new
+
+
+def test_evidence_of_a_later_day_of_other_methods_or_of_another_past_is_made_anew(conn: duckdb.DuckDBPyConnection) -> None:
+    backtest_forecasts(conn)
+    assert not backtest_forecasts(conn).is_new
+
+    conn.execute("UPDATE meta.run_context SET as_of_date = ?", [AS_OF - timedelta(days=1)])
+    assert backtest_forecasts(conn).why == "The evidence is of a later day, 2025-06-30"
+    conn.execute("UPDATE planning.backtest_run SET method_version = 'older'")
+    assert backtest_forecasts(conn).why == "The methods have changed"
+    conn.execute("UPDATE marts.fct_demand_daily SET demand_qty = demand_qty * 2")
+    assert backtest_forecasts(conn).why == "Demand before 2025-06-29 has changed since"
+
+
+def test_a_backtest_that_died_is_made_again(conn: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch) -> None:
+    backtest_forecasts(conn)
+    conn.execute("UPDATE planning.backtest_run SET method_version = 'older'")
+    with monkeypatch.context() as patch:
+        patch.setattr("pipelines.steps.backtest._models", lambda _: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            backtest_forecasts(conn)
+
+    assert backtest_forecasts(conn).why == "No evidence yet"
+
+
+def test_weekly_errors_add_up_to_the_scores(conn: duckdb.DuckDBPyConnection) -> None:
+    summary = backtest_forecasts(conn)
+
+    weeks = _table(conn, "backtest_weeks")
+    assert weeks["week_ahead"].unique().sort().to_list() == [1, 2]
+    assert weeks["absolute_error_qty"].sum() / weeks["actual_qty"].sum() == pytest.approx(summary.wape_rate)
+    assert weeks["error_qty"].sum() / weeks["actual_qty"].sum() == pytest.approx(summary.bias_rate)
+    assert weeks["in_band_days_count"].sum() / weeks["days_count"].sum() == pytest.approx(summary.band_coverage_rate)
+    busy = weeks.filter(pl.col("sku") == "busy")
+    mase = _table(conn, "backtest_series").filter(pl.col("sku") == "busy")["mase"].item()
+    assert busy["scaled_error"].sum() / busy["scaled_days_count"].sum() == pytest.approx(mase)
+
+
+def test_forecasts_that_missed_by_far_withhold_all_suggestions(conn: duckdb.DuckDBPyConnection) -> None:
+    _forecast(conn)
+    conn.execute("DELETE FROM history.forecasts")
+    conn.execute(
+        "INSERT INTO history.forecasts SELECT ?, sku, location_id, demand_date - 14, statistical_mean_qty * 2, demand_p10_qty, demand_p90_qty "
+        "FROM planning.forecast_daily WHERE demand_date <= ?",
+        [AS_OF - timedelta(days=14), AS_OF + timedelta(days=14)],
+    )
+
+    summary = _forecast(conn)
+    recommended = recommend(conn, settings=SETTINGS)
+
+    assert summary.withheld_reason is not None
+    assert summary.withheld_reason.startswith("Forecasts were 1")
+    assert recommended.withheld_reason == summary.withheld_reason
+    assert recommended.not_available is None
+    assert _table(conn, "recommendations").is_empty()
+    assert conn.sql("SELECT subject, failed_count FROM meta.check_results WHERE origin = 'forecast' ORDER BY 1").fetchall() == [
+        ("bias_drift", 1),
+        ("coverage_drift", 0),
+        ("fallback_share", 0),
+    ]
+
+
+def test_an_item_whose_own_forecast_broke_is_left_out_with_the_reason(conn: duckdb.DuckDBPyConnection) -> None:
+    _forecast(conn)
+    conn.execute("INSERT INTO planning.forecast_broken VALUES ('busy', 'main', 'Broken: 3 of the 28 days ahead have no usable quantity.')")
+
+    recommend(conn, settings=SETTINGS)
+
+    excluded = dict(_table(conn, "recommendation_exclusions").select("sku", "reason").rows())
+    assert excluded["busy"] == "No forecast: Broken: 3 of the 28 days ahead have no usable quantity."
