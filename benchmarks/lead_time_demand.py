@@ -26,7 +26,7 @@ import polars as pl
 from scipy import stats
 
 from forecasting.boosted_quantiles import BlendedSpread
-from forecasting.lead_time import tell
+from forecasting.lead_time import sum_outlook
 from forecasting.matrix import SeriesMatrix, as_matrix
 from forecasting.models import fit_auto, fitted_outlook
 from forecasting.past_sums import past_sums
@@ -73,7 +73,7 @@ def window(matrix: SeriesMatrix, origin: int, *, periods: int, is_blended: bool)
     began = time.process_time()
     fit = fit_auto(known, periods=periods)
     fitted = time.process_time()
-    told = tell(fit, "statistical", wants_trees=is_blended, periods=periods, levels=LEVELS, seed=0)
+    told = sum_outlook(fit, name="auto", wants_trees=is_blended, periods=periods, levels=LEVELS, seed=0)
     said, mean = told.distribution.quantiles(LEVELS), mean_of(told.distribution, known.keys.height)
     done = time.process_time()
     quantiles = {"lead-time demand": said}

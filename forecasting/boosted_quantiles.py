@@ -61,21 +61,21 @@ class SumTrees:
     boosters: list[Any]
 
     def quantiles(self, begins: IntArray) -> FloatArray:
-        """[begin, level, series] of the sums that begin with these periods, in units; NaN where too little was known of the series."""
-        matrix = self.fit.matrix
+        """[level, begin, series] of the sums that begin with these periods, in units; NaN where too little was known of the series."""
+        matrix, count = self.fit.matrix, len(self.alive)
         features = build_features(self.fit, self.alive, begins, periods=self.periods)
-        result = np.full((len(begins), len(LEVELS), matrix.keys.height), np.nan)
-        every = np.arange(len(self.alive))
-        for position, begin in enumerate(begins.tolist()):
-            table = features.sum_rows(np.full(len(every), position), every, periods=self.periods)
-            with ThreadPoolExecutor(THREADS) as pool:
-                factors = np.stack(list(pool.map(lambda one: one.predict(table, num_threads=1), self.boosters)))  # noqa: B023 - done here
-            # what is to come is expected such that items and their sums agree
-            is_coming = begin == matrix.periods_count
-            expected = self.fit.point(self.periods)[:, self.alive].sum(axis=0) if is_coming else _expected(features, self.periods)[position]
-            units = np.sort(np.maximum(factors, 0.0), axis=0) * expected
-            known = matrix.observed[:begin, self.alive].sum(axis=0) >= LEAST_FIT_PERIODS[matrix.frequency]
-            result[position][:, self.alive] = np.where(known & (features.levels[position] > 0), units, np.nan)
+        origin, series = np.repeat(np.arange(len(begins)), count), np.tile(np.arange(count), len(begins))
+        table = features.sum_rows(origin, series, periods=self.periods)
+        with ThreadPoolExecutor(THREADS) as pool:
+            factors = np.stack(list(pool.map(lambda booster: booster.predict(table, num_threads=1), self.boosters)))
+        expected = _expected(features, self.periods)
+        # what is to come is expected such that items and their sums agree
+        expected[begins == matrix.periods_count] = self.fit.point(self.periods)[:, self.alive].sum(axis=0)
+        seen = np.stack([matrix.observed[:begin, self.alive].sum(axis=0) for begin in begins])
+        is_known = (seen >= LEAST_FIT_PERIODS[matrix.frequency]) & (features.levels > 0)
+        units = np.sort(np.maximum(factors, 0.0), axis=0).reshape(len(LEVELS), len(begins), count) * expected
+        result = np.full((len(LEVELS), len(begins), matrix.keys.height), np.nan)
+        result[:, :, self.alive] = np.where(is_known, units, np.nan)
         return result
 
 

@@ -69,5 +69,5 @@ def _covered(
     for position, begin in enumerate(begins.tolist()):
         asked = errors.where((errors.begins == begin) & ~errors.is_floor)
         spread = spread_of(asked.sums, errors.where(errors.begins <= begin - periods))
-        distribution = spread if said is None else BlendedSpread(spread, said[position][:, asked.sums.series])
+        distribution = spread if said is None else BlendedSpread(spread, said[:, position, asked.sums.series])
         yield asked.sums.expected + asked.error <= distribution.quantiles(levels) + 1e-6

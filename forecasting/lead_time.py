@@ -28,9 +28,10 @@ from forecasting.selection import choose
 from forecasting.spread import mean_of, spread_of, sums_and_errors
 
 if TYPE_CHECKING:
+    from forecasting.boosted_quantiles import SumTrees
     from forecasting.matrix import SeriesMatrix
     from forecasting.pooled import PooledFit
-    from forecasting.schema import PathArray
+    from forecasting.schema import IntArray, PathArray
     from forecasting.spread import SumDistribution
 
 AUTO: Final = "auto"
@@ -77,21 +78,28 @@ def lead_time_demand(
         raise ValueError(f"model: {model!r} has no lead-time demand; pass one of {', '.join([AUTO, LIGHTGBM, *LEVEL_METHODS])}.")
     matrix = as_matrix(panel, frequency=period, attributes=attributes, calendar=calendar)
     fit, name = _fitted(matrix, model=model, periods=periods)
-    told = tell(fit, name, wants_trees=_wants_trees(matrix, model), periods=periods, levels=levels, seed=seed)
-    quantiles = told.distribution.quantiles(levels)
+    seen = sum_outlook(fit, name=name, wants_trees=_wants_trees(matrix, model), periods=periods, levels=levels, seed=seed)
+    quantiles = seen.distribution.quantiles(levels)
     frame = matrix.keys.with_columns(
-        pl.Series("demand_mean_qty", mean_of(told.distribution, matrix.keys.height)).fill_nan(None),
+        pl.Series("demand_mean_qty", mean_of(seen.distribution, matrix.keys.height)).fill_nan(None),
         *(pl.Series(quantile_column(level), quantiles[index]).fill_nan(None) for index, level in enumerate(levels)),
-        pl.Series("model", told.names, dtype=pl.String),
-        pl.Series("fallback_reason", joined(series_notes(matrix), told.reasons, fit.fallback_reasons()), dtype=pl.String),
+        pl.Series("model", seen.names, dtype=pl.String),
+        pl.Series("fallback_reason", joined(series_notes(matrix), seen.reasons, fit.fallback_reasons()), dtype=pl.String),
     )
-    drawn = _paths(fit, told.distribution, periods=periods, paths=paths, seed=seed) if paths else None
-    return LeadTimeDemand(frame=frame, coverage=told.coverage, paths=drawn)
+    drawn = _paths(fit, seen.distribution, periods=periods, paths=paths, seed=seed) if paths else None
+    return LeadTimeDemand(frame=frame, coverage=seen.coverage, paths=drawn)
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """The distribution of the coming sums, where it is from per series, and how often past sums stayed at or below it."""
+class SumOutlook:
+    """Demand summed over coming periods as one model sees it.
+
+    Attributes:
+        distribution: Of every series' sum.
+        names: Per series, the model its quantiles came from.
+        reasons: Per series, why trees had no say where they were wanted.
+        coverage: How often past sums stayed at or below what would have been said of them, as in `LeadTimeDemand`.
+    """
 
     distribution: SumDistribution
     names: list[str]
@@ -112,24 +120,37 @@ def _wants_trees(matrix: SeriesMatrix, model: str) -> bool:
     return model == LIGHTGBM or (model == AUTO and int(matrix.demand.any(axis=0).sum()) >= LEAST_SERIES_BLENDED)
 
 
-def tell(fit: PooledFit, name: str, *, wants_trees: bool, periods: int, levels: tuple[float, ...], seed: int) -> Told:
-    """The distribution of the coming sums of a fit called `name`, half from trees where they are wanted and can be had."""
+def sum_outlook(fit: PooledFit, *, name: str, wants_trees: bool, periods: int, levels: tuple[float, ...], seed: int) -> SumOutlook:
+    """The distribution of the coming sums; half of each quantile is from trees where they are wanted and can be had.
+
+    Args:
+        fit: The pooled fit of all series.
+        name: What it is called.
+        wants_trees: LightGBM has a say.
+        periods: Length of the sums.
+        levels: Probabilities that coverage is reported for.
+        seed: Seed of LightGBM.
+    """
     sums, errors = sums_and_errors(fit, periods=periods)
     spread = spread_of(sums, errors)
     names = [name if own == POOLED_ENSEMBLE else own for own in fit.model_names()]
     why = why_no_sum_trees(fit, periods=periods) if wants_trees else None
     if not wants_trees or why is not None:
-        checked = checked_begins(errors, periods=periods)
-        return Told(spread, names, [why] * len(names), past_coverage(errors, checked, periods=periods, levels=levels))
+        begins = checked_begins(errors, periods=periods)
+        return SumOutlook(spread, names, [why] * len(names), past_coverage(errors, begins, periods=periods, levels=levels))
     trees = learn_sum_trees(fit, periods=periods, seed=seed)
-    said = trees.quantiles(np.array([fit.matrix.periods_count]))[0]
+    said = trees.quantiles(np.array([fit.matrix.periods_count]))[:, 0]
     names = [LIGHTGBM if is_said else own for is_said, own in zip(np.isfinite(said[0]).tolist(), names, strict=True)]
-    checked = checked_begins(errors, periods=periods, first=least_history(fit, periods=periods))
-    if len(checked) and why_no_sum_trees(fit, periods=periods, until=int(checked[0])) is not None:
-        checked = checked[:0]
-    past_trees = learn_sum_trees(fit, periods=periods, seed=seed, until=int(checked[0])) if len(checked) else None
-    coverage = past_coverage(errors, checked, periods=periods, levels=levels, trees=past_trees)
-    return Told(BlendedSpread(spread, said), names, [None] * len(names), coverage)
+    begins, past_trees = _past_trees(fit, checked_begins(errors, periods=periods, first=least_history(fit, periods=periods)), periods, seed)
+    coverage = past_coverage(errors, begins, periods=periods, levels=levels, trees=past_trees)
+    return SumOutlook(BlendedSpread(spread, said), names, [None] * len(names), coverage)
+
+
+def _past_trees(fit: PooledFit, begins: IntArray, periods: int, seed: int) -> tuple[IntArray, SumTrees | None]:
+    """Windows that can be tried, and trees that had learned before the first of them."""
+    if not len(begins) or why_no_sum_trees(fit, periods=periods, until=int(begins[0])) is not None:
+        return begins[:0], None
+    return begins, learn_sum_trees(fit, periods=periods, seed=seed, until=int(begins[0]))
 
 
 def _paths(fit: PooledFit, spread: SumDistribution, *, periods: int, paths: int, seed: int) -> PathArray:

@@ -41,7 +41,7 @@ def demand() -> Any:
 def learned(panel: pl.DataFrame, begin: int = DAYS) -> FloatArray:
     fit = fit_pooled(as_matrix(panel))
     until = None if begin == DAYS else begin
-    return learn_sum_trees(fit, periods=PERIODS, seed=0, until=until).quantiles(np.array([begin]))[0]
+    return learn_sum_trees(fit, periods=PERIODS, seed=0, until=until).quantiles(np.array([begin]))[:, 0]
 
 
 def blended(panel: pl.DataFrame, *, model: str = "lightgbm", paths: int = 0) -> LeadTimeDemand:
@@ -86,7 +86,7 @@ def test_what_is_said_of_a_past_sum_does_not_depend_on_what_came_later(panel_of:
     for rows in (demand()[:, :DAYS], later):
         fit = fit_pooled(as_matrix(panel_of(rows)))
         fit.profile[:] = 1.0
-        said.append(learn_sum_trees(fit, periods=PERIODS, seed=0, until=180).quantiles(np.array([180]))[0])
+        said.append(learn_sum_trees(fit, periods=PERIODS, seed=0, until=180).quantiles(np.array([180]))[:, 0])
 
     assert np.median(np.abs(said[1] / said[0] - 1.0)) < 0.02
 
