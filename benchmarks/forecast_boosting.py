@@ -1,6 +1,6 @@
-"""What trees add to the pooled forecast on M5: WRMSSE by level, processor seconds and memory, and quantile loss of 14-day sums.
+"""What trees add to the pooled forecast on M5: WRMSSE by level, processor seconds and memory.
 
-Usage: .venv/bin/python benchmarks/forecast_boosting.py --data FOLDER_WITH_m5 [--origins 1857 1885] [--sums]
+Usage: .venv/bin/python benchmarks/forecast_boosting.py --data FOLDER_WITH_m5 [--origins 1857 1885]
 Choose on origins up to 1885; 1913 is the public window, run once per released method.
 """
 
@@ -16,15 +16,10 @@ from pathlib import Path
 import numpy as np
 from m5 import FIRST_DAY, HORIZON, M5, load
 
-from forecasting.boosted_quantiles import boosted_quantiles
 from forecasting.boosting import boosted_point
 from forecasting.naive import seasonal_naive
 from forecasting.pooled import fit_pooled
 from forecasting.schema import FloatArray
-from forecasting.scores import quantile_loss
-
-LEVELS = (0.8, 0.9, 0.95, 0.99)
-LEAD_TIME = 14
 
 
 def points(m5: M5, origin: int) -> None:
@@ -53,38 +48,18 @@ def show(m5: M5, origin: int, forecast: FloatArray, *, name: str, naive: float, 
     )
 
 
-def sums(m5: M5, origin: int) -> None:
-    """Weighted quantile loss per level, and the rate of sums that stayed at or below the quantile."""
-    fit = fit_pooled(m5.known(origin))
-    actual = m5.actual(origin, LEAD_TIME).sum(axis=0)
-    started = time.process_time()
-    quantiles = boosted_quantiles(fit, periods=LEAD_TIME, levels=LEVELS, seed=0)
-    seconds = time.process_time() - started
-    losses = [quantile_loss(actual, quantiles[index], level=level).sum() / actual.sum() for index, level in enumerate(LEVELS)]
-    covered = [(actual <= quantiles[index] + 1e-9).mean() for index in range(len(LEVELS))]
-    print(
-        f"| d_{origin + 1}-d_{origin + LEAD_TIME} | {np.mean(losses):.4f} | {' '.join(f'{loss:.4f}' for loss in losses)} | "
-        f"{' '.join(f'{rate:.3f}' for rate in covered)} | {seconds:.0f} |",
-        flush=True,
-    )
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--origins", type=int, nargs="+", default=[1857, 1885])
-    parser.add_argument("--sums", action="store_true", help="quantiles of 14-day sums instead of means")
     options = parser.parse_args()
     m5 = load(options.data)
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}; {m5.matrix.keys.height:,} series\n")
-    if options.sums:
-        print(f"| window | loss | per level {LEVELS} | coverage | CPU s |\n|---|---|---|---|---|")
-    else:
-        print("| window | method | WRMSSE | against naive | bias | CPU s | peak MB | levels 1-12 |\n|---|---|---|---|---|---|---|---|")
+    print("| window | method | WRMSSE | against naive | bias | CPU s | peak MB | levels 1-12 |\n|---|---|---|---|---|---|---|---|")
     for origin in options.origins:
         if origin - FIRST_DAY < HORIZON:
             parser.error(f"--origins: {origin} leaves too little to learn from")
-        (sums if options.sums else points)(m5, origin)
+        points(m5, origin)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ WINDOWS: Final[dict[Frequency, tuple[int, ...]]] = {
 POOL_WINDOWS: Final[dict[Frequency, tuple[int, int]]] = {"daily": (7, 28), "weekly": (2, 8), "monthly": (1, 3)}
 SPARSITY_WINDOWS: Final[dict[Frequency, tuple[int, int]]] = {"daily": (28, 112), "weekly": (8, 32), "monthly": (6, 24)}
 WEEKS_BACK: Final = 8  # over which a series' own weekday is compared with the pooled one
-LEAST_PROFILE: Final = 1e-3
+SMALLEST_PROFILE: Final = 1e-3  # a closed period's, which has no logarithm
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Features:
         parts = [
             self.by_origin[origin, series],
             self.by_series[series],
-            np.log(np.maximum(self.profile[period, series], LEAST_PROFILE))[:, None].astype(np.float32),
+            np.log(np.maximum(self.profile[period, series], SMALLEST_PROFILE))[:, None].astype(np.float32),
             ahead[:, None].astype(np.float32),
         ]
         if self.own_weekday is not None:
@@ -85,7 +85,7 @@ class Features:
     def windows(self, periods: int) -> FloatArray:
         """[first period, series]; sum of the profile over so many periods."""
         total = np.vstack([np.zeros((1, self.profile.shape[1])), np.cumsum(self.profile, axis=0)])
-        result: FloatArray = np.maximum(total[periods:] - total[:-periods], LEAST_PROFILE)
+        result: FloatArray = np.maximum(total[periods:] - total[:-periods], SMALLEST_PROFILE)
         return result
 
 

@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import polars as pl
 
+from forecasting.boosted_quantiles import BlendedSpread, learn_sum_trees, least_history, why_no_sum_trees
+from forecasting.coverage import checked_begins, past_coverage
 from forecasting.matrix import as_matrix
 from forecasting.mending import joined, series_notes
-from forecasting.models import LEVEL_METHODS, fit_auto
+from forecasting.models import LEVEL_METHODS, LIGHTGBM
 from forecasting.paths import path_chunks
 from forecasting.pooled import fit_pooled
-from forecasting.schema import LeadTimeDemand, check_frequency, check_levels, check_positive, quantile_column
-from forecasting.spread import fit_spread
+from forecasting.schema import (
+    POOLED_ENSEMBLE,
+    SEASONAL_NAIVE,
+    LeadTimeDemand,
+    check_frequency,
+    check_levels,
+    check_positive,
+    quantile_column,
+)
+from forecasting.selection import choose
+from forecasting.spread import mean_of, spread_of, sums_and_errors
 
 if TYPE_CHECKING:
+    from forecasting.boosted_quantiles import SumTrees
+    from forecasting.matrix import SeriesMatrix
     from forecasting.pooled import PooledFit
-    from forecasting.schema import PathArray
-    from forecasting.spread import CumulativeSpread
+    from forecasting.schema import IntArray, PathArray
+    from forecasting.spread import SumDistribution
 
 AUTO: Final = "auto"
+LEAST_SERIES_BLENDED: Final = 5_000  # that sold; with fewer, trees are asked for by name
 
 
 def lead_time_demand(
@@ -47,10 +62,11 @@ def lead_time_demand(
         frequency: "daily", "weekly" or "monthly".
         attributes: sku, perhaps location_id, and category columns, for pooled profiles.
         calendar: demand_date, perhaps keys, and what is known ahead.
-        model: "auto", what was best for all series together on past cut-offs, or a name of `LEVEL_METHODS`.
+        model: A name of `LEVEL_METHODS`; "auto", what was best for all series together on past cut-offs and, where
+            `LEAST_SERIES_BLENDED` or more have sold, half of it and half what LightGBM says; "lightgbm", these halves for fewer series too.
         levels: Probabilities, whole percents.
         paths: Simulated paths returned per series; 0 returns none.
-        seed: Seed of the draws. A series' draws depend on its key and the seed only, not on its neighbours.
+        seed: Seed of the draws and of LightGBM. A series' draws depend on its key and the seed only, not on its neighbours.
 
     Raises:
         ValueError: An argument or the panel is wrong; the message names it.
@@ -58,22 +74,86 @@ def lead_time_demand(
     period = check_frequency(frequency)
     check_levels(levels)
     check_positive(periods=periods, paths=max(paths, 1))
-    if model != AUTO and model not in LEVEL_METHODS:
-        raise ValueError(f"model: {model!r} has no lead-time demand; pass one of {', '.join([AUTO, *LEVEL_METHODS])}.")
+    if model not in (AUTO, LIGHTGBM, *LEVEL_METHODS):
+        raise ValueError(f"model: {model!r} has no lead-time demand; pass one of {', '.join([AUTO, LIGHTGBM, *LEVEL_METHODS])}.")
     matrix = as_matrix(panel, frequency=period, attributes=attributes, calendar=calendar)
-    fit = fit_auto(matrix, periods=periods) if model == AUTO else fit_pooled(matrix, methods=LEVEL_METHODS[model])
-    spread = fit_spread(fit, periods=periods)
-    quantiles = spread.quantiles(levels)
-    frame = fit.matrix.keys.with_columns(
-        pl.Series("demand_mean_qty", spread.mean()).fill_nan(None),
+    fit, name = _fitted(matrix, model=model, periods=periods)
+    seen = sum_outlook(fit, name=name, wants_trees=_wants_trees(matrix, model), periods=periods, levels=levels, seed=seed)
+    quantiles = seen.distribution.quantiles(levels)
+    frame = matrix.keys.with_columns(
+        pl.Series("demand_mean_qty", mean_of(seen.distribution, matrix.keys.height)).fill_nan(None),
         *(pl.Series(quantile_column(level), quantiles[index]).fill_nan(None) for index, level in enumerate(levels)),
-        pl.Series("model", fit.model_names(), dtype=pl.String),
-        pl.Series("fallback_reason", joined(series_notes(matrix), fit.fallback_reasons()), dtype=pl.String),
+        pl.Series("model", seen.names, dtype=pl.String),
+        pl.Series("fallback_reason", joined(series_notes(matrix), seen.reasons, fit.fallback_reasons()), dtype=pl.String),
     )
-    return LeadTimeDemand(frame=frame, paths=_paths(fit, spread, periods=periods, paths=paths, seed=seed) if paths else None)
+    drawn = _paths(fit, seen.distribution, periods=periods, paths=paths, seed=seed) if paths else None
+    return LeadTimeDemand(frame=frame, coverage=seen.coverage, paths=drawn)
 
 
-def _paths(fit: PooledFit, spread: CumulativeSpread, *, periods: int, paths: int, seed: int) -> PathArray:
+@dataclass(frozen=True, slots=True)
+class SumOutlook:
+    """Demand summed over coming periods as one model sees it.
+
+    Attributes:
+        distribution: Of every series' sum.
+        names: Per series, the model its quantiles came from.
+        reasons: Per series, why trees had no say where they were wanted.
+        coverage: How often past sums stayed at or below what would have been said of them, as in `LeadTimeDemand`.
+    """
+
+    distribution: SumDistribution
+    names: list[str]
+    reasons: list[str | None]
+    coverage: pl.DataFrame
+
+
+def _fitted(matrix: SeriesMatrix, *, model: str, periods: int) -> tuple[PooledFit, str]:
+    """The pooled fit and its name."""
+    if model in LEVEL_METHODS:
+        return fit_pooled(matrix, methods=LEVEL_METHODS[model]), model
+    choice = choose(matrix, periods=periods)
+    # seasonal naive has no errors to simulate from, so the ensemble stands in
+    return choice.fit(matrix), POOLED_ENSEMBLE if choice.name == SEASONAL_NAIVE else choice.name
+
+
+def _wants_trees(matrix: SeriesMatrix, model: str) -> bool:
+    return model == LIGHTGBM or (model == AUTO and int(matrix.demand.any(axis=0).sum()) >= LEAST_SERIES_BLENDED)
+
+
+def sum_outlook(fit: PooledFit, *, name: str, wants_trees: bool, periods: int, levels: tuple[float, ...], seed: int) -> SumOutlook:
+    """The distribution of the coming sums; half of each quantile is from trees where they are wanted and can be had.
+
+    Args:
+        fit: The pooled fit of all series.
+        name: What it is called.
+        wants_trees: LightGBM has a say.
+        periods: Length of the sums.
+        levels: Probabilities that coverage is reported for.
+        seed: Seed of LightGBM.
+    """
+    sums, errors = sums_and_errors(fit, periods=periods)
+    spread = spread_of(sums, errors)
+    names = [name if own == POOLED_ENSEMBLE else own for own in fit.model_names()]
+    why = why_no_sum_trees(fit, periods=periods) if wants_trees else None
+    if not wants_trees or why is not None:
+        begins = checked_begins(errors, periods=periods)
+        return SumOutlook(spread, names, [why] * len(names), past_coverage(errors, begins, periods=periods, levels=levels))
+    trees = learn_sum_trees(fit, periods=periods, seed=seed)
+    said = trees.quantiles(np.array([fit.matrix.periods_count]))[:, 0]
+    names = [LIGHTGBM if is_said else own for is_said, own in zip(np.isfinite(said[0]).tolist(), names, strict=True)]
+    begins, past_trees = _past_trees(fit, checked_begins(errors, periods=periods, first=least_history(fit, periods=periods)), periods, seed)
+    coverage = past_coverage(errors, begins, periods=periods, levels=levels, trees=past_trees)
+    return SumOutlook(BlendedSpread(spread, said), names, [None] * len(names), coverage)
+
+
+def _past_trees(fit: PooledFit, begins: IntArray, periods: int, seed: int) -> tuple[IntArray, SumTrees | None]:
+    """Windows that can be tried, and trees that had learned before the first of them."""
+    if not len(begins) or why_no_sum_trees(fit, periods=periods, until=int(begins[0])) is not None:
+        return begins[:0], None
+    return begins, learn_sum_trees(fit, periods=periods, seed=seed, until=int(begins[0]))
+
+
+def _paths(fit: PooledFit, spread: SumDistribution, *, periods: int, paths: int, seed: int) -> PathArray:
     kept = np.empty((fit.matrix.keys.height, paths, periods), dtype=np.float32)
     for chunk, drawn in path_chunks(fit, np.arange(len(kept)), periods=periods, paths=paths, seed=seed, spread=spread):
         kept[chunk] = drawn

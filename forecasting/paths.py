@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from forecasting.pooled import PooledFit
     from forecasting.schema import FloatArray, IntArray, PathArray
-    from forecasting.spread import CumulativeSpread
+    from forecasting.spread import SumDistribution
 
 CHUNK_CELLS: Final = 6_000_000  # path periods simulated at once, which bounds memory at about 100 MB
 LARGEST_LATER_STRETCH: Final = 3.0
@@ -29,12 +29,12 @@ def path_chunks(
     paths: int,
     seed: int,
     spread_periods: int | None = None,
-    spread: CumulativeSpread | None = None,
+    spread: SumDistribution | None = None,
 ) -> Iterator[tuple[IntArray, PathArray]]:
     """Simulated demand of some series, a bounded number at a time.
 
     Paths draw the series' own one-step errors anew and carry the level on, cut at zero; that gives them their lumps. The
-    path with the k-th smallest sum is then stretched to the k-th quantile of `CumulativeSpread`. Items that only ever sold
+    path with the k-th smallest sum is then stretched to the k-th quantile of the sum. Items that only ever sold
     whole units have whole units on every path: what a path has left over of a unit waits for its next demand.
 
     Source: Clark et al. (2004), The Schaake shuffle, Journal of Hydrometeorology 5, for quantiles in the order of simulated sums.
@@ -47,7 +47,7 @@ def path_chunks(
         seed: Seed of the draws. A series' draws depend on its key and the seed only.
         spread_periods: The spread is calibrated for the sum of so many first periods, by default of all; other sums
             inherit the stretch. Pass the usual number of periods where `periods` is the longest one.
-        spread: That of `spread_periods`, where it is known already.
+        spread: The distribution of the sum of `spread_periods`, where it is known already; by default that of `fit_spread`.
 
     Yields:
         Positions, and demand as [position, path, period] in units; NaN for a series without a forecast.

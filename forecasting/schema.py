@@ -58,11 +58,15 @@ class LeadTimeDemand:
     Attributes:
         frame: sku, location_id, demand_mean_qty and one demand_pNN_qty per level (units over all periods), model,
             fallback_reason; sorted by series.
+        coverage: Per probability level how often past sums stayed at or below what would have been said of them
+            (coverage_rate, null where none could be tried), in so many windows (windows_count) of so many series together
+            (series_windows_count).
         paths: Simulated demand, [series in the order of frame, path, period] in units per period, NaN where a series
             has no forecast; None unless paths were asked for.
     """
 
     frame: pl.DataFrame
+    coverage: pl.DataFrame
     paths: PathArray | None
 
 

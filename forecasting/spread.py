@@ -12,34 +12,42 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import optimize
 
 from forecasting.past_sums import PastSums, past_sums
+from forecasting.shapes import KNOTS, NEIGHBOURS, PROBABILITIES, STEPS, pooled_shapes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import numpy.typing as npt
 
     from forecasting.pooled import PooledFit
     from forecasting.schema import BoolArray, FloatArray, IntArray
 
 GROUPS: Final = 3  # of series by how far the latest window strayed
-STEPS: Final = 1000  # probabilities a shape is kept at
-KNOTS: Final = 0.05 * 2.0 ** (np.arange(15) / 2.0)  # coefficients of variation a shape is learnt at, 0.05 to 6.4
-NEIGHBOURS: Final = 400  # errors a knot's shape rests on at least, if there are as many
-PRIOR_ERRORS: Final = 30.0  # errors after which the pooled shape outweighs the gamma distribution's
 PRIOR_PERIODS: Final = 5.0  # periods after which one-step errors outweigh what is supposed of a new item
 PRIOR_WINDOWS: Final = 1.0  # windows of its own after which a series' errors outweigh those of series of its size
 MIXTURE_ERRORS: Final = 30.0  # errors after which the fitted mixture outweighs an even one
 SHORT_MEMORY: Final = 2.0  # half-life of the errors lately, in horizons
 CALIBRATION_WINDOWS: Final = 26  # origins half a horizon apart: 13 windows that do not overlap
 WIDEST_ERROR: Final = 4.0  # times its scale; a larger error counts as one of these
-WIDEST_SHAPE: Final = 2.0  # times the gamma distribution's last step; a larger standardised error counts as that
+MEAN_STEPS: Final = 200  # quantiles whose mean is the mean of the distribution
+SERIES_AT_ONCE: Final = 2_000  # bounds the working memory
 LAW_BINS: Final = 20
 LAW_ERRORS: Final = 400  # per bin at least, if there are as many: few absurd ones must not make a law
 LAW_POWER: Final = 1.0  # of the mean, beyond the sizes that were seen: as counts have it
+
+
+class SumDistribution(Protocol):
+    """What can tell quantiles of every series' demand over coming periods."""
+
+    def quantiles(self, levels: tuple[float, ...] | FloatArray, rows: IntArray | None = None) -> FloatArray:
+        """[level, series] in units; of all series or of some `rows`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +70,7 @@ class CumulativeSpread:
         """[level, series] in units, rising with the level and never below zero; of all series or of some `rows`."""
         rows = np.arange(len(self.expected)) if rows is None else rows
         expected, scale, group = self.expected[rows], self.scale[rows], self.group[rows]
-        at_levels = np.apply_along_axis(lambda shape: np.interp(levels, _probabilities(), shape), 2, self.shapes)
+        at_levels = np.apply_along_axis(lambda shape: np.interp(levels, PROBABILITIES, shape), 2, self.shapes)
         variation = scale / np.where(expected > 0, expected, 1.0)
         place = np.clip(2.0 * np.log2(np.maximum(variation, 1e-12) / KNOTS[0]), 0.0, len(KNOTS) - 1.0)
         low = np.minimum(np.nan_to_num(place).astype(np.int64), len(KNOTS) - 2)
@@ -72,49 +80,92 @@ class CumulativeSpread:
         result: FloatArray = np.maximum(known, 0.0).T
         return result
 
-    def mean(self) -> FloatArray:
-        """[series] in units; mean of the distribution, which carries how far past forecasts were off on average."""
-        result = np.empty_like(self.expected)
-        for start in range(0, len(result), 2_000):
-            rows = np.arange(start, min(start + 2_000, len(result)))
-            result[rows] = self.quantiles((np.arange(200) + 0.5) / 200, rows).mean(axis=0)
-        return result
+
+def mean_of(distribution: SumDistribution, count: int) -> FloatArray:
+    """[series] in units; mean of the distribution of so many series, which carries how far past forecasts were off on average."""
+    result = np.empty(count)
+    for start in range(0, count, SERIES_AT_ONCE):
+        rows = np.arange(start, min(start + SERIES_AT_ONCE, count))
+        result[rows] = distribution.quantiles((np.arange(MEAN_STEPS) + 0.5) / MEAN_STEPS, rows).mean(axis=0)
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Sums of demand, past or coming, with what is known of each on the evening before it.
+
+    Attributes:
+        series: [sum]; whose it is.
+        expected: [sum]; the forecast in units, NaN where there is none.
+        variances: [part, sum]; what series of its size have, its own errors lately, and its own errors all along.
+        latest: [sum]; error of the window that ended as this one began, 0 where that is unknown.
+    """
+
+    series: IntArray
+    expected: FloatArray
+    variances: FloatArray
+    latest: FloatArray
+
+    def where(self, some: BoolArray) -> Sums:
+        """Some of them."""
+        return Sums(self.series[some], self.expected[some], self.variances[:, some], self.latest[some])
+
+
+@dataclass(frozen=True, slots=True)
+class PastErrors:
+    """Past sums of all series one below the other, with how far they strayed.
+
+    Attributes:
+        sums: What was known of them.
+        begins: [sum]; number of the first period.
+        error: [sum]; demand less forecast in units.
+        is_floor: [sum]; demand was at least so much, some of the window was out of stock.
+    """
+
+    sums: Sums
+    begins: IntArray
+    error: FloatArray
+    is_floor: BoolArray
+
+    def where(self, some: BoolArray) -> PastErrors:
+        """Some of them."""
+        return PastErrors(self.sums.where(some), self.begins[some], self.error[some], self.is_floor[some])
 
 
 def fit_spread(fit: PooledFit, *, periods: int) -> CumulativeSpread:
-    """The spread of demand over the coming periods, from all series' errors over past windows of that length.
+    """The spread of demand over the coming periods, from all series' errors over past windows of that length."""
+    return spread_of(*sums_and_errors(fit, periods=periods))
+
+
+def sums_and_errors(fit: PooledFit, *, periods: int) -> tuple[Sums, PastErrors]:
+    """The coming sum of every series, and past ones with their errors.
 
     Args:
         fit: Levels of all series before every past period.
         periods: Length of a window.
+    """
+    past = past_sums(fit, periods=periods)
+    expected = fit.point(periods).sum(axis=0)
+    law = _variance_law(past, fit, expected=expected, periods=periods)
+    last_begin = fit.matrix.periods_count - periods
+    return _known_over_time(past, expected, law=law, periods=periods, last_begin=last_begin)
+
+
+def spread_of(sums: Sums, errors: PastErrors) -> CumulativeSpread:
+    """The distribution of some sums, learnt from errors that were known before them.
 
     Source: for an error's own time against what was known then, Dawid (1984), Present position and potential developments:
     the prequential approach, JRSS A 147; for pooled standardised errors as quantiles, Vovk, Gammerman and Shafer (2005),
     Algorithmic Learning in a Random World, chapter 2.
     """
-    past = past_sums(fit, periods=periods)
-    expected = fit.point(periods).sum(axis=0)
-    law = _variance_law(past, fit, expected=expected, periods=periods)
-    variances, sample = _variances_over_time(past, np.nan_to_num(expected), law=law, periods=periods)
-    mixture = _mixture(sample)
-    scale, size = np.sqrt(mixture @ variances), np.sqrt(mixture @ sample.variances)
-    group, sample_group = _groups(_share(_latest(past, len(past.error) - 1), scale), _share(sample.latest, size))
-    shapes = np.empty((int(max(group.max(initial=0), sample_group.max(initial=0))) + 1, len(KNOTS), STEPS))
+    mixture = _mixture(errors)
+    scale, size = np.sqrt(mixture @ sums.variances), np.sqrt(mixture @ errors.sums.variances)
+    group, error_group = _groups(_share(sums.latest, scale), _share(errors.sums.latest, size))
+    shapes = np.empty((int(max(group.max(initial=0), error_group.max(initial=0))) + 1, len(KNOTS), STEPS))
     for number in range(len(shapes)):
-        one = (sample_group == number) & (size > 0)
-        shapes[number] = _shapes(sample.error[one] / size[one], size[one] / sample.expected[one], sample.is_floor[one])
-    return CumulativeSpread(expected=expected, scale=scale, group=group, shapes=shapes)
-
-
-@dataclass(frozen=True, slots=True)
-class _Sample:
-    """Past errors of all series one below the other, each with the variances known before it."""
-
-    error: FloatArray
-    expected: FloatArray
-    variances: FloatArray  # [part, error]
-    latest: FloatArray  # error of the window that ended as this one began
-    is_floor: BoolArray
+        one = (error_group == number) & (size > 0)
+        shapes[number] = pooled_shapes(errors.error[one] / size[one], size[one] / errors.sums.expected[one], errors.is_floor[one])
+    return CumulativeSpread(expected=sums.expected, scale=scale, group=group, shapes=shapes)
 
 
 def _latest(past: PastSums, window: int) -> FloatArray:
@@ -175,10 +226,10 @@ def _one_step_squares(fit: PooledFit, *, expected: FloatArray, periods: int) -> 
     return expected[known], (per_period * np.sum((1.0 + steps) ** 2))[known]
 
 
-def _variances_over_time(
-    past: PastSums, expected: FloatArray, *, law: Callable[[FloatArray], FloatArray], periods: int
-) -> tuple[FloatArray, _Sample]:
-    """The three variances of every series for the coming sum, and those that were known before past sums.
+def _known_over_time(
+    past: PastSums, expected: FloatArray, *, law: Callable[[FloatArray], FloatArray], periods: int, last_begin: int
+) -> tuple[Sums, PastErrors]:
+    """The coming sums with the three variances of every series, and past sums with those that were known before them.
 
     At an origin the newest error known is that of the window which ended there; overlapping windows count as one per
     horizon.
@@ -194,7 +245,7 @@ def _variances_over_time(
         own = (squares / periods + PRIOR_WINDOWS * of_size) / (weights / periods + PRIOR_WINDOWS)
         return np.vstack([of_size[None], own])
 
-    rows: list[tuple[FloatArray, ...]] = []
+    rows: list[tuple[npt.NDArray[Any], ...]] = []
     limits: deque[FloatArray] = deque()  # of the windows that have begun and not yet ended
     for origin in range(count + periods):
         if origin >= periods:
@@ -208,64 +259,33 @@ def _variances_over_time(
         limits.append(WIDEST_ERROR**2 * now[2])
         if origin in calibrated:
             told = np.flatnonzero(past.is_exact[origin] | past.is_floor[origin])
+            begins = np.full(len(told), last_begin - (count - 1 - origin))
             latest = _latest(past, origin - periods)[told]
-            rows.append((past.least_error[origin, told], mean[told], now[:, told], latest, past.is_floor[origin, told]))
-    if not rows:
-        rows.append((np.empty(0), np.empty(0), np.empty((3, 0)), np.empty(0), np.empty(0, dtype=np.bool_)))
-    error, means, parts, latest, floors = (np.concatenate(column, axis=-1) for column in zip(*rows, strict=True))
-    return variances(expected), _Sample(error.astype(np.float64), means, parts, latest, floors.astype(np.bool_))
+            rows.append((told, begins, mean[told], now[:, told], latest, past.least_error[origin, told], past.is_floor[origin, told]))
+    coming = Sums(np.arange(series), expected, variances(np.nan_to_num(expected)), _latest(past, count - 1))
+    return coming, _joined(rows)
 
 
-def _mixture(sample: _Sample) -> FloatArray:
+def _joined(rows: list[tuple[npt.NDArray[Any], ...]]) -> PastErrors:
+    none, nothing = np.empty(0, dtype=np.int64), np.empty(0)
+    rows = [*rows, (none, none, nothing, np.empty((3, 0)), nothing, nothing, np.empty(0, dtype=np.bool_))]
+    told, begins, mean, variances, latest, error, is_floor = (np.concatenate(column, axis=-1) for column in zip(*rows, strict=True))
+    return PastErrors(Sums(told, mean, variances, latest), begins, error.astype(np.float64), is_floor)
+
+
+def _mixture(errors: PastErrors) -> FloatArray:
     """Shares of the three variances that explain squared errors best, none negative.
 
     Squares are taken relative to the mean of the three, so that no size of series rules the fit, and drawn towards a
     third each.
     """
-    reference = sample.variances.mean(axis=0)
-    some = ~sample.is_floor & (reference > 0)
-    parts = (sample.variances[:, some] / reference[some]).T
-    target = np.minimum(sample.error[some] ** 2 / reference[some], WIDEST_ERROR**2)
+    variances = errors.sums.variances
+    reference = variances.mean(axis=0)
+    some = ~errors.is_floor & (reference > 0)
+    parts = (variances[:, some] / reference[some]).T
+    target = np.minimum(errors.error[some] ** 2 / reference[some], WIDEST_ERROR**2)
     even = np.full(3, 1.0 / 3.0)
     root = np.linalg.cholesky(parts.T @ parts + MIXTURE_ERRORS * np.eye(3))
     shares, _ = optimize.nnls(root.T, np.linalg.solve(root, parts.T @ target + MIXTURE_ERRORS * even))
     result: FloatArray = shares
     return result
-
-
-def _shapes(errors: FloatArray, variation: FloatArray, is_floor: BoolArray) -> FloatArray:
-    """[knot, step]; quantiles of standardised errors of like coefficient of variation, drawn towards a gamma distribution's."""
-    order = np.argsort(variation, kind="stable")
-    errors, is_floor, variation = errors[order], is_floor[order], variation[order]
-    near = min(len(errors), max(NEIGHBOURS, len(errors) // len(KNOTS)))
-    shapes = np.empty((len(KNOTS), STEPS))
-    for index, knot in enumerate(KNOTS):
-        first = int(np.clip(np.searchsorted(variation, knot) - near // 2, 0, len(errors) - near))
-        chosen = slice(first, first + near)
-        form = 1.0 / knot**2
-        shapes[index] = (stats.gamma.ppf(_probabilities(), form) / form - 1.0) / knot
-        if near:
-            share = near / (near + PRIOR_ERRORS)
-            # in a small sample one absurd quantity would be the upper percent
-            likely = np.minimum(errors[chosen], WIDEST_SHAPE * shapes[index, -1])
-            shapes[index] = share * _quantiles(likely, is_floor[chosen]) + (1.0 - share) * shapes[index]
-    return shapes
-
-
-def _quantiles(errors: FloatArray, is_floor: BoolArray) -> FloatArray:
-    """Quantiles at the steps of a sample some of which are only known to be at least so large.
-
-    Source: Kaplan and Meier (1958), Nonparametric estimation from incomplete observations, JASA 53; the largest counts as
-    known, after Efron (1967).
-    """
-    order = np.lexsort((is_floor, errors))
-    ordered, is_known = errors[order], ~is_floor[order]
-    is_known[-1] = True
-    at_risk = len(ordered) - np.arange(len(ordered))
-    left = np.concatenate([[1.0], np.cumprod(1.0 - is_known / at_risk)[:-1]])
-    mass = (left * is_known / at_risk)[is_known]
-    return np.interp(_probabilities(), np.cumsum(mass) - mass / 2.0, ordered[is_known])
-
-
-def _probabilities() -> FloatArray:
-    return (np.arange(STEPS) + 0.5) / STEPS

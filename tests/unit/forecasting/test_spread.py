@@ -10,20 +10,19 @@ from scipy import stats
 from forecasting.matrix import as_matrix
 from forecasting.past_sums import past_sums
 from forecasting.pooled import fit_pooled
-from forecasting.spread import KNOTS, STEPS, CumulativeSpread, _quantiles, _shapes, fit_spread
+from forecasting.shapes import KNOTS, PROBABILITIES, STEPS, floored_quantiles, pooled_shapes
+from forecasting.spread import CumulativeSpread, fit_spread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from conftest import PanelOf
 
-PROBABILITIES = (np.arange(STEPS) + 0.5) / STEPS
-
 
 def test_a_sample_that_is_known_whole_has_its_own_quantiles() -> None:
     sample = np.random.default_rng(0).normal(size=2_001)
 
-    quantiles = _quantiles(sample, np.zeros(2_001, dtype=np.bool_))
+    quantiles = floored_quantiles(sample, np.zeros(2_001, dtype=np.bool_))
 
     assert quantiles == pytest.approx(np.quantile(sample, PROBABILITIES, method="hazen"), abs=1e-9)
 
@@ -33,7 +32,7 @@ def test_errors_known_to_be_at_least_so_large_restore_the_quantiles_of_all() -> 
     wanted, limit = generator.normal(size=40_000), generator.normal(loc=1.0, size=40_000)
 
     naive = np.quantile(wanted[wanted <= limit], 0.9)
-    restored = _quantiles(np.minimum(wanted, limit), wanted > limit)
+    restored = floored_quantiles(np.minimum(wanted, limit), wanted > limit)
 
     assert naive < 1.0
     assert np.interp(0.9, PROBABILITIES, restored) == pytest.approx(stats.norm.ppf(0.9), abs=0.05)
@@ -41,14 +40,14 @@ def test_errors_known_to_be_at_least_so_large_restore_the_quantiles_of_all() -> 
 
 def test_kaplan_and_meier_weights_move_to_what_lies_above() -> None:
     # 1 and 3 known, 2 only at least so large: its third goes to 3 alone
-    quantiles = _quantiles(np.array([1.0, 2.0, 3.0]), np.array([False, True, False]))
+    quantiles = floored_quantiles(np.array([1.0, 2.0, 3.0]), np.array([False, True, False]))
 
     assert np.interp(1 / 6, PROBABILITIES, quantiles) == pytest.approx(1.0, abs=0.01)
     assert np.interp(2 / 3, PROBABILITIES, quantiles) == pytest.approx(3.0, abs=0.01)
 
 
 def test_without_past_errors_the_shape_is_a_gamma_distribution_of_the_same_variation() -> None:
-    shapes = _shapes(np.empty(0), np.empty(0), np.empty(0, dtype=np.bool_))
+    shapes = pooled_shapes(np.empty(0), np.empty(0), np.empty(0, dtype=np.bool_))
 
     assert shapes.mean(axis=1)[:8] == pytest.approx(0.0, abs=0.01)
     assert shapes.std(axis=1)[:8] == pytest.approx(1.0, abs=0.02)
