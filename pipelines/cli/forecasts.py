@@ -111,7 +111,7 @@ def backtest(  # noqa: PLR0917 - options by name
     models: Annotated[str | None, typer.Option(help="Names with commas between; default the ensemble and seasonal naive.")] = None,
     attributes: AttributesFile = None,
     calendar: CalendarFile = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print scores and fallbacks as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all scores as JSON: over all, by class, step and series.")] = False,
     csv: CsvFile = None,
 ) -> None:
     """How good forecasts would have been on past periods, of the served release or of a panel file.
@@ -131,7 +131,11 @@ def backtest(  # noqa: PLR0917 - options by name
         if csv is not None:
             _write(evidence.series, csv)
         elif as_json:
-            emit_json({"overall": evidence.overall, "levels": evidence.levels.to_dicts(), "series": evidence.series.to_dicts()})
+            emit_json(
+                {"backtest_date": evidence.backtest_date, "windows": evidence.windows_count, "horizon": evidence.horizon_days}
+                | {"scores": evidence.classes.to_dicts(), "step_scores": evidence.steps.to_dicts()}
+                | {"horizon_scores": evidence.levels.to_dicts(), "series_scores": evidence.series.to_dicts()}
+            )
         else:
             show_evidence(Console(), evidence, title=f"Release {release.release_id}, as of {release.as_of_date}")
         return
@@ -151,13 +155,9 @@ def backtest(  # noqa: PLR0917 - options by name
     if csv is not None:
         _write(result.frame, csv)
     elif as_json:
-        fallbacks = result.series_scores.filter(pl.col("fallback_reason").is_not_null()).select(
-            "sku", "location_id", "model", "fallback_reason"
-        )
         emit_json(
             {"frequency": every, "horizon": ahead, "cutoffs": result.frame["cutoff_date"].unique().sort().to_list()}
-            | {name: getattr(result, name).to_dicts() for name in ("scores", "step_scores", "horizon_scores")}
-            | {"fallbacks": fallbacks.to_dicts()}
+            | {name: getattr(result, name).to_dicts() for name in ("scores", "step_scores", "horizon_scores", "series_scores")}
         )
     else:
         show_backtest(Console(), result, title=f"{panel.name}, {every}, {ahead} ahead", frequency=every)

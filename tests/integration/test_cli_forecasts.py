@@ -44,18 +44,31 @@ def release(tmp_path: Path) -> None:
     home = load_settings().resolved_home
     home.mkdir()
     facts = ReleaseFacts("20240329T060000-aaaaaa", "2024-03-28", "2024-03-29T06:00:00+00:00", "0.1.0", "abc", 0, 5, 5)
+    rates = {"bias_rate": -0.02, "mase": 0.8, "rmsse": 0.9, "weighted_quantile_loss": 0.3, "band_coverage_rate": 0.81}
+    models = [{"model": "auto", "wape_rate": 0.42, "fva_rate": 0.23}, {"model": "seasonal_naive", "wape_rate": 0.55, "fva_rate": 0.0}]
+    classes = [("all", "all"), ("volume", "A"), ("pattern", "smooth")]
+    tested = {"windows_count": 6, "horizon_days": 14, "backtest_date": date(2024, 3, 25), "naive_wape_rate": 0.55, **rates}
+    frames = {
+        "backtest_classes": pl.DataFrame(
+            one | rates | {"class_kind": kind, "class_name": name, "series_count": 2, "actual_qty": 90.0, "cumulative_bias_rate": 0.2}
+            for kind, name in classes
+            for one in models
+        ),
+        "backtest_steps": pl.DataFrame(one | rates | {"step": step, "actual_qty": 9.0} for step in range(1, 15) for one in models),
+        "backtest_scores": pl.DataFrame(
+            [
+                tested | {"sku": None, "location_id": None, "model": "auto", "fallback_reason": None, "wape_rate": 0.42},
+                tested | {"sku": "A1", "location_id": "main", "model": "pooled_ensemble", "fallback_reason": None, "wape_rate": 0.4},
+                tested | {"sku": "B2", "location_id": "main", "model": "history_mean", "fallback_reason": "only 9 days in stock", "wape_rate": 0.9},
+            ]
+        ),
+        "horizon_scores": pl.DataFrame({"level": [0.9], "coverage_rate": [0.88], "weighted_quantile_loss": [0.3]}),
+    }  # fmt: skip
     with duckdb.connect(":memory:") as conn:
         conn.execute("create schema marts; create schema meta; create schema planning")
-        conn.execute(
-            "create table planning.horizon_scores as select 0.9::double as level, 0.88::double as coverage_rate, 0.3 as weighted_quantile_loss"
-        )
-        conn.execute(
-            "create table planning.backtest_scores as select * from (values "
-            "(null, null, 'pooled_ensemble', null, 6, 14, 0.42::double, 0.8::double, -0.02::double, 0.55::double, 1.0::double, 0.01::double), "
-            "('A1', 'main', 'pooled_ensemble', null, 6, 14, 0.40::double, 0.7::double, 0.0::double, 0.5::double, 1.0::double, 0.0::double), "
-            "('B2', 'main', 'history_mean', 'only 9 days in stock', 6, 14, 0.90::double, 1.1::double, -0.1::double, 0.8::double, 1.0::double, 0.0::double)) "
-            "t(sku, location_id, model, fallback_reason, windows_count, horizon_days, wape_rate, mase, bias_rate, naive_wape_rate, naive_mase, naive_bias_rate)"
-        )
+        for name, frame in frames.items():
+            conn.register("frame", frame.to_arrow())
+            conn.execute(f"create table planning.{name} as from frame")
         conn.execute(
             "create table planning.forecast_daily as select sku, 'main' as location_id, date '2024-03-29' + n::integer as demand_date, "
             "2.5::double as demand_mean_qty, 1.0::double as demand_p10_qty, 4.0::double as demand_p90_qty, 'pooled_ensemble' as model, "
@@ -83,7 +96,8 @@ def test_a_backtest_as_json_has_scores_per_class_and_the_fallbacks(ordercast: Te
     assert told["cutoffs"] == ["2024-02-25", "2024-03-03"]
     assert {row["class_kind"] for row in told["scores"]} == {"all", "volume", "pattern"}
     assert {row["fva_rate"] for row in told["scores"]} <= {0.0, None}
-    assert [row["sku"] for row in told["fallbacks"]] == ["007"]
+    assert {row["sku"] for row in told["series_scores"] if row["fallback_reason"]} == {"007"}
+    assert len(told["step_scores"]) == 7
 
 
 def test_a_panel_file_is_forecast_and_every_row_written(ordercast: Terminal, panel: Path, tmp_path: Path) -> None:
@@ -138,8 +152,11 @@ def test_the_served_release_shows_its_forecasts_and_their_evidence(ordercast: Te
     forecast_code, told, _ = ordercast("forecast")
 
     assert (code, forecast_code) == (0, 0), err
+    assert "Tested with the data of 2024-03-25: 6 cut-offs, 14 days ahead, 2 series" in tested
     assert "42.0 %" in tested
     assert "55.0 %" in tested
+    assert "auto by class" in tested
+    assert "auto by days ahead" in tested
     assert "only 9 days in stock" in tested
     assert "35.00" in told
     assert widest(tested + told) <= 80
