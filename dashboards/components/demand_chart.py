@@ -55,9 +55,11 @@ def _history(history: pl.DataFrame) -> alt.Chart:
 
 
 def _without_stock(history: pl.DataFrame) -> alt.Chart:
-    base = as_chart(history.filter(pl.col("is_censored"))).mark_point(shape="square", filled=True, size=22, opacity=1, color=theme.WARNING)
-    tooltip = [day_tooltip("demand_date"), alt.Tooltip("is_censored:N", title="Ended without stock")]
-    chart: alt.Chart = base.encode(day_axis("demand_date"), y=alt.value(HEIGHT - 3), tooltip=tooltip)
+    """Marks between the axis and its labels."""
+    days = history.filter(pl.col("is_censored")).with_columns(pl.lit(0.0).alias("axis_qty"))
+    base = as_chart(days).mark_point(shape="square", filled=True, size=18, opacity=1, color=theme.WARNING, yOffset=5)
+    tooltip = [day_tooltip("demand_date"), count_tooltip("demand_qty", "Ended without stock, units sold")]
+    chart: alt.Chart = base.encode(day_axis("demand_date"), amount_axis("axis_qty", title="Units a day"), tooltip=tooltip)
     return chart
 
 

@@ -62,7 +62,8 @@ def show_evidence(evidence: Mapping[str, Any] | None, *, today: date) -> None:
 
 
 def _headline(outlook: DemandOutlook) -> str:
-    sold = f"{format_number(outlook.sold_a_day)} a day were wanted in the last {outlook.history.height} days"
+    in_stock = " as far as in stock" if outlook.censored_days_count else ""
+    sold = f"{format_number(outlook.sold_a_day)} a day were wanted in the last {outlook.history.height} days{in_stock}"
     forecast = f"{format_number(outlook.forecast_a_day)} are forecast for the next {outlook.days.height}"
     if outlook.overrides.is_empty():
         return f"{sold}, {forecast}"

@@ -1,4 +1,4 @@
-"""One suggestion opened: why, the reckoning, the stock chart, what it costs to wait or to act, and how good the forecast is."""
+"""One suggestion opened: why, stock and demand, the reckoning, what it costs to wait or to act, and how good the forecast is."""
 
 from __future__ import annotations
 
@@ -40,18 +40,13 @@ def suggestion_detail(served: Served, suggestion: Mapping[str, Any], *, today: d
         st.subheader(escape_markdown(f"{suggestion['sku']} {suggestion['title']} · {suggestion['location']}"), anchor=False)
         st.markdown(f"**{escape_markdown(suggestion['reason'])}**")
         st.markdown(_proposal(suggestion, as_of=as_of, today=today))
-    outlook = queries.stock_outlook(served, suggestion)
-    steps = queries.steps(served, suggestion["recommendation_key"])
-    left, right = st.columns([3, 2], gap="medium")
-    with left:
-        show_outlook(outlook, today=today)
-    with right:
-        show_steps(steps, suggestion)
     item = {"sku": suggestion["sku"], "location_id": suggestion["location_id"]}
     left, right = st.columns([3, 2], gap="medium")
     with left:
+        show_outlook(queries.stock_outlook(served, suggestion), today=today)
         show_demand(forecasts.demand_outlook(served, **item), today=today)
     with right:
+        show_steps(queries.steps(served, suggestion["recommendation_key"]), suggestion)
         with st.container(border=True):
             show_consequences(suggestion)
         with st.container(border=True):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pipelines.stores.forecast_evidence import ForecastEvidence
 
 SHOWN: Final = 20
+STATISTICAL: Final = "statistical_mean_qty"
 _REASONS_SHOWN: Final = 5
 _RATES: Final = {
     "wape_rate": "WAPE", "naive_wape_rate": "Naive WAPE", "fva_rate": "FVA", "bias_rate": "Bias", "cumulative_bias_rate": "Cum. bias",
@@ -38,14 +39,25 @@ def show_forecast(console: Console, rows: pl.DataFrame, *, title: str, by_period
         console.print("Nothing can be forecast: no series has sold enough, long enough and lately.")
         return
     if by_period:
-        _print(console, rows.select("location_id", "demand_date", *(name for name in rows.columns if name.endswith("_qty")), "model"))
+        quantities = [name for name in rows.columns if name.endswith("_qty") and name != STATISTICAL]
+        _print(console, rows.select("location_id", "demand_date", *quantities, *_as_forecast(rows, pl.col(STATISTICAL))))
+        console.print(f"Model: {', '.join(rows['model'].unique().sort())}", style="dim", highlight=False)
     else:
         series = rows.group_by(SERIES_KEY, maintain_order=True).agg(
-            pl.col("demand_mean_qty").mean().alias("per period"), pl.col("demand_mean_qty").sum().alias("in all"), pl.col("model").first()
+            pl.col("demand_mean_qty").mean().alias("per period"),
+            pl.col("demand_mean_qty").sum().alias("in all"),
+            *_as_forecast(rows, pl.col(STATISTICAL).sum()),
+            pl.col("model").first(),
         )
         _print(console, series.sort("in all", descending=True, nulls_last=True), limit=SHOWN)
         console.print("--sku shows one item period by period with its range, --csv FILE has every row.", style="dim", highlight=False)
     _say_reasons(console, rows.unique(SERIES_KEY, keep="first", maintain_order=True))
+
+
+def _as_forecast(rows: pl.DataFrame, quantity: pl.Expr) -> list[pl.Expr]:
+    """The statistical quantity beside what a person expects; nothing where nobody expects anything else."""
+    is_overridden = "override_id" in rows.columns and rows["override_id"].null_count() < rows.height
+    return [quantity.alias("without override")] if is_overridden else []
 
 
 def show_backtest(console: Console, result: Backtest, *, title: str, frequency: Frequency) -> None:
@@ -141,6 +153,7 @@ def _heading(name: str) -> str:
         "series_count": "Series",
         "actual_qty": "Units",
         "location_id": "Location",
+        "demand_date": "Day",
         "sku": "Sku",
     }
     if name in words:

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 FREQUENCIES: Final = ("daily", "weekly", "monthly")
 HORIZONS: Final = {"daily": 28, "weekly": 8, "monthly": 3}
 WINDOWS: Final = 4
-_TEXTS: Final = {"sku": pl.String, "location_id": pl.String}
+_KEYS: Final = ("sku", "location_id")
+_TEXTS: Final = dict.fromkeys((*_KEYS, "demand_date"), pl.String)
 
 PanelFile = Annotated[
     Path | None,
@@ -194,25 +195,31 @@ def _read_panel(path: Path) -> pl.DataFrame:
 def _read(path: Path, *, needs: tuple[str, ...]) -> pl.DataFrame:
     if not path.is_file():
         raise SourceFileError(f"There is no file {path}: name a CSV or Parquet file.")
+    is_parquet = path.suffix.lower() in {".parquet", ".pq"}
     try:
-        is_parquet = path.suffix.lower() in {".parquet", ".pq"}
-        read = (
-            pl.read_parquet(path)
-            if is_parquet
-            else pl.read_csv(path, try_parse_dates=True, schema_overrides=_TEXTS, infer_schema_length=None)
-        )
+        read = pl.read_parquet(path) if is_parquet else pl.read_csv(path, schema_overrides=_TEXTS, infer_schema_length=None)
     except (pl.exceptions.PolarsError, OSError) as exc:
-        raise SourceFileError(f"{path} cannot be read as {'Parquet' if path.suffix == '.parquet' else 'CSV'}: {exc}") from exc
+        raise SourceFileError(f"{path} cannot be read as {'Parquet' if is_parquet else 'CSV'}: {exc}") from exc
     missing = [name for name in needs if name not in read.columns]
     if missing:
         raise SourceFileError(f"{path} lacks {', '.join(missing)}; it has {', '.join(read.columns)}. Rename the columns.")
-    if "demand_date" in needs and read.schema["demand_date"] != pl.Date:
-        if not isinstance(read.schema["demand_date"], pl.Datetime):
-            raise SourceFileError(
-                f"demand_date in {path} is no date, its first value is {read['demand_date'].first()!r}: write YYYY-MM-DD."
-            )
-        read = read.with_columns(pl.col("demand_date").cast(pl.Date))
-    return read.with_columns(pl.col(name).cast(pl.String) for name in _TEXTS if name in read.columns)
+    if "demand_date" in needs:
+        read = read.with_columns(_dates(path, read["demand_date"]))
+    return read.with_columns(pl.col(name).cast(pl.String) for name in _KEYS if name in read.columns)
+
+
+def _dates(path: Path, written: pl.Series) -> pl.Series:
+    """The column as dates; text is taken as YYYY-MM-DD alone, since 01.02. is two days."""
+    if written.dtype == pl.String:
+        dates = written.str.to_date("%Y-%m-%d", strict=False)
+        wrong = written.filter(dates.is_null() & written.is_not_null())
+    elif written.dtype == pl.Date or isinstance(written.dtype, pl.Datetime):
+        dates, wrong = written.cast(pl.Date), written.clear()
+    else:
+        dates, wrong = written, written
+    if len(wrong):
+        raise SourceFileError(f"demand_date in {path}: {len(wrong):,} are no dates, such as {str(wrong.first())[:80]!r}; write YYYY-MM-DD.")
+    return dates
 
 
 def _periods_count(panel: pl.DataFrame, frequency: Frequency) -> int:

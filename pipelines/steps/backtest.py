@@ -61,6 +61,7 @@ class BacktestSummary:
     backtest_date: str
     windows_count: int
     series_count: int
+    rows_count: int
     wape_rate: float | None
     naive_wape_rate: float | None
     fva_rate: float | None
@@ -166,7 +167,10 @@ def _write_evidence(conn: duckdb.DuckDBPyConnection, evidence: Backtest | None) 
 def _summary(conn: duckdb.DuckDBPyConnection, why: str | None, began: float) -> BacktestSummary:
     run = conn.execute("SELECT as_of_date FROM planning.backtest_run").fetchone()
     tested = run[0] if run else None
-    series = conn.execute("SELECT count(sku) FROM planning.backtest_series").fetchone()
+    counts = conn.execute(
+        "SELECT (SELECT count(sku) FROM planning.backtest_series), (SELECT count(*) FROM planning.backtest_weeks)"
+    ).fetchone()
+    series_count, rows_count = counts or (0, 0)
     overall = conn.sql("SELECT * FROM planning.backtest_series WHERE sku IS NULL").pl()
     found = overall.row(0, named=True) if overall.height else {}
     p90 = conn.execute("SELECT coverage_rate FROM planning.horizon_scores WHERE level = 0.9").fetchone()
@@ -184,7 +188,8 @@ def _summary(conn: duckdb.DuckDBPyConnection, why: str | None, began: float) -> 
         why=why or f"The evidence of {tested} stands",
         backtest_date=str(tested),
         windows_count=int(found.get("windows_count") or 0),
-        series_count=series[0] if series else 0,
+        series_count=series_count,
+        rows_count=rows_count,
         wape_rate=wape,
         naive_wape_rate=naive,
         fva_rate=1 - wape / naive if wape is not None and naive else None,

@@ -55,6 +55,7 @@ class ForecastSummary:
     """What one forecast run did; `weekly_qty` is demand forecast for the coming weeks, `checks` is what judged it."""
 
     series_count: int
+    rows_count: int
     skipped_counts: dict[str, int]
     fallback_count: int
     overridden_series_count: int
@@ -99,6 +100,7 @@ def forecast_demand(conn: duckdb.DuckDBPyConnection, *, settings: Settings) -> F
         logger.warning("Reorder suggestions are withheld: %s", withheld)
     return ForecastSummary(
         series_count=models.height,
+        rows_count=daily.height,
         skipped_counts=history.selection.skipped_counts,
         fallback_count=fallback_count,
         overridden_series_count=overridden,

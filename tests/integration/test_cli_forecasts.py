@@ -47,7 +47,14 @@ def release(tmp_path: Path) -> None:
     rates = {"bias_rate": -0.02, "mase": 0.8, "rmsse": 0.9, "weighted_quantile_loss": 0.3, "band_coverage_rate": 0.81}
     models = [{"model": "auto", "wape_rate": 0.42, "fva_rate": 0.23}, {"model": "seasonal_naive", "wape_rate": 0.55, "fva_rate": 0.0}]
     classes = [("all", "all"), ("volume", "A"), ("pattern", "smooth")]
-    tested = {"windows_count": 6, "horizon_days": 14, "backtest_date": date(2024, 3, 25), "naive_wape_rate": 0.55, **rates}
+    tested = {
+        "actual_qty": 90.0,
+        "windows_count": 6,
+        "horizon_days": 14,
+        "backtest_date": date(2024, 3, 25),
+        "naive_wape_rate": 0.55,
+        **rates,
+    }
     frames = {
         "backtest_classes": pl.DataFrame(
             one | rates | {"class_kind": kind, "class_name": name, "series_count": 2, "actual_qty": 90.0, "cumulative_bias_rate": 0.2}
@@ -143,6 +150,16 @@ def test_a_panel_without_quantities_is_refused_by_its_columns(ordercast: Termina
 
     assert code == 3
     assert "lacks demand_qty; it has sku, demand_date" in " ".join(err.split())
+
+
+@pytest.mark.parametrize("written", ["01.02.2024", "20240201", "2024-02-30"])
+def test_a_date_that_could_be_two_or_none_is_refused(ordercast: Terminal, tmp_path: Path, written: str) -> None:
+    (tmp_path / "odd.csv").write_text(f"sku,demand_date,demand_qty\n1,2024-01-01,3\n1,{written},3\n")
+
+    code, _, err = ordercast("forecast", "--panel", str(tmp_path / "odd.csv"))
+
+    assert code == 3
+    assert f"1 are no dates, such as '{written}'; write YYYY-MM-DD" in " ".join(err.split())
 
 
 def test_the_served_release_shows_its_forecasts_and_their_evidence(ordercast: Terminal, tmp_path: Path) -> None:

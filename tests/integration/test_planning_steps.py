@@ -33,11 +33,12 @@ SETTINGS = Settings(_env_file=None)  # type: ignore[call-arg]  # pydantic-settin
 @pytest.fixture
 def conn(tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     with open_warehouse(tmp_path / "warehouse.duckdb") as connection:
-        _fill(connection)
+        fill_marts(connection)
         yield connection
 
 
-def _fill(conn: duckdb.DuckDBPyConnection) -> None:
+def fill_marts(conn: duckdb.DuckDBPyConnection) -> None:
+    """A year of eight items at one location, of which six can be forecast and one has to be ordered."""
     conn.execute(
         "INSERT INTO meta.run_context VALUES ('20250701T000000-abcdef', ?, 'Europe/Berlin', 'EUR', 'Corner shop', 'mapping:test')", [AS_OF]
     )
@@ -157,6 +158,8 @@ def test_the_item_that_runs_out_is_recommended_with_steps_that_add_up(conn: duck
 
 
 def test_items_that_cannot_be_ordered_are_listed_with_their_reason(conn: duckdb.DuckDBPyConnection) -> None:
+    _forecast(conn)
+
     recommend(conn, settings=SETTINGS)
 
     assert dict(_table(conn, "recommendation_exclusions").select("sku", "reason").rows()) == {
