@@ -271,6 +271,7 @@ _FIND_ITEMS: Final = f"""
             when r.sku is not null then 'Suggested: order ' || r.recommended_qty || ' units.'
             when e.reason is not null then 'Cannot be judged: ' || e.reason
             when s.sku is null then 'No stock record at any location.'
+            when exists (from planning.forecast_checks where not is_passed) then 'Not judged: the forecasts broke, see above.'
             else 'Not needed: stock and deliveries last until the next review at the service level.'
         end as answer
     from items as i

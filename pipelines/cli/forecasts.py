@@ -126,19 +126,7 @@ def backtest(  # noqa: PLR0917 - options by name
         _refuse_without_panel(
             frequency=frequency, horizon=horizon, windows=windows, models=models, attributes=attributes, calendar=calendar
         )
-        release = served_release(load_settings())
-        with open_release(release) as conn:
-            evidence = read_evidence(conn)
-        if csv is not None:
-            _write(evidence.series, csv)
-        elif as_json:
-            emit_json(
-                {"backtest_date": evidence.backtest_date, "windows": evidence.windows_count, "horizon": evidence.horizon_days}
-                | {"scores": evidence.classes.to_dicts(), "step_scores": evidence.steps.to_dicts()}
-                | {"horizon_scores": evidence.levels.to_dicts(), "series_scores": evidence.series.to_dicts()}
-            )
-        else:
-            show_evidence(Console(), evidence, title=f"Release {release.release_id}, as of {release.as_of_date}")
+        _standing_evidence(as_json=as_json, csv=csv)
         return
     read, every = _read_panel(panel), _frequency(frequency)
     ahead = horizon or HORIZONS[every]
@@ -162,6 +150,23 @@ def backtest(  # noqa: PLR0917 - options by name
         )
     else:
         show_backtest(Console(), result, title=f"{panel.name}, {every}, {ahead} ahead", frequency=every)
+
+
+def _standing_evidence(*, as_json: bool, csv: Path | None) -> None:
+    """The backtest that the served release carries."""
+    release = served_release(load_settings())
+    with open_release(release) as conn:
+        evidence = read_evidence(conn)
+    if csv is not None:
+        _write(evidence.series, csv)
+    elif as_json:
+        emit_json(
+            {"backtest_date": evidence.backtest_date, "windows": evidence.windows_count, "horizon": evidence.horizon_days}
+            | {"scores": evidence.classes.to_dicts(), "step_scores": evidence.steps.to_dicts()}
+            | {"horizon_scores": evidence.levels.to_dicts(), "series_scores": evidence.series.to_dicts()}
+        )
+    else:
+        show_evidence(Console(), evidence, title=f"Release {release.release_id}, as of {release.as_of_date}")
 
 
 def _one_of(as_json: bool, csv: Path | None) -> None:

@@ -88,14 +88,23 @@ def test_without_overrides_demand_is_history_and_forecast(reorder: Open, publish
 
 
 def test_suggestions_that_are_withheld_say_why(reorder: Open, publish_for: Publish) -> None:
-    publish_for(Merchant(withheld_reason="Forecasts were 66% too low in total"))
+    publish_for(Merchant(withheld_reason="Forecasts were 66 % too low in total"))
 
     page = reorder()
 
     assert page.warning[0].value.startswith(
-        "**Suggestions are withheld**, because the forecasts broke: Forecasts were 66% too low in total. Those proposed before"
+        "**Suggestions are withheld**, because the forecasts broke: Forecasts were 66 % too low in total. Those proposed before"
     )
     assert not page.get("vega_lite_chart")
+
+
+def test_while_suggestions_are_withheld_no_item_is_said_to_be_enough(reorder: Open, publish_for: Publish) -> None:
+    publish_for(Merchant(has_suggestions=False, withheld_reason="Forecasts were 66 % too low in total"))
+
+    page = reorder()
+    page.text_input(key="item").set_value("a-1").run()
+
+    assert page.dataframe[-1].value["answer"].tolist() == ["Not judged: the forecasts broke, see above."]
 
 
 def test_another_choice_opens_another_story(reorder: Open, publish_for: Publish) -> None:

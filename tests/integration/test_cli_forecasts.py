@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from pipelines.settings import load_settings
+from pipelines.stores.operational import OperationalStore
 from pipelines.stores.releases import ReleaseFacts, publish
 from tests.integration.test_cli import Terminal
 
@@ -81,6 +82,11 @@ def release(tmp_path: Path) -> None:
             "2.5::double as demand_mean_qty, 1.0::double as demand_p10_qty, 4.0::double as demand_p90_qty, 'pooled_ensemble' as model, "
             "null::varchar as fallback_reason from (values ('A1'), ('B2')) s(sku), range(14) r(n)"
         )
+        conn.execute(
+            "create table planning.demand_series as select * from (values ('A1', 'main', null), ('C3', 'main', 'Sold on 2 days only.')) "
+            "t(sku, location_id, reason)"
+        )
+        conn.execute("create table marts.fct_forecast_overrides (override_id varchar, n bigint, fva_rate double)")
         publish(conn, load_settings().releases_path, facts=facts, catalogue="{}", keep=3)
 
 
@@ -177,3 +183,55 @@ def test_the_served_release_shows_its_forecasts_and_their_evidence(ordercast: Te
     assert "only 9 days in stock" in tested
     assert "35.00" in told
     assert widest(tested + told) <= 80
+
+
+def test_a_release_gives_its_evidence_as_json_by_class_day_and_series(ordercast: Terminal, tmp_path: Path) -> None:
+    release(tmp_path)
+
+    told = ordercast.json("backtest")
+
+    assert (told["backtest_date"], told["windows"], told["horizon"]) == ("2024-03-25", 6, 14)
+    assert {row["class_kind"] for row in told["scores"]} == {"all", "volume", "pattern"}
+    assert {row["step"] for row in told["step_scores"]} == set(range(1, 15))
+    assert [row["sku"] for row in told["series_scores"]] == ["B2", "A1"]
+    assert told["series_scores"][0]["rmsse"] == 0.9
+
+
+def test_an_override_is_set_listed_and_withdrawn_by_its_id(ordercast: Terminal, tmp_path: Path) -> None:
+    release(tmp_path)
+    OperationalStore.open(load_settings().resolved_store_url, must_exist=False).close()
+
+    code, said, err = ordercast("override", "set", "A1", "main", "x1.5", "--to", "2024-04-12", "--reason", "TV campaign", "--author", "ann")
+    (line,) = ordercast.json("override", "list")
+    _, listed, _ = ordercast("override", "list")
+    _, withdrawn, _ = ordercast("override", "withdraw", line["override_id"], "--author", "bob")
+    _, after, _ = ordercast("override", "list")
+
+    assert code == 0, err
+    assert "1.5 times the forecast of A1 at main from 2024-03-29 to 2024-04-12" in " ".join(said.split())
+    assert listed.split()[0] == line["override_id"]
+    assert "ann: TV campaign. No day of it is judged yet." in " ".join(listed.split())
+    assert "is withdrawn" in withdrawn
+    assert "Withdrawn by bob." in after
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("A9", "main", "12", "--to", "2024-04-12", "--reason", "x"), "Nothing was ever sold of 'A9' at 'main'"),
+        (("C3", "main", "12", "--to", "2024-04-12", "--reason", "x"), "no forecast that could be overridden: Sold on 2 days only."),
+        (("A1", "main", "lots", "--to", "2024-04-12", "--reason", "x"), "'lots' is no demand"),
+        (("A1", "main", "12", "--to", "2024-03-01", "--reason", "x"), "have passed"),
+        (("A1", "main", "12", "--to", "2024-04-12", "--reason", " "), "needs its reason"),
+    ],
+)
+def test_an_override_that_makes_no_sense_is_refused_with_what_to_do(
+    ordercast: Terminal, tmp_path: Path, arguments: tuple[str, ...], words: str
+) -> None:
+    release(tmp_path)
+    OperationalStore.open(load_settings().resolved_store_url, must_exist=False).close()
+
+    code, _, err = ordercast("override", "set", *arguments)
+
+    assert code == 3
+    assert words in " ".join(err.split())

@@ -147,7 +147,7 @@ def test_the_item_that_runs_out_is_recommended_with_steps_that_add_up(conn: duck
     assert sum(steps[:6]) == pytest.approx(row["raw_qty"])
     assert steps[5] == 3
     assert steps[6:] == [row["raw_qty"], row["recommended_qty"]]
-    assert row["reason"] == "Runs out in about 2 days; 24 units are due on 10 Jul, a new order takes 12 days and 9.3 a day are wanted."
+    assert row["reason"] == "Runs out in about 2 days; 24 units are due on 10 Jul, a new order takes 12 days and 9.4 a day are wanted."
     assert row["need_by"] == AS_OF + timedelta(days=2)
     assert row["order_by"] == AS_OF
     assert row["expected_receipt"] == AS_OF + timedelta(days=12)
