@@ -74,11 +74,17 @@ def choose(matrix: SeriesMatrix, *, periods: int) -> Choice:
         for name in names:
             fit = ensemble if name == POOLED_ENSEMBLE else with_methods(ensemble, _SES) if name == SES else _CANDIDATES[name](known)
             errors[name] += _errors(sample, cutoff, _filled(fit.point(periods), known))
-    naive = np.maximum(errors.pop(SEASONAL_NAIVE), 1e-300)
-    scores = {name: float(np.sqrt(error / naive).mean()) for name, error in errors.items()}
+    naive = errors.pop(SEASONAL_NAIVE)
+    scores = {name: _over_naive(error, naive) for name, error in errors.items()}
     best = min(scores, key=lambda name: scores[name])
     chosen = POOLED_ENSEMBLE if scores[POOLED_ENSEMBLE] * LEAST_GAIN <= scores[best] else best
-    return Choice(chosen if scores[chosen] < 1.0 or not naive.any() else SEASONAL_NAIVE, scores)
+    return Choice(chosen if scores[chosen] < 1.0 else SEASONAL_NAIVE, scores)
+
+
+def _over_naive(error: FloatArray, naive: FloatArray) -> float:
+    """Root of error over naive's, in the mean; infinite where naive alone was without error."""
+    ratio = np.divide(error, naive, out=np.where(error > 0, np.inf, 0.0), where=naive > 0)
+    return float(np.sqrt(ratio).mean())
 
 
 def _ensemble(matrix: SeriesMatrix) -> PooledFit:

@@ -13,7 +13,7 @@ from rich.markup import escape
 
 import forecasting
 from forecasting.backtest import most_windows
-from pipelines.cli.display import emit_json, progress_bar
+from pipelines.cli.display import FORMULA_START, emit_json, progress_bar
 from pipelines.cli.forecast_tables import show_backtest, show_evidence, show_forecast
 from pipelines.cli.reading import served_release
 from pipelines.errors import ContractError, SourceFileError
@@ -245,5 +245,6 @@ def _contract(path: Path) -> Iterator[None]:
 
 
 def _write(rows: pl.DataFrame, path: Path) -> None:
-    rows.write_csv(path)
+    """The rows stand in the file; text that a spreadsheet would take for a formula has a `'` in front."""
+    rows.with_columns(pl.col(pl.String).str.replace(FORMULA_START, "'${1}")).write_csv(path)
     Console(stderr=True).print(f"{rows.height:,} rows are in {escape(str(path))}.", highlight=False)

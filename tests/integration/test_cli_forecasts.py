@@ -122,6 +122,15 @@ def test_a_panel_file_is_forecast_and_every_row_written(ordercast: Terminal, pan
     assert written["demand_p90_qty"].null_count() == 0
 
 
+def test_a_name_that_would_be_a_formula_is_text_in_the_file(ordercast: Terminal, tmp_path: Path) -> None:
+    days = [FIRST + timedelta(days=day) for day in range(30)]
+    pl.DataFrame({"sku": "=1+1", "demand_date": days, "demand_qty": 2.0}).write_parquet(tmp_path / "panel.parquet")
+
+    ordercast("forecast", "--panel", str(tmp_path / "panel.parquet"), "--horizon", "2", "--csv", str(tmp_path / "out.csv"))
+
+    assert [line.split(",")[0] for line in (tmp_path / "out.csv").read_text().splitlines()] == ["sku", "'=1+1", "'=1+1"]
+
+
 def test_one_item_is_shown_period_by_period(ordercast: Terminal, panel: Path) -> None:
     code, out, _ = ordercast("forecast", "--panel", str(panel), "--horizon", "3", "--sku", "008")
 
