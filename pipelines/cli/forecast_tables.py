@@ -61,7 +61,7 @@ def _as_forecast(rows: pl.DataFrame, quantity: pl.Expr) -> list[pl.Expr]:
 
 
 def show_backtest(console: Console, result: Backtest, *, title: str, frequency: Frequency) -> None:
-    """Models side by side, the first one by class and by step, sums over the horizon, fallbacks."""
+    """Models side by side, the best one by class and by step, sums over the horizon, fallbacks."""
     cutoffs = result.frame["cutoff_date"].unique().sort().to_list()
     series_count = result.series_scores.n_unique(SERIES_KEY)
     console.print(escape(title), style="bold", highlight=False)
@@ -94,8 +94,12 @@ def show_evidence(console: Console, evidence: ForecastEvidence, *, title: str) -
 
 
 def _show_scores(console: Console, classes: pl.DataFrame, steps: pl.DataFrame, *, period: str) -> str:
-    """Models over all series, then the first of them that is not seasonal naive by class and by step; returns its name."""
-    overall = classes.filter(pl.col("class_kind") == "all")
+    """Models over all series, least error first, then the best of them by class and by step, or the next to seasonal naive.
+
+    Returns:
+        The name of that model.
+    """
+    overall = classes.filter(pl.col("class_kind") == "all").sort("wape_rate", "model", nulls_last=True)
     model = next((name for name in overall["model"] if name != SEASONAL_NAIVE), SEASONAL_NAIVE)
     _print(console, _rates(overall.select("model", *(name for name in _RATES if name in overall.columns))))
     console.print(_LEGEND, style="dim", highlight=False)

@@ -60,7 +60,7 @@ def forecast(  # noqa: PLR0917 - options by name
     panel: PanelFile = None,
     frequency: FrequencyName = None,
     horizon: Horizon = None,
-    model: Annotated[str | None, typer.Option(help="Name of a model; default auto.")] = None,
+    model: Annotated[str | None, typer.Option(help="Model, such as ses or lightgbm; default auto. A wrong name lists all.")] = None,
     attributes: AttributesFile = None,
     calendar: CalendarFile = None,
     sku: Annotated[str | None, typer.Option(help="This item only, period by period.")] = None,
@@ -109,7 +109,9 @@ def backtest(  # noqa: PLR0917 - options by name
     frequency: FrequencyName = None,
     horizon: Horizon = None,
     windows: Annotated[int | None, typer.Option(min=1, help="Past cut-offs; default 4, or as many as the history has room for.")] = None,
-    models: Annotated[str | None, typer.Option(help="Names with commas between; default the ensemble and seasonal naive.")] = None,
+    models: Annotated[
+        str | None, typer.Option(help="Models with commas between; default auto,seasonal_naive. A wrong name lists all.")
+    ] = None,
     attributes: AttributesFile = None,
     calendar: CalendarFile = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print all scores as JSON: over all, by class, step and series.")] = False,
