@@ -13,7 +13,6 @@ from pipelines.cli.display import emit_json
 from pipelines.cli.reading import served_release
 from pipelines.errors import MetricError
 from pipelines.settings import load_settings
-from pipelines.stores.experiments import Experiment, MetricComparison, compare_experiment, list_experiments
 from pipelines.stores.metrics import catalogue_from_json
 from pipelines.stores.releases import open_release
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from forecasting.comparison import Comparison
+    from pipelines.stores.experiments import Experiment, MetricComparison
 
 _FACTORS: Final = {"percent": (100.0, " %", " pp"), "days": (1.0, " d", " d"), "hours": (1.0, " h", " h"), "minutes": (1.0, " min", " min")}
 
@@ -43,6 +43,8 @@ def experiment(
 
     Examples: [b]ordercast experiment[/b] | [b]ordercast experiment packaging-2026 return_rate order_cycle_time_mean_days --json[/b]
     """
+    from pipelines.stores.experiments import compare_experiment, list_experiments  # noqa: PLC0415 - SciPy takes a second to import
+
     settings = load_settings()
     with open_release(served_release(settings)) as conn:
         if name is None:

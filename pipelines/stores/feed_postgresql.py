@@ -11,7 +11,6 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
-from adbc_driver_postgresql import dbapi
 from psycopg.conninfo import make_conninfo
 
 from pipelines.stores.connections import postgresql_options, translated_errors
@@ -88,6 +87,8 @@ def open_reader(
     fingerprint: str,
 ) -> Iterator[ChangeReader]:
     """A reader on a connection of its own, in one REPEATABLE READ transaction."""
+    from adbc_driver_postgresql import dbapi  # noqa: PLC0415 - brings pyarrow and pandas along, which every command would wait for
+
     parameters = {**url.translate_connect_args(username="user", database="dbname"), **url.query, "options": postgresql_options(url)}
     with translated_errors(url):
         conn = dbapi.connect(make_conninfo("", **parameters), autocommit=True)
