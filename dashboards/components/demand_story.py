@@ -62,9 +62,9 @@ def show_evidence(evidence: Mapping[str, Any] | None, *, today: date) -> None:
 
 
 def _headline(outlook: DemandOutlook) -> str:
-    in_stock = " as far as in stock" if outlook.censored_days_count else ""
-    sold = f"{format_number(outlook.sold_a_day)} a day were wanted in the last {outlook.history.height} days{in_stock}"
-    forecast = f"{format_number(outlook.forecast_a_day)} are forecast for the next {outlook.days.height}"
+    when = "while in stock" if outlook.censored_days_count else f"in the last {outlook.history.height} days"
+    sold = f"{format_number(outlook.sold_a_day)} a day were wanted {when}"
+    forecast = f"{format_number(outlook.forecast_a_day)} are forecast for the next {outlook.days.height} days"
     if outlook.overrides.is_empty():
         return f"{sold}, {forecast}"
     return f"{sold}, {forecast}, {format_number(outlook.expected_a_day)} are expected by override"

@@ -69,7 +69,7 @@ def test_an_override_stands_beside_the_forecast_with_its_reason_and_its_worth(re
     page = reorder()
 
     said = words(page)
-    assert "**8.0 a day were wanted in the last 56 days, 9.4 are forecast for the next 28, 18.0 are expected by override**" in said
+    assert "**8.0 a day were wanted in the last 56 days, 9.4 are forecast for the next 28 days, 18.0 are expected by override**" in said
     assert r"Override by ann, Sat 21 Nov to Fri 18 Dec: 18 units a day. TV \*campaign\*" in said
     assert "Overrides of this item so far: +25.0 % value added to the forecast, n = 9 days." in said
     days = page.expander[1].dataframe[0].value
@@ -83,7 +83,7 @@ def test_without_overrides_demand_is_history_and_forecast(reorder: Open, publish
     page = reorder()
 
     said = words(page)
-    assert "**8.0 a day were wanted in the last 56 days, 9.4 are forecast for the next 28**" in said
+    assert "**8.0 a day were wanted in the last 56 days, 9.4 are forecast for the next 28 days**" in said
     assert "Override" not in said
 
 
