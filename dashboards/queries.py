@@ -14,7 +14,7 @@ import polars as pl
 import streamlit as st
 
 from dashboards.kpis import overview_kpis
-from dashboards.reading import BY_RELEASE, CACHE_ENTRIES, CACHE_SECONDS, reading
+from dashboards.reading import BY_RELEASE, CACHE_ENTRIES, CACHE_SECONDS, read_frame, reading
 from pipelines.errors import UnavailableError
 from pipelines.settings import load_settings
 from pipelines.stores import recommendations
@@ -124,7 +124,7 @@ def kpis(served: Served, *, days: int) -> list[Kpi]:
 
 def suggestions(served: Served) -> Suggestions:
     """The release's suggestions that nobody has decided, by last day to order and then by what is at risk."""
-    planned = _frame(served.release, _SUGGESTIONS)
+    planned = read_frame(served.release, _SUGGESTIONS)
     try:
         with OperationalStore.open(load_settings().resolved_store_url) as store:
             live = recommendations.statuses_of(store, planned).select("recommendation_key", "status")
@@ -154,32 +154,20 @@ def workload(open_suggestions: pl.DataFrame, *, as_of: date) -> Workload:
 
 def steps(served: Served, recommendation_key: str) -> pl.DataFrame:
     """step, qty, note: the reckoning from demand to quantity, in order."""
-    return _frame(
+    return read_frame(
         served.release,
         "select step, qty, note from planning.recommendation_steps where recommendation_key = ? order by step_number",
         (recommendation_key,),
     )
 
 
-def evidence(served: Served, *, sku: str, location_id: str) -> dict[str, Any] | None:
-    """How the item's forecast did on past cut-offs, and seasonal naive beside it; None where nothing could be tested."""
-    frame = _frame(served.release, "select * from planning.backtest_scores where sku = ? and location_id = ?", (sku, location_id))
-    return frame.fill_nan(None).row(0, named=True) if frame.height else None
-
-
-def withheld_reason(served: Served) -> str | None:
-    """Why the run of this release suggests no orders; None where its forecasts passed their checks."""
-    frame = _frame(served.release, "select reason from planning.forecast_checks where not is_passed order by check_name", ())
-    return ". ".join(frame["reason"]) + "." if frame.height else None
-
-
 def stock_outlook(served: Served, suggestion: Mapping[str, Any]) -> StockOutlook:
     """A suggestion's stock: weeks behind, days ahead with and without the order, and what arrives when."""
     release, as_of = served.release, served.context.as_of_date
     item = (suggestion["sku"], suggestion["location_id"])
-    history = _frame(release, _STOCK_HISTORY, (*item, as_of - timedelta(days=HISTORY_DAYS)))
-    days = _frame(release, _STOCK_OUTLOOK, (suggestion["recommendation_key"],))
-    under_way = _frame(release, _UNDER_WAY, (as_of + timedelta(days=1), *item))
+    history = read_frame(release, _STOCK_HISTORY, (*item, as_of - timedelta(days=HISTORY_DAYS)))
+    days = read_frame(release, _STOCK_OUTLOOK, (suggestion["recommendation_key"],))
+    under_way = read_frame(release, _UNDER_WAY, (as_of + timedelta(days=1), *item))
     order = pl.DataFrame(
         {"expected_date": [suggestion["expected_receipt"]], "open_qty": [suggestion["recommended_qty"]], "kind": ["this order"]}
     )
@@ -202,12 +190,12 @@ def find_items(served: Served, text: str) -> pl.DataFrame:
     Returns:
         sku, title, location, on_hand_qty, available_qty, inbound_qty, answer; at most 25 rows.
     """
-    return _frame(served.release, _FIND_ITEMS, (text.strip(), text.strip()))
+    return read_frame(served.release, _FIND_ITEMS, (text.strip(), text.strip()))
 
 
 def exclusions(served: Served) -> pl.DataFrame:
     """sku, title, location, reason: items that cannot be judged."""
-    return _frame(served.release, _EXCLUSIONS, ())
+    return read_frame(served.release, _EXCLUSIONS, ())
 
 
 @st.cache_data(max_entries=CACHE_ENTRIES, ttl=CACHE_SECONDS, show_spinner=False, hash_funcs=BY_RELEASE)
@@ -222,12 +210,6 @@ def _missing_tables(release: Release, tables: tuple[str, ...]) -> list[str]:
         rows = conn.execute("select distinct table_name from meta.source_fields where is_present").fetchall()
     present = {table for (table,) in rows}
     return [table for table in tables if table not in present]
-
-
-@st.cache_data(max_entries=CACHE_ENTRIES, ttl=CACHE_SECONDS, show_spinner=False, hash_funcs=BY_RELEASE)
-def _frame(release: Release, sql: str, bound: tuple[Any, ...] = ()) -> pl.DataFrame:
-    with reading(release) as conn:
-        return conn.execute(sql, list(bound)).pl()
 
 
 _SUGGESTIONS: Final = """
@@ -289,6 +271,7 @@ _FIND_ITEMS: Final = f"""
             when r.sku is not null then 'Suggested: order ' || r.recommended_qty || ' units.'
             when e.reason is not null then 'Cannot be judged: ' || e.reason
             when s.sku is null then 'No stock record at any location.'
+            when exists (from planning.forecast_checks where not is_passed) then 'Not judged: the forecasts broke, see above.'
             else 'Not needed: stock and deliveries last until the next review at the service level.'
         end as answer
     from items as i

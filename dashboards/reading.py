@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
+import polars as pl
+import streamlit as st
 
 from pipelines.errors import ReleaseError
 from pipelines.stores.releases import Release, open_release
@@ -18,6 +20,17 @@ QUERY_SECONDS: Final = 10.0  # a longer read is stopped: a page does not hold th
 CACHE_ENTRIES: Final = 256
 CACHE_SECONDS: Final = 3600
 BY_RELEASE: Final[dict[str | type, Callable[[Any], Any]]] = {Release: lambda release: (release.release_id, str(release.path))}
+
+
+@st.cache_data(max_entries=CACHE_ENTRIES, ttl=CACHE_SECONDS, show_spinner=False, hash_funcs=BY_RELEASE)
+def read_frame(release: Release, sql: str, bound: tuple[Any, ...] = ()) -> pl.DataFrame:
+    """What the query finds in the release; cached, so its caller must not change it.
+
+    Raises:
+        ReleaseError: The release cannot be read, lacks what is asked for, or took too long.
+    """
+    with reading(release) as conn:
+        return conn.execute(sql, list(bound)).pl()
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from forecasting.matrix import SeriesMatrix, as_matrix
-from forecasting.models import fit_auto, model_names, outlook
+from forecasting.models import model_names, outlook
 from forecasting.schema import (
     LEAST_FIT_PERIODS,
     PERIOD_NAMES,
@@ -36,6 +36,7 @@ from forecasting.spread import fit_spread
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from forecasting.pooled import PooledFit
     from forecasting.schema import Frequency
 
 HORIZON_LEVELS: Final = (0.5, 0.8, 0.9, 0.95)
@@ -98,8 +99,8 @@ def backtest(
             sums[name].append(window_sums(matrix.demand[coming], matrix.observed[coming], said[name], said[SEASONAL_NAIVE], scales))
             reasons[name] = seen[name].reasons
         frames.append(_window_frame(matrix, cutoff, {name: said[name] for name in chosen}))
-        if AUTO in chosen:
-            totals.append(_horizon_frame(matrix, cutoff, horizon))
+        if AUTO in chosen and (fit := seen[AUTO].fit) is not None:
+            totals.append(_horizon_frame(matrix, fit, cutoff, horizon))
     classes = classes_of(matrix.until(cutoffs[0]))
     of_series = added_up({name: [own for own, _ in parts] for name, parts in sums.items()}, matrix.keys)
     of_steps = added_up({name: [own for _, own in parts] for name, parts in sums.items()})
@@ -175,10 +176,9 @@ def _with_reasons(scores: pl.DataFrame, keys: pl.DataFrame, reasons: Mapping[str
     )
 
 
-def _horizon_frame(matrix: SeriesMatrix, cutoff: int, horizon: int) -> pl.DataFrame:
+def _horizon_frame(matrix: SeriesMatrix, fit: PooledFit, cutoff: int, horizon: int) -> pl.DataFrame:
     """Demand summed over the window beside its quantiles, for series that were to be had on all of its periods."""
     coming = slice(cutoff, cutoff + horizon)
-    fit = fit_auto(matrix.until(cutoff), periods=horizon)
     is_fit = fit.observed_counts >= LEAST_FIT_PERIODS[matrix.frequency]
     rows = np.flatnonzero(is_fit & matrix.observed[coming].all(axis=0))
     actual = matrix.demand[coming].sum(axis=0)

@@ -51,6 +51,7 @@ class Outlook:
         names: Per series, the model its forecast came from.
         reasons: Per series, why it is not the model asked for, or what was mended; None where all is as asked.
         smoothing: Weight of the newest period, where there is one for all series.
+        fit: What "auto" was made from, for those who ask for its sums; None of other models.
     """
 
     point: FloatArray
@@ -58,6 +59,7 @@ class Outlook:
     names: list[str]
     reasons: list[str | None]
     smoothing: float | None
+    fit: PooledFit | None = None
 
 
 def model_names() -> list[str]:
@@ -102,8 +104,8 @@ def _with_like_start(matrix: SeriesMatrix, seen: Outlook, *, levels: tuple[float
 
 def fit_auto(matrix: SeriesMatrix, *, periods: int) -> PooledFit:
     """The pooled fit that was best on past cut-offs, for those who simulate on from it."""
-    choice = choose(matrix, periods=periods)
-    return choice.fit(matrix)
+    demand, _ = cut_outliers(matrix.demand)  # as `outlook` cuts them, so that both choose alike
+    return choose(dataclasses.replace(matrix, demand=demand), periods=periods).fit(matrix)
 
 
 def fitted_outlook(fit: PooledFit, *, periods: int, levels: tuple[float, ...], name: str = POOLED_ENSEMBLE) -> Outlook:
@@ -119,9 +121,14 @@ def fitted_outlook(fit: PooledFit, *, periods: int, levels: tuple[float, ...], n
 
 def _auto(matrix: SeriesMatrix, *, periods: int, levels: tuple[float, ...], seed: int) -> Outlook:
     choice = choose(matrix, periods=periods)
-    if choice.name == SEASONAL_NAIVE:
-        return _naive(matrix, periods=periods, levels=levels, seed=seed)
-    return fitted_outlook(choice.fit(matrix), periods=periods, levels=levels, name=choice.name)
+    fit = choice.fit(matrix)
+    is_naive = choice.name == SEASONAL_NAIVE
+    seen = (
+        _naive(matrix, periods=periods, levels=levels, seed=seed)
+        if is_naive
+        else fitted_outlook(fit, periods=periods, levels=levels, name=choice.name)
+    )
+    return dataclasses.replace(seen, fit=fit)
 
 
 def _naive(matrix: SeriesMatrix, *, periods: int, levels: tuple[float, ...], seed: int) -> Outlook:  # noqa: ARG001 - one signature

@@ -113,10 +113,7 @@ def fit_pooled(
     profile = effects.factors(0, matrix.periods_count)
     exposure = np.where(matrix.observed, profile, 0.0)
     smoothing = _best_smoothing(matrix, exposure)
-    levels = methods[0](demand, exposure, smoothing=smoothing)
-    for method in methods[1:]:
-        levels += method(demand, exposure, smoothing=smoothing)
-    levels /= len(methods)
+    levels = _mean_levels(demand, exposure, methods, smoothing=smoothing)
     return PooledFit(
         matrix=matrix,
         smoothing=smoothing,
@@ -128,6 +125,20 @@ def fit_pooled(
         observed_counts=matrix.observed.sum(axis=0),
         limits=limits,
     )
+
+
+def with_methods(fit: PooledFit, methods: Sequence[LevelMethod]) -> PooledFit:
+    """The same factors and smoothing weight, levels by other methods, no agreement with sums; at a small part of a new fit's cost."""
+    levels = _mean_levels(fit.matrix.demand, fit.exposure, methods, smoothing=fit.smoothing)
+    return dataclasses.replace(fit, levels=levels, hierarchy=None, residuals=_residuals(fit.matrix, fit.exposure, levels))
+
+
+def _mean_levels(demand: FloatArray, exposure: FloatArray, methods: Sequence[LevelMethod], *, smoothing: float) -> FloatArray:
+    levels = methods[0](demand, exposure, smoothing=smoothing)
+    for method in methods[1:]:
+        levels += method(demand, exposure, smoothing=smoothing)
+    levels /= len(methods)
+    return levels
 
 
 def _best_smoothing(matrix: SeriesMatrix, exposure: FloatArray) -> float:

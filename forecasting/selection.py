@@ -14,19 +14,23 @@ import numpy as np
 
 from forecasting.hierarchy import group_sums
 from forecasting.naive import season_lag, seasonal_naive
-from forecasting.pooled import PooledFit, fit_pooled
+from forecasting.pooled import PooledFit, fit_pooled, with_methods
 from forecasting.schema import CYCLE_PERIODS, LEAST_FIT_PERIODS, POOLED_ENSEMBLE, SEASONAL_NAIVE
 from forecasting.smoothing import ses_levels
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from forecasting.matrix import SeriesMatrix
     from forecasting.schema import FloatArray, IntArray
+    from forecasting.smoothing import LevelMethod
 
 WINDOWS: Final = 3
 SERIES_TRIED: Final = 1_500  # more cost time and change no choice
+SES: Final = "ses"
 LEAST_GAIN: Final = 0.99  # what another candidate has to score of the first one's to replace it
+
+_SES: Final[Sequence[LevelMethod]] = (ses_levels,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +70,21 @@ def choose(matrix: SeriesMatrix, *, periods: int) -> Choice:
     for cutoff in cutoffs:
         known = sample.until(cutoff)
         errors[SEASONAL_NAIVE] += _errors(sample, cutoff, _filled(seasonal_naive(known, periods=periods), known))
+        ensemble = _ensemble(known)
         for name in names:
-            errors[name] += _errors(sample, cutoff, _filled(_CANDIDATES[name](known).point(periods), known))
-    naive = np.maximum(errors.pop(SEASONAL_NAIVE), 1e-300)
-    scores = {name: float(np.sqrt(error / naive).mean()) for name, error in errors.items()}
+            fit = ensemble if name == POOLED_ENSEMBLE else with_methods(ensemble, _SES) if name == SES else _CANDIDATES[name](known)
+            errors[name] += _errors(sample, cutoff, _filled(fit.point(periods), known))
+    naive = errors.pop(SEASONAL_NAIVE)
+    scores = {name: _over_naive(error, naive) for name, error in errors.items()}
     best = min(scores, key=lambda name: scores[name])
     chosen = POOLED_ENSEMBLE if scores[POOLED_ENSEMBLE] * LEAST_GAIN <= scores[best] else best
-    return Choice(chosen if scores[chosen] < 1.0 or not naive.any() else SEASONAL_NAIVE, scores)
+    return Choice(chosen if scores[chosen] < 1.0 else SEASONAL_NAIVE, scores)
+
+
+def _over_naive(error: FloatArray, naive: FloatArray) -> float:
+    """Root of error over naive's, in the mean; infinite where naive alone was without error."""
+    ratio = np.divide(error, naive, out=np.where(error > 0, np.inf, 0.0), where=naive > 0)
+    return float(np.sqrt(ratio).mean())
 
 
 def _ensemble(matrix: SeriesMatrix) -> PooledFit:
@@ -88,14 +100,14 @@ def _without_calendar(matrix: SeriesMatrix) -> PooledFit:
 
 
 def _ses(matrix: SeriesMatrix) -> PooledFit:
-    return fit_pooled(matrix, methods=(ses_levels,), is_reconciled=False)
+    return fit_pooled(matrix, methods=_SES, is_reconciled=False)
 
 
 _CANDIDATES: Final[Mapping[str, Callable[[SeriesMatrix], PooledFit]]] = {
     POOLED_ENSEMBLE: _ensemble,
     "pooled_ensemble_without_year": _without_year,
     "pooled_ensemble_without_calendar": _without_calendar,
-    "ses": _ses,
+    SES: _ses,
 }
 
 

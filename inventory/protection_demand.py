@@ -55,10 +55,13 @@ def protection_demand(cumulative: FloatArray, *, lead_days: IntArray, review_per
         review_period_days: Days until the next look.
         service_level: Probability that the quantity is enough.
     """
-    total = cumulative[lead_days + review_period_days, np.arange(cumulative.shape[1])]
+    days = lead_days + review_period_days
+    total = cumulative[days, np.arange(cumulative.shape[1])]
     # a quantile of 20.000001 units is a rounding error, not a 21st unit
     level = int(np.ceil(np.quantile(total, service_level, method="inverted_cdf") - LEAST_UNITS))
-    return ProtectionDemand(p50_qty=float(np.quantile(total, 0.5)), order_up_to_qty=max(0, level), daily_mean_qty=_daily_mean(cumulative))
+    return ProtectionDemand(
+        p50_qty=float(np.quantile(total, 0.5)), order_up_to_qty=max(0, level), daily_mean_qty=float(total.sum() / max(1, days.sum()))
+    )
 
 
 def run_out(

@@ -106,7 +106,7 @@ class ProtectionDemand:
     Attributes:
         p50_qty: Its median.
         order_up_to_qty: Its quantile at the service level, rounded up.
-        daily_mean_qty: Mean demand a day.
+        daily_mean_qty: Mean demand a day over the same days.
     """
 
     p50_qty: float

@@ -1,4 +1,4 @@
-"""One suggestion opened: why, the reckoning, the stock chart, what it costs to wait or to act, and how good the forecast is."""
+"""One suggestion opened: why, stock and demand, the reckoning, what it costs to wait or to act, and how good the forecast is."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 import streamlit as st
 
-from dashboards import queries
+from dashboards import forecasts, queries
+from dashboards.components.demand_story import show_demand, show_evidence
 from dashboards.components.formats import (
     escape_markdown,
     format_date,
     format_money,
-    format_number,
     format_percent,
     format_units,
 )
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from dashboards.queries import Served, StockOutlook
 
-_MODELS: Final = {"pooled_ensemble": "mean of smoothing methods on pooled profiles", "history_mean": "mean of the history"}
 _RESULTS: Final = ("Raw quantity", "Recommended quantity")
 _BOUND_BY: Final = {
     "none": "no term of the supplier",
@@ -41,18 +40,17 @@ def suggestion_detail(served: Served, suggestion: Mapping[str, Any], *, today: d
         st.subheader(escape_markdown(f"{suggestion['sku']} {suggestion['title']} · {suggestion['location']}"), anchor=False)
         st.markdown(f"**{escape_markdown(suggestion['reason'])}**")
         st.markdown(_proposal(suggestion, as_of=as_of, today=today))
-    outlook = queries.stock_outlook(served, suggestion)
-    steps = queries.steps(served, suggestion["recommendation_key"])
+    item = {"sku": suggestion["sku"], "location_id": suggestion["location_id"]}
     left, right = st.columns([3, 2], gap="medium")
     with left:
-        show_outlook(outlook, today=today)
+        show_outlook(queries.stock_outlook(served, suggestion), today=today)
+        show_demand(forecasts.demand_outlook(served, **item), today=today)
     with right:
-        show_steps(steps, suggestion)
-    with st.grid(2, min_column_width=320, border=True) as grid:
-        with grid.cell():
+        show_steps(queries.steps(served, suggestion["recommendation_key"]), suggestion)
+        with st.container(border=True):
             show_consequences(suggestion)
-        with grid.cell():
-            show_evidence(queries.evidence(served, sku=suggestion["sku"], location_id=suggestion["location_id"]), today=today)
+        with st.container(border=True):
+            show_evidence(forecasts.evidence(served, **item), today=today)
 
 
 def show_outlook(outlook: StockOutlook, *, today: date) -> None:
@@ -113,26 +111,6 @@ def show_consequences(suggestion: Mapping[str, Any]) -> None:
         f"{_expected_loss(suggestion)}.\n"
         f"- Accept: {format_money(suggestion['cost'], currency)} to the supplier, "
         f"{format_money(suggestion['cost_if_accepted'], currency)} to hold the units until half are sold." + _dearer_words(suggestion)
-    )
-
-
-def show_evidence(evidence: Mapping[str, Any] | None, *, today: date) -> None:
-    """How the forecast behind it did on past cut-offs against seasonal naive."""
-    st.markdown("**How good the forecast behind it is**")
-    if evidence is None or evidence["wape_rate"] is None:
-        st.caption("Not tested: the item's history is too short for a backtest.")
-        return
-    mase = "" if evidence["mase"] is None else f"; MASE {format_number(evidence['mase'])}"
-    fallback = f" ({escape_markdown(evidence['fallback_reason'])})" if evidence["fallback_reason"] else ""
-    st.markdown(
-        f"- WAPE {format_percent(evidence['wape_rate'])} against {format_percent(evidence['naive_wape_rate'])} of seasonal naive; "
-        f"bias {format_percent(evidence['bias_rate'])}{mase}.\n"
-        f"- The p10-p90 band held {format_percent(evidence['band_coverage_rate'])} of days (80 % would be exact), "
-        f"over {format_units(evidence['windows_count'])} cut-offs of {format_units(evidence['horizon_days'])} days, "
-        f"tested with the data of {format_date(evidence['backtest_date'], today=today)}.\n"
-        f"- {format_units(evidence['history_days_count'])} days of history; on {format_units(evidence['censored_days_count'])} of them "
-        "there was no stock, which is not taken for lack of demand.\n"
-        f"- Model: {_MODELS.get(evidence['model'], escape_markdown(evidence['model']))}{fallback}."
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 import streamlit as st
 
-from dashboards import queries
+from dashboards import forecasts, queries
 from dashboards.components.exports import export_button
 from dashboards.components.formats import escape_markdown, format_count, format_money
 from dashboards.components.states import (
@@ -45,7 +45,7 @@ def page() -> None:
 
 def show_suggestions(served: Served) -> None:
     """The worklist with its filters, and the selected suggestion opened below it."""
-    if withheld := queries.withheld_reason(served):
+    if withheld := forecasts.withheld_reason(served):
         st.warning(
             f"**Suggestions are withheld**, because the forecasts broke: {escape_markdown(withheld)} "
             "Those proposed before stand in the operational store until they expire.",

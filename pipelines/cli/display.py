@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import json
 import logging
+import re
 import sys
 from contextlib import contextmanager
 from datetime import date, datetime
@@ -60,10 +61,10 @@ def _cell(value: Any) -> Any:
     """Text that a spreadsheet would take for a formula is quoted; a list or a mapping is JSON."""
     if isinstance(value, (dict, list, tuple)):
         return json.dumps(value, default=_plain, ensure_ascii=False)
-    return f"'{value}" if isinstance(value, str) and value[:1] in _FORMULA else value
+    return f"'{value}" if isinstance(value, str) and re.match(FORMULA_START, value) else value
 
 
-_FORMULA: Final = frozenset("=+-@\t\r")
+FORMULA_START: Final = r"^([=+\-@\t\r])"
 
 
 def _plain(value: Any) -> Any:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 from rich.markup import escape
-from rich.table import Column, Table
+from rich.table import Table
 
 from forecasting.schema import PERIOD_NAMES, SEASONAL_NAIVE, SERIES_KEY
 
@@ -17,12 +17,18 @@ if TYPE_CHECKING:
     from pipelines.stores.forecast_evidence import ForecastEvidence
 
 SHOWN: Final = 20
+STATISTICAL: Final = "statistical_mean_qty"
 _REASONS_SHOWN: Final = 5
 _RATES: Final = {
     "wape_rate": "WAPE", "naive_wape_rate": "Naive WAPE", "fva_rate": "FVA", "bias_rate": "Bias", "cumulative_bias_rate": "Cum. bias",
     "mase": "MASE", "rmsse": "RMSSE",
     "weighted_quantile_loss": "WQL", "band_coverage_rate": "p10-90",
 }  # fmt: skip
+_LEGEND: Final = (
+    "WAPE: absolute error over units. FVA: share of seasonal naive's error saved.\n"
+    "MASE, RMSSE: error over that of a naive forecast in the past. WQL: weighted\n"
+    "quantile loss. p10-90: share of periods in the band; 80 % would be exact."
+)
 _PLAIN: Final = frozenset({"mase", "rmsse", "weighted_quantile_loss"})
 
 
@@ -33,59 +39,80 @@ def show_forecast(console: Console, rows: pl.DataFrame, *, title: str, by_period
         console.print("Nothing can be forecast: no series has sold enough, long enough and lately.")
         return
     if by_period:
-        _print(console, rows.select("location_id", "demand_date", *(name for name in rows.columns if name.endswith("_qty")), "model"))
+        quantities = [name for name in rows.columns if name.endswith("_qty") and name != STATISTICAL]
+        _print(console, rows.select("location_id", "demand_date", *quantities, *_as_forecast(rows, pl.col(STATISTICAL))))
+        console.print(f"Model: {', '.join(rows['model'].unique().sort())}", style="dim", highlight=False)
     else:
         series = rows.group_by(SERIES_KEY, maintain_order=True).agg(
-            pl.col("demand_mean_qty").mean().alias("per period"), pl.col("demand_mean_qty").sum().alias("in all"), pl.col("model").first()
+            pl.col("demand_mean_qty").mean().alias("per period"),
+            pl.col("demand_mean_qty").sum().alias("in all"),
+            *_as_forecast(rows, pl.col(STATISTICAL).sum()),
+            pl.col("model").first(),
         )
         _print(console, series.sort("in all", descending=True, nulls_last=True), limit=SHOWN)
         console.print("--sku shows one item period by period with its range, --csv FILE has every row.", style="dim", highlight=False)
     _say_reasons(console, rows.unique(SERIES_KEY, keep="first", maintain_order=True))
 
 
+def _as_forecast(rows: pl.DataFrame, quantity: pl.Expr) -> list[pl.Expr]:
+    """The statistical quantity beside what a person expects; nothing where nobody expects anything else."""
+    is_overridden = "override_id" in rows.columns and rows["override_id"].null_count() < rows.height
+    return [quantity.alias("without override")] if is_overridden else []
+
+
 def show_backtest(console: Console, result: Backtest, *, title: str, frequency: Frequency) -> None:
-    """Models side by side, the first one by class and by step, sums over the horizon, fallbacks."""
+    """Models side by side, the best one by class and by step, sums over the horizon, fallbacks."""
     cutoffs = result.frame["cutoff_date"].unique().sort().to_list()
-    period = PERIOD_NAMES[frequency]
-    console.print(escape(title), style="bold", highlight=False)
     series_count = result.series_scores.n_unique(SERIES_KEY)
+    console.print(escape(title), style="bold", highlight=False)
     console.print(
         f"{series_count:,} series, {len(cutoffs)} cut-offs from {cutoffs[0]} to {cutoffs[-1]}, fitted anew at each", highlight=False
     )
-    overall = result.scores.filter(pl.col("class_kind") == "all")
-    _print(console, _rates(overall.select("model", *(name for name in _RATES if name in overall.columns))))
-    best = next((name for name in overall["model"] if name != SEASONAL_NAIVE), SEASONAL_NAIVE)
-    classes = result.scores.filter((pl.col("class_kind") != "all") & (pl.col("model") == best))
-    shown = ["wape_rate", "fva_rate", "bias_rate", "rmsse", "band_coverage_rate"]
-    console.print(f"\n{best} by class: volume (A is 80 % of units, B 15 %) and pattern of sales", highlight=False)
-    _print(console, _rates(classes.select("class_kind", "class_name", "series_count", "actual_qty", *shown)))
-    steps = result.step_scores.filter((pl.col("model") == best) & pl.col("step").is_in(_some_steps(result.step_scores["step"].max())))
-    console.print(f"\n{best} by {period}s ahead", highlight=False)
-    _print(console, _rates(steps.select("step", *(name for name in shown if name != "rmsse"))))
+    model = _show_scores(console, result.scores, result.step_scores, period=PERIOD_NAMES[frequency])
     _show_levels(console, result.horizon_scores)
-    _say_reasons(console, result.series_scores.filter(pl.col("model") == best))
+    _say_reasons(console, result.series_scores.filter(pl.col("model") == model))
 
 
 def show_evidence(console: Console, evidence: ForecastEvidence, *, title: str) -> None:
-    """The backtest that a release carries: over all series, sums over the horizon, and where errors are largest."""
+    """The backtest that a release carries: as `show_backtest` has it, and where errors are largest."""
     console.print(escape(title), style="bold", highlight=False)
-    overall = evidence.overall
-    if overall is None:
+    if evidence.classes.is_empty():
         console.print("Forecasts could not be tested: the history is too short, or nothing can be forecast.")
         return
     console.print(
-        f"{overall['windows_count']} cut-offs, {overall['horizon_days']} days ahead, {evidence.series.height:,} series", highlight=False
+        f"Tested with the data of {evidence.backtest_date}: {evidence.windows_count} cut-offs, {evidence.horizon_days} days ahead, "
+        f"{evidence.series.height:,} series",
+        highlight=False,
     )
-    names = {"wape_rate": "WAPE", "mase": "MASE", "bias_rate": "Bias"}
-    table = Table("", *(Column(title, justify="right") for title in names.values()), box=None, pad_edge=False)
-    for label, prefix in ((overall["model"], ""), (SEASONAL_NAIVE, "naive_")):
-        table.add_row(label, *(_cell(name, overall[f"{prefix}{name}"]) for name in names))
-    console.print(table)
+    _show_scores(console, evidence.classes, evidence.steps, period="day")
     _show_levels(console, evidence.levels)
     console.print("\nWhere errors are largest", highlight=False)
-    worst = evidence.series.select(*SERIES_KEY, "wape_rate", "naive_wape_rate", "bias_rate", "mase")
+    off = (pl.col("wape_rate") * pl.col("actual_qty")).alias("Off by, units")
+    worst = evidence.series.select(*SERIES_KEY, "actual_qty", off, "wape_rate", "naive_wape_rate", "bias_rate")
     _print(console, _rates(worst), limit=SHOWN // 2)
     _say_reasons(console, evidence.series)
+
+
+def _show_scores(console: Console, classes: pl.DataFrame, steps: pl.DataFrame, *, period: str) -> str:
+    """Models over all series, least error first, then the best of them by class and by step, or the next to seasonal naive.
+
+    Returns:
+        The name of that model.
+    """
+    overall = classes.filter(pl.col("class_kind") == "all").sort("wape_rate", "model", nulls_last=True)
+    model = next((name for name in overall["model"] if name != SEASONAL_NAIVE), SEASONAL_NAIVE)
+    _print(console, _rates(overall.select("model", *(name for name in _RATES if name in overall.columns))))
+    console.print(_LEGEND, style="dim", highlight=False)
+    shown = ["wape_rate", "fva_rate", "bias_rate", "rmsse", "weighted_quantile_loss", "band_coverage_rate"]
+    own = classes.filter((pl.col("class_kind") != "all") & (pl.col("model") == model)).unique(
+        "class_name", keep="first", maintain_order=True
+    )
+    console.print(f"\n{model} by class: volume (A is 80 % of units, B 15 %) and pattern of sales", highlight=False)
+    _print(console, _rates(own.select("class_name", "series_count", "actual_qty", *shown)))
+    ahead = steps.filter((pl.col("model") == model) & pl.col("step").is_in(_some_steps(steps["step"].max())))
+    console.print(f"\n{model} by {period}s ahead", highlight=False)
+    _print(console, _rates(ahead.select(pl.col("step").alias(period.capitalize()), *shown)))
+    return model
 
 
 def _show_levels(console: Console, levels: pl.DataFrame) -> None:
@@ -126,11 +153,11 @@ def _print(console: Console, rows: pl.DataFrame, *, limit: int | None = None) ->
 
 def _heading(name: str) -> str:
     words = {
-        "class_kind": "By",
         "class_name": "Class",
         "series_count": "Series",
         "actual_qty": "Units",
         "location_id": "Location",
+        "demand_date": "Day",
         "sku": "Sku",
     }
     if name in words:

@@ -13,7 +13,7 @@ from rich.markup import escape
 
 import forecasting
 from forecasting.backtest import most_windows
-from pipelines.cli.display import emit_json, progress_bar
+from pipelines.cli.display import FORMULA_START, emit_json, progress_bar
 from pipelines.cli.forecast_tables import show_backtest, show_evidence, show_forecast
 from pipelines.cli.reading import served_release
 from pipelines.errors import ContractError, SourceFileError
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 FREQUENCIES: Final = ("daily", "weekly", "monthly")
 HORIZONS: Final = {"daily": 28, "weekly": 8, "monthly": 3}
 WINDOWS: Final = 4
-_TEXTS: Final = {"sku": pl.String, "location_id": pl.String}
+_KEYS: Final = ("sku", "location_id")
+_TEXTS: Final = dict.fromkeys((*_KEYS, "demand_date"), pl.String)
 
 PanelFile = Annotated[
     Path | None,
@@ -59,7 +60,7 @@ def forecast(  # noqa: PLR0917 - options by name
     panel: PanelFile = None,
     frequency: FrequencyName = None,
     horizon: Horizon = None,
-    model: Annotated[str | None, typer.Option(help="Name of a model; default auto.")] = None,
+    model: Annotated[str | None, typer.Option(help="Model, such as ses or lightgbm; default auto. A wrong name lists all.")] = None,
     attributes: AttributesFile = None,
     calendar: CalendarFile = None,
     sku: Annotated[str | None, typer.Option(help="This item only, period by period.")] = None,
@@ -108,10 +109,12 @@ def backtest(  # noqa: PLR0917 - options by name
     frequency: FrequencyName = None,
     horizon: Horizon = None,
     windows: Annotated[int | None, typer.Option(min=1, help="Past cut-offs; default 4, or as many as the history has room for.")] = None,
-    models: Annotated[str | None, typer.Option(help="Names with commas between; default the ensemble and seasonal naive.")] = None,
+    models: Annotated[
+        str | None, typer.Option(help="Models with commas between; default auto,seasonal_naive. A wrong name lists all.")
+    ] = None,
     attributes: AttributesFile = None,
     calendar: CalendarFile = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print scores and fallbacks as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all scores as JSON: over all, by class, step and series.")] = False,
     csv: CsvFile = None,
 ) -> None:
     """How good forecasts would have been on past periods, of the served release or of a panel file.
@@ -125,15 +128,7 @@ def backtest(  # noqa: PLR0917 - options by name
         _refuse_without_panel(
             frequency=frequency, horizon=horizon, windows=windows, models=models, attributes=attributes, calendar=calendar
         )
-        release = served_release(load_settings())
-        with open_release(release) as conn:
-            evidence = read_evidence(conn)
-        if csv is not None:
-            _write(evidence.series, csv)
-        elif as_json:
-            emit_json({"overall": evidence.overall, "levels": evidence.levels.to_dicts(), "series": evidence.series.to_dicts()})
-        else:
-            show_evidence(Console(), evidence, title=f"Release {release.release_id}, as of {release.as_of_date}")
+        _standing_evidence(as_json=as_json, csv=csv)
         return
     read, every = _read_panel(panel), _frequency(frequency)
     ahead = horizon or HORIZONS[every]
@@ -151,16 +146,29 @@ def backtest(  # noqa: PLR0917 - options by name
     if csv is not None:
         _write(result.frame, csv)
     elif as_json:
-        fallbacks = result.series_scores.filter(pl.col("fallback_reason").is_not_null()).select(
-            "sku", "location_id", "model", "fallback_reason"
-        )
         emit_json(
             {"frequency": every, "horizon": ahead, "cutoffs": result.frame["cutoff_date"].unique().sort().to_list()}
-            | {name: getattr(result, name).to_dicts() for name in ("scores", "step_scores", "horizon_scores")}
-            | {"fallbacks": fallbacks.to_dicts()}
+            | {name: getattr(result, name).to_dicts() for name in ("scores", "step_scores", "horizon_scores", "series_scores")}
         )
     else:
         show_backtest(Console(), result, title=f"{panel.name}, {every}, {ahead} ahead", frequency=every)
+
+
+def _standing_evidence(*, as_json: bool, csv: Path | None) -> None:
+    """The backtest that the served release carries."""
+    release = served_release(load_settings())
+    with open_release(release) as conn:
+        evidence = read_evidence(conn)
+    if csv is not None:
+        _write(evidence.series, csv)
+    elif as_json:
+        emit_json(
+            {"backtest_date": evidence.backtest_date, "windows": evidence.windows_count, "horizon": evidence.horizon_days}
+            | {"scores": evidence.classes.to_dicts(), "step_scores": evidence.steps.to_dicts()}
+            | {"horizon_scores": evidence.levels.to_dicts(), "series_scores": evidence.series.to_dicts()}
+        )
+    else:
+        show_evidence(Console(), evidence, title=f"Release {release.release_id}, as of {release.as_of_date}")
 
 
 def _one_of(as_json: bool, csv: Path | None) -> None:
@@ -194,25 +202,31 @@ def _read_panel(path: Path) -> pl.DataFrame:
 def _read(path: Path, *, needs: tuple[str, ...]) -> pl.DataFrame:
     if not path.is_file():
         raise SourceFileError(f"There is no file {path}: name a CSV or Parquet file.")
+    is_parquet = path.suffix.lower() in {".parquet", ".pq"}
     try:
-        is_parquet = path.suffix.lower() in {".parquet", ".pq"}
-        read = (
-            pl.read_parquet(path)
-            if is_parquet
-            else pl.read_csv(path, try_parse_dates=True, schema_overrides=_TEXTS, infer_schema_length=None)
-        )
+        read = pl.read_parquet(path) if is_parquet else pl.read_csv(path, schema_overrides=_TEXTS, infer_schema_length=None)
     except (pl.exceptions.PolarsError, OSError) as exc:
-        raise SourceFileError(f"{path} cannot be read as {'Parquet' if path.suffix == '.parquet' else 'CSV'}: {exc}") from exc
+        raise SourceFileError(f"{path} cannot be read as {'Parquet' if is_parquet else 'CSV'}: {exc}") from exc
     missing = [name for name in needs if name not in read.columns]
     if missing:
         raise SourceFileError(f"{path} lacks {', '.join(missing)}; it has {', '.join(read.columns)}. Rename the columns.")
-    if "demand_date" in needs and read.schema["demand_date"] != pl.Date:
-        if not isinstance(read.schema["demand_date"], pl.Datetime):
-            raise SourceFileError(
-                f"demand_date in {path} is no date, its first value is {read['demand_date'].first()!r}: write YYYY-MM-DD."
-            )
-        read = read.with_columns(pl.col("demand_date").cast(pl.Date))
-    return read.with_columns(pl.col(name).cast(pl.String) for name in _TEXTS if name in read.columns)
+    if "demand_date" in needs:
+        read = read.with_columns(_dates(path, read["demand_date"]))
+    return read.with_columns(pl.col(name).cast(pl.String) for name in _KEYS if name in read.columns)
+
+
+def _dates(path: Path, written: pl.Series) -> pl.Series:
+    """The column as dates; text is taken as YYYY-MM-DD alone, since 01.02. is two days."""
+    if written.dtype == pl.String:
+        dates = written.str.to_date("%Y-%m-%d", strict=False)
+        wrong = written.filter(dates.is_null() & written.is_not_null())
+    elif written.dtype == pl.Date or isinstance(written.dtype, pl.Datetime):
+        dates, wrong = written.cast(pl.Date), written.clear()
+    else:
+        dates, wrong = written, written
+    if len(wrong):
+        raise SourceFileError(f"demand_date in {path}: {len(wrong):,} are no dates, such as {str(wrong.first())[:80]!r}; write YYYY-MM-DD.")
+    return dates
 
 
 def _periods_count(panel: pl.DataFrame, frequency: Frequency) -> int:
@@ -233,5 +247,6 @@ def _contract(path: Path) -> Iterator[None]:
 
 
 def _write(rows: pl.DataFrame, path: Path) -> None:
-    rows.write_csv(path)
+    """The rows stand in the file; text that a spreadsheet would take for a formula has a `'` in front."""
+    rows.with_columns(pl.col(pl.String).str.replace(FORMULA_START, "'${1}")).write_csv(path)
     Console(stderr=True).print(f"{rows.height:,} rows are in {escape(str(path))}.", highlight=False)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from pipelines.cli.display import emit_json
 from pipelines.cli.reading import served_release
@@ -111,16 +110,26 @@ def override_list(
     if not lines:
         console.print("Nobody has overridden a forecast. Set one: ordercast override set")
         return
-    table = Table("Override", "Item", "Days", "Expects", "By", "Reason", "Days judged", "Value added", box=None, pad_edge=False)
     for line in lines:
-        withdrawn = " (withdrawn)" if line["withdrawn_at"] else ""
         days = f"{line['from_date']} to {line['to_date']}"
-        table.add_row(
-            line["override_id"] + withdrawn, escape(f"{line['sku']} at {line['location_id']}"), days,
-            _said(line["kind"], line["value"]), escape(line["author"]), escape(line["reason"]), f"{line['n']:,}",
-            "-" if line["fva_rate"] is None else f"{line['fva_rate'] * 100:+.1f} %",
-        )  # fmt: skip
-    console.print(table)
+        console.print(
+            f"[b]{line['override_id']}[/b]  {escape(line['sku'])} at {escape(line['location_id'])}: "
+            f"{_said(line['kind'], line['value'])}, {days}",
+            highlight=False,
+        )
+        told = [f"{line['author']}: {line['reason'].rstrip('.')}", _worth(line)]
+        if line["withdrawn_at"]:
+            told.append(f"Withdrawn by {line['withdrawn_by']}")
+        console.print(f"  {escape('. '.join(told))}.", style="dim", highlight=False)
+
+
+def _worth(line: dict[str, Any]) -> str:
+    """What became of it, as far as its days have passed in stock."""
+    if line["fva_rate"] is None:
+        return "No day of it is judged yet"
+    days = "1 day" if line["n"] == 1 else f"{line['n']:,} days"
+    change = "saved {:.1f} % of" if line["fva_rate"] >= 0 else "added {:.1f} % to"
+    return f"On {days} it {change.format(abs(line['fva_rate']) * 100)} the forecast's error"
 
 
 def _require_forecast(conn: duckdb.DuckDBPyConnection, sku: str, location: str) -> None:

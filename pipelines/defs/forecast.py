@@ -1,6 +1,7 @@
 """Demand, its forecasts and their evidence as assets; what judges the forecasts as checks on them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import dagster as dg
 
@@ -33,7 +34,10 @@ def panel(platform: Platform) -> Iterator[dg.MaterializeResult[None]]:
     """Demand is gathered per item and location, and who cannot be forecast is told."""
     with announced("panel"), platform.warehouse() as conn:
         summary = gather_panel(conn)
-    yield dg.MaterializeResult(asset_key=DEMAND_SERIES, metadata=summary_metadata(summary) | {"chart": _demand_chart(summary)})
+    yield dg.MaterializeResult(
+        asset_key=DEMAND_SERIES,
+        metadata=_facts(summary, summary.series_count + sum(summary.skipped_counts.values())) | {"chart": _demand_chart(summary)},
+    )
 
 
 @dg.multi_asset(
@@ -51,7 +55,7 @@ def backtest(platform: Platform) -> Iterator[dg.MaterializeResult[None]]:
     """Forecasts are tested on the past, where the evidence is a week old."""
     with announced("backtest"), platform.warehouse() as conn:
         summary = backtest_forecasts(conn)
-    yield dg.MaterializeResult(asset_key=BACKTEST_WEEKS, metadata=summary_metadata(summary) | {"chart": _backtest_chart(summary)})
+    yield dg.MaterializeResult(asset_key=BACKTEST_WEEKS, metadata=_facts(summary, summary.rows_count) | {"chart": _backtest_chart(summary)})
 
 
 @dg.multi_asset(
@@ -71,9 +75,9 @@ def forecast(platform: Platform) -> Iterator[dg.MaterializeResult[None] | dg.Ass
     """Demand is forecast per item and location, and judged before anything is ordered by it."""
     with announced("forecast"), platform.warehouse() as conn:
         summary = forecast_demand(conn, settings=platform.settings())
-    facts = summary_metadata(summary)
+    facts = _facts(summary, summary.rows_count)
     yield dg.MaterializeResult(asset_key=FORECAST_DAILY, metadata=facts | {"chart": _forecast_chart(summary)})
-    yield dg.MaterializeResult(asset_key=BACKTEST_SCORES, metadata=facts)
+    yield dg.MaterializeResult(asset_key=BACKTEST_SCORES, metadata=summary_metadata(summary))
     for check in summary.checks:
         measured = {
             name: value
@@ -89,6 +93,11 @@ def forecast(platform: Platform) -> Iterator[dg.MaterializeResult[None] | dg.Ass
         )
 
 
+def _facts(summary: PanelSummary | BacktestSummary | ForecastSummary, rows_count: int) -> dict[str, Any]:
+    """What the summary says, and the table's rows where Dagster draws them run by run."""
+    return summary_metadata(summary) | {"dagster/row_count": rows_count}
+
+
 def _demand_chart(summary: PanelSummary) -> dg.MarkdownMetadataValue:
     weeks = f"{sparkline(summary.weekly_qty)} units a week, the last {len(summary.weekly_qty)} weeks"
     left_out = table(("left out because", "series"), [(kind, f"{count:,}") for kind, count in summary.skipped_counts.items()])
@@ -101,8 +110,9 @@ def _backtest_chart(summary: BacktestSummary) -> dg.MarkdownMetadataValue:
         for one in summary.models
     ]
     scores = table(("model", "WAPE", "FVA", "bias", "p10-p90 held"), rows)
-    windows = f"WAPE by window, oldest first: {sparkline(summary.wape_by_window)}"
-    return dg.MetadataValue.md(f"{summary.why}; tested on {summary.backtest_date}.\n\n{scores}\n\n{windows}")
+    windows = f"WAPE by window, oldest first: {sparkline(summary.wape_by_window)} {_each(summary.wape_by_window)}"
+    covered = f"p10-p90 held by window: {sparkline(summary.coverage_by_window)} {_each(summary.coverage_by_window)}"
+    return dg.MetadataValue.md(f"{summary.why}; tested on {summary.backtest_date}.\n\n{scores}\n\n{windows}\n\n{covered}")
 
 
 def _forecast_chart(summary: ForecastSummary) -> dg.MarkdownMetadataValue:
@@ -112,6 +122,10 @@ def _forecast_chart(summary: ForecastSummary) -> dg.MarkdownMetadataValue:
         for check in summary.checks
     ]
     return dg.MetadataValue.md(f"{weeks}\n\n{table(('check', 'result', 'measured', 'limit'), rows)}")
+
+
+def _each(rates: Sequence[float]) -> str:
+    return ", ".join(map(_percent, rates))
 
 
 def _percent(rate: float | None) -> str:

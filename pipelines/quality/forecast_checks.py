@@ -11,6 +11,7 @@ from forecasting.schema import NO_MODEL, SERIES_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import date
 
 # All forecasts together.
 SIGMAS: Final = 3.0  # Shewhart's limits on what this merchant's own backtest windows vary by, but never narrower than these:
@@ -32,8 +33,10 @@ OVER_MULTIPLE: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Errors:
-    """What forecasts of some days were off by, all series together; units."""
+    """What forecasts of some days were off by, all series together; units. The dates are null where there were no days."""
 
+    first_date: date | None
+    last_date: date | None
     days_count: int
     actual_qty: float
     error_qty: float
@@ -73,9 +76,9 @@ def check_forecasts(*, recent: Errors, windows: Sequence[Errors], fallback_rate:
         fallback_rate: Share of series whose forecast is a fallback or missing.
     """
     basis = f"published forecasts of {recent.days_count} days"
-    usual = list(windows)
-    if recent.days_count < LEAST_RECENT_DAYS and usual:
-        recent, usual, basis = usual[-1], usual[:-1], "newest backtest window"
+    if recent.days_count < LEAST_RECENT_DAYS and windows:
+        recent, basis = windows[-1], "newest backtest window"
+    usual = [one for one in windows if _is_before(one, recent)]  # a break that windows saw would widen its own limits
     biases = [one.bias_rate for one in usual if one.bias_rate is not None]
     coverages = [one.coverage_rate for one in usual if one.coverage_rate is not None]
     return (
@@ -134,12 +137,18 @@ def broken_series(daily: pl.DataFrame, history: pl.DataFrame, recent: pl.DataFra
     return judged.select(*SERIES_KEY, reason.alias("reason")).filter(pl.col("reason").is_not_null()).sort(SERIES_KEY)
 
 
+def _is_before(one: Errors, other: Errors) -> bool:
+    return other.first_date is None or one.last_date is None or one.last_date < other.first_date
+
+
 def _bias_drift(measured: float | None, usual: list[float], basis: str) -> ForecastCheck:
     middle, limit = _limits(usual, LEAST_BIAS_DRIFT, otherwise=0.0)
     failed = measured is not None and abs(measured - middle) > limit
     reason = None
     if failed and measured is not None:
-        reason = f"Forecasts were {abs(measured):.0%} too {'high' if measured > 0 else 'low'} in total ({basis}); {_usual(middle, limit)}"
+        reason = (
+            f"Forecasts were {_percent(abs(measured))} too {'high' if measured > 0 else 'low'} in total ({basis}); {_usual(middle, limit)}"
+        )
     return ForecastCheck("bias_drift", not failed, measured, middle, limit, basis, reason)
 
 
@@ -148,13 +157,13 @@ def _coverage_drift(measured: float | None, usual: list[float], basis: str) -> F
     failed = measured is not None and measured < middle - limit
     reason = None
     if failed and measured is not None:
-        reason = f"Only {measured:.0%} of days lay between the 10 % and 90 % quantiles ({basis}); {_usual(middle, limit)}"
+        reason = f"Only {_percent(measured)} of days lay between the 10 % and 90 % quantiles ({basis}); {_usual(middle, limit)}"
     return ForecastCheck("coverage_drift", not failed, measured, middle, limit, basis, reason)
 
 
 def _fallback_share(measured: float) -> ForecastCheck:
     failed = measured > HIGHEST_FALLBACK_RATE
-    reason = f"{measured:.0%} of forecasts are fallbacks, and at most {HIGHEST_FALLBACK_RATE:.0%} may be" if failed else None
+    reason = f"{_percent(measured)} of forecasts are fallbacks, and at most {_percent(HIGHEST_FALLBACK_RATE)} may be" if failed else None
     return ForecastCheck("fallback_share", not failed, measured, None, HIGHEST_FALLBACK_RATE, "forecasts of this run", reason)
 
 
@@ -168,4 +177,8 @@ def _limits(usual: list[float], least: float, *, otherwise: float) -> tuple[floa
 
 
 def _usual(middle: float, limit: float) -> str:
-    return f"usual is {middle:.0%}, and {limit:.0%} from there is the limit"
+    return f"usual is {_percent(middle)}, and {_percent(limit)} from there is the limit"
+
+
+def _percent(rate: float) -> str:
+    return f"{rate * 100:.0f} %"

@@ -13,7 +13,16 @@ import polars as pl
 
 import forecasting
 from forecasting.backtest import most_windows
-from forecasting.schema import SEASONAL_NAIVE, SERIES_KEY
+from pipelines.steps.backtest_rows import (
+    CLASS_SCORES,
+    HORIZON_SCORES,
+    STEP_SCORES,
+    class_rows,
+    horizon_rows,
+    series_rows,
+    step_rows,
+    weekly_errors,
+)
 from pipelines.steps.panel import DemandHistory, read_demand_history
 from pipelines.stores.warehouse import refill_table, replace_table, run_context
 
@@ -30,20 +39,6 @@ BACKTEST_DAYS: Final = 14
 BACKTEST_WINDOWS: Final = 6
 STANDS_DAYS: Final = 7
 ANOTHER_PAST_RATE: Final = 0.05  # demand before the last test that has changed by more was corrected or is another merchant's
-
-MODEL: Final = "auto"  # the one whose forecasts are published, held against seasonal naive
-DAYS_OF_WEEK: Final = 7
-
-_RATES: Final = ("wape_rate", "mase", "bias_rate", "band_coverage_rate")
-SERIES_SCORES: Final = {
-    "sku": pl.String, "location_id": pl.String, "windows_count": pl.Int64, "horizon_days": pl.Int64, "wape_rate": pl.Float64,
-    "mase": pl.Float64, "bias_rate": pl.Float64, "band_coverage_rate": pl.Float64, "naive_wape_rate": pl.Float64,
-    "naive_mase": pl.Float64, "naive_bias_rate": pl.Float64,
-}  # fmt: skip
-_HORIZON_SCORES: Final = {
-    "level": pl.Float64, "coverage_rate": pl.Float64, "weighted_quantile_loss": pl.Float64, "series_windows_count": pl.Int64
-}  # fmt: skip
-_MODEL_SCORES: Final = {"model": pl.String, **dict.fromkeys((*_RATES, "fva_rate"), pl.Float64), "windows_count": pl.Int64}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +61,7 @@ class BacktestSummary:
     backtest_date: str
     windows_count: int
     series_count: int
+    rows_count: int
     wape_rate: float | None
     naive_wape_rate: float | None
     fva_rate: float | None
@@ -74,11 +70,12 @@ class BacktestSummary:
     horizon_p90_coverage_rate: float | None
     models: tuple[ModelScore, ...]
     wape_by_window: tuple[float, ...]
+    coverage_by_window: tuple[float, ...]
     seconds: float
 
 
 def backtest_forecasts(conn: duckdb.DuckDBPyConnection) -> BacktestSummary:
-    """`planning` holds evidence that is at most a week old: backtest_run, _weeks, _series, _models and horizon_scores.
+    """`planning` holds evidence at most a week old: backtest_run, _weeks, _series, _classes, _steps and horizon_scores.
 
     Forecasts are tested where there is no evidence yet, where it is seven as-of days old or of a later day, where the methods or the
     past itself have changed; else nothing is written. A run that dies meanwhile leaves no backtest_run, and so the next one tests.
@@ -102,9 +99,9 @@ def backtest_forecasts(conn: duckdb.DuckDBPyConnection) -> BacktestSummary:
 
 
 def method_version() -> str:
-    """Twelve digits that change whenever the forecasting code, the length or the number of windows does."""
-    digest = hashlib.sha256(f"{BACKTEST_DAYS}/{BACKTEST_WINDOWS}".encode())
-    for path in sorted(Path(forecasting.__file__).parent.glob("*.py")):
+    """Twelve digits that change whenever the forecasting code or this test of it does."""
+    digest = hashlib.sha256()
+    for path in [*sorted(Path(forecasting.__file__).parent.glob("*.py")), *sorted(Path(__file__).parent.glob("backtest*.py"))]:
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 
@@ -156,93 +153,34 @@ def _write_evidence(conn: duckdb.DuckDBPyConnection, evidence: Backtest | None) 
     if evidence is None:
         for table in ("backtest_weeks", "backtest_series"):
             conn.execute(f"DELETE FROM planning.{table}")
-        for table, schema in (("backtest_models", _MODEL_SCORES), ("horizon_scores", _HORIZON_SCORES)):
-            replace_table(conn, "planning", table, pl.DataFrame(schema=schema))
-        return
-    over_all = evidence.scores.filter(pl.col("class_kind") == "all")
-    overall = _side_by_side(over_all, [])
-    series = pl.concat([overall, _side_by_side(evidence.series_scores, SERIES_KEY)], how="diagonal").sort(SERIES_KEY, nulls_last=False)
-    refill_table(conn, "planning.backtest_weeks", weekly_errors(evidence))
-    refill_table(conn, "planning.backtest_series", series.select(pl.col(name).cast(kind) for name, kind in SERIES_SCORES.items()))
-    replace_table(conn, "planning", "backtest_models", _models(over_all))
-    replace_table(conn, "planning", "horizon_scores", evidence.horizon_scores.select(list(_HORIZON_SCORES)))
-
-
-def weekly_errors(evidence: Backtest) -> pl.DataFrame:
-    """Sums of errors per cut-off, week ahead and series: what forecast metrics are ratios of.
-
-    Days without stock are no evidence and left out. `scaled_error` is the sum of absolute errors over the series' in-sample error of
-    seasonal naive, as MASE scales them, over `scaled_days_count` days. What is compared
-    with naive are the days that naive has a forecast for.
-    """
-    keys = ["cutoff_date", "week_ahead", *SERIES_KEY]
-    day = ["cutoff_date", "demand_date", *SERIES_KEY]
-    error, own, naive = pl.col("forecast_qty") - pl.col("actual_qty"), pl.col("error").abs(), pl.col("naive_error").abs()
-    known = evidence.frame.with_columns(pl.col(pl.Float32).cast(pl.Float64)).filter(
-        ~pl.col("is_censored") & pl.col("forecast_qty").is_not_null()
-    )
-    weeks = (
-        known.filter(pl.col("model") == MODEL)
-        .with_columns(
-            error.alias("error"),
-            pl.col("actual_qty").is_between("forecast_p10_qty", "forecast_p90_qty").alias("is_in_band"),
-            ((pl.col("demand_date") - pl.col("cutoff_date")).dt.total_days() - 1).floordiv(DAYS_OF_WEEK).alias("weeks"),
-        )
-        .join(known.filter(pl.col("model") == SEASONAL_NAIVE).select(*day, error.alias("naive_error")), on=day, how="left")
-        .with_columns((pl.col("weeks") + 1).cast(pl.Int64).alias("week_ahead"))
-        .group_by(keys)
-        .agg(
-            pl.col("demand_date").max().alias("until_date"),
-            pl.col("model").first(),
-            pl.len().cast(pl.Int64).alias("days_count"),
-            pl.col("actual_qty").sum(),
-            pl.col("error").sum().alias("error_qty"),
-            own.sum().alias("absolute_error_qty"),
-            pl.col("is_in_band").sum().cast(pl.Int64).alias("in_band_days_count"),
-            own.filter(pl.col("naive_error").is_not_null()).sum().alias("compared_absolute_error_qty"),
-            naive.sum().alias("naive_absolute_error_qty"),
-        )
-    )
-    scale = evidence.series_scores.filter((pl.col("model") == MODEL) & (pl.col("mase") > 0)).select(
-        *SERIES_KEY, (pl.col("absolute_error_qty") / pl.col("periods_count") / pl.col("mase")).alias("scale")
-    )
-    return (
-        weeks.join(scale, on=SERIES_KEY, how="left")
-        .with_columns(
-            (pl.col("absolute_error_qty") / pl.col("scale")).alias("scaled_error"),
-            pl.when(pl.col("scale").is_not_null()).then("days_count").otherwise(0).alias("scaled_days_count"),
-        )
-        .drop("scale")
-        .sort(keys)
-    )
-
-
-def _side_by_side(scores: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
-    own = scores.filter(pl.col("model") == MODEL).select(*keys, "windows_count", *_RATES)
-    naive = scores.filter(pl.col("model") == SEASONAL_NAIVE).select(*keys, *(pl.col(name).alias(f"naive_{name}") for name in _RATES[:3]))
-    both = own.join(naive, on=keys, how="left") if keys else own.join(naive, how="cross")
-    missing = [pl.lit(None, dtype=pl.String).alias(name) for name in SERIES_KEY if name not in keys]
-    return both.with_columns(*missing, pl.lit(BACKTEST_DAYS, dtype=pl.Int64).alias("horizon_days"))
-
-
-def _models(scores: pl.DataFrame) -> pl.DataFrame:
-    """One row per model that was tested."""
-    return scores.select(pl.col(name).cast(kind) for name, kind in _MODEL_SCORES.items())
+    else:
+        refill_table(conn, "planning.backtest_weeks", weekly_errors(evidence))
+        refill_table(conn, "planning.backtest_series", series_rows(evidence, horizon_days=BACKTEST_DAYS))
+    for table, rows, schema in (
+        ("backtest_classes", class_rows, CLASS_SCORES),
+        ("backtest_steps", step_rows, STEP_SCORES),
+        ("horizon_scores", horizon_rows, HORIZON_SCORES),
+    ):
+        replace_table(conn, "planning", table, pl.DataFrame(schema=schema) if evidence is None else rows(evidence))
 
 
 def _summary(conn: duckdb.DuckDBPyConnection, why: str | None, began: float) -> BacktestSummary:
     run = conn.execute("SELECT as_of_date FROM planning.backtest_run").fetchone()
     tested = run[0] if run else None
-    series = conn.execute("SELECT count(sku) FROM planning.backtest_series").fetchone()
+    counts = conn.execute(
+        "SELECT (SELECT count(sku) FROM planning.backtest_series), (SELECT count(*) FROM planning.backtest_weeks)"
+    ).fetchone()
+    series_count, rows_count = counts or (0, 0)
     overall = conn.sql("SELECT * FROM planning.backtest_series WHERE sku IS NULL").pl()
     found = overall.row(0, named=True) if overall.height else {}
     p90 = conn.execute("SELECT coverage_rate FROM planning.horizon_scores WHERE level = 0.9").fetchone()
     models = conn.execute(
-        "SELECT model, wape_rate, fva_rate, bias_rate, band_coverage_rate FROM planning.backtest_models ORDER BY model"
+        "SELECT model, wape_rate, fva_rate, bias_rate, band_coverage_rate FROM planning.backtest_classes "
+        "WHERE class_kind = 'all' ORDER BY model"
     ).fetchall()
     windows = conn.execute(
-        "SELECT sum(absolute_error_qty) / nullif(sum(actual_qty), 0) AS wape_rate FROM planning.backtest_weeks "
-        "GROUP BY cutoff_date HAVING wape_rate IS NOT NULL ORDER BY cutoff_date"
+        "SELECT sum(absolute_error_qty) / nullif(sum(actual_qty), 0) AS wape_rate, sum(in_band_days_count) / sum(days_count) "
+        "FROM planning.backtest_weeks GROUP BY cutoff_date HAVING wape_rate IS NOT NULL ORDER BY cutoff_date"
     ).fetchall()
     wape, naive = found.get("wape_rate"), found.get("naive_wape_rate")
     return BacktestSummary(
@@ -250,7 +188,8 @@ def _summary(conn: duckdb.DuckDBPyConnection, why: str | None, began: float) -> 
         why=why or f"The evidence of {tested} stands",
         backtest_date=str(tested),
         windows_count=int(found.get("windows_count") or 0),
-        series_count=series[0] if series else 0,
+        series_count=series_count,
+        rows_count=rows_count,
         wape_rate=wape,
         naive_wape_rate=naive,
         fva_rate=1 - wape / naive if wape is not None and naive else None,
@@ -258,6 +197,7 @@ def _summary(conn: duckdb.DuckDBPyConnection, why: str | None, began: float) -> 
         band_coverage_rate=found.get("band_coverage_rate"),
         horizon_p90_coverage_rate=p90[0] if p90 else None,
         models=tuple(ModelScore(*row) for row in models),
-        wape_by_window=tuple(round(wape, 4) for (wape,) in windows),
+        wape_by_window=tuple(round(wape, 4) for wape, _ in windows),
+        coverage_by_window=tuple(round(covered, 4) for _, covered in windows),
         seconds=round(time.monotonic() - began, 3),
     )

@@ -14,7 +14,7 @@ import forecasting
 from forecasting.overrides import override_forecast, overrides_by_day
 from forecasting.schema import HISTORY_MEAN, NO_MODEL, SERIES_KEY
 from pipelines.quality.forecast_checks import RECENT_DAYS, Errors, ForecastCheck, broken_series, check_forecasts
-from pipelines.steps.backtest import MODEL, SERIES_SCORES
+from pipelines.steps.backtest_rows import MODEL, SERIES_SCORES
 from pipelines.steps.panel import DemandHistory, read_demand_history
 from pipelines.stores.check_results import CheckTally, record_checks, withheld_reason
 from pipelines.stores.forecast_history import keep_forecasts
@@ -55,6 +55,7 @@ class ForecastSummary:
     """What one forecast run did; `weekly_qty` is demand forecast for the coming weeks, `checks` is what judged it."""
 
     series_count: int
+    rows_count: int
     skipped_counts: dict[str, int]
     fallback_count: int
     overridden_series_count: int
@@ -99,6 +100,7 @@ def forecast_demand(conn: duckdb.DuckDBPyConnection, *, settings: Settings) -> F
         logger.warning("Reorder suggestions are withheld: %s", withheld)
     return ForecastSummary(
         series_count=models.height,
+        rows_count=daily.height,
         skipped_counts=history.selection.skipped_counts,
         fallback_count=fallback_count,
         overridden_series_count=overridden,
@@ -140,6 +142,8 @@ def _total(recent: pl.DataFrame) -> Errors:
     has_band = pl.col("demand_p10_qty").is_not_null()
     in_band = pl.col("actual_qty").is_between("demand_p10_qty", "demand_p90_qty")
     sums = recent.select(
+        pl.col("demand_date").min().alias("first_date"),
+        pl.col("demand_date").max().alias("last_date"),
         pl.col("demand_date").n_unique(),
         pl.col("actual_qty").sum(),
         (pl.col("statistical_mean_qty") - pl.col("actual_qty")).sum(),
@@ -163,7 +167,7 @@ def _by_series(recent: pl.DataFrame) -> pl.DataFrame:
 
 def _backtest_windows(conn: duckdb.DuckDBPyConnection) -> list[Errors]:
     rows = conn.execute(
-        "SELECT max(until_date) - min(cutoff_date), sum(actual_qty), sum(error_qty), sum(days_count)::BIGINT, "
+        "SELECT cutoff_date + 1, max(until_date), max(until_date) - cutoff_date, sum(actual_qty), sum(error_qty), sum(days_count)::BIGINT, "
         "sum(in_band_days_count)::BIGINT FROM (FROM planning.backtest_weeks ORDER BY ALL) GROUP BY cutoff_date ORDER BY cutoff_date"
     ).fetchall()
     return [Errors(*row) for row in rows]

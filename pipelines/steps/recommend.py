@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import polars as pl
 
+from forecasting.like_items import LIKE_ITEMS
 from forecasting.matrix import as_matrix
 from forecasting.paths import path_chunks
-from forecasting.pooled import fit_pooled
-from forecasting.schema import SERIES_KEY
+from forecasting.schema import HISTORY_MEAN, NO_MODEL, POOLED_ENSEMBLE, SERIES_KEY
+from forecasting.selection import Choice
 from inventory.eligibility import judge_items, preferred_suppliers
 from inventory.lead_time import lead_times
 from inventory.reorder import plan_reorder
@@ -79,7 +80,7 @@ def recommend(conn: duckdb.DuckDBPyConnection, *, settings: Settings) -> Recomme
         ):
             replace_table(conn, "planning", table, pl.DataFrame(schema=schema))
         not_available = f"needs {', '.join(missing)}" if missing else None
-        logger.info("Recommendations are not available: %s", not_available or withheld)
+        logger.info(f"not available, {not_available}" if not_available else "withheld, the forecasts broke")
         return RecommendSummary(0, 0, 0, {}, not_available, withheld, round(time.monotonic() - began, 3))
     as_of = run_context(conn).as_of_date
     history = read_demand_history(conn, as_of=as_of)
@@ -162,7 +163,7 @@ def _plan(
     delays = lead_times(eligible.select("supplier_id", "sku", "lead_time_days").unique(), receipts)
     inbound = _read_inbound(conn)
     overrides = series_overrides(conn, as_of=as_of, days=max(HORIZON_STEPS[-1], _longest(eligible.to_dicts(), delays, settings)))
-    fit = fit_pooled(as_matrix(history.panel, attributes=history.attributes))
+    fit = _published_choice(conn).fit(as_matrix(history.panel, attributes=history.attributes))
     positions = {key: index for index, key in enumerate(fit.matrix.keys.iter_rows())}
     groups: dict[int, dict[int, dict[str, Any]]] = {}
     for item in eligible.iter_rows(named=True):
@@ -182,6 +183,15 @@ def _plan(
                 reorder = _decide(item, expected, delay, due, as_of=as_of, settings=settings)
                 if reorder is not None:
                     yield item, reorder if override is None else override.explained(reorder, demand, seed=settings.seed)
+
+
+def _published_choice(conn: duckdb.DuckDBPyConnection) -> Choice:
+    """The model of the published forecasts, so that quantities rest on what is shown and tested beside them."""
+    row = conn.execute(
+        "SELECT model FROM planning.forecast_daily WHERE model NOT IN (?, ?, ?) GROUP BY model ORDER BY count(*) DESC, model LIMIT 1",
+        [LIKE_ITEMS, HISTORY_MEAN, NO_MODEL],
+    ).fetchone()
+    return Choice(POOLED_ENSEMBLE if row is None else row[0], {})
 
 
 def _decide(

@@ -74,9 +74,10 @@ def recommendation_frames(planned: Sequence[tuple[Mapping[str, Any], Reorder]], 
 
 def outlook_frame(planned: Sequence[tuple[Mapping[str, Any], Reorder]], *, as_of: date) -> pl.DataFrame:
     """Stock of each recommended item from the as-of day on, with the order and without it, sorted by recommendation and day."""
+    keyed = ((_key(item, reorder), reorder) for item, reorder in planned)
     rows = [
-        (_key(item, reorder), as_of + timedelta(days=day), is_with_order, *quantiles)
-        for item, reorder in planned
+        (key, as_of + timedelta(days=day), is_with_order, *quantiles)
+        for key, reorder in keyed
         for is_with_order, outlook in ((False, reorder.outlook_without_order), (True, reorder.outlook_with_order))
         for day, quantiles in enumerate(outlook.T.round(3).tolist())
     ]

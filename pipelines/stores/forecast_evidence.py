@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import duckdb
+import polars as pl
 
+from forecasting.schema import SERIES_KEY
 from pipelines.errors import ReleaseError
 
 if TYPE_CHECKING:
-    import polars as pl
+    from datetime import date
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +20,20 @@ class ForecastEvidence:
     """The last backtest.
 
     Attributes:
-        overall: Scores over all series, None where there was nothing to test on.
+        backtest_date: As-of day it was made with; None where there was nothing to test on.
+        windows_count: Past cut-offs.
+        horizon_days: Days ahead of each.
+        classes: Scores over all series and per class of volume and pattern, model by model; empty where nothing was tested.
+        steps: Scores per model and day ahead.
         levels: level, coverage_rate, weighted_quantile_loss, series_windows_count of demand summed over the horizon.
-        series: Scores of each forecast series, the one with the most error first.
+        series: Scores of each series that is forecast, the one with most units of absolute error first.
     """
 
-    overall: dict[str, Any] | None
+    backtest_date: date | None
+    windows_count: int
+    horizon_days: int
+    classes: pl.DataFrame
+    steps: pl.DataFrame
     levels: pl.DataFrame
     series: pl.DataFrame
 
@@ -35,11 +45,18 @@ def read_evidence(conn: duckdb.DuckDBPyConnection) -> ForecastEvidence:
         ReleaseError: It carries none.
     """
     scores = _read(conn, "select * from planning.backtest_scores").fill_nan(None)
-    overall = scores.filter(scores["sku"].is_null() & scores["wape_rate"].is_not_null())
+    overall = scores.filter(scores["sku"].is_null() & scores["windows_count"].is_not_null())
+    tested = overall.row(0, named=True) if overall.height else {"backtest_date": None, "windows_count": 0, "horizon_days": 0}
     return ForecastEvidence(
-        overall=overall.row(0, named=True) if overall.height else None,
+        backtest_date=tested["backtest_date"],
+        windows_count=tested["windows_count"],
+        horizon_days=tested["horizon_days"],
+        classes=_read(conn, "select * from planning.backtest_classes").fill_nan(None),
+        steps=_read(conn, "select * from planning.backtest_steps order by model, step").fill_nan(None),
         levels=_read(conn, "select * from planning.horizon_scores order by level"),
-        series=scores.filter(scores["sku"].is_not_null()).sort("wape_rate", "sku", descending=[True, False], nulls_last=True),
+        series=scores.filter(scores["sku"].is_not_null()).sort(
+            pl.col("wape_rate") * pl.col("actual_qty"), *SERIES_KEY, descending=[True, False, False], nulls_last=True
+        ),
     )
 
 

@@ -59,8 +59,9 @@ OWN_TABLES: Final[dict[str, str]] = {
     "predicted_count DOUBLE NOT NULL, naive_count DOUBLE NOT NULL",
     "planning.backtest_run": "as_of_date DATE NOT NULL, method_version VARCHAR NOT NULL, horizon_days BIGINT NOT NULL, "
     "demand_qty DOUBLE NOT NULL",
-    "planning.backtest_series": "sku VARCHAR, location_id VARCHAR, windows_count BIGINT, horizon_days BIGINT, wape_rate DOUBLE, "
-    "mase DOUBLE, bias_rate DOUBLE, band_coverage_rate DOUBLE, naive_wape_rate DOUBLE, naive_mase DOUBLE, naive_bias_rate DOUBLE",
+    "planning.backtest_series": "sku VARCHAR, location_id VARCHAR, windows_count BIGINT, horizon_days BIGINT, actual_qty DOUBLE, "
+    "wape_rate DOUBLE, bias_rate DOUBLE, cumulative_bias_rate DOUBLE, mase DOUBLE, rmsse DOUBLE, weighted_quantile_loss DOUBLE, "
+    "band_coverage_rate DOUBLE, fva_rate DOUBLE, naive_wape_rate DOUBLE, naive_mase DOUBLE, naive_bias_rate DOUBLE",
     "planning.backtest_weeks": "cutoff_date DATE NOT NULL, week_ahead BIGINT NOT NULL, until_date DATE NOT NULL, sku VARCHAR NOT NULL, "
     "location_id VARCHAR NOT NULL, model VARCHAR NOT NULL, days_count BIGINT NOT NULL, actual_qty DOUBLE NOT NULL, "
     "error_qty DOUBLE NOT NULL, absolute_error_qty DOUBLE NOT NULL, in_band_days_count BIGINT NOT NULL, "

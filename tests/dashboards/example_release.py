@@ -70,15 +70,28 @@ _MARTS = f"""
         1.1 as naive_mase, 0.0 as naive_bias_rate, 0.79 as band_coverage_rate, 6::bigint as censored_days_count, 120::bigint as history_days_count,
         date '{AS_OF}' - 2 as backtest_date;
     create table planning.forecast_checks (check_name varchar, is_passed boolean, reason varchar);
+    create table planning.demand_series as select 'A-1' as sku, 'L1' as location_id, date '{AS_OF}' - 119 as first_date, null::varchar as reason;
+    create table marts.fct_demand_daily as
+        select 'A-1' as sku, 'L1' as location_id, date '{AS_OF}' - 2 * day::int as demand_date, 16::bigint as demand_qty from range(60) as d(day);
+    create table planning.forecast_daily as
+        select 'A-1' as sku, 'L1' as location_id, date '{AS_OF}' + day::int as demand_date, 'o-1' as override_id, 18::double as demand_mean_qty,
+            11::double as demand_p10_qty, 18::double as demand_p50_qty, 26::double as demand_p90_qty, 9.4::double as statistical_mean_qty
+        from range(1, 29) as d(day);
+    create table meta.forecast_overrides as select 'o-1' as override_id, 'A-1' as sku, 'L1' as location_id, date '{AS_OF}' + 1 as from_date,
+        date '{AS_OF}' + 28 as to_date, 'absolute' as kind, 18::double as value, 'TV *campaign*' as reason, 'ann' as author;
+    create table marts.fct_forecast_overrides as select 'A-1' as sku, 'L1' as location_id, 9::bigint as n, 30::double as override_absolute_error_qty,
+        40::double as statistical_absolute_error_qty;
 """
 
 
 @dataclass(frozen=True)
 class Merchant:
-    """What differs from the ordinary: which source tables are absent, whether anything is suggested, when it was published."""
+    """What differs from the ordinary: absent source tables, whether anything is suggested, why not, overrides, when it was published."""
 
     absent_tables: tuple[str, ...] = ()
     has_suggestions: bool = True
+    withheld_reason: str | None = None
+    has_overrides: bool = True
     published_at: datetime = NOW - timedelta(minutes=14)
 
 
@@ -131,6 +144,11 @@ def publish_release(home: Path, merchant: Merchant, *, catalogue: str) -> None:
     facts = ReleaseFacts("20261121T055800-abcdef", AS_OF.isoformat(), merchant.published_at.isoformat(), "0.1.0", "c0ffee", 0, 212, 212)
     with duckdb.connect() as conn:
         conn.execute(_MARTS)
+        if merchant.withheld_reason is not None:
+            conn.execute("insert into planning.forecast_checks values ('bias_drift', false, ?)", [merchant.withheld_reason])
+        if not merchant.has_overrides:
+            conn.execute("delete from meta.forecast_overrides; delete from marts.fct_forecast_overrides")
+            conn.execute("update planning.forecast_daily set override_id = null, demand_mean_qty = statistical_mean_qty")
         tables = {
             "meta.source_fields": _source_fields(merchant), "planning.recommendations": proposals, "planning.recommendation_steps": steps(),
             "planning.stock_outlook": outlook(),

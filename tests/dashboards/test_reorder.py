@@ -60,7 +60,51 @@ def test_the_most_urgent_one_stands_open_with_its_whole_story(reorder: Open, pub
     assert "band held 79.0 % of days" in said
     assert "Bound by: whole packs." in said
     assert page.table[0].value["Units"].tolist() == ["178", "240"]
-    assert len(page.get("vega_lite_chart")) == 1
+    assert len(page.get("vega_lite_chart")) == 2
+
+
+def test_an_override_stands_beside_the_forecast_with_its_reason_and_its_worth(reorder: Open, publish_for: Publish) -> None:
+    publish_for(Merchant())
+
+    page = reorder()
+
+    said = words(page)
+    assert "**8.0 a day were wanted in the last 56 days, 9.4 are forecast for the next 28 days, 18.0 are expected by override**" in said
+    assert r"Override by ann, Sat 21 Nov to Fri 18 Dec: 18 units a day. TV \*campaign\*" in said
+    assert "Overrides of this item so far: +25.0 % value added to the forecast, n = 9 days." in said
+    days = page.expander[1].dataframe[0].value
+    assert days.iloc[0][["statistical_mean_qty", "override_mean_qty"]].tolist() == [9.4, 18.0]
+    assert days["actual_qty"].dropna().tolist() == [16.0, 0.0] * 28
+
+
+def test_without_overrides_demand_is_history_and_forecast(reorder: Open, publish_for: Publish) -> None:
+    publish_for(Merchant(has_overrides=False))
+
+    page = reorder()
+
+    said = words(page)
+    assert "**8.0 a day were wanted in the last 56 days, 9.4 are forecast for the next 28 days**" in said
+    assert "Override" not in said
+
+
+def test_suggestions_that_are_withheld_say_why(reorder: Open, publish_for: Publish) -> None:
+    publish_for(Merchant(withheld_reason="Forecasts were 66 % too low in total"))
+
+    page = reorder()
+
+    assert page.warning[0].value.startswith(
+        "**Suggestions are withheld**, because the forecasts broke: Forecasts were 66 % too low in total. Those proposed before"
+    )
+    assert not page.get("vega_lite_chart")
+
+
+def test_while_suggestions_are_withheld_no_item_is_said_to_be_enough(reorder: Open, publish_for: Publish) -> None:
+    publish_for(Merchant(has_suggestions=False, withheld_reason="Forecasts were 66 % too low in total"))
+
+    page = reorder()
+    page.text_input(key="item").set_value("a-1").run()
+
+    assert page.dataframe[-1].value["answer"].tolist() == ["Not judged: the forecasts broke, see above."]
 
 
 def test_another_choice_opens_another_story(reorder: Open, publish_for: Publish) -> None:

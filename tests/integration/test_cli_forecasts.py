@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from pipelines.settings import load_settings
+from pipelines.stores.operational import OperationalStore
 from pipelines.stores.releases import ReleaseFacts, publish
 from tests.integration.test_cli import Terminal
 
@@ -44,23 +45,48 @@ def release(tmp_path: Path) -> None:
     home = load_settings().resolved_home
     home.mkdir()
     facts = ReleaseFacts("20240329T060000-aaaaaa", "2024-03-28", "2024-03-29T06:00:00+00:00", "0.1.0", "abc", 0, 5, 5)
+    rates = {"bias_rate": -0.02, "mase": 0.8, "rmsse": 0.9, "weighted_quantile_loss": 0.3, "band_coverage_rate": 0.81}
+    models = [{"model": "auto", "wape_rate": 0.42, "fva_rate": 0.23}, {"model": "seasonal_naive", "wape_rate": 0.55, "fva_rate": 0.0}]
+    classes = [("all", "all"), ("volume", "A"), ("pattern", "smooth")]
+    tested = {
+        "actual_qty": 90.0,
+        "windows_count": 6,
+        "horizon_days": 14,
+        "backtest_date": date(2024, 3, 25),
+        "naive_wape_rate": 0.55,
+        **rates,
+    }
+    frames = {
+        "backtest_classes": pl.DataFrame(
+            one | rates | {"class_kind": kind, "class_name": name, "series_count": 2, "actual_qty": 90.0, "cumulative_bias_rate": 0.2}
+            for kind, name in classes
+            for one in models
+        ),
+        "backtest_steps": pl.DataFrame(one | rates | {"step": step, "actual_qty": 9.0} for step in range(1, 15) for one in models),
+        "backtest_scores": pl.DataFrame(
+            [
+                tested | {"sku": None, "location_id": None, "model": "auto", "fallback_reason": None, "wape_rate": 0.42},
+                tested | {"sku": "A1", "location_id": "main", "model": "pooled_ensemble", "fallback_reason": None, "wape_rate": 0.4},
+                tested | {"sku": "B2", "location_id": "main", "model": "history_mean", "fallback_reason": "only 9 days in stock", "wape_rate": 0.9},
+            ]
+        ),
+        "horizon_scores": pl.DataFrame({"level": [0.9], "coverage_rate": [0.88], "weighted_quantile_loss": [0.3]}),
+    }  # fmt: skip
     with duckdb.connect(":memory:") as conn:
         conn.execute("create schema marts; create schema meta; create schema planning")
-        conn.execute(
-            "create table planning.horizon_scores as select 0.9::double as level, 0.88::double as coverage_rate, 0.3 as weighted_quantile_loss"
-        )
-        conn.execute(
-            "create table planning.backtest_scores as select * from (values "
-            "(null, null, 'pooled_ensemble', null, 6, 14, 0.42::double, 0.8::double, -0.02::double, 0.55::double, 1.0::double, 0.01::double), "
-            "('A1', 'main', 'pooled_ensemble', null, 6, 14, 0.40::double, 0.7::double, 0.0::double, 0.5::double, 1.0::double, 0.0::double), "
-            "('B2', 'main', 'history_mean', 'only 9 days in stock', 6, 14, 0.90::double, 1.1::double, -0.1::double, 0.8::double, 1.0::double, 0.0::double)) "
-            "t(sku, location_id, model, fallback_reason, windows_count, horizon_days, wape_rate, mase, bias_rate, naive_wape_rate, naive_mase, naive_bias_rate)"
-        )
+        for name, frame in frames.items():
+            conn.register("frame", frame.to_arrow())
+            conn.execute(f"create table planning.{name} as from frame")
         conn.execute(
             "create table planning.forecast_daily as select sku, 'main' as location_id, date '2024-03-29' + n::integer as demand_date, "
             "2.5::double as demand_mean_qty, 1.0::double as demand_p10_qty, 4.0::double as demand_p90_qty, 'pooled_ensemble' as model, "
             "null::varchar as fallback_reason from (values ('A1'), ('B2')) s(sku), range(14) r(n)"
         )
+        conn.execute(
+            "create table planning.demand_series as select * from (values ('A1', 'main', null), ('C3', 'main', 'Sold on 2 days only.')) "
+            "t(sku, location_id, reason)"
+        )
+        conn.execute("create table marts.fct_forecast_overrides (override_id varchar, n bigint, fva_rate double)")
         publish(conn, load_settings().releases_path, facts=facts, catalogue="{}", keep=3)
 
 
@@ -83,7 +109,8 @@ def test_a_backtest_as_json_has_scores_per_class_and_the_fallbacks(ordercast: Te
     assert told["cutoffs"] == ["2024-02-25", "2024-03-03"]
     assert {row["class_kind"] for row in told["scores"]} == {"all", "volume", "pattern"}
     assert {row["fva_rate"] for row in told["scores"]} <= {0.0, None}
-    assert [row["sku"] for row in told["fallbacks"]] == ["007"]
+    assert {row["sku"] for row in told["series_scores"] if row["fallback_reason"]} == {"007"}
+    assert len(told["step_scores"]) == 7
 
 
 def test_a_panel_file_is_forecast_and_every_row_written(ordercast: Terminal, panel: Path, tmp_path: Path) -> None:
@@ -93,6 +120,15 @@ def test_a_panel_file_is_forecast_and_every_row_written(ordercast: Terminal, pan
     assert code == 0, err
     assert written["sku"].to_list() == ["007"] * 3 + ["008"] * 3
     assert written["demand_p90_qty"].null_count() == 0
+
+
+def test_a_name_that_would_be_a_formula_is_text_in_the_file(ordercast: Terminal, tmp_path: Path) -> None:
+    days = [FIRST + timedelta(days=day) for day in range(30)]
+    pl.DataFrame({"sku": "=1+1", "demand_date": days, "demand_qty": 2.0}).write_parquet(tmp_path / "panel.parquet")
+
+    ordercast("forecast", "--panel", str(tmp_path / "panel.parquet"), "--horizon", "2", "--csv", str(tmp_path / "out.csv"))
+
+    assert [line.split(",")[0] for line in (tmp_path / "out.csv").read_text().splitlines()] == ["sku", "'=1+1", "'=1+1"]
 
 
 def test_one_item_is_shown_period_by_period(ordercast: Terminal, panel: Path) -> None:
@@ -131,6 +167,16 @@ def test_a_panel_without_quantities_is_refused_by_its_columns(ordercast: Termina
     assert "lacks demand_qty; it has sku, demand_date" in " ".join(err.split())
 
 
+@pytest.mark.parametrize("written", ["01.02.2024", "20240201", "2024-02-30"])
+def test_a_date_that_could_be_two_or_none_is_refused(ordercast: Terminal, tmp_path: Path, written: str) -> None:
+    (tmp_path / "odd.csv").write_text(f"sku,demand_date,demand_qty\n1,2024-01-01,3\n1,{written},3\n")
+
+    code, _, err = ordercast("forecast", "--panel", str(tmp_path / "odd.csv"))
+
+    assert code == 3
+    assert f"1 are no dates, such as '{written}'; write YYYY-MM-DD" in " ".join(err.split())
+
+
 def test_the_served_release_shows_its_forecasts_and_their_evidence(ordercast: Terminal, tmp_path: Path) -> None:
     release(tmp_path)
 
@@ -138,8 +184,63 @@ def test_the_served_release_shows_its_forecasts_and_their_evidence(ordercast: Te
     forecast_code, told, _ = ordercast("forecast")
 
     assert (code, forecast_code) == (0, 0), err
+    assert "Tested with the data of 2024-03-25: 6 cut-offs, 14 days ahead, 2 series" in tested
     assert "42.0 %" in tested
     assert "55.0 %" in tested
+    assert "auto by class" in tested
+    assert "auto by days ahead" in tested
     assert "only 9 days in stock" in tested
     assert "35.00" in told
     assert widest(tested + told) <= 80
+
+
+def test_a_release_gives_its_evidence_as_json_by_class_day_and_series(ordercast: Terminal, tmp_path: Path) -> None:
+    release(tmp_path)
+
+    told = ordercast.json("backtest")
+
+    assert (told["backtest_date"], told["windows"], told["horizon"]) == ("2024-03-25", 6, 14)
+    assert {row["class_kind"] for row in told["scores"]} == {"all", "volume", "pattern"}
+    assert {row["step"] for row in told["step_scores"]} == set(range(1, 15))
+    assert [row["sku"] for row in told["series_scores"]] == ["B2", "A1"]
+    assert told["series_scores"][0]["rmsse"] == 0.9
+
+
+def test_an_override_is_set_listed_and_withdrawn_by_its_id(ordercast: Terminal, tmp_path: Path) -> None:
+    release(tmp_path)
+    OperationalStore.open(load_settings().resolved_store_url, must_exist=False).close()
+
+    code, said, err = ordercast("override", "set", "A1", "main", "x1.5", "--to", "2024-04-12", "--reason", "TV campaign", "--author", "ann")
+    (line,) = ordercast.json("override", "list")
+    _, listed, _ = ordercast("override", "list")
+    _, withdrawn, _ = ordercast("override", "withdraw", line["override_id"], "--author", "bob")
+    _, after, _ = ordercast("override", "list")
+
+    assert code == 0, err
+    assert "1.5 times the forecast of A1 at main from 2024-03-29 to 2024-04-12" in " ".join(said.split())
+    assert listed.split()[0] == line["override_id"]
+    assert "ann: TV campaign. No day of it is judged yet." in " ".join(listed.split())
+    assert "is withdrawn" in withdrawn
+    assert "Withdrawn by bob." in after
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("A9", "main", "12", "--to", "2024-04-12", "--reason", "x"), "Nothing was ever sold of 'A9' at 'main'"),
+        (("C3", "main", "12", "--to", "2024-04-12", "--reason", "x"), "no forecast that could be overridden: Sold on 2 days only."),
+        (("A1", "main", "lots", "--to", "2024-04-12", "--reason", "x"), "'lots' is no demand"),
+        (("A1", "main", "12", "--to", "2024-03-01", "--reason", "x"), "have passed"),
+        (("A1", "main", "12", "--to", "2024-04-12", "--reason", " "), "needs its reason"),
+    ],
+)
+def test_an_override_that_makes_no_sense_is_refused_with_what_to_do(
+    ordercast: Terminal, tmp_path: Path, arguments: tuple[str, ...], words: str
+) -> None:
+    release(tmp_path)
+    OperationalStore.open(load_settings().resolved_store_url, must_exist=False).close()
+
+    code, _, err = ordercast("override", "set", *arguments)
+
+    assert code == 3
+    assert words in " ".join(err.split())

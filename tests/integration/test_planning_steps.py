@@ -33,11 +33,12 @@ SETTINGS = Settings(_env_file=None)  # type: ignore[call-arg]  # pydantic-settin
 @pytest.fixture
 def conn(tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     with open_warehouse(tmp_path / "warehouse.duckdb") as connection:
-        _fill(connection)
+        fill_marts(connection)
         yield connection
 
 
-def _fill(conn: duckdb.DuckDBPyConnection) -> None:
+def fill_marts(conn: duckdb.DuckDBPyConnection) -> None:
+    """A year of eight items at one location, of which six can be forecast and one has to be ordered."""
     conn.execute(
         "INSERT INTO meta.run_context VALUES ('20250701T000000-abcdef', ?, 'Europe/Berlin', 'EUR', 'Corner shop', 'mapping:test')", [AS_OF]
     )
@@ -146,7 +147,7 @@ def test_the_item_that_runs_out_is_recommended_with_steps_that_add_up(conn: duck
     assert sum(steps[:6]) == pytest.approx(row["raw_qty"])
     assert steps[5] == 3
     assert steps[6:] == [row["raw_qty"], row["recommended_qty"]]
-    assert row["reason"] == "Runs out in about 2 days; 24 units are due on 10 Jul, a new order takes 12 days and 9.5 a day are wanted."
+    assert row["reason"] == "Runs out in about 2 days; 24 units are due on 10 Jul, a new order takes 12 days and 9.4 a day are wanted."
     assert row["need_by"] == AS_OF + timedelta(days=2)
     assert row["order_by"] == AS_OF
     assert row["expected_receipt"] == AS_OF + timedelta(days=12)
@@ -157,6 +158,8 @@ def test_the_item_that_runs_out_is_recommended_with_steps_that_add_up(conn: duck
 
 
 def test_items_that_cannot_be_ordered_are_listed_with_their_reason(conn: duckdb.DuckDBPyConnection) -> None:
+    _forecast(conn)
+
     recommend(conn, settings=SETTINGS)
 
     assert dict(_table(conn, "recommendation_exclusions").select("sku", "reason").rows()) == {
@@ -271,7 +274,7 @@ def test_a_backtest_that_died_is_made_again(conn: duckdb.DuckDBPyConnection, mon
     backtest_forecasts(conn)
     conn.execute("UPDATE planning.backtest_run SET method_version = 'older'")
     with monkeypatch.context() as patch:
-        patch.setattr("pipelines.steps.backtest._models", lambda _: 1 / 0)
+        patch.setattr("pipelines.steps.backtest.class_rows", lambda _: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             backtest_forecasts(conn)
 
@@ -313,6 +316,28 @@ def test_forecasts_that_missed_by_far_withhold_all_suggestions(conn: duckdb.Duck
         ("coverage_drift", 0),
         ("fallback_share", 0),
     ]
+
+
+def test_demand_that_triples_after_forecasts_were_published_withholds_all_suggestions(conn: duckdb.DuckDBPyConnection) -> None:
+    until = AS_OF - timedelta(days=14)
+    conn.execute("CREATE TABLE later AS FROM marts.fct_demand_daily WHERE demand_date > ?", [until])
+    conn.execute("DELETE FROM marts.fct_demand_daily WHERE demand_date > ?", [until])
+    conn.execute("UPDATE meta.run_context SET as_of_date = ?", [until])
+    before = _forecast(conn)
+    conn.execute("INSERT INTO marts.fct_demand_daily SELECT * REPLACE (3 * demand_qty AS demand_qty) FROM later")
+    conn.execute("UPDATE meta.run_context SET as_of_date = ?", [AS_OF])
+
+    after = _forecast(conn)
+    recommended = recommend(conn, settings=SETTINGS)
+
+    assert before.withheld_reason is None
+    failed = {check.check_name: check for check in after.checks if not check.is_passed}
+    assert set(failed) == {"bias_drift", "coverage_drift"}
+    assert failed["bias_drift"].basis == "published forecasts of 14 days"
+    assert failed["bias_drift"].measured_rate == pytest.approx(-2 / 3, abs=0.05)
+    assert recommended.withheld_reason is not None
+    assert "too low in total (published forecasts of 14 days)" in recommended.withheld_reason
+    assert _table(conn, "recommendations").is_empty()
 
 
 def test_an_item_whose_own_forecast_broke_is_left_out_with_the_reason(conn: duckdb.DuckDBPyConnection) -> None:

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 
 import polars as pl
 
 from pipelines.quality.forecast_checks import Errors, broken_series, check_forecasts
 
-NOTHING = Errors(0, 0.0, 0.0, 0, 0)
+NOTHING = Errors(None, None, 0, 0.0, 0.0, 0, 0)
+LAST = date(2025, 6, 30)
 RECENT = pl.DataFrame(
     schema={
         "sku": pl.String,
@@ -18,8 +19,12 @@ RECENT = pl.DataFrame(
 )
 
 
-def errors(bias: float, coverage: float = 0.8, days: int = 14) -> Errors:
-    return Errors(days, 1000.0, 1000.0 * bias, 1000, round(1000 * coverage))
+def errors(bias: float, coverage: float = 0.8, days: int = 14, *, last: date = LAST) -> Errors:
+    return Errors(last - timedelta(days=days - 1), last, days, 1000.0, 1000.0 * bias, 1000, round(1000 * coverage))
+
+
+def earlier(bias: float, coverage: float = 0.8) -> Errors:
+    return errors(bias, coverage, last=LAST - timedelta(days=28))
 
 
 def verdicts(recent: Errors, *windows: Errors, fallback_rate: float = 0.0) -> dict[str, bool]:
@@ -27,7 +32,7 @@ def verdicts(recent: Errors, *windows: Errors, fallback_rate: float = 0.0) -> di
 
 
 def test_a_bias_as_usual_passes_and_one_beyond_the_limit_does_not() -> None:
-    usual = [errors(0.02), errors(-0.03), errors(0.01)]
+    usual = [earlier(0.02), earlier(-0.03), earlier(0.01)]
 
     assert verdicts(errors(0.25), *usual)["bias_drift"]
     assert not verdicts(errors(0.35), *usual)["bias_drift"]
@@ -35,14 +40,14 @@ def test_a_bias_as_usual_passes_and_one_beyond_the_limit_does_not() -> None:
 
 
 def test_a_merchant_whose_windows_vary_much_has_wider_limits() -> None:
-    restless = [errors(-0.4), errors(0.0), errors(0.4), errors(0.3)]
+    restless = [earlier(-0.4), earlier(0.0), earlier(0.4), earlier(0.3)]
 
     assert verdicts(errors(0.6), *restless)["bias_drift"]
     assert not verdicts(errors(1.5), *restless)["bias_drift"]
 
 
 def test_only_too_few_days_in_the_band_are_a_drift_of_coverage() -> None:
-    usual = [errors(0.0), errors(0.0), errors(0.0)]
+    usual = [earlier(0.0), earlier(0.0), earlier(0.0)]
 
     assert verdicts(errors(0.0, coverage=1.0), *usual)["coverage_drift"]
     assert verdicts(errors(0.0, coverage=0.7), *usual)["coverage_drift"]
@@ -50,11 +55,22 @@ def test_only_too_few_days_in_the_band_are_a_drift_of_coverage() -> None:
 
 
 def test_before_a_week_was_published_the_newest_window_is_judged() -> None:
-    bias, *_ = check_forecasts(recent=errors(0.0, days=6), windows=[errors(0.0), errors(0.0), errors(0.0), errors(0.5)], fallback_rate=0.0)
+    windows = [earlier(0.0), earlier(0.0), earlier(0.0), errors(0.5)]
+
+    bias, *_ = check_forecasts(recent=errors(0.0, days=6), windows=windows, fallback_rate=0.0)
 
     assert not bias.is_passed
     assert bias.basis == "newest backtest window"
-    assert bias.reason == "Forecasts were 50% too high in total (newest backtest window); usual is 0%, and 30% from there is the limit"
+    assert bias.reason == "Forecasts were 50 % too high in total (newest backtest window); usual is 0 %, and 30 % from there is the limit"
+
+
+def test_a_break_that_the_newest_window_saw_does_not_widen_its_own_limit() -> None:
+    windows = [earlier(0.0), earlier(0.0), earlier(0.0), earlier(0.0), errors(-0.67)]
+
+    bias, *_ = check_forecasts(recent=errors(-0.67), windows=windows, fallback_rate=0.0)
+
+    assert not bias.is_passed
+    assert bias.usual_rate == 0.0
 
 
 def test_where_nothing_is_known_nothing_is_broken() -> None:

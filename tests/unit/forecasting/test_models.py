@@ -11,7 +11,7 @@ from forecasting import forecast
 from forecasting.calendar_effects import fit_calendar_effects
 from forecasting.matrix import as_matrix
 from forecasting.naive import seasonal_naive
-from forecasting.pooled import fit_pooled
+from forecasting.pooled import fit_pooled, with_methods
 from forecasting.smoothing import ses_levels
 
 if TYPE_CHECKING:
@@ -85,6 +85,16 @@ def test_a_stock_out_does_not_drag_the_level_down(panel_of: PanelOf, poisson_dem
 
     assert_allclose(masked.level, known.level, rtol=0.01)
     assert masked.level[0] == pytest.approx(10.0, rel=0.1)
+
+
+def test_other_methods_on_the_same_factors_are_what_a_new_fit_would_be(panel_of: PanelOf, poisson_demand: Callable[..., Any]) -> None:
+    matrix = as_matrix(panel_of(poisson_demand([0.4, 3.0, 40.0], days=200)))
+
+    derived = with_methods(fit_pooled(matrix), (ses_levels,))
+
+    anew = fit_pooled(matrix, methods=(ses_levels,), is_reconciled=False)
+    assert_allclose(derived.point(14), anew.point(14), rtol=1e-12)
+    assert_allclose(derived.residuals, anew.residuals, rtol=1e-12)
 
 
 def test_an_item_never_in_stock_has_no_forecast_but_a_reason(panel_of: PanelOf, poisson_demand: Callable[..., Any]) -> None:

@@ -1,0 +1,107 @@
+"""The demand behind a suggestion: what was wanted, what is forecast, what people expect instead, and how good such forecasts have been."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
+import streamlit as st
+
+from dashboards.components.demand_chart import demand_chart
+from dashboards.components.formats import escape_markdown, format_change, format_date, format_number, format_percent, format_units
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+
+    from dashboards.forecasts import DemandOutlook
+
+_MODELS: Final = {
+    "pooled_ensemble": "mean of smoothing methods on pooled profiles",
+    "ses": "exponential smoothing on pooled profiles",
+    "like_items": "what like items sold at its age",
+    "seasonal_naive": "the same weekday a week before",
+    "history_mean": "mean of the history",
+}
+
+
+def show_demand(outlook: DemandOutlook, *, today: date) -> None:
+    """History and forecast of one item, with overrides beside the forecast and never in its place, and the table twin."""
+    if outlook.days.is_empty():
+        st.markdown("**Demand has no forecast**")
+        return
+    st.markdown(f"**{_headline(outlook)}**")
+    st.altair_chart(demand_chart(outlook), alt="Demand of the item: past days, and days ahead with their range")
+    censored = outlook.censored_days_count
+    out = f" Marks on the axis: {censored} days that ended without stock, not taken for lack of demand." if censored else ""
+    st.caption(f"Units a day; the band holds 8 of 10 days (p10 to p90) and is not to be added up over days.{out}")
+    if said := _overrides(outlook, today=today):
+        st.markdown(said)
+    with st.expander("The chart as a table", icon=":material/table:"):
+        st.dataframe(_as_table(outlook), column_config=_COLUMNS, hide_index=True, placeholder="-")
+
+
+def show_evidence(evidence: Mapping[str, Any] | None, *, today: date) -> None:
+    """How the forecast behind it did on past cut-offs against seasonal naive."""
+    st.markdown("**How good the forecast behind it is**")
+    if evidence is None or evidence["wape_rate"] is None:
+        st.caption("Not tested: the item's history is too short for a backtest.")
+        return
+    mase = "" if evidence["mase"] is None else f"; MASE {format_number(evidence['mase'])}"
+    fallback = f" ({escape_markdown(evidence['fallback_reason'])})" if evidence["fallback_reason"] else ""
+    st.markdown(
+        f"- WAPE {format_percent(evidence['wape_rate'])} against {format_percent(evidence['naive_wape_rate'])} of seasonal naive; "
+        f"bias {format_percent(evidence['bias_rate'])}{mase}.\n"
+        f"- The p10-p90 band held {format_percent(evidence['band_coverage_rate'])} of days (80 % would be exact), "
+        f"over {format_units(evidence['windows_count'])} cut-offs of {format_units(evidence['horizon_days'])} days, "
+        f"tested with the data of {format_date(evidence['backtest_date'], today=today)}.\n"
+        f"- {format_units(evidence['history_days_count'])} days of history; on {format_units(evidence['censored_days_count'])} of them "
+        "there was no stock, which is not taken for lack of demand.\n"
+        f"- Model: {_MODELS.get(evidence['model'], escape_markdown(evidence['model']))}{fallback}."
+    )
+
+
+def _headline(outlook: DemandOutlook) -> str:
+    when = "while in stock" if outlook.censored_days_count else f"in the last {outlook.history.height} days"
+    sold = f"{format_number(outlook.sold_a_day)} a day were wanted {when}"
+    forecast = f"{format_number(outlook.forecast_a_day)} are forecast for the next {outlook.days.height} days"
+    if outlook.overrides.is_empty():
+        return f"{sold}, {forecast}"
+    return f"{sold}, {forecast}, {format_number(outlook.expected_a_day)} are expected by override"
+
+
+def _overrides(outlook: DemandOutlook, *, today: date) -> str:
+    """A line per override that holds, and what earlier ones of the item were worth."""
+    lines = [
+        f"- Override by {escape_markdown(row['author'])}, {format_date(row['from_date'], today=today)} to "
+        f"{format_date(row['to_date'], today=today)}: {_amount(row['kind'], row['value'])}. {escape_markdown(row['reason'])}"
+        for row in outlook.overrides.iter_rows(named=True)
+    ]
+    if outlook.override_fva_rate is not None:
+        change = format_change(100 * outlook.override_fva_rate, "%")
+        lines.append(f"- Overrides of this item so far: {change} value added to the forecast, n = {outlook.judged_days_count} days.")
+    return "\n".join(lines)
+
+
+def _amount(kind: str, value: float) -> str:
+    return f"{value:g} units a day" if kind == "absolute" else f"{value:g} times the forecast"
+
+
+def _as_table(outlook: DemandOutlook) -> pl.DataFrame:
+    past = outlook.history.select("demand_date", pl.col("demand_qty").alias("actual_qty"), "is_censored")
+    ahead = outlook.days.select(
+        "demand_date", "statistical_mean_qty", "demand_p10_qty", "demand_p90_qty",
+        pl.when(pl.col("override_id").is_not_null()).then("demand_mean_qty").alias("override_mean_qty"),
+    )  # fmt: skip
+    return pl.concat([past, ahead], how="diagonal").sort("demand_date", descending=True)
+
+
+_COLUMNS: Final = {
+    "demand_date": st.column_config.DateColumn("Day", format="ddd D MMM"),
+    "actual_qty": st.column_config.NumberColumn("Wanted (units)", format="%,.0f"),
+    "is_censored": st.column_config.CheckboxColumn("Without stock"),
+    "statistical_mean_qty": st.column_config.NumberColumn("Forecast (units)", format="%,.1f"),
+    "demand_p10_qty": st.column_config.NumberColumn("p10 (units)", format="%,.1f"),
+    "demand_p90_qty": st.column_config.NumberColumn("p90 (units)", format="%,.1f"),
+    "override_mean_qty": st.column_config.NumberColumn("Override (units)", format="%,.1f"),
+}
