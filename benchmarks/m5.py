@@ -87,7 +87,15 @@ def load(folder: Path, *, sample: int | None = None) -> M5:
     observed = np.cumsum(demand, axis=0) > 0  # zeros before the first sale: not launched
     first_date = date(2011, 1, 29) + timedelta(days=FIRST_DAY - 1)
     matrix = SeriesMatrix(
-        keys, "daily", first_date, np.ascontiguousarray(demand), observed, np.zeros_like(observed), attributes, _known_ahead(calendar)
+        keys,
+        "daily",
+        first_date,
+        np.ascontiguousarray(demand),
+        observed,
+        np.zeros_like(observed),
+        attributes,
+        _known_ahead(calendar),
+        (None,) * keys.height,
     )
     return M5(matrix, _scorer(folder, matrix) if sample is None else None)
 

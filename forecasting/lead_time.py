@@ -12,7 +12,7 @@ from forecasting.mending import joined, series_notes
 from forecasting.models import LEVEL_METHODS, fit_auto
 from forecasting.paths import path_chunks
 from forecasting.pooled import fit_pooled
-from forecasting.schema import LeadTimeDemand, check_frequency, check_levels, check_positive, quantile_column
+from forecasting.schema import LeadTimeDemand, check_frequency, check_levels, check_positive, keys_as_given, quantile_column
 from forecasting.spread import fit_spread
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def lead_time_demand(
         attributes: sku, perhaps location_id, and category columns, for pooled profiles.
         calendar: demand_date, perhaps keys, and what is known ahead.
         model: "auto", what was best for all series together on past cut-offs, or a name of `LEVEL_METHODS`.
-        levels: Probabilities, whole percents.
+        levels: Probabilities; 0.9 gives demand_p90_qty, 0.975 demand_p97_5_qty.
         paths: Simulated paths returned per series; 0 returns none.
         seed: Seed of the draws. A series' draws depend on its key and the seed only, not on its neighbours.
 
@@ -70,7 +70,9 @@ def lead_time_demand(
         pl.Series("model", fit.model_names(), dtype=pl.String),
         pl.Series("fallback_reason", joined(series_notes(matrix), fit.fallback_reasons()), dtype=pl.String),
     )
-    return LeadTimeDemand(frame=frame, paths=_paths(fit, spread, periods=periods, paths=paths, seed=seed) if paths else None)
+    return LeadTimeDemand(
+        frame=keys_as_given(frame, panel), paths=_paths(fit, spread, periods=periods, paths=paths, seed=seed) if paths else None
+    )
 
 
 def _paths(fit: PooledFit, spread: CumulativeSpread, *, periods: int, paths: int, seed: int) -> PathArray:
