@@ -25,7 +25,7 @@ def drift_factor(fit: PooledFit, *, periods: int) -> float:
 
     With e the log of units sold over units that the levels of that time expected, in up to `MOST_WINDOWS` windows one after
     the other: exp(`SHARE_KEPT` x m (1 - s^2 / m^2)), m the mean of e and s its standard error; 1 where s is above m or
-    windows are few. Only series in stock throughout a window and known before it count.
+    windows are few. Only series known before a window count, and of it their periods in stock.
 
     Source: James and Stein (1961), Estimation with quadratic loss, positive part, for drawing the mean to zero by its own noise.
 
@@ -39,9 +39,9 @@ def drift_factor(fit: PooledFit, *, periods: int) -> float:
     for start in range(matrix.periods_count - length, 0, -length)[:MOST_WINDOWS]:
         window, level = slice(start, start + length), fit.levels[start]
         is_known = matrix.observed[:start].sum(axis=0) >= LEAST_FIT_PERIODS[matrix.frequency]
-        counted = is_known & matrix.observed[window].all(axis=0)
-        expected = float((level * fit.profile[window].sum(axis=0))[counted].sum())
-        sold = float(matrix.demand[window][:, counted].sum())
+        # in-stock periods one by one: windows without a stock-out would be those of small demand
+        share = np.where(matrix.observed[window], fit.profile[window], 0.0).sum(axis=0)
+        expected, sold = float((level * share)[is_known].sum()), float(matrix.demand[window][:, is_known].sum())
         if expected <= 0 or sold <= 0:
             break
         errors.append(np.log(sold / expected))
