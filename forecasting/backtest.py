@@ -18,6 +18,7 @@ from forecasting.schema import (
     FloatArray,
     check_frequency,
     check_positive,
+    keys_as_given,
 )
 from forecasting.scores import (
     LEVELS,
@@ -105,9 +106,9 @@ def backtest(
     of_series = added_up({name: [own for own, _ in parts] for name, parts in sums.items()}, matrix.keys)
     of_steps = added_up({name: [own for _, own in parts] for name, parts in sums.items()})
     return Backtest(
-        frame=pl.concat(frames),
+        frame=keys_as_given(pl.concat(frames), panel),
         scores=class_scores(of_series, classes),
-        series_scores=_with_reasons(series_scores(of_series), matrix.keys, reasons),
+        series_scores=keys_as_given(_with_reasons(series_scores(of_series), matrix.keys, reasons), panel),
         step_scores=step_scores(of_steps),
         horizon_scores=_horizon_scores(totals),
     )
@@ -119,7 +120,7 @@ def most_windows(periods_count: int, *, horizon: int, at_most: int, frequency: F
 
 
 def _chosen(models: Sequence[str] | None) -> tuple[str, ...]:
-    chosen = (AUTO, SEASONAL_NAIVE) if models is None else tuple(dict.fromkeys(models))
+    chosen = (AUTO, SEASONAL_NAIVE) if models is None else (models,) if isinstance(models, str) else tuple(dict.fromkeys(models))
     unknown = [name for name in chosen if name not in model_names()]
     if unknown or not chosen:
         raise ValueError(f"models: {unknown!r} of {chosen!r} are not known; pass some of {', '.join(model_names())}.")

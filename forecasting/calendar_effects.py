@@ -30,6 +30,8 @@ POOL_ITERATIONS: Final = 4  # from the common coefficients on
 LEAST_NOISE: Final = 1e-6  # of a pool's relative variance, where it has none
 DEGREES: Final = 3.0  # of the coefficients' Student-t prior
 POOL_PRIOR: Final = 0.5  # a pool's coefficients stray from the common ones by this share of what those stray from zero
+LEAST_IN_POOL: Final = 50  # series on average; with fewer a finer pool has more noise than news
+ITEM_ROWS: Final = 1_000_000  # more rows of single items cost time and change no effect that all items share
 LARGEST_LOG: Final = 4.0  # no factor beyond exp(4) either way
 
 
@@ -64,13 +66,13 @@ class CalendarEffects:
 
 
 def fit_calendar_effects(matrix: SeriesMatrix, *, is_yearly: bool = True) -> CalendarEffects:
-    """Season and calendar of every location x category, and of the columns that the calendar is keyed by.
+    """Season and calendar of every pool: `pooling_columns`, and the columns that the calendar is keyed by.
 
     Args:
         matrix: Demand with its calendar.
         is_yearly: With waves over the year, where two years are known.
     """
-    pools = matrix.pools(*dict.fromkeys(["location_id", "category", *calendar_keys(matrix)]))
+    pools = matrix.pools(*dict.fromkeys([*pooling_columns(matrix), *calendar_keys(matrix)]))
     is_yearly = is_yearly and matrix.periods_count >= 2 * CYCLE_PERIODS[matrix.frequency]
     totals, expected = _ratios(matrix, pools)
     season, spread = season_design(matrix, 0, matrix.periods_count, is_yearly=is_yearly)
@@ -85,11 +87,17 @@ def fit_calendar_effects(matrix: SeriesMatrix, *, is_yearly: bool = True) -> Cal
     coefficients = coefficients[: coefficients.shape[0] - trend.shape[1]]
     past = np.exp(np.clip(_pool_logs(matrix, pools, coefficients, 0, matrix.periods_count, is_yearly=is_yearly), -8, LARGEST_LOG))
     effects = CalendarEffects(matrix, pools, coefficients, np.log(past.mean(axis=0)), np.empty(0), is_yearly)
-    return effects if "sku" not in _columns(matrix) else _with_items(effects)
+    return effects if matrix.item_facts is None else _with_items(effects)
 
 
-def _columns(matrix: SeriesMatrix) -> list[str]:
-    return [] if matrix.calendar is None else matrix.calendar.columns
+def pooling_columns(matrix: SeriesMatrix) -> list[str]:
+    """Location, category, and the attribute that parts these furthest while pools keep `LEAST_IN_POOL` series on average."""
+    best, most = ["location_id", "category"], int(matrix.pools("location_id", "category").max()) + 1
+    for name in [name for name in matrix.attributes.columns if name != "category"]:
+        count = int(matrix.pools("location_id", "category", name).max()) + 1
+        if most < count <= matrix.keys.height / LEAST_IN_POOL:
+            best, most = ["location_id", "category", name], count
+    return best
 
 
 def _pool_logs(matrix: SeriesMatrix, pools: IntArray, coefficients: FloatArray, first: int, count: int, *, is_yearly: bool) -> FloatArray:
@@ -156,8 +164,8 @@ def _with_items(effects: CalendarEffects) -> CalendarEffects:
     """What the calendar says of single items moves demand against the item's own mean, alike for all items."""
     matrix = effects.matrix
     series, period, features = item_design(matrix, 0, matrix.periods_count)
-    is_seen = matrix.observed[period, series]
-    series, period, features = series[is_seen], period[is_seen], features[is_seen]
+    is_tried = matrix.observed[period, series] & (series % max(1, len(series) // ITEM_ROWS) == 0)
+    series, period, features = series[is_tried], period[is_tried], features[is_tried]
     everyday = np.where(matrix.observed, effects.factors(0, matrix.periods_count), 0.0)
     level = matrix.demand.sum(axis=0) / np.maximum(everyday.sum(axis=0), 1e-9)
     expected = everyday[period, series] * level[series]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import polars as pl
 
+from forecasting.calendar_reading import features_of
 from forecasting.schema import CYCLE_PERIODS
 
 if TYPE_CHECKING:
@@ -68,11 +69,10 @@ def calendar_keys(matrix: SeriesMatrix) -> list[str]:
 
 
 def calendar_design(matrix: SeriesMatrix, first: int, count: int) -> tuple[FloatArray, FloatArray, IntArray]:
-    """Events, flags and amounts of a calendar that is not keyed by item.
+    """Events, flags and amounts (`features_of`) of what the calendar says of places.
 
-    A row of the calendar speaks of the period that holds its day; a period's value is the mean of its rows. Events are
-    one column per text, flags 0 or 1, amounts the log over their mean (or, where some are not positive, standard
-    deviations from it). What no row speaks of is no event, no flag, the mean amount.
+    A row of the calendar speaks of the period that holds its day; a period's value is the mean of its rows. What no row
+    speaks of is no event, no flag, the mean amount.
 
     Returns:
         [group of series, period, feature], the spread per feature, and the group of each series.
@@ -80,11 +80,11 @@ def calendar_design(matrix: SeriesMatrix, first: int, count: int) -> tuple[Float
     keys = calendar_keys(matrix)
     groups = matrix.pools(*keys) if keys else np.zeros(matrix.keys.height, dtype=np.int64)
     groups_count = int(groups.max()) + 1
-    if matrix.calendar is None or "sku" in matrix.calendar.columns:
+    if matrix.calendar is None:
         return np.zeros((groups_count, count, 0)), np.zeros(0), groups
     facts = pl.concat([matrix.keys, matrix.attributes], how="horizontal")
-    names = facts.with_columns(pl.Series("row", groups)).select(*keys, "row").unique()
-    values = _values(matrix.calendar, keys)
+    names = facts.select(pl.col(keys).cast(pl.String), pl.Series("row", groups)).unique()
+    values, _ = features_of(matrix.calendar, keys)
     placed = values.with_columns(pl.Series("period", matrix.periods_at(values["demand_date"])))
     placed = placed.with_columns(pl.col(name).cast(pl.String) for name in keys)
     placed = placed.join(names, on=keys) if keys else placed.with_columns(pl.lit(0, dtype=pl.Int64).alias("row"))
@@ -97,55 +97,24 @@ def calendar_design(matrix: SeriesMatrix, first: int, count: int) -> tuple[Float
 
 
 def item_design(matrix: SeriesMatrix, first: int, count: int) -> tuple[IntArray, IntArray, FloatArray]:
-    """The same of a calendar keyed by item, for the series and periods that it speaks of, each column less its series' mean.
+    """The same of what the calendar says of single items, each column less its series' mean over the past.
 
     Returns:
         Series, period (from `first` on), and [row, feature].
     """
-    if matrix.calendar is None:
+    facts = matrix.item_facts
+    if facts is None:
         return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), np.zeros((0, 0))
-    keys = ["sku", *calendar_keys(matrix)]
-    values = _values(matrix.calendar, keys)
-    columns = [name for name in values.columns if name not in {"demand_date", *keys}]
-    facts = pl.concat([matrix.keys, matrix.attributes], how="horizontal").select(keys).with_row_index("series")
-    placed = values.with_columns(pl.Series("period", matrix.periods_at(values["demand_date"])))
-    placed = placed.with_columns(pl.col(name).cast(pl.String) for name in keys).join(facts, on=keys)
-    known = placed.group_by("series", "period").agg(pl.col(columns).mean())
-    past = known.filter(pl.col("period").is_between(0, matrix.periods_count - 1))
-    # a series' mean is over all its periods: what has no row is 0, no flag and no event
-    means = past.group_by("series").agg(pl.col(columns).sum() / matrix.periods_count)
-    rows = known.filter(pl.col("period").is_between(first, first + count - 1)).join(means, on="series", how="left", suffix="_mean")
-    rows = rows.sort("series", "period").with_columns(pl.col(name) - pl.col(f"{name}_mean").fill_null(0.0) for name in columns)
-    return (
-        rows["series"].to_numpy().astype(np.int64), rows["period"].to_numpy().astype(np.int64) - first, rows.select(columns).to_numpy()
-    )  # fmt: skip
-
-
-def _values(calendar: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
-    """The calendar's columns as numbers, beside its date and keys."""
-    chosen: list[pl.Expr] = []
-    for name in calendar.columns:
-        column = calendar[name]
-        if name in {"demand_date", *keys}:
-            continue
-        if column.dtype == pl.Boolean:
-            chosen.append(pl.col(name).fill_null(False).cast(pl.Float64))
-        elif column.dtype.is_numeric():
-            chosen.append(_amount(column).alias(name))
-        else:
-            texts = column.cast(pl.String).drop_nulls().unique().sort().to_list()
-            chosen += [(pl.col(name).cast(pl.String) == text).fill_null(False).cast(pl.Float64).alias(f"{name}={text}") for text in texts]
-    return calendar.select("demand_date", *keys, *chosen)
-
-
-def _amount(column: pl.Series) -> pl.Expr:
-    values = pl.col(column.name).cast(pl.Float64)
-    least = column.cast(pl.Float64).min()
-    if isinstance(least, float) and least > 0:
-        logs = values.log()
-        return (logs - logs.mean()).fill_null(0.0)
-    spread = values.std()
-    return pl.when(spread > 0).then((values - values.mean()) / spread).otherwise(0.0).fill_null(0.0)
+    is_past = (facts.period >= 0) & (facts.period < matrix.periods_count)
+    is_wanted = (facts.period >= first) & (facts.period < first + count)
+    series, past = facts.series[is_wanted], facts.series[is_past]
+    features = np.empty((len(series), facts.features.shape[1]))
+    # what has no row is no flag and no event, but not an amount of its own
+    rows = np.maximum(np.bincount(past, minlength=matrix.keys.height), 1)
+    for number, is_amount in enumerate(facts.is_amount):
+        sums = np.bincount(past, weights=facts.features[is_past, number], minlength=matrix.keys.height)
+        features[:, number] = facts.features[is_wanted, number] - (sums / (rows if is_amount else matrix.periods_count))[series]
+    return series, facts.period[is_wanted] - first, features
 
 
 def _waves(share: FloatArray, count: int) -> list[FloatArray]:

@@ -13,6 +13,7 @@ from forecasting.schema import (
     check_frequency,
     check_levels,
     check_positive,
+    keys_as_given,
     quantile_column,
 )
 
@@ -39,7 +40,8 @@ def forecast(
         calendar: demand_date, perhaps sku, location_id or an attribute as keys, and what is known ahead: events (text),
             flags (true or false), amounts (numbers), of past and coming days.
         model: "auto", or a name of `forecasting.models.model_names`.
-        levels: Probabilities, whole percents. The quantiles are of single periods and must never be added up.
+        levels: Probabilities; 0.9 gives demand_p90_qty, 0.975 demand_p97_5_qty. The quantiles are of single periods and must
+            never be added up.
         seed: For models that draw.
 
     Raises:
@@ -50,7 +52,7 @@ def forecast(
     check_positive(horizon=horizon)
     matrix = as_matrix(panel, frequency=known, attributes=attributes, calendar=calendar)
     seen = outlook(matrix, model=model, periods=horizon, levels=levels, seed=seed)
-    return ForecastResult(_frame(matrix, seen, levels=levels), seen.smoothing)
+    return ForecastResult(keys_as_given(_frame(matrix, seen, levels=levels), panel), seen.smoothing)
 
 
 def _frame(matrix: SeriesMatrix, seen: Outlook, *, levels: tuple[float, ...]) -> pl.DataFrame:

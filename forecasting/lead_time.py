@@ -22,6 +22,7 @@ from forecasting.schema import (
     check_frequency,
     check_levels,
     check_positive,
+    keys_as_given,
     quantile_column,
 )
 from forecasting.selection import choose
@@ -64,7 +65,7 @@ def lead_time_demand(
         calendar: demand_date, perhaps keys, and what is known ahead.
         model: A name of `LEVEL_METHODS`; "auto", what was best for all series together on past cut-offs and, where
             `LEAST_SERIES_BLENDED` or more have sold, half of it and half what LightGBM says; "lightgbm", these halves for fewer series too.
-        levels: Probabilities, whole percents.
+        levels: Probabilities; 0.9 gives demand_p90_qty, 0.975 demand_p97_5_qty.
         paths: Simulated paths returned per series; 0 returns none.
         seed: Seed of the draws and of LightGBM. A series' draws depend on its key and the seed only, not on its neighbours.
 
@@ -87,7 +88,7 @@ def lead_time_demand(
         pl.Series("fallback_reason", joined(series_notes(matrix), seen.reasons, fit.fallback_reasons()), dtype=pl.String),
     )
     drawn = _paths(fit, seen.distribution, periods=periods, paths=paths, seed=seed) if paths else None
-    return LeadTimeDemand(frame=frame, coverage=seen.coverage, paths=drawn)
+    return LeadTimeDemand(frame=keys_as_given(frame, panel), coverage=seen.coverage, paths=drawn)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,9 @@ from typing import cast
 import numpy as np
 import polars as pl
 
+from forecasting.calendar_reading import ItemFacts, with_calendar
 from forecasting.mending import mend_panel, period_numbers, series_numbers
-from forecasting.schema import PERIOD_NAMES, SEASON_PERIODS, SERIES_KEY, BoolArray, FloatArray, Frequency, IntArray
+from forecasting.schema import PERIOD_NAMES, SEASON_PERIODS, SERIES_KEY, BoolArray, FloatArray, Frequency, IntArray, check_frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +27,10 @@ class SeriesMatrix:
         observed: [period, series]; false before a series starts, after it ends, and in censored periods.
         censored: [period, series]; true in censored periods.
         attributes: One row per series in the order of `keys`: the category columns that were given, "" where unknown.
-        calendar: What is known ahead of days, as it was given: demand_date, perhaps sku, location_id or an attribute as
-            keys, and columns of events (text), flags (true or false) and amounts (numbers).
+        calendar: What is known ahead of days: demand_date, perhaps location_id or an attribute as keys, and columns of
+            events (text), flags (true or false) and amounts (numbers).
         notes: Per series, what was done to its rows before they could stand here; None where nothing was.
+        item_facts: What is known ahead of single items.
     """
 
     keys: pl.DataFrame
@@ -40,6 +42,7 @@ class SeriesMatrix:
     attributes: pl.DataFrame
     calendar: pl.DataFrame | None
     notes: tuple[str | None, ...]
+    item_facts: ItemFacts | None = None
 
     @property
     def periods_count(self) -> int:
@@ -111,6 +114,7 @@ class SeriesMatrix:
             censored=self.censored[:, rows],
             attributes=self.attributes[rows] if self.attributes.width else self.attributes,
             notes=tuple(self.notes[row] for row in rows.tolist()),
+            item_facts=None if self.item_facts is None else self.item_facts.of(rows, self.keys.height),
         )
 
 
@@ -121,12 +125,12 @@ def as_matrix(
     attributes: pl.DataFrame | None = None,
     calendar: pl.DataFrame | None = None,
 ) -> SeriesMatrix:
-    """The panel on one calendar; the order of its rows does not matter.
+    """The panel on one calendar; the order of rows and columns does not matter, nor do further columns of the panel.
 
     Args:
         panel: sku, location_id, demand_date (first day of the period), demand_qty (units), is_censored.
         frequency: What a period is: "daily", "weekly" or "monthly".
-        attributes: sku, perhaps location_id, and category columns for pools and the hierarchy; unknown ones are "".
+        attributes: sku, location_id or both, and category columns for pools and the hierarchy; unknown ones are "".
         calendar: demand_date, perhaps keys, and what is known ahead.
 
     A panel with rows that are wrong is mended first (`forecasting.mending`); `notes` say what was done to which series.
@@ -134,6 +138,7 @@ def as_matrix(
     Raises:
         ValueError: A column is missing or of another kind, the panel is empty or of another frequency.
     """
+    check_frames(panel=panel, attributes=attributes, calendar=calendar)
     mended, notes = mend_panel(panel, frequency=frequency)
     keys, series = series_numbers(mended)
     first = mended["demand_date"].min()
@@ -146,16 +151,18 @@ def as_matrix(
     observed[period, series] = ~is_censored
     censored[period, series] = is_censored
     said = keys.join(notes, on=SERIES_KEY, how="left", nulls_equal=True, maintain_order="left")["note"].to_list()
-    return SeriesMatrix(
-        keys, frequency, cast("date", first), demand, observed, censored, _attributes(keys, attributes), calendar, tuple(said)
-    )
+    known = _attributes(keys, attributes)
+    return with_calendar(SeriesMatrix(keys, frequency, cast("date", first), demand, observed, censored, known, None, tuple(said)), calendar)
 
 
 def _attributes(keys: pl.DataFrame, attributes: pl.DataFrame | None) -> pl.DataFrame:
     if attributes is None:
         return pl.DataFrame()
     on = [name for name in SERIES_KEY if name in attributes.columns]
+    if not on:
+        raise ValueError(f"attributes: lacks sku and location_id, has {', '.join(attributes.columns)}; name what its rows describe.")
     columns = [name for name in attributes.columns if name not in on]
-    lookup = attributes.unique(on, keep="first", maintain_order=True)
-    known = keys.join(lookup, on=on, how="left", maintain_order="left")
+    # keys of the panel may be texts, numbers or categories; those beside it are read as the same
+    lookup = attributes.with_columns(pl.col(name).cast(pl.String).cast(keys.schema[name], strict=False) for name in on)
+    known = keys.join(lookup.unique(on, keep="first", maintain_order=True), on=on, how="left", maintain_order="left")
     return known.select(pl.col(name).cast(pl.String).fill_null("") for name in columns)

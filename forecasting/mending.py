@@ -48,12 +48,16 @@ def mend_panel(panel: pl.DataFrame, *, frequency: Frequency) -> tuple[pl.DataFra
             so that the panel is of another frequency. Nothing was computed.
     """
     _check_columns(panel)
-    rows = panel.select(*SERIES_KEY, "demand_date", pl.col("demand_qty").cast(pl.Float64), "is_censored")
+    # the order of categories is their owner's affair, ours is that of their texts
+    texts = [name for name in SERIES_KEY if panel.schema[name] in (pl.Categorical, pl.Enum)]
+    rows = panel.select(PANEL_COLUMNS).with_columns(
+        pl.col(texts).cast(pl.String), pl.col("demand_date").cast(pl.Date), pl.col("demand_qty").cast(pl.Float64)
+    )
     starts = _period_starts(rows["demand_date"], frequency)
     is_wrong = _wrong_rows(rows, starts)
     ordered, wrong_series = _ordered(rows, starts, is_wrong, frequency)
     if wrong_series is None:
-        return ordered, _no_notes()
+        return ordered, _no_notes(ordered)
     mended, notes = _mended(rows.filter(wrong_series), starts.filter(wrong_series), frequency)
     whole = pl.concat([rows.filter(~wrong_series), mended])
     return _ordered(whole, whole["demand_date"], None, frequency)[0], notes
@@ -111,8 +115,8 @@ def _check_columns(panel: pl.DataFrame) -> None:
         raise ValueError(f"panel: lacks {', '.join(missing)}, has {', '.join(panel.columns)}; build it with build_panel.")
     if panel.is_empty():
         raise ValueError("panel: has no rows, so there is nothing to forecast; select series that have sold.")
-    kinds = {"demand_date": pl.Date, "is_censored": pl.Boolean}
-    wrong = [f"{name} is {panel.schema[name]} and has to be {kind}" for name, kind in kinds.items() if panel.schema[name] != kind]
+    kinds = {"demand_date": (pl.Date, pl.Datetime), "is_censored": (pl.Boolean,)}
+    wrong = [f"{name} is {panel.schema[name]} and has to be {known[0]}" for name, known in kinds.items() if panel.schema[name] not in known]
     if not panel.schema["demand_qty"].is_numeric():
         wrong.append(f"demand_qty is {panel.schema['demand_qty']} and has to be a number")
     if wrong:
@@ -211,8 +215,8 @@ def _notes(counts: pl.DataFrame, frequency: Frequency) -> pl.DataFrame:
         for name, text in _NOTES.items()
     ]
     notes = counts.select(*SERIES_KEY, pl.concat_str(sentences, separator="; ", ignore_nulls=True).alias("note"))
-    return pl.concat([_no_notes(), notes.filter(pl.col("note") != "")], how="vertical_relaxed")
+    return notes.filter(pl.col("note") != "")
 
 
-def _no_notes() -> pl.DataFrame:
-    return pl.DataFrame(schema={"sku": pl.String, "location_id": pl.String, "note": pl.String})
+def _no_notes(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.select(*SERIES_KEY, pl.lit(None, dtype=pl.String).alias("note")).clear()

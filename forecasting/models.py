@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from forecasting.boosting import boosted_point, why_not_boosted
+from forecasting.drift import drift_factor
 from forecasting.engines import ENGINES, engine_outlook
 from forecasting.intervals import daily_quantiles
 from forecasting.like_items import LIKE_ITEMS, like_start
@@ -109,14 +110,15 @@ def fit_auto(matrix: SeriesMatrix, *, periods: int) -> PooledFit:
 
 
 def fitted_outlook(fit: PooledFit, *, periods: int, levels: tuple[float, ...], name: str = POOLED_ENSEMBLE) -> Outlook:
-    """The outlook of a pooled fit.
+    """The outlook of a pooled fit, its mean corrected for drift; the quantiles hold past errors as they were.
 
     The spread grows as the level may drift: by the root of 1 + (h - 1) a^2 in period h.
 
     Source: Hyndman and Athanasopoulos, Forecasting: Principles and Practice (3rd ed.), table 8.8, ETS(A,N,N).
     """
     profile = fit.future_profile(periods)
-    return _spread(fit, fit.level * profile, profile, levels=levels, name=name)
+    seen = _spread(fit, fit.level * profile, profile, levels=levels, name=name)
+    return dataclasses.replace(seen, point=seen.point * drift_factor(fit, periods=periods))
 
 
 def _auto(matrix: SeriesMatrix, *, periods: int, levels: tuple[float, ...], seed: int) -> Outlook:
@@ -141,7 +143,10 @@ def _levelled(
     name: str, matrix: SeriesMatrix, *, periods: int, levels: tuple[float, ...], seed: int  # noqa: ARG001 - one signature
 ) -> Outlook:  # fmt: skip
     fit = fit_pooled(matrix, methods=LEVEL_METHODS[name], is_reconciled=name == POOLED_ENSEMBLE)
-    return fitted_outlook(fit, periods=periods, levels=levels, name=name)
+    if name == POOLED_ENSEMBLE:
+        return fitted_outlook(fit, periods=periods, levels=levels)
+    profile = fit.future_profile(periods)  # by name a textbook's method is the textbook's
+    return _spread(fit, fit.level * profile, profile, levels=levels, name=name)
 
 
 def _growing(

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    import polars as pl
 
 FloatArray = npt.NDArray[np.float64]
 PathArray = npt.NDArray[np.float32]
@@ -93,22 +92,39 @@ class Backtest:
 
 
 def quantile_column(level: float) -> str:
-    """Name of the column for a probability level: 0.9 is demand_p90_qty."""
-    return f"demand_p{round(level * 100)}_qty"
+    """Name of the column for a probability level: 0.9 is demand_p90_qty, 0.975 is demand_p97_5_qty."""
+    return f"demand_p{f'{100 * level:.10g}'.replace('.', '_')}_qty"
 
 
 def check_levels(levels: tuple[float, ...]) -> None:
-    """Levels are whole percents between 1 and 99, none twice.
+    """Levels are probabilities between 0 and 1, none twice.
 
     Raises:
         ValueError: One is not. Nothing was computed.
     """
-    wrong = [level for level in levels if not (0.0 < level < 1.0 and abs(level * 100 - round(level * 100)) < 1e-9)]
-    if wrong or len(set(levels)) != len(levels):
+    wrong = [level for level in levels if not 0.0 < level < 1.0]
+    if wrong or len(set(map(quantile_column, levels))) != len(levels):
         raise ValueError(
-            f"levels: {len(wrong)} of {len(levels)} are not whole percents between 0.01 and 0.99 or one is named twice, got {levels!r}; "
+            f"levels: {len(wrong)} of {len(levels)} do not lie between 0 and 1 or one is named twice, got {levels!r}; "
             "pass probabilities such as (0.1, 0.5, 0.9)."
         )
+
+
+def check_frames(**frames: object) -> None:
+    """Every frame that is not None is a Polars one with its rows at hand.
+
+    Raises:
+        ValueError: One is not. Nothing was computed.
+    """
+    for name, frame in frames.items():
+        if frame is not None and not isinstance(frame, pl.DataFrame):
+            hint = "call .collect() first" if isinstance(frame, pl.LazyFrame) else "pass pl.DataFrame(...) or pl.from_pandas(...)"
+            raise ValueError(f"{name}: is a {type(frame).__name__} and has to be a Polars DataFrame; {hint}.")
+
+
+def keys_as_given(frame: pl.DataFrame, panel: pl.DataFrame) -> pl.DataFrame:
+    """The frame with sku and location_id of the panel's kind, so that the two join."""
+    return frame.cast({name: panel.schema[name] for name in SERIES_KEY})
 
 
 def check_frequency(frequency: str) -> Frequency:

@@ -63,7 +63,8 @@ def choose(matrix: SeriesMatrix, *, periods: int) -> Choice:
     sample = _sample(matrix)
     cutoffs = _cutoffs(matrix, periods)
     names = [name for name in _CANDIDATES if name != "pooled_ensemble_without_year" or _is_yearly(matrix)]
-    names = [name for name in names if name != "pooled_ensemble_without_calendar" or matrix.calendar is not None]
+    has_calendar = matrix.calendar is not None or matrix.item_facts is not None
+    names = [name for name in names if name != "pooled_ensemble_without_calendar" or has_calendar]
     if not cutoffs or not sample.keys.height:
         return Choice(POOLED_ENSEMBLE, {})
     errors = {name: np.zeros(2) for name in (SEASONAL_NAIVE, *names)}
@@ -96,7 +97,7 @@ def _without_year(matrix: SeriesMatrix) -> PooledFit:
 
 
 def _without_calendar(matrix: SeriesMatrix) -> PooledFit:
-    return fit_pooled(dataclasses.replace(matrix, calendar=None))
+    return fit_pooled(dataclasses.replace(matrix, calendar=None, item_facts=None))
 
 
 def _ses(matrix: SeriesMatrix) -> PooledFit:

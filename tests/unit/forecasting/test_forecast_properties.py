@@ -97,3 +97,30 @@ def test_one_absurd_order_bends_neither_its_own_nor_other_forecasts_and_is_said(
     assert_allclose(frame.filter(others)["demand_mean_qty"], calm.filter(others)["demand_mean_qty"], rtol=0.05)
     assert frame.filter(~others)["demand_mean_qty"].sum() < 2 * calm.filter(~others)["demand_mean_qty"].sum()
     assert frame.filter(~others)["fallback_reason"][0].startswith("quantities above")
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 1_000), model=st.sampled_from([*FLAT, "auto_ets"]), factor=st.sampled_from([0.01, 12.0]))
+def test_with_places_categories_and_a_calendar_only_the_unit_scales_a_forecast(seed: int, model: str, factor: float) -> None:
+    draw = np.random.default_rng(seed)
+    days = pl.date_range(pl.date(2024, 1, 1), pl.date(2024, 6, 9), interval="1d", eager=True)
+    keys = [(f"s{item}", f"l{place}") for item in range(4) for place in range(3)]
+    rows = [
+        pl.DataFrame({"sku": sku, "location_id": place, "demand_date": days[:150], "demand_qty": draw.poisson(draw.gamma(1.0, 5.0), 150)})
+        for sku, place in keys
+    ]
+    panel = pl.concat(rows).with_columns(pl.col("demand_qty").cast(pl.Float64), is_censored=pl.Series(draw.random(1_800) < 0.05))
+    silent = panel.filter(pl.col("sku") == "s0").with_columns(sku=pl.lit("s9"), demand_qty=pl.lit(0.0), is_censored=pl.lit(False))
+    attributes = pl.DataFrame({"sku": ["s0", "s1", "s2", "s3", "s9"], "category": ["a", "a", "b", "b", "b"]})
+    calendar = pl.DataFrame({"demand_date": days, "is_open": draw.random(len(days)) < 0.3})
+    known: dict[str, Any] = {"horizon": 7, "frequency": "daily", "model": model, "attributes": attributes, "calendar": calendar}
+
+    one = forecast(panel, **known).frame
+    other = forecast(pl.concat([panel, silent]).sample(fraction=1.0, shuffle=True, seed=seed).with_columns(pl.col("demand_qty") * factor),
+                     **{**known, "attributes": attributes[::-1]}).frame.filter(pl.col("sku") != "s9")  # fmt: skip
+
+    columns = ["demand_mean_qty", "demand_p10_qty", "demand_p50_qty", "demand_p90_qty"]
+    assert other.select("sku", "location_id", "demand_date", "model").equals(one.select("sku", "location_id", "demand_date", "model"))
+    assert_allclose(other.select(columns).to_numpy(), factor * one.select(columns).to_numpy(), rtol=1e-5, atol=1e-6 * factor)
+    assert (one["demand_p10_qty"] <= one["demand_p50_qty"]).all()
+    assert (one["demand_p50_qty"] <= one["demand_p90_qty"]).all()

@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose
 
 from forecasting import forecast
 from forecasting.calendar_effects import fit_calendar_effects
+from forecasting.drift import drift_factor
 from forecasting.matrix import as_matrix
 from forecasting.naive import seasonal_naive
 from forecasting.pooled import fit_pooled, with_methods
@@ -176,3 +177,23 @@ def test_a_broken_panel_is_refused_by_name(panel_of: PanelOf, change: Callable[[
 def test_an_impossible_argument_is_refused_by_name(panel_of: PanelOf, arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         forecast(panel_of(np.ones(30)), **{"horizon": 1, "frequency": "daily", **arguments})
+
+
+def test_demand_that_keeps_falling_is_not_met_late_each_time(panel_of: PanelOf) -> None:
+    rates = np.linspace(5.0, 200.0, 120)[:, None] * 0.96 ** np.arange(60)
+    demand = np.random.default_rng(4).poisson(rates)
+    monthly = panel_of(demand).with_columns(demand_date=pl.date(2018, 1, 1).dt.offset_by(pl.format("{}mo", pl.int_range(pl.len()) % 60)))
+    known = monthly.filter(pl.col("demand_date") < pl.date(2022, 10, 1))
+
+    mean = forecast(known, horizon=3, frequency="monthly", model="pooled_ensemble").frame["demand_mean_qty"].sum()
+    uncorrected = fit_pooled(as_matrix(known, frequency="monthly")).point(3).sum()
+
+    expected = rates[:, 57:].sum()
+    assert abs(mean - expected) < 0.5 * (uncorrected - expected)
+
+
+def test_noise_alone_is_no_drift(panel_of: PanelOf, poisson_demand: Callable[..., Any]) -> None:
+    fit = fit_pooled(as_matrix(panel_of(poisson_demand(np.linspace(0.5, 20.0, 40), days=364))))
+
+    assert drift_factor(fit, periods=14) == pytest.approx(1.0, abs=0.01)
+    assert drift_factor(fit, periods=120) == 1.0

@@ -1,0 +1,216 @@
+"""A calendar as callers bring it, split into what it says of places and what it says of single items, without what says nothing.
+
+Callers bring one row per day with events and flags, date parts beside them, or their whole sales table with prices joined to
+it. Date parts and numbers of days teach nothing that season and trend do not know, and a text of its own for every day
+would be fitted day by day; so they are left out here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import polars as pl
+
+if TYPE_CHECKING:
+    from forecasting.matrix import SeriesMatrix
+    from forecasting.schema import IntArray, PathArray
+
+MOST_TEXTS: Final = 50  # texts of a column told apart; rarer ones count as one
+WHOLE_RATE: Final = 0.9  # rows for so many of the items: then what is alike in all of them is no matter of the item
+LEAST_VALUES: Final = 3  # two values are a flag, whatever their kind
+PARTS: Final = (
+    ("year", 0),
+    ("quarter", 4),
+    ("month", 12),
+    ("week", 53),
+    ("day", 31),
+    ("ordinal_day", 366),
+)  # and after how many they recur
+
+
+@dataclass(frozen=True, slots=True)
+class ItemFacts:
+    """What a calendar says of single items; what has no row is no event, no flag, the item's mean amount.
+
+    Attributes:
+        series: Per row, the number of the series.
+        period: Per row, the number of the period; below 0 before the panel.
+        features: [row, feature].
+        is_amount: Per feature.
+    """
+
+    series: IntArray
+    period: IntArray
+    features: PathArray
+    is_amount: tuple[bool, ...]
+
+    def of(self, rows: IntArray, count: int) -> ItemFacts:
+        """Some of `count` series only, in the order of `rows`."""
+        numbers = np.full(count, -1, dtype=np.int64)
+        numbers[rows] = np.arange(len(rows))
+        kept = np.flatnonzero(numbers[self.series] >= 0)
+        return ItemFacts(numbers[self.series[kept]], self.period[kept], self.features[kept], self.is_amount)
+
+
+def with_calendar(matrix: SeriesMatrix, calendar: pl.DataFrame | None) -> SeriesMatrix:
+    """The matrix with what the calendar says of its periods.
+
+    Raises:
+        ValueError: The calendar has no demand_date, or one of another kind.
+    """
+    if calendar is None:
+        return matrix
+    keys = [name for name in ("sku", "location_id", *matrix.attributes.columns) if name in calendar.columns]
+    known = _checked(calendar.with_columns(pl.col(name).cast(pl.String) for name in keys))
+    known = known.filter(pl.col("demand_date") >= matrix.first_date)
+    if "sku" not in keys:
+        return dataclasses.replace(matrix, calendar=_telling(known, keys))
+    places, items = _split(known, keys[1:], matrix)
+    facts = _item_facts(items, keys, matrix)
+    return dataclasses.replace(matrix, calendar=None if places is None else _telling(places, keys[1:]), item_facts=facts)
+
+
+def features_of(calendar: pl.DataFrame, keys: list[str]) -> tuple[pl.DataFrame, tuple[bool, ...]]:
+    """demand_date and keys, then one column of numbers per text, flag and amount; and per such column, whether it is an amount.
+
+    Events are one column per text, flags 0 or 1 (so are numbers that are nothing else), amounts the log over their mean or,
+    where some are not positive, standard deviations from it.
+    """
+    chosen: list[pl.Expr] = []
+    is_amount: list[bool] = []
+    for name in calendar.columns:
+        column = calendar[name]
+        if name in {"demand_date", *keys}:
+            continue
+        if column.dtype == pl.Boolean or (column.dtype.is_numeric() and ((column == 0) | (column == 1)).all()):
+            own = [pl.col(name).cast(pl.Float64).fill_null(0.0)]
+        elif column.dtype.is_numeric():
+            own = [_amount(column)]
+        else:
+            own = _events(column)
+        is_amount += [column.dtype.is_numeric()] * len(own)
+        chosen += own
+    return calendar.select("demand_date", *keys, *(own.alias(f"feature {number}") for number, own in enumerate(chosen))), tuple(is_amount)
+
+
+def _checked(calendar: pl.DataFrame) -> pl.DataFrame:
+    kind = calendar.schema.get("demand_date")
+    if kind is None:
+        raise ValueError(f"calendar: lacks demand_date, has {', '.join(calendar.columns)}; rename the column of days.")
+    if kind not in (pl.Date, pl.Datetime):
+        raise ValueError(f"calendar: demand_date is {kind} and has to be Date; cast the column.")
+    nested = [name for name, kind in calendar.schema.items() if kind.is_nested()]
+    numbers = [name for name, kind in calendar.schema.items() if kind.is_numeric()]
+    floats = pl.col(numbers).cast(pl.Float64)
+    known = calendar.drop(nested).with_columns(pl.col("demand_date").cast(pl.Date), pl.when(floats.is_finite()).then(floats))
+    return known.filter(pl.col("demand_date").is_not_null())
+
+
+def _telling(calendar: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
+    """Without columns that say nothing, or no more than which day it is."""
+    ordered = calendar.sort(*keys, "demand_date")
+    dates, number = ordered["demand_date"], ordered.select(pl.struct(keys).rle_id()).to_series() if keys else None
+    idle = [
+        name for name in ordered.columns if name not in {"demand_date", *keys} and _only_tells_the_day(ordered[name], dates, group=number)
+    ]
+    return ordered.drop(idle)
+
+
+def _only_tells_the_day(column: pl.Series, dates: pl.Series, *, group: pl.Series | None) -> bool:
+    values = column.drop_nulls()
+    if values.is_empty() or (column.dtype.is_numeric() and values.n_unique() == 1 and values[0] != 1):
+        return True
+    if values.n_unique() < LEAST_VALUES:
+        return False
+    if 2 * column.null_count() > len(column):
+        return False  # on few days only: an event or the like
+    if _depends_on(column, dates.dt.weekday()):
+        return True
+    if column.dtype.is_numeric():
+        same = group is None or bool(group.n_unique() == 1)
+        steps = (
+            column.drop_nulls().diff()
+            if same
+            else pl.DataFrame({"group": group, "own": column}).select(pl.col("own").diff().over("group")).to_series()
+        )
+        return bool((steps.drop_nulls() >= 0).all()) or _is_part(column, dates)
+    runs = pl.DataFrame({"date": dates, "own": column.cast(pl.String)}).unique().sort("date")["own"]
+    return bool(runs.rle_id().max() == runs.n_unique() - 1) or _depends_on(column, dates.dt.month())
+
+
+def _depends_on(column: pl.Series, part: pl.Series) -> bool:
+    values = pl.DataFrame({"part": part, "own": column}).group_by("part").agg(pl.col("own").n_unique())
+    return bool((values["own"] == 1).all())
+
+
+def _is_part(column: pl.Series, dates: pl.Series) -> bool:
+    """Whether numbers count years, months, weeks or days, from wherever they begin."""
+    for part, cycle in PARTS:
+        apart = column - getattr(dates.dt, part)().cast(pl.Float64)
+        if (apart % cycle if cycle else apart).drop_nulls().n_unique() == 1:
+            return True
+    return False
+
+
+def _split(calendar: pl.DataFrame, keys: list[str], matrix: SeriesMatrix) -> tuple[pl.DataFrame | None, pl.DataFrame]:
+    """What is alike in all items of a day and place, once for each, and the rest."""
+    place = np.zeros(calendar.height, dtype=np.int64)
+    for name in ("demand_date", *keys):
+        own = calendar[name].to_physical() if name == "demand_date" else calendar[name].cast(pl.Categorical).to_physical()
+        codes = own.fill_null(0).to_numpy().astype(np.int64)
+        codes -= codes.min(initial=0) if name != "demand_date" or not len(codes) else codes.min()
+        place = place * (int(codes.max(initial=0)) + 1) + codes
+    if len(place) and int(place.max()) > 10 * len(place) + 1_000_000:
+        place = np.unique(place, return_inverse=True)[1].reshape(-1)
+    example = np.full(int(place.max(initial=-1)) + 1, -1, dtype=np.int64)
+    example[place] = np.arange(len(place))
+    of_items = [name for name in calendar.columns if name not in {"demand_date", "sku", *keys}]
+    facts = pl.concat([matrix.keys, matrix.attributes], how="horizontal").select("sku", *keys).unique()
+    usual = facts.height / (facts.select(keys).unique().height if keys else 1)
+    if len(place) < WHOLE_RATE * usual * np.count_nonzero(example >= 0):
+        return None, calendar
+    alike: list[str] = []
+    for name in of_items:
+        codes = calendar[name].hash().to_numpy()
+        if (codes[example[place]] == codes).all():
+            alike.append(name)
+    chosen = calendar.select("demand_date", *keys, *alike)[example[example >= 0]]
+    return (chosen if alike else None), calendar.drop(alike)
+
+
+def _item_facts(calendar: pl.DataFrame, keys: list[str], matrix: SeriesMatrix) -> ItemFacts | None:
+    if not set(calendar.columns) - {"demand_date", *keys}:
+        return None
+    facts = pl.concat([matrix.keys, matrix.attributes], how="horizontal").select(pl.col(keys).cast(pl.String)).with_row_index("series")
+    values, is_amount = features_of(calendar, keys)
+    names = [name for name in values.columns if name.startswith("feature ")]
+    placed = values.with_columns(pl.Series("period", matrix.periods_at(values["demand_date"])), pl.col(names).cast(pl.Float32))
+    rows = placed.drop("demand_date").join(facts, on=keys).drop(keys)
+    place = rows["series"].to_numpy().astype(np.int64) * (int(rows["period"].max() or 0) + 1) + rows["period"].to_numpy()  # type: ignore[arg-type]
+    if len(place) and int(np.bincount(place).max()) > 1:
+        rows = rows.group_by("series", "period", maintain_order=True).agg(pl.col(names).mean())
+    return ItemFacts(
+        rows["series"].to_numpy().astype(np.int64), rows["period"].to_numpy().astype(np.int64), rows.select(names).to_numpy(), is_amount
+    )
+
+
+def _events(column: pl.Series) -> list[pl.Expr]:
+    text = pl.col(column.name).cast(pl.String)
+    counts = column.cast(pl.String).drop_nulls().value_counts(name="rows").sort("rows", column.name, descending=[True, False])
+    names = counts[column.name]
+    told, rare = names[:MOST_TEXTS].sort().to_list(), names[MOST_TEXTS:].to_list()
+    events = [(text == name).fill_null(False).cast(pl.Float64) for name in told]
+    return [*events, text.is_in(rare).fill_null(False).cast(pl.Float64)] if rare else events
+
+
+def _amount(column: pl.Series) -> pl.Expr:
+    values = pl.col(column.name).cast(pl.Float64)
+    least = column.cast(pl.Float64).min()
+    if isinstance(least, float) and least > 0:
+        logs = values.log()
+        return (logs - logs.mean()).fill_null(0.0)
+    spread = values.std()
+    return pl.when(spread > 0).then((values - values.mean()) / spread).otherwise(0.0).fill_null(0.0)
