@@ -7,6 +7,7 @@ import os
 import shutil
 from collections import Counter
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from pipelines.errors import TransformError, WarehouseUnavailableError
 from pipelines.settings import Settings
 from pipelines.simulator.merchant import SimulatedMerchant, simulate
 from pipelines.simulator.scenarios import SCENARIOS
+from pipelines.steps.backtest import backtest_forecasts
 from pipelines.steps.customer_values import score_customers
 from pipelines.steps.transform import DBT_PROJECT, NodeOutcome, TransformResult, prepare_manifest, transform
 from pipelines.stores.metrics import Metric, catalogue_from_manifest, evaluate
@@ -52,16 +54,28 @@ def _insert(conn: duckdb.DuckDBPyConnection, name: str, frame: pl.DataFrame) -> 
     conn.unregister("frame")
 
 
+def _keep_an_override(conn: duckdb.DuckDBPyConnection, merchant: SimulatedMerchant) -> None:
+    """A person expected more of one item in the last week than the forecast of the week before."""
+    item = merchant.tables["stock_levels"].row(0, named=True)
+    last = merchant.scenario.last_day
+    conn.executemany(
+        "insert into history.forecast_overrides values ('o1', ?, ?, ?, ?, 'factor', 2.0, 'Campaign', 'ann', 1.5, 3.0)",
+        [(item["sku"], item["location_id"], last - timedelta(days=day), last - timedelta(days=7)) for day in range(7)],
+    )
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, TransformResult, list[NodeOutcome]]:
     settings = Settings(home=tmp_path_factory.mktemp("home"))
     merchant = simulate(SCENARIO, seed=42)  # one whose customers tell enough to hold some days out
     with open_warehouse(settings.warehouse_path) as conn:
         fill_raw(conn, merchant)
+        _keep_an_override(conn, merchant)
     announced: list[NodeOutcome] = []
     result = transform(settings, on_node=announced.append, with_unit_tests=True)
     with open_warehouse(settings.warehouse_path) as conn:
-        score_customers(conn)  # views of dbt stand on what this step fills
+        score_customers(conn)  # views of dbt stand on what these steps fill
+        backtest_forecasts(conn)
     return settings, result, announced
 
 
