@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 if TYPE_CHECKING:
     from forecasting.schema import BoolArray, FloatArray
@@ -28,7 +28,7 @@ def pooled_shapes(errors: FloatArray, variation: FloatArray, is_floor: BoolArray
         first = int(np.clip(np.searchsorted(variation, knot) - near // 2, 0, len(errors) - near))
         chosen = slice(first, first + near)
         form = 1.0 / knot**2
-        shapes[index] = (stats.gamma.ppf(PROBABILITIES, form) / form - 1.0) / knot
+        shapes[index] = (special.gammaincinv(form, PROBABILITIES) / form - 1.0) / knot
         if near:
             share = near / (near + PRIOR_ERRORS)
             # in a small sample one absurd quantity would be the upper percent

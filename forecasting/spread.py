@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
-from scipy import optimize
 
 from forecasting.past_sums import PastSums, past_sums
 from forecasting.shapes import KNOTS, NEIGHBOURS, PROBABILITIES, STEPS, pooled_shapes
@@ -279,6 +278,8 @@ def _mixture(errors: PastErrors) -> FloatArray:
     Squares are taken relative to the mean of the three, so that no size of series rules the fit, and drawn towards a
     third each.
     """
+    from scipy.optimize import nnls  # noqa: PLC0415 - takes longer to import than all else here
+
     variances = errors.sums.variances
     reference = variances.mean(axis=0)
     some = ~errors.is_floor & (reference > 0)
@@ -286,6 +287,6 @@ def _mixture(errors: PastErrors) -> FloatArray:
     target = np.minimum(errors.error[some] ** 2 / reference[some], WIDEST_ERROR**2)
     even = np.full(3, 1.0 / 3.0)
     root = np.linalg.cholesky(parts.T @ parts + MIXTURE_ERRORS * np.eye(3))
-    shares, _ = optimize.nnls(root.T, np.linalg.solve(root, parts.T @ target + MIXTURE_ERRORS * even))
+    shares, _ = nnls(root.T, np.linalg.solve(root, parts.T @ target + MIXTURE_ERRORS * even))
     result: FloatArray = shares
     return result
