@@ -16,7 +16,7 @@ from forecasting.intervals import daily_quantiles
 from forecasting.like_items import LIKE_ITEMS, like_start
 from forecasting.mending import joined, series_notes
 from forecasting.naive import naive_outlook
-from forecasting.outliers import cut_outliers
+from forecasting.outliers import cut_outliers, cut_reasons
 from forecasting.pooled import ENSEMBLE, PooledFit, fit_pooled
 from forecasting.schema import HISTORY_MEAN, NO_MODEL, POOLED_ENSEMBLE, SEASONAL_NAIVE, FloatArray
 from forecasting.selection import choose
@@ -85,10 +85,9 @@ def outlook(matrix: SeriesMatrix, *, model: str, periods: int, levels: tuple[flo
         raise ValueError(f"model: {model!r} is not known; pass one of {', '.join(_MODELS)}.")
     demand, limits = cut_outliers(matrix.demand)
     matrix = matrix if demand is matrix.demand else dataclasses.replace(matrix, demand=demand)
-    cut = [None if np.isnan(limit) else f"quantities above {limit:.4g} were cut to it" for limit in limits.tolist()]
     seen = _MODELS[model](matrix, periods=periods, levels=levels, seed=seed)
     seen = seen if model == SEASONAL_NAIVE else _with_like_start(matrix, seen, levels=levels)
-    return dataclasses.replace(seen, reasons=joined(series_notes(matrix), cut, seen.reasons))
+    return dataclasses.replace(seen, reasons=joined(series_notes(matrix), cut_reasons(limits), seen.reasons))
 
 
 def _with_like_start(matrix: SeriesMatrix, seen: Outlook, *, levels: tuple[float, ...]) -> Outlook:

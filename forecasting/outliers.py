@@ -1,4 +1,4 @@
-"""Quantities too large to be demand are cut before anything is learnt from them."""
+"""Quantities too large to be demand count as a large one before anything is learnt from them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ LEAST_SALES: Final = 5  # fewer do not say what is large: then that of all serie
 def cut_outliers(demand: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Demand without absurd quantities, and per series the limit that one of its quantities was above, else NaN.
 
-    The limit is `TIMES` the series' own 90th percentile of periods with a sale, or that of all series where it has fewer
-    than `LEAST_SALES`. Lumpy demand stays: a series whose large quantities come again has a high percentile.
+    A large quantity is the series' own 90th percentile of periods with a sale, or that of all series where it has fewer than
+    `LEAST_SALES`; the limit is `TIMES` that, and what is above it counts as a large one. Lumpy demand stays: a series whose large
+    quantities come again has a high percentile.
 
     Args:
         demand: [period, series] in units.
@@ -36,5 +37,14 @@ def cut_outliers(demand: FloatArray) -> tuple[FloatArray, FloatArray]:
         return demand, limits
     limits[cut] = TIMES * large[cut]
     result = demand.copy()
-    result[:, cut] = np.minimum(demand[:, cut], limits[cut])
+    result[:, cut] = np.where(demand[:, cut] > limits[cut], large[cut], demand[:, cut])
     return result, limits
+
+
+def cut_reasons(limits: FloatArray) -> list[str | None]:
+    """Per series, what was done to it; None where nothing was.
+
+    Args:
+        limits: As `cut_outliers` gives them.
+    """
+    return [None if np.isnan(limit) else f"quantities above {limit:.4g} count as {limit / TIMES:.4g}" for limit in limits.tolist()]

@@ -10,7 +10,7 @@ import numpy as np
 
 from forecasting.calendar_effects import CalendarEffects, fit_calendar_effects
 from forecasting.hierarchy import Hierarchy, fit_hierarchy
-from forecasting.outliers import cut_outliers
+from forecasting.outliers import cut_outliers, cut_reasons
 from forecasting.schema import HISTORY_MEAN, LEAST_FIT_PERIODS, NO_MODEL, POOLED_ENSEMBLE, RESIDUAL_PERIODS
 from forecasting.smoothing import adida_levels, ses_levels, tsb_levels
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SMOOTHING_GRID: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3)
 WARM_UP_PERIODS: Final = 28  # at most a quarter of the history: errors before that say more about the start
+LEAST_VARIANCE: Final = 1e-12  # of demand over its largest quantity; what varies less tells nothing of smoothing
 SERIES_FOR_SMOOTHING: Final = 500  # more do not change the choice
 ENSEMBLE: Final[Sequence[LevelMethod]] = (ses_levels, tsb_levels, adida_levels)
 
@@ -40,7 +41,7 @@ class PooledFit:
         levels: [period + 1, series]; level before each period was seen, last row after the last one; units per mean period.
         residuals: [period, series]; the last one-step errors over the root of the profile, NaN where there is none.
         observed_counts: Observed periods per series.
-        limits: Per series, what its quantities were cut to, NaN where none was.
+        limits: Per series, the quantity above which some were taken for mistakes, NaN where none was.
     """
 
     matrix: SeriesMatrix
@@ -86,8 +87,7 @@ class PooledFit:
             else None
             for count in self.observed_counts.tolist()
         ]  # fmt: skip
-        cut = [None if np.isnan(limit) else f"quantities above {limit:.4g} were cut to it" for limit in self.limits.tolist()]
-        return ["; ".join(part for part in both if part) or None for both in zip(short, cut, strict=True)]
+        return ["; ".join(part for part in both if part) or None for both in zip(short, cut_reasons(self.limits), strict=True)]
 
 
 def fit_pooled(
@@ -148,6 +148,7 @@ def _best_smoothing(matrix: SeriesMatrix, exposure: FloatArray) -> float:
     counted = observed & (np.cumsum(observed, axis=0) > min(WARM_UP_PERIODS, matrix.periods_count // 4))
     if not len(some):
         return SMOOTHING_GRID[0]
+    demand = demand / demand.max(axis=0)
     # all weights in one pass, side by side: a loop over periods costs the same for six times as many columns
     tries = len(SMOOTHING_GRID)
     weights = np.repeat(SMOOTHING_GRID, len(some))
@@ -156,7 +157,7 @@ def _best_smoothing(matrix: SeriesMatrix, exposure: FloatArray) -> float:
     squared = np.where(counted[:, None], (demand[:, None] - share[:, None] * levels) ** 2, 0.0).sum(axis=0) / periods
     mean = np.where(counted, demand, 0.0).sum(axis=0) / periods
     variance = np.where(counted, (demand - mean) ** 2, 0.0).sum(axis=0) / periods
-    is_moving = variance > 0
+    is_moving = variance > LEAST_VARIANCE
     return SMOOTHING_GRID[int(np.argmin((squared[:, is_moving] / variance[is_moving]).sum(axis=1)))]
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 WINDOWS: Final = 3
 SERIES_TRIED: Final = 1_500  # more cost time and change no choice
 SES: Final = "ses"
+WIDEST_ERROR: Final = 4.0  # standard deviations of a series' past; a choice for all must not hang on one quantity
 LEAST_GAIN: Final = 0.99  # what another candidate has to score of the first one's to replace it
 
 _SES: Final[Sequence[LevelMethod]] = (ses_levels,)
@@ -134,12 +135,14 @@ def _filled(point: FloatArray, known: SeriesMatrix) -> FloatArray:
 
 
 def _errors(sample: SeriesMatrix, cutoff: int, point: FloatArray) -> FloatArray:
-    """Squared error of series and of sums."""
+    """Squared error of series and of sums, one absurd quantity counting as a few standard deviations of its series."""
     periods = slice(cutoff, cutoff + len(point))
     was_seen = sample.observed[periods] & sample.observed[:cutoff].any(axis=0)
     error = np.where(was_seen, point - sample.demand[periods], 0.0)
     past, seen = sample.demand[:cutoff], np.maximum(sample.observed[:cutoff].sum(axis=0), 1)
     variance = (past**2).sum(axis=0) / seen - (past.sum(axis=0) / seen) ** 2
+    reach = np.where(variance > 0, WIDEST_ERROR * np.sqrt(variance), np.inf)
+    error = np.clip(error, -reach, reach)
     single = np.divide((error**2).sum(axis=0), variance, out=np.zeros_like(variance), where=variance > 0)
     pools: IntArray = sample.pools("location_id", "category")
     return np.array([single.sum(), (group_sums(error, pools) ** 2).sum()])

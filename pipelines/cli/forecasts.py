@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 FREQUENCIES: Final = ("daily", "weekly", "monthly")
 HORIZONS: Final = {"daily": 28, "weekly": 8, "monthly": 3}
 WINDOWS: Final = 4
+_DAYS_OF_WEEK: Final = 7
+_LEAST_DAYS_OF_MONTH: Final = 28
 _KEYS: Final = ("sku", "location_id")
 _TEXTS: Final = dict.fromkeys((*_KEYS, "demand_date"), pl.String)
 
@@ -39,7 +41,7 @@ PanelFile = Annotated[
         help="CSV or Parquet: sku, demand_date, demand_qty, perhaps location_id and is_censored; a row per period, sold or not.",
     ),
 ]
-FrequencyName = Annotated[str | None, typer.Option("--frequency", help="daily (default), weekly or monthly.")]
+FrequencyName = Annotated[str | None, typer.Option("--frequency", help="daily, weekly or monthly; default is what the dates say.")]
 Horizon = Annotated[int | None, typer.Option("--horizon", min=1, help="Periods ahead; default 28 days, 8 weeks or 3 months.")]
 AttributesFile = Annotated[
     Path | None, typer.Option("--attributes", help="CSV or Parquet: sku, perhaps location_id, and category columns.")
@@ -81,7 +83,8 @@ def forecast(  # noqa: PLR0917 - options by name
             rows = read_forecast(conn, sku=sku)
         title = f"Release {release.release_id}, as of {release.as_of_date}"
     else:
-        read, every = _read_panel(panel), _frequency(frequency)
+        read = _read_panel(panel)
+        every = _frequency(frequency, read)
         with _contract(panel), progress_bar(Console(stderr=True), "Forecasting") as report:
             report(f"{read.n_unique(['sku', 'location_id']):,} series")
             rows = forecasting.forecast(
@@ -130,7 +133,8 @@ def backtest(  # noqa: PLR0917 - options by name
         )
         _standing_evidence(as_json=as_json, csv=csv)
         return
-    read, every = _read_panel(panel), _frequency(frequency)
+    read = _read_panel(panel)
+    every = _frequency(frequency, read)
     ahead = horizon or HORIZONS[every]
     with _contract(panel), progress_bar(Console(stderr=True), "Testing forecasts") as report:
         result = forecasting.backtest(
@@ -182,10 +186,14 @@ def _refuse_without_panel(**options: object) -> None:
         raise typer.BadParameter(f"{', '.join(given)} need --panel: without it the served release is shown as it was made.")
 
 
-def _frequency(name: str | None) -> Frequency:
+def _frequency(name: str | None, panel: pl.DataFrame) -> Frequency:
+    """The one that was asked for; without one, by the usual gap between two dates of an item."""
     if name is not None and name not in FREQUENCIES:
         raise typer.BadParameter(f"--frequency is {', '.join(FREQUENCIES)}; got {name!r}.")
-    return cast("Frequency", name or "daily")
+    if name is not None:
+        return cast("Frequency", name)
+    gap = panel.sort("demand_date").select(pl.col("demand_date").diff().over(_KEYS).dt.total_days().drop_nulls().median()).item()
+    return "daily" if gap is None or gap < _DAYS_OF_WEEK else "weekly" if gap < _LEAST_DAYS_OF_MONTH else "monthly"
 
 
 def _known_ahead(path: Path | None, key: str) -> pl.DataFrame | None:

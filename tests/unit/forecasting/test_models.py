@@ -197,3 +197,21 @@ def test_noise_alone_is_no_drift(panel_of: PanelOf, poisson_demand: Callable[...
 
     assert drift_factor(fit, periods=14) == pytest.approx(1.0, abs=0.01)
     assert drift_factor(fit, periods=120) == 1.0
+
+
+def test_a_few_days_that_look_alike_do_not_make_a_forecast_sure(panel_of: PanelOf) -> None:
+    frame = forecast(panel_of(np.array([[9.0, 13.0, 13.0]])), horizon=1, frequency="daily", model="ses").frame
+
+    low, middle, high = (frame[name][0] for name in ("demand_p10_qty", "demand_p50_qty", "demand_p90_qty"))
+    assert low < 0.5 * middle
+    assert high > 1.5 * middle
+
+
+def test_one_absurd_quantity_of_one_item_does_not_make_all_forecasts_naive(panel_of: PanelOf) -> None:
+    demand = np.random.default_rng(3).normal([[35.0], [20.0], [8.0], [3.0]], [[3.0], [2.0], [1.0], [0.5]], size=(4, 104)).round()
+    demand[0, 70] = 3_500.0
+
+    frame = forecast(panel_of(demand), horizon=8, frequency="daily").frame
+
+    assert "seasonal_naive" not in frame["model"].to_list()
+    assert frame["demand_mean_qty"][0] == pytest.approx(35.0, rel=0.1)
