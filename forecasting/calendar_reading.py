@@ -57,21 +57,29 @@ class ItemFacts:
 
 
 def with_calendar(matrix: SeriesMatrix, calendar: pl.DataFrame | None) -> SeriesMatrix:
-    """The matrix with what the calendar says of its periods.
+    """The matrix with what the calendar says of its periods, and which of its columns were left out, and why.
 
     Raises:
-        ValueError: The calendar has no demand_date, or one of another kind.
+        ValueError: The calendar has no demand_date or one of another kind, or is keyed by what is known of no item.
     """
     if calendar is None:
         return matrix
     keys = [name for name in ("sku", "location_id", *matrix.attributes.columns) if name in calendar.columns]
     known = _checked(calendar.with_columns(pl.col(name).cast(pl.String) for name in keys))
+    _check_keys(known, keys)
+    nested = {name: "is nested" for name in calendar.columns if name not in known.columns}
     known = known.filter(pl.col("demand_date") >= matrix.first_date)
     if "sku" not in keys:
-        return dataclasses.replace(matrix, calendar=_telling(known, keys))
-    places, items = _split(known, keys[1:], matrix)
-    facts = _item_facts(items, keys, matrix)
-    return dataclasses.replace(matrix, calendar=None if places is None else _telling(places, keys[1:]), item_facts=facts)
+        places, idle = _telling(known, keys)
+        return dataclasses.replace(matrix, calendar=places, calendar_left_out=_said(calendar, nested | idle))
+    shared, items = _split(known, keys[1:], matrix)
+    if shared is None:
+        told, idle = None, {}
+    else:
+        told, idle = _telling(shared, keys[1:])
+    silent = {name: why for name in items.columns if name not in {"demand_date", *keys} and (why := _says_nothing(items[name]))}
+    facts = _item_facts(items.drop(silent), keys, matrix)
+    return dataclasses.replace(matrix, calendar=told, item_facts=facts, calendar_left_out=_said(calendar, nested | idle | silent))
 
 
 def features_of(calendar: pl.DataFrame, keys: list[str]) -> tuple[pl.DataFrame, tuple[bool, ...]]:
@@ -123,20 +131,55 @@ def _checked(calendar: pl.DataFrame) -> pl.DataFrame:
     return known.filter(pl.col("demand_date").is_not_null())
 
 
-def _telling(calendar: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
-    """Without columns that say nothing, or no more than which day it is."""
+def _check_keys(calendar: pl.DataFrame, keys: list[str]) -> None:
+    """Days with a row for every value of a text speak of items that have this value, so which ones have it must be known.
+
+    Raises:
+        ValueError: It is not. Nothing was computed.
+    """
+    if "sku" in keys:
+        return
+    days = calendar.select("demand_date", *keys).n_unique()
+    for name in calendar.columns:
+        if name in {"demand_date", *keys} or calendar[name].dtype not in (pl.String, pl.Categorical, pl.Enum):
+            continue
+        is_apart = days < calendar.height == calendar.select("demand_date", *keys, name).n_unique()
+        if name == "category" or (is_apart and calendar.height >= WHOLE_RATE * days * calendar[name].n_unique()):
+            raise ValueError(
+                f"calendar: has rows for each {name}, but attributes do not say which item has which; "
+                f"pass attributes with sku and {name}, or rename or drop the column if it is no key."
+            )
+
+
+def _said(calendar: pl.DataFrame, reasons: dict[str, str]) -> tuple[str, ...]:
+    return tuple(f"{name} {reasons[name]}" for name in calendar.columns if name in reasons)
+
+
+def _telling(calendar: pl.DataFrame, keys: list[str]) -> tuple[pl.DataFrame, dict[str, str]]:
+    """Without columns that say nothing, or no more than which day it is; and why those are left out."""
     ordered = calendar.sort(*keys, "demand_date")
     dates, number = ordered["demand_date"], ordered.select(pl.struct(keys).rle_id()).to_series() if keys else None
-    idle = [
-        name for name in ordered.columns if name not in {"demand_date", *keys} and _only_tells_the_day(ordered[name], dates, group=number)
-    ]
-    return ordered.drop(idle)
+    idle: dict[str, str] = {}
+    for name in ordered.columns:
+        if name in {"demand_date", *keys}:
+            continue
+        why = _says_nothing(ordered[name])
+        if why or _only_tells_the_day(ordered[name], dates, group=number):
+            idle[name] = why or "only tells which day it is"
+    return ordered.drop(idle), idle
+
+
+def _says_nothing(column: pl.Series) -> str | None:
+    values = column.drop_nulls()
+    if values.is_empty():
+        return "has no value"
+    if values.dtype.is_numeric() and values.n_unique() == 1 and not (values[0] == 1 or _starts_from_zero(column)):
+        return "has one value only"
+    return None
 
 
 def _only_tells_the_day(column: pl.Series, dates: pl.Series, *, group: pl.Series | None) -> bool:
     values = column.drop_nulls()
-    if values.is_empty() or (column.dtype.is_numeric() and values.n_unique() == 1 and not (values[0] == 1 or _starts_from_zero(column))):
-        return True
     if values.n_unique() < LEAST_VALUES:
         return False
     if 2 * column.null_count() > len(column):

@@ -52,7 +52,7 @@ def forecast(
     check_positive(horizon=horizon)
     matrix = as_matrix(panel, frequency=known, attributes=attributes, calendar=calendar)
     seen = outlook(matrix, model=model, periods=horizon, levels=levels, seed=seed)
-    return ForecastResult(keys_as_given(_frame(matrix, seen, levels=levels), panel), seen.smoothing)
+    return ForecastResult(keys_as_given(_frame(matrix, seen, levels=levels), panel), seen.smoothing, matrix.calendar_left_out)
 
 
 def _frame(matrix: SeriesMatrix, seen: Outlook, *, levels: tuple[float, ...]) -> pl.DataFrame:

@@ -81,6 +81,40 @@ def test_a_calendar_without_days_is_refused(panel: pl.DataFrame, calendar: pl.Da
         forecast(panel, horizon=1, frequency="daily", calendar=calendar)
 
 
+@pytest.mark.parametrize("name", ["category", "brand"])
+def test_a_calendar_by_an_attribute_that_no_item_is_known_to_have_is_refused(panel: pl.DataFrame, name: str) -> None:
+    calendar = pl.DataFrame({name: ["a", "b"]}).join(KNOWN, how="cross")
+    attributes = pl.DataFrame({"sku": panel["sku"].unique().sort(), name: ["a", "a", "b"]})
+
+    assert np.isfinite(means(panel, calendar=calendar, attributes=attributes)).all()
+    for known in (None, attributes.rename({name: "other"})):
+        with pytest.raises(ValueError, match=f"calendar: has rows for each {name}, .* pass attributes with sku and {name}"):
+            forecast(panel, horizon=1, frequency="daily", calendar=calendar, attributes=known)
+
+
+def test_two_events_of_a_day_may_come_as_two_rows(panel: pl.DataFrame) -> None:
+    both = pl.concat([KNOWN.select("demand_date", "event"), KNOWN.filter("is_payday").select("demand_date", event=pl.lit("payday"))])
+
+    assert np.isfinite(means(panel, calendar=both)).all()
+
+
+@pytest.mark.parametrize("keys", [[], ["location_id"], ["sku", "location_id"]])
+def test_columns_of_a_calendar_that_are_not_used_are_said_with_the_reason(panel: pl.DataFrame, keys: list[str]) -> None:
+    calendar = KNOWN.with_columns(
+        week=pl.col("demand_date").dt.week(), index=100.0 + pl.int_range(pl.len()), tax=pl.lit(0.19), note=None, parts=pl.lit([1])
+    )
+    if keys:
+        calendar = panel.select(keys).unique().join(calendar, how="cross")
+
+    said = forecast(panel, horizon=1, frequency="daily", calendar=calendar).calendar_left_out
+
+    assert said == (
+        "week only tells which day it is", "index only tells which day it is", "tax has one value only", "note has no value",
+        "parts is nested",
+    )  # fmt: skip
+    assert forecast(panel, horizon=1, frequency="daily", calendar=KNOWN).calendar_left_out == ()
+
+
 def test_attributes_of_nothing_are_refused(panel: pl.DataFrame) -> None:
     with pytest.raises(ValueError, match="attributes: lacks sku and location_id, has category"):
         forecast(panel, horizon=1, frequency="daily", attributes=pl.DataFrame({"category": ["a"]}))
