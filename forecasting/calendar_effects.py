@@ -170,7 +170,8 @@ def _with_items(effects: CalendarEffects) -> CalendarEffects:
     Each series' level is fitted along (Cameron and Trivedi 2013, Regression Analysis of Count Data, 9.4), from all of its periods.
     """
     matrix, count = effects.matrix, effects.matrix.keys.height
-    series, period, features = item_design(matrix, 0, matrix.periods_count)
+    told = item_design(matrix, 0, matrix.periods_count)
+    series, period, features = told
     step = max(1, len(series) // ITEM_ROWS)
     is_tried = matrix.observed[period, series] & (series % step == 0)
     series, period, features = series[is_tried], period[is_tried], features[is_tried]
@@ -187,7 +188,7 @@ def _with_items(effects: CalendarEffects) -> CalendarEffects:
         drawn = np.stack([np.bincount(series, weights=lifted * column, minlength=count) for column in features.T], axis=1) / total[:, None]
         left = ((features * mean[:, None]).T @ features - (drawn * units[:, None]).T @ drawn) / noise
         found = _solved(left, left @ found + features.T @ (sold - mean) / noise, found, np.zeros_like(found), spreads)
-    series, period, features = item_design(matrix, 0, matrix.periods_count)
+    series, period, features = told
     lifts = np.where(matrix.observed[period, series], _lifts(features, found) - 1.0, 0.0)
     means = 1.0 + np.bincount(series, weights=lifts, minlength=count) / np.maximum(matrix.observed.sum(axis=0), 1)
     return dataclasses.replace(effects, item_coefficients=found, item_offsets=np.log(means))

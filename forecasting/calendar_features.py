@@ -107,14 +107,14 @@ def item_design(matrix: SeriesMatrix, first: int, count: int) -> tuple[IntArray,
         return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), np.zeros((0, 0))
     is_wanted = (facts.period >= first) & (facts.period < first + count)
     series, features = facts.series[is_wanted], facts.features[is_wanted].astype(np.float64)
-    if any(facts.is_amount):
-        is_past = (facts.period >= 0) & (facts.period < matrix.periods_count)
-        for number in np.flatnonzero(facts.is_amount):
-            is_known = is_past & np.isfinite(facts.features[:, number])
-            rows = np.bincount(facts.series[is_known], minlength=matrix.keys.height)
-            sums = np.bincount(facts.series[is_known], weights=facts.features[is_known, number], minlength=matrix.keys.height)
-            means = np.divide(sums, rows, out=np.full(len(rows), np.nan), where=rows > 0)
-            features[:, number] = np.nan_to_num(features[:, number] - means[series])
+    is_past, rows = (facts.period >= 0) & (facts.period < matrix.periods_count), matrix.keys.height
+    for number in np.flatnonzero(facts.is_amount):
+        amounts = facts.features[:, number]
+        is_known = is_past & np.isfinite(amounts)
+        counts = np.bincount(facts.series, weights=is_known, minlength=rows)
+        sums = np.bincount(facts.series, weights=np.where(is_known, amounts, 0.0), minlength=rows)
+        means = np.divide(sums, counts, out=np.full(rows, np.nan), where=counts > 0)
+        features[:, number] = np.nan_to_num(features[:, number] - means[series])
     return series, facts.period[is_wanted] - first, features
 
 

@@ -38,7 +38,8 @@ def forecast(
         frequency: "daily", "weekly" or "monthly".
         attributes: sku, perhaps location_id, and category columns, for pooled profiles and the hierarchy.
         calendar: demand_date, perhaps sku, location_id or an attribute as keys, and what is known ahead: events (text),
-            flags (true or false), amounts (numbers), of past and coming days.
+            flags (true or false), amounts (numbers), of past and coming days. An item's day without a row has no event, no
+            flag and no discount.
         model: "auto", or a name of `forecasting.models.model_names`.
         levels: Probabilities; 0.9 gives demand_p90_qty, 0.975 demand_p97_5_qty. The quantiles are of single periods and must
             never be added up.
