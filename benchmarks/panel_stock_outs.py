@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 SERIES: Final = 4_000
-LAST_DAY: Final = 441  # of 447; cut-offs lie 28 days apart before it
+LAST_DAY: Final = 419  # d_1913, so that no window reaches the public days d_1914-d_1941; cut-offs lie 28 days apart before it
 SMOOTHING: Final = 0.2
 RULES: Final = {"half": 0.5, "3/4": 0.75, "every day": 1.0}
 

@@ -11,6 +11,7 @@ Source: quasi-Poisson regression by iteratively weighted least squares, McCullag
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -45,6 +46,7 @@ class CalendarEffects:
         coefficients: [feature, pool].
         offsets: Per pool, the log of the mean factor over the past, which makes that mean one.
         item_coefficients: Per feature of a calendar keyed by item; empty without one.
+        item_offsets: Per series, the log of the mean factor of its item's calendar over the periods observed; empty without one.
         is_yearly: Yearly waves are among the features.
     """
 
@@ -53,6 +55,7 @@ class CalendarEffects:
     coefficients: FloatArray
     offsets: FloatArray
     item_coefficients: FloatArray
+    item_offsets: FloatArray
     is_yearly: bool
 
     def factors(self, first: int, count: int) -> FloatArray:
@@ -61,7 +64,8 @@ class CalendarEffects:
         result: FloatArray = np.exp(np.clip(logs, -2 * LARGEST_LOG, LARGEST_LOG))[:, self.pools]
         if self.item_coefficients.size:
             series, period, features = item_design(self.matrix, first, count)
-            result[period, series] *= np.exp(np.clip(features @ self.item_coefficients, -LARGEST_LOG, LARGEST_LOG))
+            result *= np.exp(-self.item_offsets)
+            result[period, series] *= _lifts(features, self.item_coefficients)
         return result
 
 
@@ -86,7 +90,7 @@ def fit_calendar_effects(matrix: SeriesMatrix, *, is_yearly: bool = True) -> Cal
     coefficients = _fit(totals, expected, designs, group, weights=weights, spreads=spreads)
     coefficients = coefficients[: coefficients.shape[0] - trend.shape[1]]
     past = np.exp(np.clip(_pool_logs(matrix, pools, coefficients, 0, matrix.periods_count, is_yearly=is_yearly), -8, LARGEST_LOG))
-    effects = CalendarEffects(matrix, pools, coefficients, np.log(past.mean(axis=0)), np.empty(0), is_yearly)
+    effects = CalendarEffects(matrix, pools, coefficients, np.log(past.mean(axis=0)), np.empty(0), np.empty(0), is_yearly)
     return effects if matrix.item_facts is None else _with_items(effects)
 
 
@@ -161,23 +165,51 @@ def _solved(left: FloatArray, right: FloatArray, now: FloatArray, centre: FloatA
 
 
 def _with_items(effects: CalendarEffects) -> CalendarEffects:
-    """What the calendar says of single items moves demand against the item's own mean, alike for all items."""
-    matrix = effects.matrix
-    series, period, features = item_design(matrix, 0, matrix.periods_count)
-    is_tried = matrix.observed[period, series] & (series % max(1, len(series) // ITEM_ROWS) == 0)
+    """What the calendar says of single items moves demand against the item's other days, alike for all items.
+
+    Each series' level is fitted along (Cameron and Trivedi 2013, Regression Analysis of Count Data, 9.4), from all of its periods.
+    """
+    matrix, count = effects.matrix, effects.matrix.keys.height
+    told = item_design(matrix, 0, matrix.periods_count)
+    series, period, features = told
+    step = max(1, len(series) // ITEM_ROWS)
+    is_tried = matrix.observed[period, series] & (series % step == 0)
     series, period, features = series[is_tried], period[is_tried], features[is_tried]
     everyday = np.where(matrix.observed, effects.factors(0, matrix.periods_count), 0.0)
-    level = matrix.demand.sum(axis=0) / np.maximum(everyday.sum(axis=0), 1e-9)
-    expected = everyday[period, series] * level[series]
-    sold = matrix.demand[period, series]
+    plain, sold = everyday[period, series], matrix.demand[period, series]
+    units, rest = matrix.demand.sum(axis=0), everyday.sum(axis=0) - np.bincount(series, weights=plain, minlength=count)
+    errors, cells = _errors_elsewhere(matrix, everyday, series, period, step=step)
     spreads, found = np.full(features.shape[1], 0.5), np.zeros(features.shape[1])
-    scale = max(float(expected.mean()) if len(expected) else 0.0, 1e-12)
     for _ in range(ITERATIONS):
-        mean = np.maximum(expected * np.exp(np.clip(features @ found, -LARGEST_LOG, LARGEST_LOG)), 1e-9 * scale)
-        noise = max(float(((sold - mean) ** 2 / mean).mean()), 1e-6 * scale) if len(mean) else 1.0
-        weighted = features * mean[:, None] / noise
-        found = _solved(weighted.T @ features, weighted.T @ (features @ found + (sold - mean) / mean), found, np.zeros_like(found), spreads)
-    return CalendarEffects(matrix, effects.pools, effects.coefficients, effects.offsets, found, effects.is_yearly)
+        lifted = plain * _lifts(features, found)
+        total = np.maximum(rest + np.bincount(series, weights=lifted, minlength=count), 1e-9)
+        mean = (units / total)[series] * lifted
+        noise = max((errors + float(_relative_squares(sold, mean).sum())) / max(cells + len(sold), 1), LEAST_NOISE)
+        drawn = np.stack([np.bincount(series, weights=lifted * column, minlength=count) for column in features.T], axis=1) / total[:, None]
+        left = ((features * mean[:, None]).T @ features - (drawn * units[:, None]).T @ drawn) / noise
+        found = _solved(left, left @ found + features.T @ (sold - mean) / noise, found, np.zeros_like(found), spreads)
+    series, period, features = told
+    lifts = np.where(matrix.observed[period, series], _lifts(features, found) - 1.0, 0.0)
+    means = 1.0 + np.bincount(series, weights=lifts, minlength=count) / np.maximum(matrix.observed.sum(axis=0), 1)
+    return dataclasses.replace(effects, item_coefficients=found, item_offsets=np.log(means))
+
+
+def _lifts(features: FloatArray, coefficients: FloatArray) -> FloatArray:
+    return np.asarray(np.exp(np.clip(features @ coefficients, -LARGEST_LOG, LARGEST_LOG)), dtype=np.float64)
+
+
+def _errors_elsewhere(matrix: SeriesMatrix, everyday: FloatArray, series: IntArray, period: IntArray, *, step: int) -> tuple[float, int]:
+    """Sum of squared errors over means, and their number, where the calendar says nothing of an item."""
+    is_elsewhere = matrix.observed[:, ::step].copy()
+    is_elsewhere[period, series // step] = False
+    known = np.where(is_elsewhere, everyday[:, ::step], 0.0)
+    sold = np.where(is_elsewhere, matrix.demand[:, ::step], 0.0)
+    mean = known * (sold.sum(axis=0) / np.maximum(known.sum(axis=0), 1e-9))
+    return float(_relative_squares(sold, mean).sum()), int(np.count_nonzero(is_elsewhere))
+
+
+def _relative_squares(sold: FloatArray, mean: FloatArray) -> FloatArray:
+    return np.divide((sold - mean) ** 2, mean, out=np.zeros_like(mean), where=mean > 0)
 
 
 def _ratios(matrix: SeriesMatrix, pools: IntArray) -> tuple[FloatArray, FloatArray]:

@@ -90,30 +90,31 @@ def calendar_design(matrix: SeriesMatrix, first: int, count: int) -> tuple[Float
     placed = placed.join(names, on=keys) if keys else placed.with_columns(pl.lit(0, dtype=pl.Int64).alias("row"))
     columns = [name for name in values.columns if name not in {"demand_date", *keys}]
     wanted = placed.filter(pl.col("period").is_between(first, first + count - 1))
-    means = wanted.group_by("row", "period").agg(pl.col(columns).mean())
+    means = wanted.group_by("row", "period").agg(pl.col(columns).fill_null(0.0).mean())
     design = np.zeros((groups_count, count, len(columns)))
     design[means["row"].to_numpy(), means["period"].to_numpy() - first] = means.select(columns).to_numpy()
     return design, np.full(len(columns), CALENDAR_SPREAD), groups
 
 
 def item_design(matrix: SeriesMatrix, first: int, count: int) -> tuple[IntArray, IntArray, FloatArray]:
-    """The same of what the calendar says of single items, each column less its series' mean over the past.
+    """The same of what the calendar says of single items, amounts less their series' mean over the past; 0 where not known.
 
     Returns:
-        Series, period (from `first` on), and [row, feature].
+        Series, period (from `first` on), and [row, feature]. What has no row is 0 in all features.
     """
     facts = matrix.item_facts
     if facts is None:
         return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), np.zeros((0, 0))
-    is_past = (facts.period >= 0) & (facts.period < matrix.periods_count)
     is_wanted = (facts.period >= first) & (facts.period < first + count)
-    series, past = facts.series[is_wanted], facts.series[is_past]
-    features = np.empty((len(series), facts.features.shape[1]))
-    # what has no row is no flag and no event, but not an amount of its own
-    rows = np.maximum(np.bincount(past, minlength=matrix.keys.height), 1)
-    for number, is_amount in enumerate(facts.is_amount):
-        sums = np.bincount(past, weights=facts.features[is_past, number], minlength=matrix.keys.height)
-        features[:, number] = facts.features[is_wanted, number] - (sums / (rows if is_amount else matrix.periods_count))[series]
+    series, features = facts.series[is_wanted], facts.features[is_wanted].astype(np.float64)
+    is_past, rows = (facts.period >= 0) & (facts.period < matrix.periods_count), matrix.keys.height
+    for number in np.flatnonzero(facts.is_amount):
+        amounts = facts.features[:, number]
+        is_known = is_past & np.isfinite(amounts)
+        counts = np.bincount(facts.series, weights=is_known, minlength=rows)
+        sums = np.bincount(facts.series, weights=np.where(is_known, amounts, 0.0), minlength=rows)
+        means = np.divide(sums, counts, out=np.full(rows, np.nan), where=counts > 0)
+        features[:, number] = np.nan_to_num(features[:, number] - means[series])
     return series, facts.period[is_wanted] - first, features
 
 

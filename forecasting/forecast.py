@@ -38,7 +38,8 @@ def forecast(
         frequency: "daily", "weekly" or "monthly".
         attributes: sku, perhaps location_id, and category columns, for pooled profiles and the hierarchy.
         calendar: demand_date, perhaps sku, location_id or an attribute as keys, and what is known ahead: events (text),
-            flags (true or false), amounts (numbers), of past and coming days.
+            flags (true or false), amounts (numbers), of past and coming days. An item's day without a row has no event, no
+            flag and no discount.
         model: "auto", or a name of `forecasting.models.model_names`.
         levels: Probabilities; 0.9 gives demand_p90_qty, 0.975 demand_p97_5_qty. The quantiles are of single periods and must
             never be added up.
@@ -52,7 +53,7 @@ def forecast(
     check_positive(horizon=horizon)
     matrix = as_matrix(panel, frequency=known, attributes=attributes, calendar=calendar)
     seen = outlook(matrix, model=model, periods=horizon, levels=levels, seed=seed)
-    return ForecastResult(keys_as_given(_frame(matrix, seen, levels=levels), panel), seen.smoothing)
+    return ForecastResult(keys_as_given(_frame(matrix, seen, levels=levels), panel), seen.smoothing, matrix.calendar_left_out)
 
 
 def _frame(matrix: SeriesMatrix, seen: Outlook, *, levels: tuple[float, ...]) -> pl.DataFrame:

@@ -31,6 +31,7 @@ class SeriesMatrix:
             events (text), flags (true or false) and amounts (numbers).
         notes: Per series, what was done to its rows before they could stand here; None where nothing was.
         item_facts: What is known ahead of single items.
+        calendar_left_out: Columns of the calendar that were not used, each with the reason.
     """
 
     keys: pl.DataFrame
@@ -43,6 +44,7 @@ class SeriesMatrix:
     calendar: pl.DataFrame | None
     notes: tuple[str | None, ...]
     item_facts: ItemFacts | None = None
+    calendar_left_out: tuple[str, ...] = ()
 
     @property
     def periods_count(self) -> int:

@@ -44,10 +44,12 @@ class ForecastResult:
         frame: sku, location_id, demand_date, demand_mean_qty and one demand_pNN_qty per level (units per day, null
             where a series has no day in stock), model, fallback_reason; sorted by series and day.
         smoothing: Weight of the newest day, chosen on all series together; null for seasonal naive.
+        calendar_left_out: Columns of the calendar that were not used, each with the reason: "week only tells which day it is".
     """
 
     frame: pl.DataFrame
     smoothing: float | None
+    calendar_left_out: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -23,6 +23,9 @@ from forecasting.customers import (
     lifetime_value,
     probability_alive,
 )
+
+if TYPE_CHECKING:
+    from forecasting.customer_likelihood import FloatArray, Objective
 
 # Parameters published for the CDNOW cohort, whose customers are not in this repository; time in weeks, money in dollars.
 CDNOW = BgNbd(r=0.2426, alpha=4.4136, a=0.7929, b=2.4259, log_likelihood=-9582.43, customers_count=2357)
@@ -126,26 +129,39 @@ def test_the_gradient_is_the_slope_of_the_likelihood(objective: str) -> None:
     assert likelihood(at)[1] == pytest.approx(slopes, rel=1e-5, abs=1e-8)
 
 
+def standard_errors(objective: Objective, at: tuple[float, ...], *, count: float) -> FloatArray:
+    """Of parameters at the summit, from the inverse of the Hessian; relative, since the objective goes by logs."""
+    steps = 1e-4 * np.eye(len(at))
+    hessian = np.array([(objective(np.log(at) + step)[1] - objective(np.log(at) - step)[1]) / 2e-4 for step in steps])
+    return np.asarray(np.sqrt(np.diag(np.linalg.inv(count * (hessian + hessian.T) / 2))))
+
+
 @pytest.mark.parametrize("truth", [CDNOW, BgNbd(1.2, 10.0, 0.5, 3.0, 0.0, 0)])
-def test_a_fit_finds_back_the_parameters_customers_were_drawn_with(truth: BgNbd) -> None:
-    customers = drawn(30_000, truth, seed=5)
+def test_a_fit_finds_back_the_parameters_that_100_000_customers_were_drawn_with(truth: BgNbd) -> None:
+    customers = drawn(100_000, truth, seed=5)
 
     fitted = fit_bg_nbd(customers)
 
-    assert (fitted.r, fitted.alpha) == pytest.approx((truth.r, truth.alpha), rel=0.05)
-    assert fitted.a / (fitted.a + fitted.b) == pytest.approx(truth.a / (truth.a + truth.b), rel=0.05)
+    x, t_x, age = (customers[name].to_numpy() for name in ("x", "t_x", "T"))
+    found = (fitted.r, fitted.alpha, fitted.a, fitted.b)
+    errors = standard_errors(bg_nbd_objective(x, t_x, age, np.ones(x.size)), found, count=x.size)
+    assert (errors < 0.1).all()  # else two of them would allow anything
+    assert (np.abs(np.log(found) - np.log((truth.r, truth.alpha, truth.a, truth.b))) < 2 * errors).all()
     assert fitted.log_likelihood >= bg_nbd_log_likelihood(truth.r, truth.alpha, truth.a, truth.b, customers)
 
 
-def test_a_fit_finds_back_how_amounts_were_drawn() -> None:
+def test_a_fit_finds_back_how_the_amounts_of_100_000_customers_were_drawn() -> None:
     generator = np.random.default_rng(8)
-    x = generator.integers(1, 12, 100_000)
+    x = generator.integers(1, 12, 100_000).astype(float)
     scale = 1 / generator.gamma(CDNOW_SPEND.q, 1 / CDNOW_SPEND.gamma, x.size)
     mean = generator.gamma(CDNOW_SPEND.p * x, scale) / x
 
     fitted = fit_gamma_gamma(pl.DataFrame({"x": x, "t_x": 1.0, "T": 2.0, "monetary_value": mean}))
 
-    assert (fitted.p, fitted.q, fitted.gamma) == pytest.approx((CDNOW_SPEND.p, CDNOW_SPEND.q, CDNOW_SPEND.gamma), rel=0.05)
+    found = (fitted.p, fitted.q, fitted.gamma)
+    errors = standard_errors(gamma_gamma_objective(x, mean, np.ones(x.size)), found, count=x.size)
+    assert (errors < 0.1).all()
+    assert (np.abs(np.log(found) - np.log((CDNOW_SPEND.p, CDNOW_SPEND.q, CDNOW_SPEND.gamma))) < 2 * errors).all()
     assert fitted.mean_value == pytest.approx(CDNOW_SPEND.mean_value, rel=0.02)
 
 

@@ -81,6 +81,40 @@ def test_a_calendar_without_days_is_refused(panel: pl.DataFrame, calendar: pl.Da
         forecast(panel, horizon=1, frequency="daily", calendar=calendar)
 
 
+@pytest.mark.parametrize("name", ["category", "brand"])
+def test_a_calendar_by_an_attribute_that_no_item_is_known_to_have_is_refused(panel: pl.DataFrame, name: str) -> None:
+    calendar = pl.DataFrame({name: ["a", "b"]}).join(KNOWN, how="cross")
+    attributes = pl.DataFrame({"sku": panel["sku"].unique().sort(), name: ["a", "a", "b"]})
+
+    assert np.isfinite(means(panel, calendar=calendar, attributes=attributes)).all()
+    for known in (None, attributes.rename({name: "other"})):
+        with pytest.raises(ValueError, match=f"calendar: has rows for each {name}, .* pass attributes with sku and {name}"):
+            forecast(panel, horizon=1, frequency="daily", calendar=calendar, attributes=known)
+
+
+def test_two_events_of_a_day_may_come_as_two_rows(panel: pl.DataFrame) -> None:
+    both = pl.concat([KNOWN.select("demand_date", "event"), KNOWN.filter("is_payday").select("demand_date", event=pl.lit("payday"))])
+
+    assert np.isfinite(means(panel, calendar=both)).all()
+
+
+@pytest.mark.parametrize("keys", [[], ["location_id"], ["sku", "location_id"]])
+def test_columns_of_a_calendar_that_are_not_used_are_said_with_the_reason(panel: pl.DataFrame, keys: list[str]) -> None:
+    calendar = KNOWN.with_columns(
+        week=pl.col("demand_date").dt.week(), index=100.0 + pl.int_range(pl.len()), tax=pl.lit(0.19), note=None, parts=pl.lit([1])
+    )
+    if keys:
+        calendar = panel.select(keys).unique().join(calendar, how="cross")
+
+    said = forecast(panel, horizon=1, frequency="daily", calendar=calendar).calendar_left_out
+
+    assert said == (
+        "week only tells which day it is", "index only tells which day it is", "tax has one value only", "note has no value",
+        "parts is nested",
+    )  # fmt: skip
+    assert forecast(panel, horizon=1, frequency="daily", calendar=KNOWN).calendar_left_out == ()
+
+
 def test_attributes_of_nothing_are_refused(panel: pl.DataFrame) -> None:
     with pytest.raises(ValueError, match="attributes: lacks sku and location_id, has category"):
         forecast(panel, horizon=1, frequency="daily", attributes=pl.DataFrame({"category": ["a"]}))
@@ -137,6 +171,79 @@ def test_prices_move_their_own_item(panel_of: PanelOf) -> None:
 
     is_low = (price < price.max(axis=1, keepdims=True))[:, 300:].T
     assert factors[is_low].mean() / factors[~is_low].mean() == pytest.approx(0.7**-2, rel=0.1)
+
+
+PROMOTED = np.random.default_rng(8).random((6, 330)) < 0.12
+PROMOTIONS = pl.concat(pl.DataFrame({"sku": f"s{item:03d}", "demand_date": DAYS, "is_promoted": PROMOTED[item]}) for item in range(6))
+WRITTEN: dict[str, tuple[pl.Expr, pl.Expr]] = {  # how a promotion is written down, and a day without one
+    "flags": (pl.lit(True), pl.lit(False)),
+    "ones": (pl.lit(1, pl.Int8), pl.lit(0, pl.Int8)),
+    "ones as floats": (pl.lit(1.0), pl.lit(0.0)),
+    "texts": (pl.lit("leaflet"), pl.lit(None, pl.String)),
+    "discounts": (pl.lit(30.0).alias("discount_pct"), pl.lit(0.0)),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def promoted_panel(panel_of: PanelOf) -> pl.DataFrame:
+    """The last item came late."""
+    panel = panel_of(np.random.default_rng(9).poisson(5.0 * np.where(PROMOTED[:, :300], 3.0, 1.0)))
+    return panel.filter((pl.col("sku") != "s005") | (pl.col("demand_date") >= DAYS[220]))
+
+
+@pytest.mark.parametrize("kind", WRITTEN)
+@pytest.mark.parametrize("has_all_days", [True, False])
+def test_promotions_give_one_forecast_however_they_are_written_down(promoted_panel: pl.DataFrame, kind: str, has_all_days: bool) -> None:
+    on, off = WRITTEN[kind]
+    name = on.meta.output_name() if kind == "discounts" else "promotion"
+    written = PROMOTIONS.select("sku", "demand_date", pl.when("is_promoted").then(on).otherwise(off).alias(name))
+    given = written if has_all_days else written.filter(PROMOTIONS["is_promoted"])
+
+    told = means(promoted_panel, calendar=given).reshape(6, 20)
+
+    is_on = PROMOTED[:, 300:320]
+    assert told[is_on].mean() == pytest.approx(15.0, rel=0.06)
+    assert told[~is_on].mean() == pytest.approx(5.0, rel=0.06)
+    assert_allclose(told, means(promoted_panel, calendar=PROMOTIONS).reshape(6, 20), rtol=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["daily", "weekly"])
+def test_discounts_of_several_depths_are_zero_where_they_have_no_row(promoted_panel: pl.DataFrame, kind: Any) -> None:
+    depth = np.where(np.random.default_rng(4).random(PROMOTIONS.height) < 0.5, 20.0, 40.0)
+    full = PROMOTIONS.select("sku", "demand_date", discount_pct=pl.when("is_promoted").then(pl.Series(depth)).otherwise(0.0))
+    panel = promoted_panel
+    if kind == "weekly":
+        week = pl.col("demand_date").dt.truncate("1w")
+        panel = panel.group_by("sku", "location_id", week).agg(pl.col("demand_qty").sum(), pl.col("is_censored").any())
+
+    designs = [
+        fit_calendar_effects(as_matrix(panel, frequency=kind, calendar=given)) for given in (full, full.filter(pl.col("discount_pct") > 0))
+    ]
+
+    whole, sparse = (effects.factors(0, 45) for effects in designs)
+    assert whole.std() > 0.1
+    assert_allclose(sparse, whole)
+
+
+def test_a_factor_is_one_on_average_over_the_days_of_each_item(promoted_panel: pl.DataFrame) -> None:
+    matrix = as_matrix(promoted_panel, calendar=PROMOTIONS.filter("is_promoted"))
+    plain = fit_calendar_effects(as_matrix(promoted_panel)).factors(0, 300)
+
+    lifts = fit_calendar_effects(matrix).factors(0, 300) / plain
+
+    assert_allclose(np.where(matrix.observed, lifts, 0.0).sum(axis=0) / matrix.observed.sum(axis=0), 1.0, rtol=1e-9)
+
+
+def test_a_price_that_is_not_known_is_the_items_usual_one(panel_of: PanelOf) -> None:
+    price = np.where(np.random.default_rng(5).random((4, 330)) < 0.2, 0.7, 1.0) * np.array([[2.0], [5.0], [11.0], [3.0]])
+    calendar = pl.concat(
+        pl.DataFrame({"sku": f"s{item:03d}", "demand_date": DAYS, "price": price[item]}) for item in range(4)
+    ).with_columns(price=pl.when(pl.col("demand_date") != DAYS[310]).then("price"), is_new=pl.col("demand_date") == DAYS[310])
+    demand = np.random.default_rng(6).poisson(20.0 * (price[:, :300] / price.max(axis=1, keepdims=True)) ** -2)
+
+    factors = fit_calendar_effects(as_matrix(panel_of(demand), calendar=calendar)).factors(310, 1)
+
+    assert_allclose(factors / factors.mean(), 1.0, atol=0.03)
 
 
 def test_rare_texts_count_as_one(panel: pl.DataFrame) -> None:
