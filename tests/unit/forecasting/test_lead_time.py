@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
 
 from forecasting import forecast, lead_time_demand
 
@@ -144,6 +145,27 @@ def test_a_silent_neighbour_changes_no_quantile_and_no_path(panel_of: PanelOf, p
     columns = [name for name in alone.frame.columns if name.startswith("demand_")]
     assert beside.frame[:3].select(columns).to_numpy() == pytest.approx(alone.frame.select(columns).to_numpy(), rel=1e-6)
     assert beside.paths[:3] == pytest.approx(alone.paths, abs=1e-4)
+
+
+@pytest.mark.parametrize("days", [150, 400, 800])
+def test_a_silent_hundredth_series_changes_no_quantile_no_coverage_and_no_path(days: int) -> None:
+    demand = np.random.default_rng(1).poisson(np.arange(1, 100)[:, None] / 9.0, (99, 150))
+    panel = _panel(demand, "daily").with_columns(pl.col("demand_date") + pl.duration(days=650))
+    silent = _panel(np.zeros((1, days)), "daily").with_columns(pl.col("demand_date") + pl.duration(days=800 - days), sku=pl.lit("a"))
+    attributes = pl.DataFrame({"sku": [f"s{number:03d}" for number in range(99)] + ["a"], "category": "c", "department": ["x", "y"] * 50})
+
+    alone, beside = (
+        lead_time_demand(rows, periods=10, frequency="daily", attributes=attributes, paths=5)
+        for rows in (panel, pl.concat([panel, silent]))
+    )
+
+    assert alone.paths is not None
+    assert beside.paths is not None
+    assert_frame_equal(beside.frame[1:], alone.frame, rel_tol=1e-9)
+    assert_frame_equal(beside.coverage, alone.coverage)
+    assert beside.paths[1:] == pytest.approx(alone.paths, abs=1e-4)
+    assert beside.paths[0].sum() == 0.0
+    assert beside.frame["demand_p99_qty"][0] == 0.0
 
 
 def test_items_sold_by_the_piece_have_whole_pieces_on_every_path(panel_of: PanelOf, poisson_demand: Callable[..., Any]) -> None:
