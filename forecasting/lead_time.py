@@ -114,7 +114,8 @@ class SumOutlook:
 def _fitted(matrix: SeriesMatrix, *, model: str, periods: int) -> tuple[PooledFit, str]:
     """The pooled fit and its name."""
     if model in LEVEL_METHODS:
-        return fit_pooled(matrix, methods=LEVEL_METHODS[model]), model
+        # as `forecast` has it: by name a textbook's method is the textbook's, without sums
+        return fit_pooled(matrix, methods=LEVEL_METHODS[model], is_reconciled=model == POOLED_ENSEMBLE), model
     choice = choose(matrix, periods=periods)
     # seasonal naive has no errors to simulate from, so the ensemble stands in
     return choice.fit(matrix), POOLED_ENSEMBLE if choice.name == SEASONAL_NAIVE else choice.name

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from forecasting import forecast, lead_time_demand
+from forecasting.pooled import fit_pooled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -145,6 +146,25 @@ def test_a_silent_neighbour_changes_no_quantile_and_no_path(panel_of: PanelOf, p
     columns = [name for name in alone.frame.columns if name.startswith("demand_")]
     assert beside.frame[:3].select(columns).to_numpy() == pytest.approx(alone.frame.select(columns).to_numpy(), rel=1e-6)
     assert beside.paths[:3] == pytest.approx(alone.paths, abs=1e-4)
+
+
+@pytest.mark.parametrize("model", ["ses", "tsb", "pooled_ensemble"])
+def test_a_named_model_agrees_with_sums_where_its_forecast_does(
+    panel_of: PanelOf, poisson_demand: Callable[..., Any], model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    panel = panel_of(poisson_demand([0.4, 3.0, 9.0, 2.0], days=150))
+    attributes = pl.DataFrame({"sku": ["s000", "s001", "s002", "s003"], "category": ["a", "a", "b", "b"]})
+    seen: list[bool] = []
+    for module in ("models", "lead_time"):
+        monkeypatch.setattr(
+            f"forecasting.{module}.fit_pooled",
+            lambda *known, **options: seen.append(options["is_reconciled"]) or fit_pooled(*known, **options),
+        )
+
+    forecast(panel, horizon=7, frequency="daily", attributes=attributes, model=model)
+    lead_time_demand(panel, periods=7, frequency="daily", attributes=attributes, model=model)
+
+    assert seen == [model == "pooled_ensemble"] * 2
 
 
 @pytest.mark.parametrize("days", [150, 400, 800])
