@@ -21,6 +21,7 @@ from forecasting.schema import (
     LeadTimeDemand,
     check_frequency,
     check_levels,
+    check_not_negative,
     check_positive,
     keys_as_given,
     quantile_column,
@@ -75,7 +76,8 @@ def lead_time_demand(
     """
     period = check_frequency(frequency)
     check_levels(levels)
-    check_positive(periods=periods, paths=max(paths, 1))
+    check_positive(periods=periods)
+    check_not_negative(paths=paths, seed=seed)
     if model not in (AUTO, LIGHTGBM, *LEVEL_METHODS):
         raise ValueError(f"model: {model!r} has no lead-time demand; pass one of {', '.join([AUTO, LIGHTGBM, *LEVEL_METHODS])}.")
     matrix = as_matrix(panel, frequency=period, attributes=attributes, calendar=calendar)

@@ -89,6 +89,19 @@ def test_an_item_never_in_stock_has_no_quantiles(panel_of: PanelOf, poisson_dema
     assert result.frame["demand_p95_qty"].is_null().to_list() == [False, True]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"periods": 2.0}, "periods: has to be at least 1 and whole, got 2.0"),
+        ({"paths": -5}, "paths: has to be at least 0 and whole, got -5"),
+        ({"seed": -1}, "seed: has to be at least 0 and whole, got -1"),
+    ],
+)
+def test_an_impossible_number_is_refused_by_name(panel_of: PanelOf, arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        lead_time_demand(panel_of(np.ones(30)), **{"periods": 1, "frequency": "daily", **arguments})
+
+
 def test_constant_demand_has_no_spread(panel_of: PanelOf) -> None:
     frame = lead_time_demand(panel_of(np.full((2, 120), 4.0)), periods=10, frequency="daily").frame
 
