@@ -32,13 +32,14 @@ from forecasting.scores import (
     step_scores,
     window_sums,
 )
+from forecasting.silent import put_back
 from forecasting.spread import fit_spread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from forecasting.pooled import PooledFit
-    from forecasting.schema import Frequency
+    from forecasting.schema import Frequency, IntArray
 
 HORIZON_LEVELS: Final = (0.5, 0.8, 0.9, 0.95)
 LEAST_TRAINING_PERIODS: Final[Mapping[Frequency, int]] = {"daily": 28, "weekly": 13, "monthly": 6}
@@ -101,7 +102,7 @@ def backtest(
             reasons[name] = seen[name].reasons
         frames.append(_window_frame(matrix, cutoff, {name: said[name] for name in chosen}))
         if AUTO in chosen and (fit := seen[AUTO].fit) is not None:
-            totals.append(_horizon_frame(matrix, fit, cutoff, horizon))
+            totals.append(_horizon_frame(matrix, fit, seen[AUTO].fit_rows, cutoff, horizon))
     classes = classes_of(matrix.until(cutoffs[0]))
     of_series = added_up({name: [own for own, _ in parts] for name, parts in sums.items()}, matrix.keys)
     of_steps = added_up({name: [own for _, own in parts] for name, parts in sums.items()})
@@ -177,13 +178,14 @@ def _with_reasons(scores: pl.DataFrame, keys: pl.DataFrame, reasons: Mapping[str
     )
 
 
-def _horizon_frame(matrix: SeriesMatrix, fit: PooledFit, cutoff: int, horizon: int) -> pl.DataFrame:
+def _horizon_frame(matrix: SeriesMatrix, fit: PooledFit, fit_rows: IntArray, cutoff: int, horizon: int) -> pl.DataFrame:
     """Demand summed over the window beside its quantiles, for series that were to be had on all of its periods."""
     coming = slice(cutoff, cutoff + horizon)
-    is_fit = fit.observed_counts >= LEAST_FIT_PERIODS[matrix.frequency]
+    known = matrix.until(cutoff)
+    is_fit = known.observed.sum(axis=0) >= LEAST_FIT_PERIODS[matrix.frequency]
     rows = np.flatnonzero(is_fit & matrix.observed[coming].all(axis=0))
     actual = matrix.demand[coming].sum(axis=0)
-    quantiles = fit_spread(fit, periods=horizon).quantiles(HORIZON_LEVELS, rows)
+    quantiles = put_back(known, fit_rows, fit_spread(fit, periods=horizon).quantiles(HORIZON_LEVELS))[:, rows]
     schema = {"level": pl.Float64, "actual_qty": pl.Float64, "is_covered": pl.Boolean, "loss_qty": pl.Float64}
     return pl.concat(
         pl.DataFrame(

@@ -12,6 +12,7 @@ from forecasting.schema import (
     ForecastResult,
     check_frequency,
     check_levels,
+    check_not_negative,
     check_positive,
     keys_as_given,
     quantile_column,
@@ -51,6 +52,7 @@ def forecast(
     known = check_frequency(frequency)
     check_levels(levels)
     check_positive(horizon=horizon)
+    check_not_negative(seed=seed)
     matrix = as_matrix(panel, frequency=known, attributes=attributes, calendar=calendar)
     seen = outlook(matrix, model=model, periods=horizon, levels=levels, seed=seed)
     return ForecastResult(keys_as_given(_frame(matrix, seen, levels=levels), panel), seen.smoothing, matrix.calendar_left_out)

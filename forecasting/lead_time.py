@@ -21,11 +21,13 @@ from forecasting.schema import (
     LeadTimeDemand,
     check_frequency,
     check_levels,
+    check_not_negative,
     check_positive,
     keys_as_given,
     quantile_column,
 )
 from forecasting.selection import choose
+from forecasting.silent import names_put_back, put_back, reasons_put_back
 from forecasting.spread import mean_of, spread_of, sums_and_errors
 
 if TYPE_CHECKING:
@@ -74,20 +76,23 @@ def lead_time_demand(
     """
     period = check_frequency(frequency)
     check_levels(levels)
-    check_positive(periods=periods, paths=max(paths, 1))
+    check_positive(periods=periods)
+    check_not_negative(paths=paths, seed=seed)
     if model not in (AUTO, LIGHTGBM, *LEVEL_METHODS):
         raise ValueError(f"model: {model!r} has no lead-time demand; pass one of {', '.join([AUTO, LIGHTGBM, *LEVEL_METHODS])}.")
     matrix = as_matrix(panel, frequency=period, attributes=attributes, calendar=calendar)
-    fit, name = _fitted(matrix, model=model, periods=periods)
+    selling, rows = matrix.selling()
+    fit, name = _fitted(selling, model=model, periods=periods)
     seen = sum_outlook(fit, name=name, wants_trees=_wants_trees(matrix, model), periods=periods, levels=levels, seed=seed)
-    quantiles = seen.distribution.quantiles(levels)
+    quantiles = put_back(matrix, rows, seen.distribution.quantiles(levels))
+    reasons = reasons_put_back(matrix, rows, joined(seen.reasons, fit.fallback_reasons()))
     frame = matrix.keys.with_columns(
-        pl.Series("demand_mean_qty", mean_of(seen.distribution, matrix.keys.height)).fill_nan(None),
+        pl.Series("demand_mean_qty", put_back(matrix, rows, mean_of(seen.distribution, len(rows)))).fill_nan(None),
         *(pl.Series(quantile_column(level), quantiles[index]).fill_nan(None) for index, level in enumerate(levels)),
-        pl.Series("model", seen.names, dtype=pl.String),
-        pl.Series("fallback_reason", joined(series_notes(matrix), seen.reasons, fit.fallback_reasons()), dtype=pl.String),
+        pl.Series("model", names_put_back(matrix, rows, seen.names), dtype=pl.String),
+        pl.Series("fallback_reason", joined(series_notes(matrix), reasons), dtype=pl.String),
     )
-    drawn = _paths(fit, seen.distribution, periods=periods, paths=paths, seed=seed) if paths else None
+    drawn = _paths(fit, seen.distribution, matrix, rows, periods=periods, paths=paths, seed=seed) if paths else None
     return LeadTimeDemand(frame=keys_as_given(frame, panel), coverage=seen.coverage, paths=drawn)
 
 
@@ -111,7 +116,8 @@ class SumOutlook:
 def _fitted(matrix: SeriesMatrix, *, model: str, periods: int) -> tuple[PooledFit, str]:
     """The pooled fit and its name."""
     if model in LEVEL_METHODS:
-        return fit_pooled(matrix, methods=LEVEL_METHODS[model]), model
+        # as `forecast` has it: by name a textbook's method is the textbook's, without sums
+        return fit_pooled(matrix, methods=LEVEL_METHODS[model], is_reconciled=model == POOLED_ENSEMBLE), model
     choice = choose(matrix, periods=periods)
     # seasonal naive has no errors to simulate from, so the ensemble stands in
     return choice.fit(matrix), POOLED_ENSEMBLE if choice.name == SEASONAL_NAIVE else choice.name
@@ -154,8 +160,12 @@ def _past_trees(fit: PooledFit, begins: IntArray, periods: int, seed: int) -> tu
     return begins, learn_sum_trees(fit, periods=periods, seed=seed, until=int(begins[0]))
 
 
-def _paths(fit: PooledFit, spread: SumDistribution, *, periods: int, paths: int, seed: int) -> PathArray:
-    kept = np.empty((fit.matrix.keys.height, paths, periods), dtype=np.float32)
-    for chunk, drawn in path_chunks(fit, np.arange(len(kept)), periods=periods, paths=paths, seed=seed, spread=spread):
-        kept[chunk] = drawn
+def _paths(
+    fit: PooledFit, spread: SumDistribution, matrix: SeriesMatrix, rows: IntArray, *, periods: int, paths: int, seed: int
+) -> PathArray:
+    """Paths of all series of the matrix; the fit is of those at `rows`."""
+    kept = np.empty((matrix.keys.height, paths, periods), dtype=np.float32)
+    kept[...] = np.where(matrix.observed.any(axis=0), 0.0, np.nan)[:, None, None]
+    for chunk, drawn in path_chunks(fit, np.arange(len(rows)), periods=periods, paths=paths, seed=seed, spread=spread):
+        kept[rows[chunk]] = drawn
     return kept

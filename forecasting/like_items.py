@@ -5,7 +5,8 @@ With n observed periods, fewer than `LEAST_FIT_PERIODS`, forecast = w x own + (1
 own: the mean of its periods, on the pool's profile.
 like: mean demand of the items of its category, each in the periods after it had reached the same age, on the shape of what these items
     are forecast now; quantiles are those of the same periods of all of them, so they hold how items differ. Items that were there
-    before the panel began have no known age and are left out. With fewer than `LEAST_LIKE` in the category, all categories count.
+    when the first of them began have no known age and are left out, as are items that never sold. With fewer than `LEAST_LIKE` in
+    the category, all categories count.
 K = variance within an item / variance between items, in periods, at most `MOST_TIMES` as many: the more alike items are, the longer they
     speak for it.
 
@@ -71,7 +72,9 @@ def like_start(matrix: SeriesMatrix, point: FloatArray, quantiles: FloatArray, *
     counts, start = matrix.observed.sum(axis=0), exists.argmax(axis=0)
     age = matrix.periods_count - start
     has_key = matrix.keys.select(pl.all_horizontal(pl.all().is_not_null())).to_series().to_numpy()
-    is_grown = (start > 0) & (age >= 2 * least) & (counts >= least) & has_key & np.isfinite(point).all(axis=0)
+    sold = matrix.demand.any(axis=0)
+    began = start[sold].min(initial=matrix.periods_count)
+    is_grown = sold & (start > began) & (age >= 2 * least) & (counts >= least) & has_key & np.isfinite(point).all(axis=0)
     category, everyone = matrix.pools("category"), np.flatnonzero(is_grown)
     rows: list[int] = []
     points: list[FloatArray] = []
@@ -81,11 +84,11 @@ def like_start(matrix: SeriesMatrix, point: FloatArray, quantiles: FloatArray, *
         pool = _pool_of(matrix, row, category, everyone)
         if pool is None:
             continue
-        sold, seen = _at_age(matrix, pool.members, start[pool.members], first=int(min(age[row], least)), count=least)
+        units, seen = _at_age(matrix, pool.members, start[pool.members], first=int(min(age[row], least)), count=least)
         if not seen.any():
             continue
-        like, like_ranges = _like(sold, seen, point[:, pool.members], levels)
-        weight = counts[row] / (counts[row] + _credibility(sold, seen)) if np.isfinite(point[:, row]).all() else 0.0
+        like, like_ranges = _like(units, seen, point[:, pool.members], levels)
+        weight = counts[row] / (counts[row] + _credibility(units, seen)) if np.isfinite(point[:, row]).all() else 0.0
         points.append(weight * point[:, row] + (1 - weight) * like if weight else like)
         ranges.append(weight * quantiles[:, :, row] + (1 - weight) * like_ranges if weight else like_ranges)
         rows.append(row)

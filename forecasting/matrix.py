@@ -106,6 +106,29 @@ class SeriesMatrix:
         """The first periods only: what was known then. The calendar stays whole, it is known ahead."""
         return dataclasses.replace(self, demand=self.demand[:count], observed=self.observed[:count], censored=self.censored[:count])
 
+    def selling(self) -> tuple[SeriesMatrix, IntArray]:
+        """Series that have sold, from the first period of any of them on, and their positions; all of them where none has.
+
+        What never sold teaches nothing, neither by being there nor by having been there for long.
+        """
+        sold = self.demand.any(axis=0)
+        rows = np.flatnonzero(sold if sold.any() else ~sold)
+        if len(rows) == self.keys.height:
+            return self, rows
+        some = self.of(rows)
+        return some._since(int((some.observed | some.censored).any(axis=1).argmax())), rows
+
+    def _since(self, first: int) -> SeriesMatrix:
+        facts = self.item_facts
+        return dataclasses.replace(
+            self,
+            first_date=self.date_of(first),
+            demand=self.demand[first:],
+            observed=self.observed[first:],
+            censored=self.censored[first:],
+            item_facts=None if facts is None else dataclasses.replace(facts, period=facts.period - first),
+        )
+
     def of(self, rows: IntArray) -> SeriesMatrix:
         """Some series only, in the order of `rows`."""
         return dataclasses.replace(
@@ -154,7 +177,19 @@ def as_matrix(
     censored[period, series] = is_censored
     said = keys.join(notes, on=SERIES_KEY, how="left", nulls_equal=True, maintain_order="left")["note"].to_list()
     known = _attributes(keys, attributes)
-    return with_calendar(SeriesMatrix(keys, frequency, cast("date", first), demand, observed, censored, known, None, tuple(said)), calendar)
+    matrix = SeriesMatrix(keys, frequency, cast("date", first), demand, observed, censored, known, None, tuple(said))
+    return matrix if calendar is None else _with_calendar(matrix, calendar)
+
+
+def _with_calendar(matrix: SeriesMatrix, calendar: pl.DataFrame) -> SeriesMatrix:
+    """The calendar as series that have sold need it: how the others are keyed and when they began is no matter."""
+    some, rows = matrix.selling()
+    told = with_calendar(some, calendar)
+    facts = told.item_facts
+    if facts is not None:
+        first = int(matrix.periods_at(pl.Series([some.first_date]))[0])
+        facts = dataclasses.replace(facts, series=rows[facts.series], period=facts.period + first)
+    return dataclasses.replace(matrix, calendar=told.calendar, item_facts=facts, calendar_left_out=told.calendar_left_out)
 
 
 def _attributes(keys: pl.DataFrame, attributes: pl.DataFrame | None) -> pl.DataFrame:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, cast
 import numpy as np
 import polars as pl
 
-from forecasting.schema import PANEL_COLUMNS, PERIOD_NAMES, SERIES_KEY
+from forecasting.schema import CYCLE_PERIODS, PANEL_COLUMNS, PERIOD_NAMES, SEASON_PERIODS, SERIES_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -19,10 +19,13 @@ if TYPE_CHECKING:
     from forecasting.schema import BoolArray, Frequency, IntArray
 
 _STEPS: Final[Mapping[Frequency, str]] = {"daily": "1d", "weekly": "1w", "monthly": "1mo"}
+LEAST_REACH: Final = 0.01  # of the series; fewer with rows beyond an empty year are no later demand but wrong dates
+_LONGEST_PERIOD_DAYS: Final = 31
 # what a count of rows or periods means for a series, in the order it is said
 _NOTES: Final[Mapping[str, str]] = {
     "no_key": "{} rows lack sku or location_id: they belong to no series",
     "no_date": "{} rows lack a date: left out",
+    "stray": "{} rows lie more than a year from nearly all others: left out",
     "moved": "{} rows are not on a {period}'s first day: counted in the {period} they lie in",
     "twice": "{} rows repeat a {period}: added up",
     "gaps": "{} {period}s are missing: unknown (pass zeros where nothing was sold)",
@@ -53,7 +56,7 @@ def mend_panel(panel: pl.DataFrame, *, frequency: Frequency) -> tuple[pl.DataFra
     rows = panel.select(PANEL_COLUMNS).with_columns(
         pl.col(texts).cast(pl.String), pl.col("demand_date").cast(pl.Date), pl.col("demand_qty").cast(pl.Float64)
     )
-    starts = _period_starts(rows["demand_date"], frequency)
+    starts = _without_strays(rows, _period_starts(rows["demand_date"], frequency), frequency)
     is_wrong = _wrong_rows(rows, starts)
     ordered, wrong_series = _ordered(rows, starts, is_wrong, frequency)
     if wrong_series is None:
@@ -147,6 +150,40 @@ def _period_starts(dates: pl.Series, frequency: Frequency) -> pl.Series:
     return starts
 
 
+def _without_strays(rows: pl.DataFrame, starts: pl.Series, frequency: Frequency) -> pl.Series:
+    """Null for dates that must be wrong; a series without another date has the last one of all others, to be named by.
+
+    Periods in which no series has a row, more than a year of them, part the panel. Of its parts the one with most rows stands; another is
+    left out if fewer than `LEAST_REACH` of the series reach it, or if it has fewer rows than the empty time before it has seasons.
+    """
+    present = starts.unique().drop_nulls().sort()
+    numbers = period_numbers(present, frequency)
+    holes = np.diff(numbers)
+    borders = np.flatnonzero(holes > CYCLE_PERIODS[frequency])
+    if not len(borders):
+        return starts
+    own = period_numbers(starts.fill_null(present[0]), frequency)
+    part = pl.Series("part", np.searchsorted(numbers[borders + 1], own, side="right"))
+    series = pl.Series("series", series_numbers(rows)[1])
+    facts = (
+        pl.DataFrame([part, series]).filter(starts.is_not_null()).group_by("part").agg(pl.len(), pl.col("series").n_unique()).sort("part")
+    )
+    counts = facts["len"].to_numpy()
+    main = len(counts) - 1 - int(counts[::-1].argmax())
+    seasons = np.insert(holes[borders], main, 0) / SEASON_PERIODS[frequency]
+    is_wrong = (counts < seasons) | (facts["series"].to_numpy() < LEAST_REACH * series.n_unique())
+    is_wrong[main] = False
+    is_stray = pl.Series("stray", is_wrong)[part]
+    last = starts.filter(part == main).max()
+    return (
+        rows.select(SERIES_KEY)
+        .with_columns(starts.alias("start"), is_stray)
+        .select(pl.when(~pl.col("stray")).then("start").when(pl.col("stray").all().over(SERIES_KEY)).then(pl.lit(last)))
+        .to_series()
+        .alias(starts.name)
+    )
+
+
 def _wrong_rows(rows: pl.DataFrame, starts: pl.Series) -> pl.Series | None:
     """Which rows cannot stand as they are: a null, a quantity below zero or not finite, a date that is no first day; None if none."""
     quantity = rows["demand_qty"]
@@ -181,20 +218,24 @@ def _ordered(
 
 def _mended(rows: pl.DataFrame, starts: pl.Series, frequency: Frequency) -> tuple[pl.DataFrame, pl.DataFrame]:
     quantity, mark = pl.col("demand_qty").cast(pl.Float64), pl.col("is_censored")
+    is_near = ((pl.col("demand_date") - starts).dt.total_days() < _LONGEST_PERIOD_DAYS).fill_null(False)
     flags = {
         "no_key": pl.any_horizontal(pl.col(SERIES_KEY).is_null()),
         "no_date": pl.col("demand_date").is_null(),
-        "moved": (pl.col("demand_date") != starts).fill_null(False),
+        "stray": pl.col("demand_date").is_not_null() & ~is_near,
+        "moved": (pl.col("demand_date") != starts).fill_null(False) & is_near,
         "no_qty": quantity.is_null() | ~quantity.is_finite(),
         "negative": (quantity < 0).fill_null(False),
         "no_mark": mark.is_null(),
     }
     flagged = rows.with_columns(**flags).with_columns(starts.alias("demand_date"))
-    is_unknown = pl.col("no_key") | pl.col("no_qty") | pl.col("negative")
-    dated = flagged.filter(~pl.col("no_date")).with_columns(
+    is_unknown = pl.col("no_key") | pl.col("stray") | pl.col("no_qty") | pl.col("negative")
+    dated = flagged.filter(pl.col("demand_date").is_not_null()).with_columns(
         pl.when(is_unknown).then(0.0).otherwise(quantity).alias("demand_qty"), (mark.fill_null(False) | is_unknown).alias("is_censored")
     )
-    by_period = dated.group_by(*SERIES_KEY, "demand_date").agg(pl.col("demand_qty").sum(), mark.any(), (pl.len() - 1).alias("twice"))
+    by_period = dated.group_by(*SERIES_KEY, "demand_date").agg(
+        pl.col("demand_qty").sum(), mark.any(), (pl.len().cast(pl.Int64) - 1 - pl.col("stray").sum().cast(pl.Int64)).clip(0).alias("twice")
+    )
     first, last = pl.col("demand_date").min(), pl.col("demand_date").max()
     spans = by_period.group_by(SERIES_KEY).agg(pl.date_ranges(first, last, interval=_STEPS[frequency]).explode().alias("demand_date"))
     panel = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +20,7 @@ from forecasting.outliers import cut_outliers, cut_reasons
 from forecasting.pooled import ENSEMBLE, PooledFit, fit_pooled
 from forecasting.schema import HISTORY_MEAN, NO_MODEL, POOLED_ENSEMBLE, SEASONAL_NAIVE, FloatArray
 from forecasting.selection import choose
+from forecasting.silent import names_put_back, put_back, reasons_put_back
 from forecasting.smoothing import adida_levels, imapa_levels, naive_levels, sba_levels, ses_levels, tsb_levels
 from forecasting.trends import holt_damped_growth, theta_growth
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from forecasting.matrix import SeriesMatrix
+    from forecasting.schema import IntArray
     from forecasting.smoothing import LevelMethod
 
 LIGHTGBM: Final = "lightgbm"
@@ -52,7 +54,8 @@ class Outlook:
         names: Per series, the model its forecast came from.
         reasons: Per series, why it is not the model asked for, or what was mended; None where all is as asked.
         smoothing: Weight of the newest period, where there is one for all series.
-        fit: What "auto" was made from, for those who ask for its sums; None of other models.
+        fit: What "auto" was made from, for those who ask for its sums; None of other models. Of series that have sold only.
+        fit_rows: Positions of the fit's series.
     """
 
     point: FloatArray
@@ -61,6 +64,7 @@ class Outlook:
     reasons: list[str | None]
     smoothing: float | None
     fit: PooledFit | None = None
+    fit_rows: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
 
 def model_names() -> list[str]:
@@ -69,7 +73,7 @@ def model_names() -> list[str]:
 
 
 def outlook(matrix: SeriesMatrix, *, model: str, periods: int, levels: tuple[float, ...], seed: int = 0) -> Outlook:
-    """Demand of the periods after the last one.
+    """Demand of the periods after the last one; series that never sold are set aside before anything is fitted or chosen.
 
     Args:
         matrix: Demand of all series.
@@ -85,9 +89,22 @@ def outlook(matrix: SeriesMatrix, *, model: str, periods: int, levels: tuple[flo
         raise ValueError(f"model: {model!r} is not known; pass one of {', '.join(_MODELS)}.")
     demand, limits = cut_outliers(matrix.demand)
     matrix = matrix if demand is matrix.demand else dataclasses.replace(matrix, demand=demand)
-    seen = _MODELS[model](matrix, periods=periods, levels=levels, seed=seed)
+    selling, rows = matrix.selling()
+    seen = _with_silent(matrix, rows, _MODELS[model](selling, periods=periods, levels=levels, seed=seed))
     seen = seen if model == SEASONAL_NAIVE else _with_like_start(matrix, seen, levels=levels)
     return dataclasses.replace(seen, reasons=joined(series_notes(matrix), cut_reasons(limits), seen.reasons))
+
+
+def _with_silent(matrix: SeriesMatrix, rows: IntArray, seen: Outlook) -> Outlook:
+    """The outlook of all series from that of those at `rows`, which have sold."""
+    return dataclasses.replace(
+        seen,
+        point=put_back(matrix, rows, seen.point),
+        quantiles=put_back(matrix, rows, seen.quantiles),
+        names=names_put_back(matrix, rows, seen.names),
+        reasons=reasons_put_back(matrix, rows, seen.reasons),
+        fit_rows=rows,
+    )
 
 
 def _with_like_start(matrix: SeriesMatrix, seen: Outlook, *, levels: tuple[float, ...]) -> Outlook:

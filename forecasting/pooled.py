@@ -75,19 +75,30 @@ class PooledFit:
 
     def model_names(self) -> list[str]:
         """Per series, what its forecast came from."""
-        least = LEAST_FIT_PERIODS[self.matrix.frequency]
-        return [NO_MODEL if count == 0 else HISTORY_MEAN if count < least else POOLED_ENSEMBLE for count in self.observed_counts.tolist()]
+        return names_by_history(self.matrix)
 
     def fallback_reasons(self) -> list[str | None]:
         """Per series, why it is not the smoothed level and what was cut; None where all is as it should be."""
-        unit, least = self.matrix.period_name, LEAST_FIT_PERIODS[self.matrix.frequency]
-        short = [
-            f"no {unit} in stock, so nothing is known of its demand" if count == 0
-            else f"only {count} {unit}s in stock, {least} are needed: mean of those" if count < least
-            else None
-            for count in self.observed_counts.tolist()
-        ]  # fmt: skip
-        return ["; ".join(part for part in both if part) or None for both in zip(short, cut_reasons(self.limits), strict=True)]
+        both = zip(reasons_by_history(self.matrix), cut_reasons(self.limits), strict=True)
+        return ["; ".join(part for part in parts if part) or None for parts in both]
+
+
+def names_by_history(matrix: SeriesMatrix) -> list[str]:
+    """Per series, what its forecast comes from by how long it was in stock."""
+    least = LEAST_FIT_PERIODS[matrix.frequency]
+    counts = matrix.observed.sum(axis=0).tolist()
+    return [NO_MODEL if count == 0 else HISTORY_MEAN if count < least else POOLED_ENSEMBLE for count in counts]
+
+
+def reasons_by_history(matrix: SeriesMatrix) -> list[str | None]:
+    """Per series, why that is not the smoothed level; None where it is."""
+    unit, least = matrix.period_name, LEAST_FIT_PERIODS[matrix.frequency]
+    return [
+        f"no {unit} in stock, so nothing is known of its demand" if count == 0
+        else f"only {count} {unit}s in stock, {least} are needed: mean of those" if count < least
+        else None
+        for count in matrix.observed.sum(axis=0).tolist()
+    ]  # fmt: skip
 
 
 def fit_pooled(

@@ -142,11 +142,26 @@ def check_frequency(frequency: str) -> Frequency:
 
 
 def check_positive(**values: int) -> None:
-    """Every value is at least one.
+    """Every value is a whole number of at least one.
 
     Raises:
         ValueError: One is not. Nothing was computed.
     """
     for name, value in values.items():
-        if value < 1:
-            raise ValueError(f"{name}: has to be at least 1, got {value}; pass a positive number of periods.")
+        if not _is_whole(value) or value < 1:
+            raise ValueError(f"{name}: has to be at least 1 and whole, got {value!r}; pass a positive int.")
+
+
+def check_not_negative(**values: int) -> None:
+    """Every value is a whole number of at least zero.
+
+    Raises:
+        ValueError: One is not. Nothing was computed.
+    """
+    for name, value in values.items():
+        if not _is_whole(value) or value < 0:
+            raise ValueError(f"{name}: has to be at least 0 and whole, got {value!r}; pass 0 or a positive int.")
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)

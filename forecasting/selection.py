@@ -16,6 +16,7 @@ from forecasting.hierarchy import group_sums
 from forecasting.naive import season_lag, seasonal_naive
 from forecasting.pooled import PooledFit, fit_pooled, with_methods
 from forecasting.schema import CYCLE_PERIODS, LEAST_FIT_PERIODS, POOLED_ENSEMBLE, SEASONAL_NAIVE
+from forecasting.silent import put_back
 from forecasting.smoothing import ses_levels
 
 if TYPE_CHECKING:
@@ -72,10 +73,11 @@ def choose(matrix: SeriesMatrix, *, periods: int) -> Choice:
     for cutoff in cutoffs:
         known = sample.until(cutoff)
         errors[SEASONAL_NAIVE] += _errors(sample, cutoff, _filled(seasonal_naive(known, periods=periods), known))
-        ensemble = _ensemble(known)
+        sold, rows = known.selling()
+        ensemble = _ensemble(sold)
         for name in names:
-            fit = ensemble if name == POOLED_ENSEMBLE else with_methods(ensemble, _SES) if name == SES else _CANDIDATES[name](known)
-            errors[name] += _errors(sample, cutoff, _filled(fit.point(periods), known))
+            fit = ensemble if name == POOLED_ENSEMBLE else with_methods(ensemble, _SES) if name == SES else _CANDIDATES[name](sold)
+            errors[name] += _errors(sample, cutoff, _filled(put_back(known, rows, fit.point(periods)), known))
     naive = errors.pop(SEASONAL_NAIVE)
     scores = {name: _over_naive(error, naive) for name, error in errors.items()}
     best = min(scores, key=lambda name: scores[name])

@@ -47,6 +47,26 @@ def test_a_window_says_what_the_forecast_of_that_day_would_have_said(panel_of: P
     )
 
 
+def test_a_window_knows_nothing_of_series_launched_after_it(panel_of: PanelOf, poisson_demand: Callable[..., Any]) -> None:
+    panel = panel_of(poisson_demand([*np.linspace(1.0, 9.0, 60), *np.full(45, 50.0)], days=140))
+    launched = pl.col("demand_date") >= panel["demand_date"].max() - timedelta(days=20)  # type: ignore[operator]
+    panel = panel.filter((pl.col("sku") < "s060") | launched)
+    attributes = pl.DataFrame({"sku": panel["sku"].unique().sort(), "category": "c"}).with_columns(
+        department=pl.Series([f"d{number % 2}" for number in range(105)])
+    )
+    cutoff = panel["demand_date"].max() - timedelta(days=28)  # type: ignore[operator]
+
+    tested = backtest(panel, horizon=14, frequency="daily", windows=2, models=["auto"], attributes=attributes).frame
+    told = forecast(panel.filter(pl.col("demand_date") <= cutoff), horizon=14, frequency="daily", attributes=attributes).frame
+
+    window = tested.filter(pl.col("cutoff_date") == cutoff)
+    both = window.join(told, on=["sku", "location_id", "demand_date"])
+    assert both.height == told.height
+    assert both["forecast_qty"].to_list() == pytest.approx(both["demand_mean_qty"].to_list(), rel=1e-6)
+    assert both["forecast_p90_qty"].to_list() == pytest.approx(both["demand_p90_qty"].to_list(), rel=1e-6)
+    assert window.filter(pl.col("sku") >= "s060")["forecast_qty"].null_count() == 45 * 7
+
+
 def test_scores_equal_a_recount_by_hand(panel_of: PanelOf, poisson_demand: Callable[..., Any]) -> None:
     demand = poisson_demand([3.0], days=98)
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
+from polars.testing import assert_frame_equal
 
 from forecasting import forecast
 from forecasting.models import model_names
@@ -46,6 +47,32 @@ def test_a_silent_series_changes_nothing_else(panel_of: PanelOf, poisson_demand:
 
     assert_allclose(beside.filter(pl.col("sku") != "s003")["demand_mean_qty"], alone["demand_mean_qty"], rtol=1e-9)
     assert_allclose(beside.filter(pl.col("sku") == "s003")["demand_mean_qty"], 0.0)
+
+
+@pytest.mark.parametrize("model", FLAT)
+@pytest.mark.parametrize("days", [150, 400, 800])
+def test_a_silent_hundredth_series_changes_nothing_else_however_long_it_was_there(model: str, days: int) -> None:
+    draw = np.random.default_rng(1)
+    dates = pl.date_range(pl.date(2022, 1, 1), pl.date(2024, 3, 30), interval="1d", eager=True)
+
+    def of(sku: str, quantities: Any) -> pl.DataFrame:
+        own = pl.DataFrame({"sku": sku, "location_id": "main", "demand_date": dates[-8 - len(quantities) : -8], "demand_qty": quantities})
+        return own.with_columns(pl.col("demand_qty").cast(pl.Float64), is_censored=pl.lit(False))
+
+    panel = pl.concat([of(f"s{number:02d}", draw.poisson(number / 9.0, 150)) for number in range(1, 100)])
+    attributes = pl.DataFrame({"sku": [f"s{number:02d}" for number in range(1, 100)] + ["silent"], "category": "c"})
+    attributes = attributes.with_columns(department=pl.Series([f"d{number % 2}" for number in range(100)]))
+    prices = pl.DataFrame({"demand_date": dates, "price": draw.uniform(1.0, 3.0, len(dates))})
+    calendar = (
+        panel.select("sku", "demand_date").join(prices, on="demand_date").with_columns(is_promoted=pl.Series(draw.random(99 * 150) < 0.1))
+    )
+    known: dict[str, Any] = {"horizon": 7, "frequency": "daily", "attributes": attributes, "calendar": calendar, "model": model}
+
+    alone = forecast(panel, **known).frame
+    beside = forecast(pl.concat([of("silent", np.zeros(days)), panel]), **known).frame
+
+    assert_frame_equal(beside.filter(pl.col("sku") != "silent"), alone, rel_tol=1e-9)
+    assert beside.filter(pl.col("sku") == "silent").select(pl.col("^demand_.*_qty$")).sum().row(0) == (0.0, 0.0, 0.0, 0.0)
 
 
 @pytest.mark.parametrize("model", FLAT)

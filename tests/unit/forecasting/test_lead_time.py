@@ -8,8 +8,10 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
 
 from forecasting import forecast, lead_time_demand
+from forecasting.pooled import fit_pooled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,6 +89,19 @@ def test_an_item_never_in_stock_has_no_quantiles(panel_of: PanelOf, poisson_dema
     assert result.frame["demand_p95_qty"].is_null().to_list() == [False, True]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"periods": 2.0}, "periods: has to be at least 1 and whole, got 2.0"),
+        ({"paths": -5}, "paths: has to be at least 0 and whole, got -5"),
+        ({"seed": -1}, "seed: has to be at least 0 and whole, got -1"),
+    ],
+)
+def test_an_impossible_number_is_refused_by_name(panel_of: PanelOf, arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        lead_time_demand(panel_of(np.ones(30)), **{"periods": 1, "frequency": "daily", **arguments})
+
+
 def test_constant_demand_has_no_spread(panel_of: PanelOf) -> None:
     frame = lead_time_demand(panel_of(np.full((2, 120), 4.0)), periods=10, frequency="daily").frame
 
@@ -144,6 +159,46 @@ def test_a_silent_neighbour_changes_no_quantile_and_no_path(panel_of: PanelOf, p
     columns = [name for name in alone.frame.columns if name.startswith("demand_")]
     assert beside.frame[:3].select(columns).to_numpy() == pytest.approx(alone.frame.select(columns).to_numpy(), rel=1e-6)
     assert beside.paths[:3] == pytest.approx(alone.paths, abs=1e-4)
+
+
+@pytest.mark.parametrize("model", ["ses", "tsb", "pooled_ensemble"])
+def test_a_named_model_agrees_with_sums_where_its_forecast_does(
+    panel_of: PanelOf, poisson_demand: Callable[..., Any], model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    panel = panel_of(poisson_demand([0.4, 3.0, 9.0, 2.0], days=150))
+    attributes = pl.DataFrame({"sku": ["s000", "s001", "s002", "s003"], "category": ["a", "a", "b", "b"]})
+    seen: list[bool] = []
+    for module in ("models", "lead_time"):
+        monkeypatch.setattr(
+            f"forecasting.{module}.fit_pooled",
+            lambda *known, **options: seen.append(options["is_reconciled"]) or fit_pooled(*known, **options),
+        )
+
+    forecast(panel, horizon=7, frequency="daily", attributes=attributes, model=model)
+    lead_time_demand(panel, periods=7, frequency="daily", attributes=attributes, model=model)
+
+    assert seen == [model == "pooled_ensemble"] * 2
+
+
+@pytest.mark.parametrize("days", [150, 400, 800])
+def test_a_silent_hundredth_series_changes_no_quantile_no_coverage_and_no_path(days: int) -> None:
+    demand = np.random.default_rng(1).poisson(np.arange(1, 100)[:, None] / 9.0, (99, 150))
+    panel = _panel(demand, "daily").with_columns(pl.col("demand_date") + pl.duration(days=650))
+    silent = _panel(np.zeros((1, days)), "daily").with_columns(pl.col("demand_date") + pl.duration(days=800 - days), sku=pl.lit("a"))
+    attributes = pl.DataFrame({"sku": [f"s{number:03d}" for number in range(99)] + ["a"], "category": "c", "department": ["x", "y"] * 50})
+
+    alone, beside = (
+        lead_time_demand(rows, periods=10, frequency="daily", attributes=attributes, paths=5)
+        for rows in (panel, pl.concat([panel, silent]))
+    )
+
+    assert alone.paths is not None
+    assert beside.paths is not None
+    assert_frame_equal(beside.frame[1:], alone.frame, rel_tol=1e-9)
+    assert_frame_equal(beside.coverage, alone.coverage)
+    assert beside.paths[1:] == pytest.approx(alone.paths, abs=1e-4)
+    assert beside.paths[0].sum() == 0.0
+    assert beside.frame["demand_p99_qty"][0] == 0.0
 
 
 def test_items_sold_by_the_piece_have_whole_pieces_on_every_path(panel_of: PanelOf, poisson_demand: Callable[..., Any]) -> None:

@@ -50,6 +50,21 @@ def test_its_own_sales_count_the_more_the_longer_it_sells(panel_of: PanelOf) -> 
     assert 6 < means[0] < means[1] < means[2] < 41
 
 
+def test_items_that_never_sold_are_like_no_other(panel_of: PanelOf) -> None:
+    panel = launched(panel_of, young=[40.0] * 5)
+    silent = panel_of(np.zeros((20, DAYS))).with_columns(pl.format("q{}", "sku").alias("sku"))
+    first, long = (pl.col("demand_date") >= panel["demand_date"].min() + pl.duration(days=STARTED), pl.lit(True))
+
+    known = {"horizon": 7, "frequency": "daily", "attributes": attributes(10)}
+    alone, young, old = (
+        forecast(rows, **known).frame.filter(pl.col("sku") == "s009")  # type: ignore[arg-type]
+        for rows in (panel, pl.concat([panel, silent.filter(first)]), pl.concat([panel, silent.filter(long)]))
+    )
+
+    assert young.equals(alone)
+    assert old.equals(alone)
+
+
 def test_too_few_like_items_leave_it_its_own_mean(panel_of: PanelOf) -> None:
     young = of_young(launched(panel_of, young=[40.0] * 5, others=3))
 

@@ -58,6 +58,8 @@ FAILURES: dict[str, tuple[pl.DataFrame, float | None, str]] = {
     "infinite": (with_value(40, math.inf), 3.9, "1 quantities are missing or not finite: unknown"),
     "null quantity": (with_value(40, None), 3.9, "1 quantities are missing or not finite: unknown"),
     "null date": (of(STEADY).with_columns(pl.when(DAY_10).then(None).otherwise("demand_date").alias("demand_date")), 3.9, "1 rows lack a date: left out"),
+    "stray date": (pl.concat([of(STEADY), of([9.0]).with_columns(demand_date=pl.date(2034, 3, 1))]), 3.9, "1 rows lie more than a year from nearly all others: left out"),
+    "ancient date": (pl.concat([of(STEADY), of([9.0]).with_columns(demand_date=pl.date(1900, 1, 1))]), 3.9, "1 rows lie more than a year"),
     "null mark": (of(STEADY).with_columns(pl.when(~DAY_10).then("is_censored").alias("is_censored")), 3.9, "1 rows lack is_censored: taken as in stock"),
     "null key": (of(STEADY, sku=None), None, "84 rows lack sku or location_id"),
     "ended before the panel": (of(STEADY[:70]), 3.9, "ends with 2024-03-10, before the panel does"),
@@ -124,6 +126,61 @@ def test_a_bad_series_alone_is_forecast_as_well(failure: str) -> None:
     assert result["demand_mean_qty"].null_count() == (3 if mean is None else 0)
     if failure != "ended before the panel":
         assert reason in result["fallback_reason"][0]
+
+
+@pytest.mark.parametrize("year", [2034, 2124, 9999])
+def test_one_stray_date_moves_no_other_forecast_and_no_date(panel_of: PanelOf, year: int) -> None:
+    panel = panel_of(np.tile(STEADY, (6, 1)))
+    stray = panel[:1].with_columns(demand_date=pl.date(year, 6, 1))
+
+    alone = forecast(panel, horizon=7, frequency="daily").frame
+    beside = forecast(pl.concat([panel, stray]), horizon=7, frequency="daily").frame
+
+    assert beside.drop("fallback_reason").equals(alone.drop("fallback_reason"))
+    assert beside["fallback_reason"].drop_nulls().unique().to_list() == ["1 rows lie more than a year from nearly all others: left out"]
+
+
+@pytest.mark.parametrize(("frequency", "every"), [("daily", "1d"), ("weekly", "1w"), ("monthly", "1mo")])
+def test_a_stray_date_is_left_out_of_weeks_and_months_too(frequency: Any, every: str) -> None:
+    dates = pl.date_range(date(2020, 1, 1), date(2026, 1, 1), interval=every, eager=True)[:60]
+    panel = of(np.arange(60.0)).with_columns(demand_date=dates)
+    stray = panel[:1].with_columns(demand_date=dates[0].replace(year=2052))
+
+    mended, notes = mend_panel(pl.concat([panel, stray]), frequency=frequency)
+
+    assert mended.equals(panel)
+    assert notes["note"].to_list() == ["1 rows lie more than a year from nearly all others: left out"]
+
+
+def test_a_series_with_nothing_but_stray_dates_has_no_forecast_and_a_reason() -> None:
+    stray = of([9.0, 8.0]).with_columns(demand_date=pl.Series([date(9999, 12, 30), date(9999, 12, 31)]))
+
+    frame = forecast(pl.concat([GOOD, stray]), horizon=7, frequency="daily").frame
+
+    assert own(frame)["model"].unique().to_list() == ["none"]
+    assert own(frame)["demand_date"].max() == date(2024, 1, 1) + timedelta(days=DAYS + 6)
+    assert own(frame)["fallback_reason"][0].startswith("2 rows lie more than a year from nearly all others: left out")
+    assert "repeat" not in own(frame)["fallback_reason"][0]
+
+
+def test_dates_that_hardly_any_series_reach_are_stray_however_many_rows_carry_them(panel_of: PanelOf) -> None:
+    panel = panel_of(np.ones((300, 30)))
+    later = of(np.ones(80), sku="s000").with_columns(pl.col("demand_date") + pl.duration(days=30 + 400))
+
+    few, _ = mend_panel(pl.concat([panel, later]), frequency="daily")
+    enough, _ = mend_panel(pl.concat([panel, *(later.with_columns(sku=pl.lit(f"s00{number}")) for number in range(3))]), frequency="daily")
+
+    assert few.equals(panel)
+    assert enough["demand_date"].max() == later["demand_date"].max()
+
+
+def test_sales_after_a_year_without_any_are_no_stray_dates() -> None:
+    reopened = of(np.ones(90)).with_columns(pl.col("demand_date") + pl.duration(days=DAYS + 500))
+
+    mended, notes = mend_panel(pl.concat([of(STEADY), reopened]), frequency="daily")
+
+    assert mended["demand_date"].max() == date(2024, 1, 1) + timedelta(days=DAYS + 500 + 89)
+    assert notes["note"].to_list() == ["500 days are missing: unknown (pass zeros where nothing was sold)"]
 
 
 def test_an_outlier_is_known_only_once_it_has_come(panel_of: PanelOf) -> None:

@@ -168,7 +168,10 @@ def test_a_broken_panel_is_refused_by_name(panel_of: PanelOf, change: Callable[[
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"horizon": 0}, "horizon: has to be at least 1, got 0"),
+        ({"horizon": 0}, "horizon: has to be at least 1 and whole, got 0"),
+        ({"horizon": 2.0}, "horizon: has to be at least 1 and whole, got 2.0"),
+        ({"horizon": True}, "horizon: has to be at least 1 and whole, got True"),
+        ({"seed": -1}, "seed: has to be at least 0 and whole, got -1"),
         ({"frequency": "hourly"}, "frequency: 'hourly' is not known"),
         ({"levels": (0.5, 1.0)}, "levels: 1 of 2"),
         ({"model": "magic"}, "model: 'magic' is not known"),
