@@ -217,6 +217,41 @@ def test_a_merchant_without_enough_history_gets_empty_tables_and_counts(conn: du
     assert _table(conn, "backtest_scores").is_empty()
 
 
+def _launch(conn: duckdb.DuckDBPyConnection, names: list[str], *, rate: float, days: int) -> None:
+    """Items that came `days` ago, 30 in stock, from a supplier who needs ten days."""
+    generator, since = np.random.default_rng(days), AS_OF - timedelta(days=days - 1)
+    for sku in names:
+        sold = pl.DataFrame(
+            {"demand_date": [since + timedelta(days=day) for day in range(days)], "demand_qty": generator.poisson(rate, days)}
+        )
+        conn.register("sold", sold.filter(pl.col("demand_qty") > 0).to_arrow())
+        conn.execute("INSERT INTO marts.fct_demand_daily SELECT ?, 'main', demand_date, demand_qty FROM sold", [sku])
+        conn.execute("INSERT INTO marts.dim_products VALUES (?, 'all', ?, true, 1999, 'EUR')", [sku, since])
+        conn.execute("INSERT INTO marts.fct_inventory_position VALUES (?, 'main', 30, 0, 0, 0, 0, 7)", [sku])
+        conn.execute(
+            "INSERT INTO marts.dim_supplier_items SELECT * REPLACE (? AS sku) FROM marts.dim_supplier_items WHERE sku = 'calm'", [sku]
+        )
+
+
+def test_a_young_item_starts_where_like_items_stood_and_is_ordered_by_that(conn: duckdb.DuckDBPyConnection) -> None:
+    _launch(conn, [f"grown {number}" for number in range(8)], rate=8.0, days=120)
+    _launch(conn, ["young"], rate=1.0, days=6)
+
+    gathered = gather_panel(conn)
+    backtest_forecasts(conn)
+    forecast_demand(conn, settings=SETTINGS)
+    recommend(conn, settings=SETTINGS)
+
+    own = _table(conn, "forecast_daily").filter(pl.col("sku") == "young")
+    proposed = _table(conn, "recommendations").filter(pl.col("sku") == "young")
+    assert "history too short" not in gathered.skipped_counts
+    assert own["model"].unique().to_list() == ["like_items"]
+    assert own["fallback_reason"].str.contains("only 6 days in stock, 14 are needed: .* what 8 items of category 'all' sold").all()
+    mean = own["demand_mean_qty"].sum() / own.height
+    assert mean > 4.0
+    assert json.loads(proposed["basis"].item())["demand_p50_qty"] == pytest.approx(19 * mean, rel=0.1)
+
+
 def _override(conn: duckdb.DuckDBPyConnection, sku: str, kind: str, value: float, *, days: int = 60) -> None:
     conn.execute(
         "INSERT INTO meta.forecast_overrides VALUES ('o-1', ?, 'main', ?, ?, ?, ?, 'TV campaign', 'ann', TIMESTAMP '2025-06-30 09:00:00')",
