@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from forecasting.schema import Frequency
 
 LEAST_HISTORY_DAYS: Final = 28  # four of each weekday
+TOO_YOUNG: Final = "history too short"
 LEAST_SALE_DAYS: Final = 5  # below that a level is guesswork
 DORMANT_DAYS: Final = 182  # days in stock without a sale after which an item counts as gone
 LEAST_ON_SALE_RATE: Final = 0.5  # share of a week or month on sale from which the rest is inferred; docs/methods/panels.md has the figures
@@ -149,7 +150,7 @@ def _rules(*, has_like_items: bool) -> list[tuple[str, pl.Expr, pl.Expr]]:
             pl.format("No sale on {} days in stock, the last one on {}.", "days_in_stock_since_sale", "last_sale_date"),
         ),
         (
-            "history too short",
+            TOO_YOUNG,
             is_young & (not has_like_items),
             pl.format(f"Only {{}} days of history; {LEAST_HISTORY_DAYS} are needed, or {LEAST_LIKE} items whose launch was seen.", history),
         ),
@@ -163,13 +164,9 @@ def _rules(*, has_like_items: bool) -> list[tuple[str, pl.Expr, pl.Expr]]:
 
 def _launched_and_grown(facts: pl.DataFrame) -> int:
     """How many series the history has seen from their first day to the age at which they stand alone: what young ones go by."""
-    return facts.filter(
-        pl.col("is_active")
-        & (pl.col("days_in_stock_since_sale") <= DORMANT_DAYS)
-        & (pl.col("history_days_count") >= LEAST_HISTORY_DAYS)
-        & (pl.col("sale_days_count") >= LEAST_SALE_DAYS)
-        & (pl.col("start_date") > pl.col("start_date").min())
-    ).height
+    is_grown = (pl.col("history_days_count") >= LEAST_HISTORY_DAYS) & (pl.col("sale_days_count") >= LEAST_SALE_DAYS)
+    is_selling = pl.col("is_active") & (pl.col("days_in_stock_since_sale") <= DORMANT_DAYS)
+    return facts.filter(is_grown & is_selling & (pl.col("start_date") > pl.col("start_date").min())).height
 
 
 def _series_starts(known: pl.DataFrame, items: pl.DataFrame | None) -> pl.DataFrame:

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 import forecasting
+from forecasting.like_items import LIKE_ITEMS
 from forecasting.overrides import override_forecast, overrides_by_day
+from forecasting.panel import TOO_YOUNG
 from forecasting.schema import HISTORY_MEAN, NO_MODEL, SERIES_KEY
 from pipelines.quality.forecast_checks import RECENT_DAYS, Errors, ForecastCheck, broken_series, check_forecasts
 from pipelines.steps.backtest_rows import MODEL, SERIES_SCORES
@@ -25,11 +27,13 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from forecasting.panel import SeriesSelection
     from pipelines.settings import Settings
 
 logger = logging.getLogger("ordercast.forecast")
 
 FORECAST_DAYS: Final = 28
+FALLBACK_MODELS: Final = (LIKE_ITEMS, HISTORY_MEAN, NO_MODEL)  # what stands in where a series has too little to learn from
 
 _FORECAST: Final = {
     "sku": pl.String, "location_id": pl.String, "demand_date": pl.Date, "demand_mean_qty": pl.Float64, "demand_p10_qty": pl.Float64,
@@ -81,11 +85,9 @@ def forecast_demand(conn: duckdb.DuckDBPyConnection, *, settings: Settings) -> F
     history = read_demand_history(conn, as_of=as_of)
     daily = _forecast(conn, history, as_of=as_of, settings=settings)
     models = daily.unique(SERIES_KEY, keep="first", maintain_order=True).select(*SERIES_KEY, "model", "fallback_reason")
-    fallback_count = models.filter(pl.col("model").is_in([HISTORY_MEAN, NO_MODEL])).height
     recent = _published_errors(conn, history.panel, as_of)
-    checks = check_forecasts(
-        recent=_total(recent), windows=_backtest_windows(conn), fallback_rate=fallback_count / models.height if models.height else 0.0
-    )
+    rate = _fallback_rate(models, history.selection)
+    checks = check_forecasts(recent=_total(recent), windows=_backtest_windows(conn), fallback_rate=rate)
     broken = broken_series(daily, history.panel, _by_series(recent))
     replace_table(conn, "planning", "forecast_daily", daily)
     replace_table(conn, "planning", "backtest_scores", _evidence(conn, history.panel, models))
@@ -102,7 +104,7 @@ def forecast_demand(conn: duckdb.DuckDBPyConnection, *, settings: Settings) -> F
         series_count=models.height,
         rows_count=daily.height,
         skipped_counts=history.selection.skipped_counts,
-        fallback_count=fallback_count,
+        fallback_count=models.filter(pl.col("model").is_in(FALLBACK_MODELS)).height,
         overridden_series_count=overridden,
         broken_count=broken.height,
         withheld_reason=withheld,
@@ -136,6 +138,13 @@ def _published_errors(conn: duckdb.DuckDBPyConnection, panel: pl.DataFrame, as_o
     published = conn.execute(_PUBLISHED, {"day": as_of, "days": RECENT_DAYS}).pl()
     actual = panel.filter(~pl.col("is_censored")).select(*SERIES_KEY, "demand_date", pl.col("demand_qty").alias("actual_qty"))
     return published.join(actual, on=[*SERIES_KEY, "demand_date"])
+
+
+def _fallback_rate(models: pl.DataFrame, selection: SeriesSelection) -> float:
+    """Share of series with a fallback, or left out because they are young; 0 where none is forecast and so none can be ordered by."""
+    young_count = selection.skipped_counts.get(TOO_YOUNG, 0)
+    fallback_count = models.filter(pl.col("model").is_in(FALLBACK_MODELS)).height
+    return (fallback_count + young_count) / (models.height + young_count) if models.height else 0.0
 
 
 def _total(recent: pl.DataFrame) -> Errors:

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import polars as pl
 
-from forecasting.like_items import LIKE_ITEMS
 from forecasting.matrix import as_matrix
 from forecasting.paths import path_chunks
-from forecasting.schema import HISTORY_MEAN, NO_MODEL, POOLED_ENSEMBLE, SERIES_KEY
+from forecasting.schema import POOLED_ENSEMBLE, SERIES_KEY
 from forecasting.selection import Choice
 from inventory.eligibility import judge_items, preferred_suppliers
 from inventory.lead_time import lead_times
 from inventory.reorder import plan_reorder
 from inventory.schema import Inbound, OrderTerms, Position, Reorder, ReorderPolicy
+from pipelines.steps.forecast import FALLBACK_MODELS
 from pipelines.steps.panel import DemandHistory, read_demand_history
 from pipelines.steps.recommend_overrides import like_means, like_paths, series_overrides
 from pipelines.steps.recommend_rows import EXCLUSIONS, OUTLOOK, RECOMMENDATIONS, STEPS, outlook_frame, recommendation_frames
@@ -186,10 +186,13 @@ def _plan(
 
 
 def _published_choice(conn: duckdb.DuckDBPyConnection) -> Choice:
-    """The model of the published forecasts, so that quantities rest on what is shown and tested beside them."""
+    """The model of most published forecasts, so that quantities rest on what is shown and tested beside them.
+
+    Seasonal naive has no sums over a lead time: where it is what is published, quantities rest on the pooled ensemble.
+    """
     row = conn.execute(
         "SELECT model FROM planning.forecast_daily WHERE model NOT IN (?, ?, ?) GROUP BY model ORDER BY count(*) DESC, model LIMIT 1",
-        [LIKE_ITEMS, HISTORY_MEAN, NO_MODEL],
+        list(FALLBACK_MODELS),
     ).fetchone()
     return Choice(POOLED_ENSEMBLE if row is None else row[0], {})
 

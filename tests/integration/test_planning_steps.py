@@ -252,6 +252,30 @@ def test_a_young_item_starts_where_like_items_stood_and_is_ordered_by_that(conn:
     assert json.loads(proposed["basis"].item())["demand_p50_qty"] == pytest.approx(19 * mean, rel=0.1)
 
 
+def test_a_forecast_of_mostly_young_items_withholds_all_suggestions(conn: duckdb.DuckDBPyConnection) -> None:
+    _launch(conn, [f"grown {number}" for number in range(6)], rate=8.0, days=120)
+    _launch(conn, [f"young {number}" for number in range(12)], rate=4.0, days=6)
+    even = _forecast(conn)
+    _launch(conn, ["young 12"], rate=4.0, days=7)
+
+    odd = _forecast(conn)
+
+    assert (even.series_count, even.fallback_count, even.withheld_reason) == (24, 12, None)
+    assert odd.fallback_count == 13
+    assert odd.withheld_reason == "52 % of forecasts are fallbacks, and at most 50 % may be."
+    assert recommend(conn, settings=SETTINGS).recommended_count == 0
+
+
+def test_young_items_without_a_forecast_count_as_fallbacks(conn: duckdb.DuckDBPyConnection) -> None:
+    _launch(conn, [f"young {number}" for number in range(9)], rate=4.0, days=6)
+
+    summary = _forecast(conn)
+
+    assert summary.skipped_counts["history too short"] == 9
+    assert {check.check_name: check.measured_rate for check in summary.checks}["fallback_share"] == pytest.approx(9 / 15)
+    assert summary.withheld_reason is not None
+
+
 def _override(conn: duckdb.DuckDBPyConnection, sku: str, kind: str, value: float, *, days: int = 60) -> None:
     conn.execute(
         "INSERT INTO meta.forecast_overrides VALUES ('o-1', ?, 'main', ?, ?, ?, ?, 'TV campaign', 'ann', TIMESTAMP '2025-06-30 09:00:00')",
