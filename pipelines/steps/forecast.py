@@ -17,7 +17,7 @@ from forecasting.panel import TOO_YOUNG
 from forecasting.schema import HISTORY_MEAN, NO_MODEL, SERIES_KEY
 from pipelines.quality.forecast_checks import RECENT_DAYS, Errors, ForecastCheck, broken_series, check_forecasts
 from pipelines.steps.backtest_rows import MODEL, SERIES_SCORES
-from pipelines.steps.panel import DemandHistory, read_demand_history
+from pipelines.steps.panel import HORIZON_DAYS, DemandHistory, read_demand_history
 from pipelines.stores.check_results import CheckTally, record_checks, withheld_reason
 from pipelines.stores.forecast_history import keep_forecasts
 from pipelines.stores.warehouse import refill_table, replace_table, run_context
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("ordercast.forecast")
 
-FORECAST_DAYS: Final = 28
 FALLBACK_MODELS: Final = (LIKE_ITEMS, HISTORY_MEAN, NO_MODEL)  # what stands in where a series has too little to learn from
 
 _FORECAST: Final = {
@@ -126,10 +125,8 @@ def _forecast(conn: duckdb.DuckDBPyConnection, history: DemandHistory, *, as_of:
         logger.info("No series can be forecast: %s", history.selection.skipped_counts)
         return pl.DataFrame(schema=_FORECAST)
     logger.info("forecasting %d series", history.selection.forecastable.height)
-    result = forecasting.forecast(
-        history.panel, horizon=FORECAST_DAYS, frequency="daily", attributes=history.attributes, seed=settings.seed
-    )
-    by_day = read_overrides(conn, as_of=as_of, days=FORECAST_DAYS).drop("reason", "author")
+    result = forecasting.forecast(history.panel, horizon=HORIZON_DAYS, frequency="daily", attributes=history.attributes, seed=settings.seed)
+    by_day = read_overrides(conn, as_of=as_of, days=HORIZON_DAYS).drop("reason", "author")
     return override_forecast(result.frame, by_day).select(list(_FORECAST))
 
 

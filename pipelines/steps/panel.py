@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("ordercast.panel")
 
+HORIZON_DAYS: Final = 28  # ahead, of forecasts and of each window they are tested on
 WEEKS_SHOWN: Final = 26
 _DAYS_OF_WEEK: Final = 7
 
