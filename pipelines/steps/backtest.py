@@ -139,6 +139,7 @@ def _backtest(history: DemandHistory) -> Backtest | None:
         frequency="daily",
         windows=windows,
         attributes=history.attributes,
+        calendar=history.calendar,
         on_progress=lambda done_next, share: logger.info("%d %%, %s", round(100 * share), done_next),
     )
 

@@ -125,7 +125,9 @@ def _forecast(conn: duckdb.DuckDBPyConnection, history: DemandHistory, *, as_of:
         logger.info("No series can be forecast: %s", history.selection.skipped_counts)
         return pl.DataFrame(schema=_FORECAST)
     logger.info("forecasting %d series", history.selection.forecastable.height)
-    result = forecasting.forecast(history.panel, horizon=HORIZON_DAYS, frequency="daily", attributes=history.attributes, seed=settings.seed)
+    result = forecasting.forecast(
+        history.panel, horizon=HORIZON_DAYS, frequency="daily", attributes=history.attributes, calendar=history.calendar, seed=settings.seed
+    )
     by_day = read_overrides(conn, as_of=as_of, days=HORIZON_DAYS).drop("reason", "author")
     return override_forecast(result.frame, by_day).select(list(_FORECAST))
 

@@ -163,7 +163,7 @@ def _plan(
     delays = lead_times(eligible.select("supplier_id", "sku", "lead_time_days").unique(), receipts)
     inbound, starts = _read_inbound(conn), like_means(conn)
     overrides = series_overrides(conn, as_of=as_of, days=max(HORIZON_STEPS[-1], _longest(eligible.to_dicts(), delays, settings)))
-    fit = _published_choice(conn).fit(as_matrix(history.panel, attributes=history.attributes))
+    fit = _published_choice(conn).fit(as_matrix(history.panel, attributes=history.attributes, calendar=history.calendar))
     positions = {key: index for index, key in enumerate(fit.matrix.keys.iter_rows())}
     groups: dict[int, dict[int, dict[str, Any]]] = {}
     for item in eligible.iter_rows(named=True):

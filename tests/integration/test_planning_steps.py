@@ -63,6 +63,9 @@ def fill_marts(conn: duckdb.DuckDBPyConnection) -> None:
         "fct_stock_daily": pl.DataFrame(
             {"sku": ["busy"] * 3, "location_id": ["main"] * 3, "stock_date": days[-3:], "available_qty": [5, 0, 12]}
         ),
+        "fct_promotion_days": pl.DataFrame(
+            schema={"sku": pl.String, "promotion_date": pl.Date, "promotions_count": pl.Int64}
+        ),
         "dim_products": pl.DataFrame(
             {
                 "sku": SKUS, "category": "all", "launched_date": [FIRST] * 8, "is_active": [sku != "gone" for sku in SKUS],
@@ -274,6 +277,52 @@ def test_young_items_without_a_forecast_count_as_fallbacks(conn: duckdb.DuckDBPy
     assert summary.skipped_counts["history too short"] == 9
     assert {check.check_name: check.measured_rate for check in summary.checks}["fallback_share"] == pytest.approx(9 / 15)
     assert summary.withheld_reason is not None
+
+
+def _promote(conn: duckdb.DuckDBPyConnection, sku: str) -> None:
+    """Five days on promotion in every month, past and next, on which three times as much was sold."""
+    conn.execute(
+        "INSERT INTO marts.fct_promotion_days SELECT ?, ?::DATE + n::INTEGER, 1 FROM range(?) t(n) WHERE day(?::DATE + n::INTEGER) BETWEEN 11 AND 15",
+        [sku, FIRST, DAYS + 31, FIRST],
+    )
+    conn.execute(
+        "UPDATE marts.fct_demand_daily AS d SET demand_qty = 3 * d.demand_qty FROM marts.fct_promotion_days AS p "
+        "WHERE d.sku = p.sku AND d.demand_date = p.promotion_date"
+    )
+
+
+def test_days_on_promotion_are_forecast_tested_and_ordered_for(conn: duckdb.DuckDBPyConnection) -> None:
+    _promote(conn, "busy")
+    tested = backtest_forecasts(conn)
+    forecast_demand(conn, settings=SETTINGS)
+    recommend(conn, settings=SETTINGS)
+    ahead = _table(conn, "forecast_daily").filter(pl.col("sku") == "busy")
+    proposed = _table(conn, "recommendations").filter(pl.col("sku") == "busy")
+    conn.execute("DELETE FROM marts.fct_promotion_days WHERE promotion_date > ?", [AS_OF])
+    _forecast(conn)
+    recommend(conn, settings=SETTINGS)
+    without = _table(conn, "recommendations").filter(pl.col("sku") == "busy")
+    conn.execute("DELETE FROM marts.fct_promotion_days")
+    conn.execute("DELETE FROM planning.backtest_run")
+    unknown = backtest_forecasts(conn)
+
+    is_on = pl.col("demand_date").dt.day().is_between(11, 15)
+    on, off = (ahead.filter(rule)["demand_mean_qty"].to_list() for rule in (is_on, ~is_on))
+    assert sum(on) / len(on) > 2 * sum(off) / len(off)
+    assert tested.wape_rate is not None
+    assert unknown.wape_rate is not None
+    assert tested.wape_rate < 0.95 * unknown.wape_rate
+    assert proposed["recommended_qty"].item() > without["recommended_qty"].item() + 30
+
+
+def test_promotions_of_items_without_history_change_nothing(conn: duckdb.DuckDBPyConnection) -> None:
+    _forecast(conn)
+    before = _table(conn, "forecast_daily")
+    conn.execute("INSERT INTO marts.fct_promotion_days VALUES ('idle', ?, 1), ('busy', ?, 1)", [AS_OF, AS_OF + timedelta(days=9)])
+
+    _forecast(conn)
+
+    assert _table(conn, "forecast_daily").equals(before)
 
 
 def _override(conn: duckdb.DuckDBPyConnection, sku: str, kind: str, value: float, *, days: int = 60) -> None:
