@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("ordercast.backtest")
 
 BACKTEST_WINDOWS: Final = 6
+CUTOFF_STEP_DAYS: Final = 14  # windows overlap: a history of four months has three that end before the newest, to judge drift by
 STANDS_DAYS: Final = 7
 ANOTHER_PAST_RATE: Final = 0.05  # demand before the last test that has changed by more was corrected or is another merchant's
 
@@ -129,7 +130,7 @@ def _demand_until(conn: duckdb.DuckDBPyConnection, day: date) -> float:
 
 def _backtest(history: DemandHistory) -> Backtest | None:
     days = history.panel["demand_date"].n_unique()
-    windows = most_windows(days, horizon=HORIZON_DAYS, at_most=BACKTEST_WINDOWS)
+    windows = most_windows(days - HORIZON_DAYS + CUTOFF_STEP_DAYS, horizon=CUTOFF_STEP_DAYS, at_most=BACKTEST_WINDOWS)
     if windows == 0:
         logger.info("%d days of history are too few to test forecasts on", days)
         return None
@@ -138,6 +139,7 @@ def _backtest(history: DemandHistory) -> Backtest | None:
         horizon=HORIZON_DAYS,
         frequency="daily",
         windows=windows,
+        step=CUTOFF_STEP_DAYS,
         attributes=history.attributes,
         calendar=history.calendar,
         on_progress=lambda done_next, share: logger.info("%d %%, %s", round(100 * share), done_next),
