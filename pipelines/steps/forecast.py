@@ -55,13 +55,17 @@ _PUBLISHED: Final = """
 
 @dataclass(frozen=True, slots=True)
 class ForecastSummary:
-    """What one forecast run did; `weekly_qty` is demand forecast for the coming weeks, `checks` is what judged it."""
+    """What one forecast run did; `weekly_qty` is demand forecast for the coming weeks, `checks` is what judged it.
+
+    `idle_overrides` are those that would hold in these weeks, of series that have no forecast: "override o-1 of A at DC".
+    """
 
     series_count: int
     rows_count: int
     skipped_counts: dict[str, int]
     fallback_count: int
     overridden_series_count: int
+    idle_overrides: tuple[str, ...]
     broken_count: int
     withheld_reason: str | None
     checks: tuple[ForecastCheck, ...]
@@ -96,6 +100,9 @@ def forecast_demand(conn: duckdb.DuckDBPyConnection, *, settings: Settings) -> F
     keep_forecasts(conn, as_of=as_of)
     withheld = withheld_reason(conn)
     overridden = daily.filter(pl.col("override_id").is_not_null()).n_unique(SERIES_KEY)
+    idle = _idle_overrides(conn, daily, as_of)
+    if idle:
+        logger.warning("Without effect, since there is no forecast: %s", "; ".join(idle))
     logger.info("%d series forecast, %d overridden, %d broken", models.height, overridden, broken.height)
     if withheld is not None:
         logger.warning("Reorder suggestions are withheld: %s", withheld)
@@ -105,6 +112,7 @@ def forecast_demand(conn: duckdb.DuckDBPyConnection, *, settings: Settings) -> F
         skipped_counts=history.selection.skipped_counts,
         fallback_count=models.filter(pl.col("model").is_in(FALLBACK_MODELS)).height,
         overridden_series_count=overridden,
+        idle_overrides=idle,
         broken_count=broken.height,
         withheld_reason=withheld,
         checks=checks,
@@ -137,6 +145,13 @@ def _published_errors(conn: duckdb.DuckDBPyConnection, panel: pl.DataFrame, as_o
     published = conn.execute(_PUBLISHED, {"day": as_of, "days": RECENT_DAYS}).pl()
     actual = panel.filter(~pl.col("is_censored")).select(*SERIES_KEY, "demand_date", pl.col("demand_qty").alias("actual_qty"))
     return published.join(actual, on=[*SERIES_KEY, "demand_date"])
+
+
+def _idle_overrides(conn: duckdb.DuckDBPyConnection, daily: pl.DataFrame, as_of: date) -> tuple[str, ...]:
+    known = daily.filter(pl.col("statistical_mean_qty").is_not_null()).select(SERIES_KEY).unique()
+    idle = read_overrides(conn, as_of=as_of, days=HORIZON_DAYS).join(known, on=SERIES_KEY, how="anti")
+    rows = idle.select("override_id", *SERIES_KEY).unique().sort("override_id").iter_rows()
+    return tuple(f"override {override_id} of {sku} at {location_id}" for override_id, sku, location_id in rows)
 
 
 def _fallback_rate(models: pl.DataFrame, selection: SeriesSelection) -> float:

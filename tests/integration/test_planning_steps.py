@@ -355,6 +355,16 @@ def test_an_override_raises_what_is_ordered_and_the_steps_name_it(conn: duckdb.D
     assert json.loads(after["basis"])["override_ids"] == ["o-1"]
 
 
+def test_an_override_of_a_series_without_a_forecast_is_named_as_idle(conn: duckdb.DuckDBPyConnection) -> None:
+    _override(conn, "gone", "absolute", 4.0)
+    left_out = forecast_demand(conn, settings=SETTINGS)
+    conn.execute("UPDATE meta.forecast_overrides SET sku = 'busy'")
+    known = forecast_demand(conn, settings=SETTINGS)
+
+    assert left_out.idle_overrides == ("override o-1 of gone at main",)
+    assert (known.idle_overrides, known.overridden_series_count) == ((), 1)
+
+
 def test_evidence_stands_for_a_week_and_says_its_day(conn: duckdb.DuckDBPyConnection) -> None:
     first = backtest_forecasts(conn)
     for day in (6, 7):
