@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
+from forecasting.like_items import LEAST_LIKE
 from forecasting.schema import PANEL_COLUMNS, SERIES_KEY
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from forecasting.schema import Frequency
 
 LEAST_HISTORY_DAYS: Final = 28  # four of each weekday
+TOO_YOUNG: Final = "history too short"
 LEAST_SALE_DAYS: Final = 5  # below that a level is guesswork
 DORMANT_DAYS: Final = 182  # days in stock without a sale after which an item counts as gone
 LEAST_ON_SALE_RATE: Final = 0.5  # share of a week or month on sale from which the rest is inferred; docs/methods/panels.md has the figures
@@ -107,8 +109,8 @@ def select_series(
 ) -> SeriesSelection:
     """Every series that ever sold is either forecastable or skipped with a reason.
 
-    Works on sales alone, before a panel exists: a shop with tens of thousands of items that sold once never needs
-    their zero days in memory.
+    A young series is forecastable where there are items like it to start from (`forecasting.like_items`). Works on sales alone,
+    before a panel exists: a shop with tens of thousands of items that sold once never needs their zero days in memory.
 
     Args:
         demand: As for `build_panel`.
@@ -126,25 +128,8 @@ def select_series(
     )
     facts = facts.join(_series_starts(known, items), on=SERIES_KEY)
     facts = _with_activity(_with_days_in_stock(facts, cutoff, stock_outs), items)
-    history = (pl.lit(cutoff) - pl.col("start_date")).dt.total_days() + 1
-    rules: list[tuple[str, pl.Expr, pl.Expr]] = [
-        ("item inactive", ~pl.col("is_active"), pl.lit("Item is inactive or discontinued.")),
-        (
-            "no sale lately",
-            pl.col("days_in_stock_since_sale") > DORMANT_DAYS,
-            pl.format("No sale on {} days in stock, the last one on {}.", "days_in_stock_since_sale", "last_sale_date"),
-        ),
-        (
-            "history too short",
-            history < LEAST_HISTORY_DAYS,
-            pl.format(f"Only {{}} days of history, {LEAST_HISTORY_DAYS} are needed.", history),
-        ),
-        (
-            "too few sales",
-            pl.col("sale_days_count") < LEAST_SALE_DAYS,
-            pl.format(f"Sold on {{}} days only, {LEAST_SALE_DAYS} are needed.", "sale_days_count"),
-        ),
-    ]
+    facts = facts.with_columns((pl.lit(cutoff) - pl.col("start_date")).dt.total_days().alias("history_days_count") + 1)
+    rules = _rules(has_like_items=_launched_and_grown(facts) >= LEAST_LIKE)
     reason = pl.coalesce(*(pl.when(applies).then(sentence) for _, applies, sentence in rules))
     kind = pl.coalesce(*(pl.when(applies).then(pl.lit(name)) for name, applies, _ in rules))
     judged = facts.with_columns(reason.alias("reason"), kind.alias("reason_kind")).sort(SERIES_KEY)
@@ -152,6 +137,36 @@ def select_series(
         forecastable=judged.filter(pl.col("reason").is_null()).select(SERIES_KEY),
         skipped=judged.filter(pl.col("reason").is_not_null()).select(*SERIES_KEY, "reason", "reason_kind"),
     )
+
+
+def _rules(*, has_like_items: bool) -> list[tuple[str, pl.Expr, pl.Expr]]:
+    """Kind of reason, where it applies, and its sentence; the first that applies is said."""
+    history, is_young = pl.col("history_days_count"), pl.col("history_days_count") < LEAST_HISTORY_DAYS
+    return [
+        ("item inactive", ~pl.col("is_active"), pl.lit("Item is inactive or discontinued.")),
+        (
+            "no sale lately",
+            pl.col("days_in_stock_since_sale") > DORMANT_DAYS,
+            pl.format("No sale on {} days in stock, the last one on {}.", "days_in_stock_since_sale", "last_sale_date"),
+        ),
+        (
+            TOO_YOUNG,
+            is_young & (not has_like_items),
+            pl.format(f"Only {{}} days of history; {LEAST_HISTORY_DAYS} are needed, or {LEAST_LIKE} items whose launch was seen.", history),
+        ),
+        (
+            "too few sales",
+            ~is_young & (pl.col("sale_days_count") < LEAST_SALE_DAYS),
+            pl.format(f"Sold on {{}} days only, {LEAST_SALE_DAYS} are needed.", "sale_days_count"),
+        ),
+    ]
+
+
+def _launched_and_grown(facts: pl.DataFrame) -> int:
+    """How many series the history has seen from their first day to the age at which they stand alone: what young ones go by."""
+    is_grown = (pl.col("history_days_count") >= LEAST_HISTORY_DAYS) & (pl.col("sale_days_count") >= LEAST_SALE_DAYS)
+    is_selling = pl.col("is_active") & (pl.col("days_in_stock_since_sale") <= DORMANT_DAYS)
+    return facts.filter(is_grown & is_selling & (pl.col("start_date") > pl.col("start_date").min())).height
 
 
 def _series_starts(known: pl.DataFrame, items: pl.DataFrame | None) -> pl.DataFrame:

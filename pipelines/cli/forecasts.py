@@ -33,6 +33,7 @@ _DAYS_OF_WEEK: Final = 7
 _LEAST_DAYS_OF_MONTH: Final = 28
 _KEYS: Final = ("sku", "location_id")
 _TEXTS: Final = dict.fromkeys((*_KEYS, "demand_date"), pl.String)
+_FLAGS: Final = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
 
 PanelFile = Annotated[
     Path | None,
@@ -204,6 +205,8 @@ def _read_panel(path: Path) -> pl.DataFrame:
     """The file's panel; without location_id all is at "main", without is_censored nothing is."""
     read = _read(path, needs=("sku", "demand_date", "demand_qty"))
     missing = {"location_id": pl.lit("main"), "is_censored": pl.lit(False)}
+    if "is_censored" in read.columns:
+        read = read.with_columns(_flags(path, read["is_censored"]))
     return read.with_columns(value.alias(name) for name, value in missing.items() if name not in read.columns)
 
 
@@ -221,6 +224,18 @@ def _read(path: Path, *, needs: tuple[str, ...]) -> pl.DataFrame:
     if "demand_date" in needs:
         read = read.with_columns(_dates(path, read["demand_date"]))
     return read.with_columns(pl.col(name).cast(pl.String) for name in _KEYS if name in read.columns)
+
+
+def _flags(path: Path, written: pl.Series) -> pl.Series:
+    """The column as true and false, which files also write as 1 and 0; an empty cell stays null."""
+    words = written.cast(pl.String).str.strip_chars().str.to_lowercase()
+    flags = words.replace_strict(_FLAGS, default=None, return_dtype=pl.Boolean)
+    wrong = written.filter(flags.is_null() & words.is_not_null() & (words != ""))
+    if len(wrong):
+        raise SourceFileError(
+            f"is_censored in {path}: {len(wrong):,} are no flags, such as {str(wrong.first())[:80]!r}; write true or false."
+        )
+    return flags
 
 
 def _dates(path: Path, written: pl.Series) -> pl.Series:

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from forecasting.schema import NO_MODEL
 from pipelines.cli.display import emit_json
 from pipelines.cli.reading import served_release
 from pipelines.errors import OverrideError
@@ -144,6 +145,11 @@ def _require_forecast(conn: duckdb.DuckDBPyConnection, sku: str, location: str) 
         raise OverrideError(f"Nothing was ever sold of {sku!r} at {location!r}; {suggestion(f'{sku} at {location}', known)}")
     if found[0] is not None:
         raise OverrideError(f"{sku} at {location} has no forecast that could be overridden: {found[0]}")
+    unknown = conn.execute(
+        "select fallback_reason from planning.forecast_daily where sku = ? and location_id = ? and model = ?", [sku, location, NO_MODEL]
+    ).fetchone()
+    if unknown is not None:
+        raise OverrideError(f"{sku} at {location} has no forecast that could be overridden: {unknown[0]}.")
 
 
 def _effects(settings: Settings) -> dict[str, dict[str, Any]]:

@@ -72,6 +72,8 @@ def _print_ingest(console: Console, settings: Settings, outcome: RunOutcome) -> 
 
 
 def _print_recommendations(console: Console, settings: Settings, outcome: RunOutcome) -> None:
+    for line in outcome.counts.get("forecast", {}).get("idle_overrides") or ():
+        console.print(f"\nWithout effect: {escape(line)}, which has no forecast. Withdraw it or wait.", highlight=False)
     not_available = outcome.counts.get("recommend", {}).get("not_available")
     if not_available:
         console.print(f"\n[b]Reorder suggestions[/b]\nNot available: {not_available}.")

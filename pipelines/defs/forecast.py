@@ -18,7 +18,7 @@ BACKTEST_SCORES = dg.AssetKey(["planning", "backtest_scores"])
 # Not blocking in Dagster's sense: the step recommend reads the verdict and proposes nothing, while everything else is published.
 _ON_FAILURE = "Where it fails, reorder suggestions are withheld and say why; docs/methods/forecast-checks.md has the limits."
 CHECKS = ("bias_drift", "coverage_drift", "fallback_share")
-_MARTS = [dg.AssetKey(["marts", name]) for name in ("fct_demand_daily", "fct_stock_daily", "dim_products")]
+_MARTS = [dg.AssetKey(["marts", name]) for name in ("fct_demand_daily", "fct_stock_daily", "fct_promotion_days", "dim_products")]
 
 
 def _spec(key: dg.AssetKey, description: str, deps: list[dg.AssetKey]) -> dg.AssetSpec:

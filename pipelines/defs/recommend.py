@@ -16,6 +16,7 @@ OUTLOOK = dg.AssetKey(["planning", "stock_outlook"])
 _MARTS = (
     "fct_demand_daily",
     "fct_stock_daily",
+    "fct_promotion_days",
     "fct_inventory_position",
     "fct_inbound",
     "fct_supplier_lead_times",

@@ -23,7 +23,7 @@ from pipelines.steps.backtest_rows import (
     step_rows,
     weekly_errors,
 )
-from pipelines.steps.panel import DemandHistory, read_demand_history
+from pipelines.steps.panel import HORIZON_DAYS, DemandHistory, read_demand_history
 from pipelines.stores.warehouse import refill_table, replace_table, run_context
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("ordercast.backtest")
 
-BACKTEST_DAYS: Final = 14
 BACKTEST_WINDOWS: Final = 6
+CUTOFF_STEP_DAYS: Final = 14  # windows overlap: a history of four months has three that end before the newest, to judge drift by
 STANDS_DAYS: Final = 7
 ANOTHER_PAST_RATE: Final = 0.05  # demand before the last test that has changed by more was corrected or is another merchant's
 
@@ -130,22 +130,24 @@ def _demand_until(conn: duckdb.DuckDBPyConnection, day: date) -> float:
 
 def _backtest(history: DemandHistory) -> Backtest | None:
     days = history.panel["demand_date"].n_unique()
-    windows = most_windows(days, horizon=BACKTEST_DAYS, at_most=BACKTEST_WINDOWS)
+    windows = most_windows(days - HORIZON_DAYS + CUTOFF_STEP_DAYS, horizon=CUTOFF_STEP_DAYS, at_most=BACKTEST_WINDOWS)
     if windows == 0:
         logger.info("%d days of history are too few to test forecasts on", days)
         return None
     return forecasting.backtest(
         history.panel,
-        horizon=BACKTEST_DAYS,
+        horizon=HORIZON_DAYS,
         frequency="daily",
         windows=windows,
+        step=CUTOFF_STEP_DAYS,
         attributes=history.attributes,
+        calendar=history.calendar,
         on_progress=lambda done_next, share: logger.info("%d %%, %s", round(100 * share), done_next),
     )
 
 
 def _run_row(conn: duckdb.DuckDBPyConnection, as_of: date, version: str) -> pl.DataFrame:
-    facts = {"as_of_date": as_of, "method_version": version, "horizon_days": BACKTEST_DAYS, "demand_qty": _demand_until(conn, as_of)}
+    facts = {"as_of_date": as_of, "method_version": version, "horizon_days": HORIZON_DAYS, "demand_qty": _demand_until(conn, as_of)}
     return pl.DataFrame([facts])
 
 
@@ -155,7 +157,7 @@ def _write_evidence(conn: duckdb.DuckDBPyConnection, evidence: Backtest | None) 
             conn.execute(f"DELETE FROM planning.{table}")
     else:
         refill_table(conn, "planning.backtest_weeks", weekly_errors(evidence))
-        refill_table(conn, "planning.backtest_series", series_rows(evidence, horizon_days=BACKTEST_DAYS))
+        refill_table(conn, "planning.backtest_series", series_rows(evidence, horizon_days=HORIZON_DAYS))
     for table, rows, schema in (
         ("backtest_classes", class_rows, CLASS_SCORES),
         ("backtest_steps", step_rows, STEP_SCORES),

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 import forecasting
+from forecasting.like_items import LIKE_ITEMS
 from forecasting.overrides import override_forecast, overrides_by_day
+from forecasting.panel import TOO_YOUNG
 from forecasting.schema import HISTORY_MEAN, NO_MODEL, SERIES_KEY
 from pipelines.quality.forecast_checks import RECENT_DAYS, Errors, ForecastCheck, broken_series, check_forecasts
 from pipelines.steps.backtest_rows import MODEL, SERIES_SCORES
-from pipelines.steps.panel import DemandHistory, read_demand_history
+from pipelines.steps.panel import HORIZON_DAYS, DemandHistory, read_demand_history
 from pipelines.stores.check_results import CheckTally, record_checks, withheld_reason
 from pipelines.stores.forecast_history import keep_forecasts
 from pipelines.stores.warehouse import refill_table, replace_table, run_context
@@ -25,11 +27,12 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from forecasting.panel import SeriesSelection
     from pipelines.settings import Settings
 
 logger = logging.getLogger("ordercast.forecast")
 
-FORECAST_DAYS: Final = 28
+FALLBACK_MODELS: Final = (LIKE_ITEMS, HISTORY_MEAN, NO_MODEL)  # what stands in where a series has too little to learn from
 
 _FORECAST: Final = {
     "sku": pl.String, "location_id": pl.String, "demand_date": pl.Date, "demand_mean_qty": pl.Float64, "demand_p10_qty": pl.Float64,
@@ -52,13 +55,17 @@ _PUBLISHED: Final = """
 
 @dataclass(frozen=True, slots=True)
 class ForecastSummary:
-    """What one forecast run did; `weekly_qty` is demand forecast for the coming weeks, `checks` is what judged it."""
+    """What one forecast run did; `weekly_qty` is demand forecast for the coming weeks, `checks` is what judged it.
+
+    `idle_overrides` are those that would hold in these weeks, of series that have no forecast: "override o-1 of A at DC".
+    """
 
     series_count: int
     rows_count: int
     skipped_counts: dict[str, int]
     fallback_count: int
     overridden_series_count: int
+    idle_overrides: tuple[str, ...]
     broken_count: int
     withheld_reason: str | None
     checks: tuple[ForecastCheck, ...]
@@ -81,11 +88,9 @@ def forecast_demand(conn: duckdb.DuckDBPyConnection, *, settings: Settings) -> F
     history = read_demand_history(conn, as_of=as_of)
     daily = _forecast(conn, history, as_of=as_of, settings=settings)
     models = daily.unique(SERIES_KEY, keep="first", maintain_order=True).select(*SERIES_KEY, "model", "fallback_reason")
-    fallback_count = models.filter(pl.col("model").is_in([HISTORY_MEAN, NO_MODEL])).height
     recent = _published_errors(conn, history.panel, as_of)
-    checks = check_forecasts(
-        recent=_total(recent), windows=_backtest_windows(conn), fallback_rate=fallback_count / models.height if models.height else 0.0
-    )
+    rate = _fallback_rate(models, history.selection)
+    checks = check_forecasts(recent=_total(recent), windows=_backtest_windows(conn), fallback_rate=rate)
     broken = broken_series(daily, history.panel, _by_series(recent))
     replace_table(conn, "planning", "forecast_daily", daily)
     replace_table(conn, "planning", "backtest_scores", _evidence(conn, history.panel, models))
@@ -95,6 +100,9 @@ def forecast_demand(conn: duckdb.DuckDBPyConnection, *, settings: Settings) -> F
     keep_forecasts(conn, as_of=as_of)
     withheld = withheld_reason(conn)
     overridden = daily.filter(pl.col("override_id").is_not_null()).n_unique(SERIES_KEY)
+    idle = _idle_overrides(conn, daily, as_of)
+    if idle:
+        logger.warning("Without effect, since there is no forecast: %s", "; ".join(idle))
     logger.info("%d series forecast, %d overridden, %d broken", models.height, overridden, broken.height)
     if withheld is not None:
         logger.warning("Reorder suggestions are withheld: %s", withheld)
@@ -102,8 +110,9 @@ def forecast_demand(conn: duckdb.DuckDBPyConnection, *, settings: Settings) -> F
         series_count=models.height,
         rows_count=daily.height,
         skipped_counts=history.selection.skipped_counts,
-        fallback_count=fallback_count,
+        fallback_count=models.filter(pl.col("model").is_in(FALLBACK_MODELS)).height,
         overridden_series_count=overridden,
+        idle_overrides=idle,
         broken_count=broken.height,
         withheld_reason=withheld,
         checks=checks,
@@ -125,9 +134,9 @@ def _forecast(conn: duckdb.DuckDBPyConnection, history: DemandHistory, *, as_of:
         return pl.DataFrame(schema=_FORECAST)
     logger.info("forecasting %d series", history.selection.forecastable.height)
     result = forecasting.forecast(
-        history.panel, horizon=FORECAST_DAYS, frequency="daily", attributes=history.attributes, seed=settings.seed
+        history.panel, horizon=HORIZON_DAYS, frequency="daily", attributes=history.attributes, calendar=history.calendar, seed=settings.seed
     )
-    by_day = read_overrides(conn, as_of=as_of, days=FORECAST_DAYS).drop("reason", "author")
+    by_day = read_overrides(conn, as_of=as_of, days=HORIZON_DAYS).drop("reason", "author")
     return override_forecast(result.frame, by_day).select(list(_FORECAST))
 
 
@@ -136,6 +145,20 @@ def _published_errors(conn: duckdb.DuckDBPyConnection, panel: pl.DataFrame, as_o
     published = conn.execute(_PUBLISHED, {"day": as_of, "days": RECENT_DAYS}).pl()
     actual = panel.filter(~pl.col("is_censored")).select(*SERIES_KEY, "demand_date", pl.col("demand_qty").alias("actual_qty"))
     return published.join(actual, on=[*SERIES_KEY, "demand_date"])
+
+
+def _idle_overrides(conn: duckdb.DuckDBPyConnection, daily: pl.DataFrame, as_of: date) -> tuple[str, ...]:
+    known = daily.filter(pl.col("statistical_mean_qty").is_not_null()).select(SERIES_KEY).unique()
+    idle = read_overrides(conn, as_of=as_of, days=HORIZON_DAYS).join(known, on=SERIES_KEY, how="anti")
+    rows = idle.select("override_id", *SERIES_KEY).unique().sort("override_id").iter_rows()
+    return tuple(f"override {override_id} of {sku} at {location_id}" for override_id, sku, location_id in rows)
+
+
+def _fallback_rate(models: pl.DataFrame, selection: SeriesSelection) -> float:
+    """Share of series with a fallback, or left out because they are young; 0 where none is forecast and so none can be ordered by."""
+    young_count = selection.skipped_counts.get(TOO_YOUNG, 0)
+    fallback_count = models.filter(pl.col("model").is_in(FALLBACK_MODELS)).height
+    return (fallback_count + young_count) / (models.height + young_count) if models.height else 0.0
 
 
 def _total(recent: pl.DataFrame) -> Errors:

@@ -21,16 +21,21 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("ordercast.panel")
 
+HORIZON_DAYS: Final = 28  # ahead, of forecasts and of each window they are tested on
 WEEKS_SHOWN: Final = 26
 _DAYS_OF_WEEK: Final = 7
 
 
 @dataclass(frozen=True, slots=True)
 class DemandHistory:
-    """What forecasts are made from: the panel of all forecastable series, their pools, and who was left out."""
+    """What forecasts are made from: the panel of all forecastable series, their pools, what is known ahead, and who was left out.
+
+    `calendar` is None for a merchant without promotions.
+    """
 
     panel: pl.DataFrame
     attributes: pl.DataFrame
+    calendar: pl.DataFrame | None
     selection: SeriesSelection
 
 
@@ -86,7 +91,19 @@ def read_demand_history(conn: duckdb.DuckDBPyConnection, *, as_of: date) -> Dema
     selection = select_series(demand, cutoff=as_of, stock_outs=stock_outs, items=items)
     chosen = demand.join(selection.forecastable, on=SERIES_KEY, how="semi")
     panel = forecasting.build_panel(chosen, cutoff=as_of, frequency="daily", stock_outs=stock_outs, items=items)
-    return DemandHistory(panel=panel, attributes=items.select("sku", "category"), selection=selection)
+    calendar = read_calendar(conn, panel)
+    return DemandHistory(panel=panel, attributes=items.select("sku", "category"), calendar=calendar, selection=selection)
+
+
+def read_calendar(conn: duckdb.DuckDBPyConnection, panel: pl.DataFrame) -> pl.DataFrame | None:
+    """sku, demand_date, is_promotion: days on promotion of the panel's items, past and ahead; None where none is known.
+
+    A day without a row is one without a promotion. Past ones count as known ahead, as they were to the merchant.
+    """
+    days = conn.sql("SELECT sku, promotion_date AS demand_date, true AS is_promotion FROM marts.fct_promotion_days ORDER BY 1, 2").pl()
+    known = days.join(panel.select("sku").unique(), on="sku", how="semi", maintain_order="left")
+    in_history = known.filter(pl.col("demand_date").is_between(panel["demand_date"].min(), panel["demand_date"].max()))
+    return None if in_history.is_empty() else known
 
 
 def _weekly(panel: pl.DataFrame, as_of: date) -> tuple[float, ...]:

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import polars as pl
 
-from forecasting.like_items import LIKE_ITEMS
 from forecasting.matrix import as_matrix
 from forecasting.paths import path_chunks
-from forecasting.schema import HISTORY_MEAN, NO_MODEL, POOLED_ENSEMBLE, SERIES_KEY
+from forecasting.schema import POOLED_ENSEMBLE, SERIES_KEY
 from forecasting.selection import Choice
 from inventory.eligibility import judge_items, preferred_suppliers
 from inventory.lead_time import lead_times
 from inventory.reorder import plan_reorder
 from inventory.schema import Inbound, OrderTerms, Position, Reorder, ReorderPolicy
+from pipelines.steps.forecast import FALLBACK_MODELS
 from pipelines.steps.panel import DemandHistory, read_demand_history
-from pipelines.steps.recommend_overrides import series_overrides
+from pipelines.steps.recommend_overrides import like_means, like_paths, series_overrides
 from pipelines.steps.recommend_rows import EXCLUSIONS, OUTLOOK, RECOMMENDATIONS, STEPS, outlook_frame, recommendation_frames
 from pipelines.stores.check_results import withheld_reason
 from pipelines.stores.warehouse import replace_table, run_context
@@ -161,9 +161,9 @@ def _plan(
         return
     receipts = conn.sql("SELECT supplier_id, sku, received_date, lead_time_days FROM marts.fct_supplier_lead_times").pl()
     delays = lead_times(eligible.select("supplier_id", "sku", "lead_time_days").unique(), receipts)
-    inbound = _read_inbound(conn)
+    inbound, starts = _read_inbound(conn), like_means(conn)
     overrides = series_overrides(conn, as_of=as_of, days=max(HORIZON_STEPS[-1], _longest(eligible.to_dicts(), delays, settings)))
-    fit = _published_choice(conn).fit(as_matrix(history.panel, attributes=history.attributes))
+    fit = _published_choice(conn).fit(as_matrix(history.panel, attributes=history.attributes, calendar=history.calendar))
     positions = {key: index for index, key in enumerate(fit.matrix.keys.iter_rows())}
     groups: dict[int, dict[int, dict[str, Any]]] = {}
     for item in eligible.iter_rows(named=True):
@@ -176,20 +176,23 @@ def _plan(
         for chunk, paths in path_chunks(fit, rows, periods=max(step, longest), paths=PATHS, seed=settings.seed, spread_periods=step):
             for row, demand in zip(chunk.tolist(), paths, strict=True):
                 item = members[row]
-                delay = delays[item["supplier_id"], item["sku"]]
-                override = overrides.get((item["sku"], item["location_id"]))
-                expected = demand if override is None else override.applied(demand)
-                due = inbound.get((item["sku"], item["location_id"]), ())
-                reorder = _decide(item, expected, delay, due, as_of=as_of, settings=settings)
+                key, delay = (item["sku"], item["location_id"]), delays[item["supplier_id"], item["sku"]]
+                statistical = like_paths(demand, starts[key]) if key in starts else demand
+                override = overrides.get(key)
+                expected = statistical if override is None else override.applied(statistical)
+                reorder = _decide(item, expected, delay, inbound.get(key, ()), as_of=as_of, settings=settings)
                 if reorder is not None:
-                    yield item, reorder if override is None else override.explained(reorder, demand, seed=settings.seed)
+                    yield item, reorder if override is None else override.explained(reorder, statistical, seed=settings.seed)
 
 
 def _published_choice(conn: duckdb.DuckDBPyConnection) -> Choice:
-    """The model of the published forecasts, so that quantities rest on what is shown and tested beside them."""
+    """The model of most published forecasts, so that quantities rest on what is shown and tested beside them.
+
+    Seasonal naive has no sums over a lead time: where it is what is published, quantities rest on the pooled ensemble.
+    """
     row = conn.execute(
         "SELECT model FROM planning.forecast_daily WHERE model NOT IN (?, ?, ?) GROUP BY model ORDER BY count(*) DESC, model LIMIT 1",
-        [LIKE_ITEMS, HISTORY_MEAN, NO_MODEL],
+        list(FALLBACK_MODELS),
     ).fetchone()
     return Choice(POOLED_ENSEMBLE if row is None else row[0], {})
 

@@ -1,4 +1,4 @@
-"""What people expect instead of the forecast, brought into the simulated demand that orders are reckoned from."""
+"""What people or like items let expect instead of a series' own past, brought into the simulated demand that orders are reckoned from."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from forecasting.like_items import LIKE_ITEMS
 from forecasting.overrides import ABSOLUTE, override_paths
 from inventory.reorder import median_demand
 from inventory.schema import DemandOverride
@@ -64,6 +65,23 @@ def series_overrides(conn: duckdb.DuckDBPyConnection, *, as_of: date, days: int)
             (absolute if kind == ABSOLUTE else factor)[day - 1] = value
         found[str(sku), str(location_id)] = SeriesOverride(own, factor, absolute)
     return found
+
+
+def like_means(conn: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], FloatArray]:
+    """Units [day] that young items are forecast by the items like them, by sku and location."""
+    daily = conn.execute(
+        "SELECT sku, location_id, statistical_mean_qty FROM planning.forecast_daily WHERE model = ? ORDER BY sku, location_id, demand_date",
+        [LIKE_ITEMS],
+    ).pl()
+    own = daily.group_by("sku", "location_id", maintain_order=True).agg("statistical_mean_qty")
+    return {(sku, location_id): np.array(means) for sku, location_id, means in own.iter_rows()}
+
+
+def like_paths(paths: PathArray, means: FloatArray) -> PathArray:
+    """Simulated demand [path, day] of a young item moved to what like items let expect; after the last mean [day] to their average."""
+    days = paths.shape[1]
+    wanted = np.concatenate([means[:days], np.full(max(0, days - len(means)), means.mean())])
+    return override_paths(paths, factor=np.full(days, np.nan), absolute=wanted)
 
 
 def _said(*, override_id: str, since: date, until: date, kind: str, value: float, author: str, reason: str) -> str:

@@ -86,6 +86,10 @@ def release(tmp_path: Path) -> None:
             "create table planning.demand_series as select * from (values ('A1', 'main', null), ('C3', 'main', 'Sold on 2 days only.')) "
             "t(sku, location_id, reason)"
         )
+        conn.execute("insert into planning.demand_series values ('D4', 'main', null)")
+        conn.execute(
+            "insert into planning.forecast_daily values ('D4', 'main', date '2024-03-29', null, null, null, 'none', 'no day in stock')"
+        )
         conn.execute("create table marts.fct_forecast_overrides (override_id varchar, n bigint, fva_rate double)")
         publish(conn, load_settings().releases_path, facts=facts, catalogue="{}", keep=3)
 
@@ -177,6 +181,25 @@ def test_a_date_that_could_be_two_or_none_is_refused(ordercast: Terminal, tmp_pa
     assert f"1 are no dates, such as '{written}'; write YYYY-MM-DD" in " ".join(err.split())
 
 
+@pytest.mark.parametrize(("out", "sold"), [("1", "0"), ("true", "False"), ("TRUE", "")])
+def test_days_out_of_stock_in_a_csv_may_be_written_as_flags_or_numbers(ordercast: Terminal, tmp_path: Path, out: str, sold: str) -> None:
+    rows = [f"1,{FIRST + timedelta(days=day)},{0 if day % 2 else 6},{out if day % 2 else sold}" for day in range(60)]
+    (tmp_path / "flags.csv").write_text("\n".join(["sku,demand_date,demand_qty,is_censored", *rows]))
+
+    (told,) = ordercast.json("forecast", "--panel", str(tmp_path / "flags.csv"), "--horizon", "1")
+
+    assert told["demand_mean_qty"] == pytest.approx(6.0, rel=0.05)
+
+
+def test_a_flag_that_is_none_is_refused(ordercast: Terminal, tmp_path: Path) -> None:
+    (tmp_path / "flags.csv").write_text("sku,demand_date,demand_qty,is_censored\n1,2024-01-01,3,maybe\n")
+
+    code, _, err = ordercast("forecast", "--panel", str(tmp_path / "flags.csv"))
+
+    assert code == 3
+    assert "1 are no flags, such as 'maybe'; write true or false" in " ".join(err.split())
+
+
 def test_the_served_release_shows_its_forecasts_and_their_evidence(ordercast: Terminal, tmp_path: Path) -> None:
     release(tmp_path)
 
@@ -229,6 +252,7 @@ def test_an_override_is_set_listed_and_withdrawn_by_its_id(ordercast: Terminal, 
     [
         (("A9", "main", "12", "--to", "2024-04-12", "--reason", "x"), "Nothing was ever sold of 'A9' at 'main'"),
         (("C3", "main", "12", "--to", "2024-04-12", "--reason", "x"), "no forecast that could be overridden: Sold on 2 days only."),
+        (("D4", "main", "12", "--to", "2024-04-12", "--reason", "x"), "no forecast that could be overridden: no day in stock."),
         (("A1", "main", "lots", "--to", "2024-04-12", "--reason", "x"), "'lots' is no demand"),
         (("A1", "main", "12", "--to", "2024-03-01", "--reason", "x"), "have passed"),
         (("A1", "main", "12", "--to", "2024-04-12", "--reason", " "), "needs its reason"),

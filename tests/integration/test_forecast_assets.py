@@ -47,7 +47,7 @@ def test_rows_seconds_and_scores_are_metadata_that_dagster_draws(home: Path) -> 
 
     gathered, tested, forecasts = (_metadata(result, key) for key in (DEMAND_SERIES, BACKTEST_WEEKS, FORECAST_DAILY))
     assert gathered["dagster/row_count"] == 7
-    assert tested["dagster/row_count"] == 6 * 6 * 2
+    assert tested["dagster/row_count"] == 6 * 6 * 4
     assert forecasts["dagster/row_count"] == 6 * 28
     assert all(isinstance(facts["seconds"], float) for facts in (gathered, tested, forecasts))
     assert 0 < float(str(tested["wape_rate"])) < float(str(tested["naive_wape_rate"]))

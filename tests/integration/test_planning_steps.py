@@ -63,6 +63,9 @@ def fill_marts(conn: duckdb.DuckDBPyConnection) -> None:
         "fct_stock_daily": pl.DataFrame(
             {"sku": ["busy"] * 3, "location_id": ["main"] * 3, "stock_date": days[-3:], "available_qty": [5, 0, 12]}
         ),
+        "fct_promotion_days": pl.DataFrame(
+            schema={"sku": pl.String, "promotion_date": pl.Date, "promotions_count": pl.Int64}
+        ),
         "dim_products": pl.DataFrame(
             {
                 "sku": SKUS, "category": "all", "launched_date": [FIRST] * 8, "is_active": [sku != "gone" for sku in SKUS],
@@ -217,6 +220,111 @@ def test_a_merchant_without_enough_history_gets_empty_tables_and_counts(conn: du
     assert _table(conn, "backtest_scores").is_empty()
 
 
+def _launch(conn: duckdb.DuckDBPyConnection, names: list[str], *, rate: float, days: int) -> None:
+    """Items that came `days` ago, 30 in stock, from a supplier who needs ten days."""
+    generator, since = np.random.default_rng(days), AS_OF - timedelta(days=days - 1)
+    for sku in names:
+        sold = pl.DataFrame(
+            {"demand_date": [since + timedelta(days=day) for day in range(days)], "demand_qty": generator.poisson(rate, days)}
+        )
+        conn.register("sold", sold.filter(pl.col("demand_qty") > 0).to_arrow())
+        conn.execute("INSERT INTO marts.fct_demand_daily SELECT ?, 'main', demand_date, demand_qty FROM sold", [sku])
+        conn.execute("INSERT INTO marts.dim_products VALUES (?, 'all', ?, true, 1999, 'EUR')", [sku, since])
+        conn.execute("INSERT INTO marts.fct_inventory_position VALUES (?, 'main', 30, 0, 0, 0, 0, 7)", [sku])
+        conn.execute(
+            "INSERT INTO marts.dim_supplier_items SELECT * REPLACE (? AS sku) FROM marts.dim_supplier_items WHERE sku = 'calm'", [sku]
+        )
+
+
+def test_a_young_item_starts_where_like_items_stood_and_is_ordered_by_that(conn: duckdb.DuckDBPyConnection) -> None:
+    _launch(conn, [f"grown {number}" for number in range(8)], rate=8.0, days=120)
+    _launch(conn, ["young"], rate=1.0, days=6)
+
+    gathered = gather_panel(conn)
+    backtest_forecasts(conn)
+    forecast_demand(conn, settings=SETTINGS)
+    recommend(conn, settings=SETTINGS)
+
+    own = _table(conn, "forecast_daily").filter(pl.col("sku") == "young")
+    proposed = _table(conn, "recommendations").filter(pl.col("sku") == "young")
+    assert "history too short" not in gathered.skipped_counts
+    assert own["model"].unique().to_list() == ["like_items"]
+    assert own["fallback_reason"].str.contains("only 6 days in stock, 14 are needed: .* what 8 items of category 'all' sold").all()
+    mean = own["demand_mean_qty"].sum() / own.height
+    assert mean > 4.0
+    assert json.loads(proposed["basis"].item())["demand_p50_qty"] == pytest.approx(19 * mean, rel=0.1)
+
+
+def test_a_forecast_of_mostly_young_items_withholds_all_suggestions(conn: duckdb.DuckDBPyConnection) -> None:
+    _launch(conn, [f"grown {number}" for number in range(6)], rate=8.0, days=120)
+    _launch(conn, [f"young {number}" for number in range(12)], rate=4.0, days=6)
+    even = _forecast(conn)
+    _launch(conn, ["young 12"], rate=4.0, days=7)
+
+    odd = _forecast(conn)
+
+    assert (even.series_count, even.fallback_count, even.withheld_reason) == (24, 12, None)
+    assert odd.fallback_count == 13
+    assert odd.withheld_reason == "52 % of forecasts are fallbacks, and at most 50 % may be."
+    assert recommend(conn, settings=SETTINGS).recommended_count == 0
+
+
+def test_young_items_without_a_forecast_count_as_fallbacks(conn: duckdb.DuckDBPyConnection) -> None:
+    _launch(conn, [f"young {number}" for number in range(9)], rate=4.0, days=6)
+
+    summary = _forecast(conn)
+
+    assert summary.skipped_counts["history too short"] == 9
+    assert {check.check_name: check.measured_rate for check in summary.checks}["fallback_share"] == pytest.approx(9 / 15)
+    assert summary.withheld_reason is not None
+
+
+def _promote(conn: duckdb.DuckDBPyConnection, sku: str) -> None:
+    """Five days on promotion in every month, past and next, on which three times as much was sold."""
+    conn.execute(
+        "INSERT INTO marts.fct_promotion_days SELECT ?, ?::DATE + n::INTEGER, 1 FROM range(?) t(n) WHERE day(?::DATE + n::INTEGER) BETWEEN 11 AND 15",
+        [sku, FIRST, DAYS + 31, FIRST],
+    )
+    conn.execute(
+        "UPDATE marts.fct_demand_daily AS d SET demand_qty = 3 * d.demand_qty FROM marts.fct_promotion_days AS p "
+        "WHERE d.sku = p.sku AND d.demand_date = p.promotion_date"
+    )
+
+
+def test_days_on_promotion_are_forecast_tested_and_ordered_for(conn: duckdb.DuckDBPyConnection) -> None:
+    _promote(conn, "busy")
+    tested = backtest_forecasts(conn)
+    forecast_demand(conn, settings=SETTINGS)
+    recommend(conn, settings=SETTINGS)
+    ahead = _table(conn, "forecast_daily").filter(pl.col("sku") == "busy")
+    proposed = _table(conn, "recommendations").filter(pl.col("sku") == "busy")
+    conn.execute("DELETE FROM marts.fct_promotion_days WHERE promotion_date > ?", [AS_OF])
+    _forecast(conn)
+    recommend(conn, settings=SETTINGS)
+    without = _table(conn, "recommendations").filter(pl.col("sku") == "busy")
+    conn.execute("DELETE FROM marts.fct_promotion_days")
+    conn.execute("DELETE FROM planning.backtest_run")
+    unknown = backtest_forecasts(conn)
+
+    is_on = pl.col("demand_date").dt.day().is_between(11, 15)
+    on, off = (ahead.filter(rule)["demand_mean_qty"].to_list() for rule in (is_on, ~is_on))
+    assert sum(on) / len(on) > 2 * sum(off) / len(off)
+    assert tested.wape_rate is not None
+    assert unknown.wape_rate is not None
+    assert tested.wape_rate < 0.95 * unknown.wape_rate
+    assert proposed["recommended_qty"].item() > without["recommended_qty"].item() + 30
+
+
+def test_promotions_of_items_without_history_change_nothing(conn: duckdb.DuckDBPyConnection) -> None:
+    _forecast(conn)
+    before = _table(conn, "forecast_daily")
+    conn.execute("INSERT INTO marts.fct_promotion_days VALUES ('idle', ?, 1), ('busy', ?, 1)", [AS_OF, AS_OF + timedelta(days=9)])
+
+    _forecast(conn)
+
+    assert _table(conn, "forecast_daily").equals(before)
+
+
 def _override(conn: duckdb.DuckDBPyConnection, sku: str, kind: str, value: float, *, days: int = 60) -> None:
     conn.execute(
         "INSERT INTO meta.forecast_overrides VALUES ('o-1', ?, 'main', ?, ?, ?, ?, 'TV campaign', 'ann', TIMESTAMP '2025-06-30 09:00:00')",
@@ -245,6 +353,16 @@ def test_an_override_raises_what_is_ordered_and_the_steps_name_it(conn: duckdb.D
     assert override["note"] == "ann expects 2 times the forecast from 2025-07-01 to 2025-07-19 (override o-1): TV campaign."
     assert sum(steps["qty"].to_list()[:7]) == pytest.approx(after["raw_qty"])
     assert json.loads(after["basis"])["override_ids"] == ["o-1"]
+
+
+def test_an_override_of_a_series_without_a_forecast_is_named_as_idle(conn: duckdb.DuckDBPyConnection) -> None:
+    _override(conn, "gone", "absolute", 4.0)
+    left_out = forecast_demand(conn, settings=SETTINGS)
+    conn.execute("UPDATE meta.forecast_overrides SET sku = 'busy'")
+    known = forecast_demand(conn, settings=SETTINGS)
+
+    assert left_out.idle_overrides == ("override o-1 of gone at main",)
+    assert (known.idle_overrides, known.overridden_series_count) == ((), 1)
 
 
 def test_evidence_stands_for_a_week_and_says_its_day(conn: duckdb.DuckDBPyConnection) -> None:
@@ -285,7 +403,7 @@ def test_weekly_errors_add_up_to_the_scores(conn: duckdb.DuckDBPyConnection) -> 
     summary = backtest_forecasts(conn)
 
     weeks = _table(conn, "backtest_weeks")
-    assert weeks["week_ahead"].unique().sort().to_list() == [1, 2]
+    assert weeks["week_ahead"].unique().sort().to_list() == [1, 2, 3, 4]
     assert weeks["absolute_error_qty"].sum() / weeks["actual_qty"].sum() == pytest.approx(summary.wape_rate)
     assert weeks["error_qty"].sum() / weeks["actual_qty"].sum() == pytest.approx(summary.bias_rate)
     assert weeks["in_band_days_count"].sum() / weeks["days_count"].sum() == pytest.approx(summary.band_coverage_rate)

@@ -85,6 +85,23 @@ def test_series_that_cannot_be_forecast_are_listed_and_counted() -> None:
     assert selection.skipped.filter(pl.col("sku") == "rare")["reason"].to_list() == ["Sold on 3 days only, 5 are needed."]
 
 
+def launches(count: int) -> list[tuple[str, int, float]]:
+    return [(f"launch {item}", number, 1.0) for item in range(count) for number in range(100 + item, 300)]
+
+
+def test_a_young_item_is_forecastable_where_the_history_has_seen_five_launches() -> None:
+    old = [("old", number, 1.0) for number in range(300)]
+    young = [("young", 296, 1.0), ("young", 299, 1.0)]
+
+    with_five = select_series(sales(*old, *young, *launches(5)), cutoff=day(299))
+    with_four = select_series(sales(*old, *young, *launches(4)), cutoff=day(299))
+
+    assert "young" in with_five.forecastable["sku"]
+    assert with_four.skipped.select("sku", "reason").rows() == [
+        ("young", "Only 4 days of history; 28 are needed, or 5 items whose launch was seen.")
+    ]
+
+
 def test_an_item_that_could_not_sell_is_not_dormant() -> None:
     demand = sales(*[("empty", number, 1.0) for number in range(60)])
     out = pl.DataFrame({"sku": "empty", "location_id": "main", "stock_date": [day(number) for number in range(60, 300)]})
