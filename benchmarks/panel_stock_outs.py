@@ -61,4 +61,4 @@ def main(path: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else "/work/shared/data/m5/sales_d1495_d1941.parquet")
+    main(sys.argv[1])
