@@ -9,6 +9,10 @@ OrdercastError
 │   ├── TransformError       a dbt model or test failed; nothing was published
 │   ├── MetricError          no such metric, dimension or period
 │   ├── OverrideError        no such series or override, or one that holds on no day
+│   ├── DecisionError        a decision was refused; nothing was changed
+│   │   ├── NotPermittedError       the actor's role, limit or scope does not allow it
+│   │   ├── KeyReusedError          the decision_id stands for another request already
+│   │   └── OutdatedDecisionError   the recommendation is not any more what the actor saw
 │   ├── ReportError          no such report, column or customer, or the source lacks what it needs
 │   └── ReleaseError         no such release, or its file is damaged
 └── UnavailableError         a retry may help: something outside did not answer
@@ -55,6 +59,22 @@ class OverrideError(ContractError):
     """No such series or override, or one that cannot hold; nothing was written."""
 
 
+class DecisionError(ContractError):
+    """A decision was refused; nothing was changed."""
+
+
+class NotPermittedError(DecisionError):
+    """The actor's role, limit or scope does not allow it; nothing was changed."""
+
+
+class KeyReusedError(DecisionError):
+    """The decision_id stands for another request already; nothing was changed."""
+
+
+class OutdatedDecisionError(DecisionError):
+    """The recommendation is not any more what the actor saw; nothing was changed."""
+
+
 class ReportError(ContractError):
     """No such report, column or customer, or the source lacks what it needs."""
 
@@ -68,7 +88,15 @@ class UnavailableError(OrdercastError):
 
 
 class StoreUnavailableError(UnavailableError):
-    """The operational store is missing, locked or unreachable."""
+    """The operational store is missing, locked or unreachable.
+
+    `is_passing`: a lock, a deadlock or a connection that broke, so the same call may succeed at once. Where the connection broke
+    while a transaction was being committed, nobody knows whether it was.
+    """
+
+    def __init__(self, message: str, *, is_passing: bool = False) -> None:
+        super().__init__(message)
+        self.is_passing = is_passing
 
 
 class WarehouseUnavailableError(UnavailableError):

@@ -26,6 +26,8 @@ _DRIVERS: Final[dict[str, str]] = {
 }  # fmt: skip
 _WRITES = "ordercast_writes"  # execution option: this transaction takes the write lock at once
 BUSY_TIMEOUT_MS: Final = 5_000
+# Serialisation, deadlock, lock not available, and what a server says that ends connections; a broken connection has no state at all.
+_PASSING_STATES: Final = frozenset({"40001", "40P01", "55P03", "57P01", "57P02", "57P03", "08000", "08003", "08006"})
 # Every session speaks UTC and ISO dates, so that text read from the store means the same on every server.
 _POSTGRESQL_OPTIONS: Final = "-c timezone=UTC -c datestyle=ISO,YMD -c idle_in_transaction_session_timeout=60000"
 
@@ -107,7 +109,7 @@ def translated_errors(url: sa.URL) -> Iterator[None]:
         reason = _reason(cause)
         if reason is None:
             raise
-        raise StoreUnavailableError(f"Operational store {describe(url)} {reason}") from None
+        raise StoreUnavailableError(f"Operational store {describe(url)} {reason}", is_passing=_is_passing(cause)) from None
 
 
 def require_file(url: sa.URL) -> None:
@@ -129,6 +131,16 @@ def _configure_sqlite(dbapi_connection: Any, _record: object) -> None:
 def _begin_sqlite(conn: sa.Connection) -> None:
     writes = conn.get_execution_options().get(_WRITES, False)
     conn.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _is_passing(cause: BaseException | None) -> bool:
+    """Whether the same transaction may succeed at once: locks, serialisation, a server that restarts, a connection that broke."""
+    if isinstance(cause, sqlite3.Error):
+        return "locked" in str(cause) or "busy" in str(cause)
+    if not isinstance(cause, psycopg.OperationalError):
+        return False
+    state = cause.sqlstate
+    return state in _PASSING_STATES or (state is None and "connection failed" not in str(cause))
 
 
 def _reason(cause: BaseException | None) -> str | None:

@@ -98,7 +98,7 @@ recommendation = sa.Table(
     sa.Column("reason", sa.Text), sa.Column("policy_version", sa.Text), sa.Column("basis", sa.Text),
     sa.Column("basis_version", sa.BigInteger),
     sa.Column("expires_at", Timestamp), sa.Column("status", sa.Text), sa.Column("version", sa.BigInteger),
-    sa.Column("first_run_id", sa.Text), sa.Column("last_run_id", sa.Text),
+    sa.Column("first_run_id", sa.Text), sa.Column("last_run_id", sa.Text), sa.Column("snoozed_until", Day),
 )  # fmt: skip
 
 recommendation_explanation = sa.Table(
@@ -138,4 +138,72 @@ forecast_override = sa.Table(
     sa.Column("from_date", Day), sa.Column("to_date", Day), sa.Column("kind", sa.Text), sa.Column("value", sa.Double),
     sa.Column("reason", sa.Text), sa.Column("author", sa.Text), sa.Column("created_at", Timestamp),
     sa.Column("withdrawn_at", Timestamp), sa.Column("withdrawn_by", sa.Text),
+)  # fmt: skip
+
+operator = sa.Table(
+    "operator", metadata,
+    sa.Column("actor", sa.Text, primary_key=True), sa.Column("role", sa.Text), sa.Column("approve_limit", Amount),
+    sa.Column("locations", sa.Text), sa.Column("suppliers", sa.Text), sa.Column("changed_at", Timestamp), sa.Column("changed_by", sa.Text),
+)  # fmt: skip
+
+decision = sa.Table(
+    "decision", metadata,
+    sa.Column("decision_id", sa.Text, primary_key=True), sa.Column("request_hash", sa.Text), sa.Column("actor", sa.Text),
+    sa.Column("role", sa.Text), sa.Column("rec_id", sa.Text), sa.Column("rec_version", sa.BigInteger), sa.Column("action", sa.Text),
+    sa.Column("qty_before", sa.BigInteger), sa.Column("qty_after", sa.BigInteger), sa.Column("reason_code", sa.Text),
+    sa.Column("comment", sa.Text), sa.Column("outcome", sa.Text), sa.Column("result", sa.Text), sa.Column("decided_at", Timestamp),
+)  # fmt: skip
+
+# `at` is text in both databases: its bytes are part of the hash.
+audit_log = sa.Table(
+    "audit_log", metadata,
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False), sa.Column("at", sa.Text), sa.Column("actor", sa.Text),
+    sa.Column("decision_id", sa.Text), sa.Column("rec_id", sa.Text), sa.Column("from_state", sa.Text), sa.Column("to_state", sa.Text),
+    sa.Column("before", sa.Text), sa.Column("after", sa.Text), sa.Column("prev_hash", sa.Text), sa.Column("hash", sa.Text),
+)  # fmt: skip
+
+audit_head = sa.Table(
+    "audit_head", metadata,
+    sa.Column("one", sa.BigInteger, primary_key=True), sa.Column("seq", sa.BigInteger), sa.Column("hash", sa.Text),
+)  # fmt: skip
+
+stock_version = sa.Table(
+    "stock_version", metadata,
+    sa.Column("sku", sa.Text, primary_key=True), sa.Column("location_id", sa.Text, primary_key=True), sa.Column("version", sa.BigInteger),
+)  # fmt: skip
+
+draft_order = sa.Table(
+    "draft_order", metadata,
+    sa.Column("draft_id", sa.Text, primary_key=True), sa.Column("target", sa.Text), sa.Column("kind", sa.Text),
+    sa.Column("group_key", sa.Text), sa.Column("supplier_id", sa.Text), sa.Column("source_location_id", sa.Text),
+    sa.Column("location_id", sa.Text), sa.Column("need_by", Day), sa.Column("currency_code", sa.Text), sa.Column("status", sa.Text),
+    sa.Column("drafted_at", Timestamp),
+)  # fmt: skip
+
+draft_order_line = sa.Table(
+    "draft_order_line", metadata,
+    sa.Column("rec_id", sa.Text, primary_key=True), sa.Column("draft_id", sa.Text), sa.Column("line_id", sa.Text),
+    sa.Column("sku", sa.Text), sa.Column("location_id", sa.Text), sa.Column("qty", sa.BigInteger), sa.Column("unit_cost", Amount),
+    sa.Column("expected_date", Day), sa.Column("status", sa.Text), sa.Column("drafted_at", Timestamp), sa.Column("released_at", Timestamp),
+)  # fmt: skip
+
+exception = sa.Table(
+    "exception", metadata,
+    sa.Column("exception_id", sa.Text, primary_key=True), sa.Column("kind", sa.Text), sa.Column("rec_id", sa.Text),
+    sa.Column("detail", sa.Text), sa.Column("owner", sa.Text), sa.Column("opened_at", Timestamp), sa.Column("due_at", Timestamp),
+    sa.Column("resolved_at", Timestamp), sa.Column("resolution", sa.Text),
+)  # fmt: skip
+
+access_log = sa.Table(
+    "access_log", metadata,
+    sa.Column("access_id", sa.Text, primary_key=True), sa.Column("at", Timestamp), sa.Column("actor", sa.Text),
+    sa.Column("action", sa.Text), sa.Column("object_type", sa.Text), sa.Column("object_id", sa.Text),
+    sa.Column("rows_count", sa.BigInteger),
+)  # fmt: skip
+
+outbox = sa.Table(
+    "outbox", metadata,
+    sa.Column("idem_key", sa.Text, primary_key=True), sa.Column("rec_id", sa.Text), sa.Column("payload", sa.Text),
+    sa.Column("state", sa.Text), sa.Column("attempts", sa.BigInteger), sa.Column("next_at", Timestamp),
+    sa.Column("last_error", sa.Text), sa.Column("created_at", Timestamp),
 )  # fmt: skip

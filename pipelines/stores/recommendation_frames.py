@@ -13,7 +13,7 @@ from pipelines.stores.own_tables import Amount, Day, Timestamp, recommendation, 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_LIFE: Final = frozenset({"rec_id", "status", "version", "first_run_id", "last_run_id"})
+_LIFE: Final = frozenset({"rec_id", "status", "version", "first_run_id", "last_run_id", "snoozed_until"})
 PROPOSAL: Final = tuple(column.name for column in recommendation.columns if column.name not in _LIFE)
 # What identifies a proposal or what a decision is checked against rather than shown: kept current without asking the planner to look again.
 _UNSEEN: Final = frozenset({"recommendation_key", "policy_version", "basis", "basis_version", "expires_at"})

@@ -1,0 +1,155 @@
+"""An approval inside its transaction: the basis computed anew, the quantity checked, the brake asked, the draft line written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from pipelines.decisions.basis import accepted_qty, check_basis
+from pipelines.decisions.brake import second_person_reasons
+from pipelines.decisions.drafts import write_draft
+from pipelines.decisions.lifecycle import next_status
+from pipelines.decisions.requests import Decision
+from pipelines.decisions.transitions import count_item_change, lock_item, move
+from pipelines.errors import DecisionError
+from pipelines.stores.own_tables import decision
+
+if TYPE_CHECKING:
+    from pipelines.decisions.basis import Check
+    from pipelines.decisions.drafts import Draft
+    from pipelines.decisions.requests import DecisionRequest, Outcome
+    from pipelines.decisions.roles import Operator
+    from pipelines.decisions.shop import Shop
+
+KINDS = ("purchase", "transfer")
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One decision while it is made: its transaction, the shop, who asks for what, and the recommendation under lock."""
+
+    conn: sa.Connection
+    shop: Shop
+    request: DecisionRequest
+    actor: Operator
+    row: dict[str, Any]
+    one_person_amount: Decimal
+
+    def result(self, outcome: Outcome, message: str, **values: Any) -> Decision:
+        """The decision's result."""
+        request = self.request
+        return Decision(
+            decision_id=request.decision_id, rec_id=request.rec_id, action=request.action, outcome=outcome, message=message, **values
+        )
+
+
+def approve(turn: Turn) -> Decision:
+    """The recommendation is approved and its draft line written; or it is stale, or waits for a second person, and nothing is ordered.
+
+    Raises:
+        DecisionError: It cannot be approved: its status, its kind, it has expired, or the quantity is none the supplier accepts.
+    """
+    _require_open(turn)
+    lock_item(turn.conn, turn.row)
+    check = check_basis(turn.conn, turn.shop, turn.row)
+    if _has_moved(turn, check):
+        return _stale(turn, check)
+    qty = accepted_qty(check.now.qty if turn.request.qty is None else turn.request.qty, check.terms)
+    cost, currency = check.now.unit_cost, check.now.currency_code
+    amount = qty * cost if turn.row["kind"] == "purchase" and cost is not None else Decimal(0)
+    reasons = second_person_reasons(
+        turn.conn, turn.shop, turn.row, amount=amount, currency_code=currency, actor=turn.actor, most=turn.one_person_amount
+    )
+    if reasons and not _is_second(turn, qty, cost):
+        return _waiting(turn, check, qty, reasons)
+    count_item_change(turn.conn, turn.row)
+    draft = write_draft(
+        turn.conn, turn.shop, turn.row, qty=qty, unit_cost=cost, currency_code=currency, key=turn.request.decision_id
+    )  # fmt: skip
+    after = {"ordered_qty": qty, "unit_cost": cost, "draft_id": draft.draft_id, "line_id": draft.line_id, "target": draft.target}
+    status, version = _moved(turn, "approve", after | _bases(check))
+    return turn.result(
+        "approved", _said(draft, qty), status=status, version=version, ordered_qty=qty, unit_cost=cost, currency_code=currency,
+        draft_id=draft.draft_id, line_id=draft.line_id, target=draft.target, order_amount=draft.order_amount,
+        minimum_amount=draft.minimum_amount, second_person_reasons=reasons, **_bases(check),
+    )  # fmt: skip
+
+
+def _require_open(turn: Turn) -> None:
+    next_status(turn.row["status"], "approve")
+    if turn.row["kind"] not in KINDS:
+        raise DecisionError(f"A recommendation to {turn.row['kind']} is carried out in the shop; it causes no draft.")
+    expires_at = turn.row["expires_at"]
+    if expires_at is not None and expires_at <= turn.shop.now:
+        raise DecisionError(f"This recommendation expired at {expires_at:%Y-%m-%d %H:%M}; the next run (ordercast run) proposes anew.")
+
+
+def _has_moved(turn: Turn, check: Check) -> bool:
+    """Whether what holds now is not what the person has seen. One that is stale already goes on only with the numbers they saw since."""
+    request = turn.request
+    if request.is_confirmed:
+        seen = (request.confirmed_qty, request.confirmed_unit_cost, turn.row["currency_code"])
+        if request.confirmed_unit_cost is None:
+            seen = (request.confirmed_qty, turn.row["unit_cost"], turn.row["currency_code"])
+    elif turn.row["status"] == "stale":
+        return True
+    else:
+        seen = (turn.row["recommended_qty"], turn.row["unit_cost"], turn.row["currency_code"])
+    return seen != (check.now.qty, check.now.unit_cost, check.now.currency_code)
+
+
+def _stale(turn: Turn, check: Check) -> Decision:
+    status, version = _moved(turn, "mark_stale", _bases(check))
+    before, now = check.before, check.now
+    message = (
+        f"Nothing was ordered: {before.qty} units at {_money(before.unit_cost)} were proposed, but with {now.free_qty} free and "
+        f"{now.inbound_qty} on their way (then {before.free_qty} and {before.inbound_qty}) it is {now.qty} at {_money(now.unit_cost)} now. "
+    )
+    message += "Confirm the new numbers." if now.qty else "Nothing needs ordering any more; reject it."
+    return turn.result("stale", message, status=status, version=version, currency_code=now.currency_code, **_bases(check))
+
+
+def _waiting(turn: Turn, check: Check, qty: int, reasons: tuple[str, ...]) -> Decision:
+    cost, currency = check.now.unit_cost, check.now.currency_code
+    status, version = _moved(turn, "wait", {"ordered_qty": qty, "unit_cost": cost, "reasons": reasons})
+    message = f"Nothing was ordered yet: an approver other than {turn.actor.actor} has to approve {qty} units too, because {reasons[0]}."
+    return turn.result(
+        "waiting", message, status=status, version=version, ordered_qty=qty, unit_cost=cost, currency_code=currency,
+        second_person_reasons=reasons, **_bases(check),
+    )  # fmt: skip
+
+
+def _is_second(turn: Turn, qty: int, cost: Decimal | None) -> bool:
+    """Whether somebody else has approved the same quantity at the same price of this version before, and this one may be the second."""
+    if not turn.actor.is_at_least("approver"):
+        return False
+    first = (
+        sa.select(decision.c.result)
+        .where(decision.c.rec_id == turn.row["rec_id"], decision.c.rec_version == turn.row["version"])
+        .where(decision.c.outcome == "waiting", decision.c.actor != turn.actor.actor, decision.c.qty_after == qty)
+    )
+    return any(Decision.from_json(row[0]).unit_cost == cost for row in turn.conn.execute(first))
+
+
+def _moved(turn: Turn, action: Any, after: dict[str, Any]) -> tuple[str, int]:
+    return move(turn.conn, turn.row, action, actor=turn.request.actor, decision_id=turn.request.decision_id, after=after)
+
+
+def _bases(check: Check) -> dict[str, Any]:
+    return {"basis_before": check.before.as_dict(), "basis_now": check.now.as_dict()}
+
+
+def _said(draft: Draft, qty: int) -> str:
+    told = f"Approved: {qty} units on draft {draft.draft_id}"
+    if draft.target == "outbox":
+        told += ", which waits in the outbox"
+    if draft.minimum_amount is not None and draft.order_amount is not None and draft.order_amount < draft.minimum_amount:
+        told += f"; the draft amounts to {draft.order_amount:,.2f}, its supplier asks for {draft.minimum_amount:,.2f}"
+    return told + "."
+
+
+def _money(amount: Decimal | None) -> str:
+    return "no price" if amount is None else f"{amount:,.2f}"

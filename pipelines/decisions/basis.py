@@ -1,0 +1,228 @@
+"""What a proposal was computed from, beside what holds now: the check that nothing is ordered on changed stock or prices unseen."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import date, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from inventory.reorder import round_order
+from inventory.schema import OrderTerms
+from pipelines.decisions.shop import DRAFT, FINISHED, query
+from pipelines.errors import DecisionError
+from pipelines.stores.metrics_values import MINOR_UNIT_EXPONENTS
+from pipelines.stores.own_tables import draft_order, draft_order_line
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pipelines.decisions.shop import Shop
+
+_FINISHED_SQL = ", ".join(f"'{status}'" for status in FINISHED)
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """A quantity to order with what it follows from; `free_qty` and `inbound_qty` in units, `unit_cost` in major units."""
+
+    qty: int
+    unit_cost: Decimal | None
+    currency_code: str | None
+    order_up_to_qty: int
+    free_qty: int
+    inbound_qty: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; the cost is text."""
+        return asdict(self) | {"unit_cost": None if self.unit_cost is None else f"{self.unit_cost.normalize():f}"}
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """The basis of a proposal, what holds now, and the terms that quantities are held to."""
+
+    before: Basis
+    now: Basis
+    terms: OrderTerms
+
+
+def check_basis(conn: sa.Connection, shop: Shop, row: Mapping[Any, Any]) -> Check:
+    """What would be proposed now: the order-up-to level of the proposal less the position of this moment, rounded to the terms of now.
+
+    Stock, inbound, price and terms are read in the caller's transaction. Backorders that the shop does not count as committed are
+    those of the proposal: they are derived from all orders and shipments. Demand, and with it the order-up-to level, is the
+    forecast's and stays.
+
+    Args:
+        conn: The caller's transaction, which holds the item's stock version.
+        shop: The shop's tables.
+        row: The recommendation.
+
+    Raises:
+        DecisionError: The proposal has no basis, or stock, supplier or pack size are not known any more. Nothing was changed.
+    """
+    basis = json.loads(row["basis"] or "{}")
+    if basis.get("order_up_to_qty") is None:
+        raise DecisionError("This recommendation does not say what it was computed from; the next run (ordercast run) proposes it anew.")
+    free = _free_qty(conn, shop, row["sku"], row["location_id"]) - (basis.get("backorder_qty") or 0)
+    until = date.fromisoformat(basis["as_of_date"]) + timedelta(days=basis["lead_time_p50_days"] + basis["review_period_days"])
+    inbound = _inbound_qty(conn, shop, row["sku"], row["location_id"], until=until)
+    terms, unit_cost, currency = _transfer_terms(conn, shop, row, basis) if row["kind"] == "transfer" else _terms(conn, shop, row)
+    level = int(basis["order_up_to_qty"])
+    try:
+        qty = round_order(level - free - inbound, terms=terms).qty
+    except ValueError as exc:
+        raise DecisionError(f"No quantity of {row['sku']} can be ordered now: {exc}") from None
+    before = Basis(
+        row["recommended_qty"], row["unit_cost"], row["currency_code"], level, _free_before(basis), basis.get("inbound_qty") or 0
+    )
+    return Check(before, Basis(qty, unit_cost, currency, level, free, inbound), terms)
+
+
+def accepted_qty(qty: int, terms: OrderTerms) -> int:
+    """The quantity, if the supplier accepts it as it is.
+
+    Raises:
+        DecisionError: It does not; the message says what it rounds to.
+    """
+    if qty < 1:
+        raise DecisionError(f"A quantity of {qty} orders nothing; reject the recommendation instead.")
+    try:
+        rounded = round_order(qty, terms=terms)
+    except ValueError as exc:
+        raise DecisionError(f"No quantity can be ordered now: {exc}") from None
+    if rounded.qty != qty:
+        limits = f"packs of {terms.order_multiple}, at least {rounded.smallest_qty}"
+        most = "" if terms.max_order_qty is None else f", at most {terms.max_order_qty}"
+        raise DecisionError(f"{qty} units cannot be ordered ({limits}{most}): that rounds to {rounded.qty}. Ask for {rounded.qty}.")
+    return qty
+
+
+def _free_before(basis: Mapping[str, Any]) -> int:
+    held = sum(basis.get(name) or 0 for name in ("committed_qty", "reserved_qty", "damaged_qty", "backorder_qty"))
+    return max(0, basis.get("on_hand_qty") or 0) - held
+
+
+def _free_qty(conn: sa.Connection, shop: Shop, sku: str, location_id: str) -> int:
+    """Stock on hand less what is committed, reserved or damaged."""
+    if shop.has("stock_levels"):
+        held = (shop.column("stock_levels", name, "s") for name in ("committed", "reserved", "damaged"))
+        statement = (
+            f"SELECT s.on_hand, {', '.join(held)} FROM stock_levels AS s "
+            f"WHERE s.sku = :sku AND s.location_id = :location AND {shop.alive('stock_levels', 's')}"
+        )
+        for on_hand, *taken in query(conn, statement, sku=sku, location=location_id):
+            return max(0, int(on_hand)) - sum(int(qty or 0) for qty in taken)
+    raise DecisionError(f"There is no stock level of {sku} at {location_id} any more, so the quantity cannot be checked.")
+
+
+def _inbound_qty(conn: sa.Connection, shop: Shop, sku: str, location_id: str, *, until: date) -> int:
+    """Units on their way that are expected by then, as dbt's fct_inbound counts them; what nobody dated counts."""
+    released = {
+        line.line_id: line.target
+        for line in conn.execute(
+            sa.select(draft_order_line.c.line_id, draft_order.c.target)
+            .join(draft_order, draft_order.c.draft_id == draft_order_line.c.draft_id)
+            .where(draft_order_line.c.sku == sku, draft_order_line.c.location_id == location_id)
+            .where(draft_order_line.c.released_at.is_not(None))
+        )
+    }
+    lines = [*_purchased(conn, shop, sku, location_id), *_transferred(conn, shop, sku, location_id)]
+    total = 0
+    for line_id, status, qty, expected in lines:
+        is_released = line_id in released and str(status).lower() == DRAFT
+        if not is_released and (expected is None or expected <= until):
+            total += qty
+    return total + _handed_over(conn, sku, location_id, until)
+
+
+def _purchased(conn: sa.Connection, shop: Shop, sku: str, location_id: str) -> list[tuple[str, str, int, date | None]]:
+    if not shop.has("purchase_orders", "purchase_order_lines"):
+        return []
+    has_terms = shop.has("supplier_items")
+    lead = "i.lead_time_days" if has_terms else "NULL"
+    join = "LEFT JOIN supplier_items AS i ON i.supplier_id = o.supplier_id AND i.sku = l.sku" if has_terms else ""
+    times = [shop.column("purchase_order_lines", "expected_at", "l")]
+    times += [shop.column("purchase_orders", name, "o") for name in ("expected_at", "confirmed_at", "created_at")]
+    statement = (
+        f"SELECT l.po_line_id, o.status, l.ordered_qty - l.received_qty, {lead}, {', '.join(times)} FROM purchase_order_lines AS l "
+        f"JOIN purchase_orders AS o ON o.po_id = l.po_id {join} WHERE l.sku = :sku AND l.location_id = :location "
+        f"AND l.ordered_qty > l.received_qty AND lower(o.status) NOT IN ({_FINISHED_SQL}) "
+        f"AND {shop.alive('purchase_order_lines', 'l')} AND {shop.alive('purchase_orders', 'o')}"
+    )
+    found = []
+    rows = query(conn, statement, sku=sku, location=location_id)
+    for line_id, status, qty, lead_days, line_at, order_at, confirmed_at, created_at in rows:
+        expected = shop.local_date(line_at) or shop.local_date(order_at)
+        begun = shop.local_date(confirmed_at) or shop.local_date(created_at)
+        if expected is None and begun is not None and lead_days is not None:
+            expected = begun + timedelta(days=int(lead_days))
+        found.append((str(line_id), str(status), int(qty), expected))
+    return found
+
+
+def _transferred(conn: sa.Connection, shop: Shop, sku: str, location_id: str) -> list[tuple[str, str, int, date | None]]:
+    if not shop.has("transfers", "transfer_lines"):
+        return []
+    received = shop.column("transfers", "received_at", "t")
+    statement = (
+        f"SELECT t.transfer_id, t.status, l.quantity, {shop.column('transfers', 'expected_at', 't')} FROM transfer_lines AS l "
+        f"JOIN transfers AS t ON t.transfer_id = l.transfer_id WHERE l.sku = :sku AND t.to_location_id = :location "
+        f"AND lower(t.status) NOT IN ({_FINISHED_SQL}) AND {received} IS NULL "
+        f"AND {shop.alive('transfer_lines', 'l')} AND {shop.alive('transfers', 't')}"
+    )
+    rows = query(conn, statement, sku=sku, location=location_id)
+    return [(str(line_id), str(status), int(qty), shop.local_date(at)) for line_id, status, qty, at in rows]
+
+
+def _handed_over(conn: sa.Connection, sku: str, location_id: str, until: date) -> int:
+    """Units approved for a target outside the database, which the shop's tables do not show."""
+    line = draft_order_line.c
+    statement = (
+        sa.select(line.qty, line.expected_date)
+        .join(draft_order, draft_order.c.draft_id == line.draft_id)
+        .where(line.sku == sku, line.location_id == location_id, draft_order.c.target == "outbox")
+        .where(line.status.in_(("draft", "submitted")), line.released_at.is_(None))
+    )
+    return sum(row.qty for row in conn.execute(statement) if row.expected_date is None or row.expected_date <= until)
+
+
+def _terms(conn: sa.Connection, shop: Shop, row: Mapping[Any, Any]) -> tuple[OrderTerms, Decimal, str | None]:
+    """What the supplier asks for now; the price is rounded to minor units, as proposals' are."""
+    if shop.has("supplier_items"):
+        names = ("unit_cost", "currency", "min_order_qty", "order_multiple", "max_order_qty")
+        columns = ", ".join(shop.column("supplier_items", name, "i") for name in names)
+        statement = (
+            f"SELECT {columns} FROM supplier_items AS i WHERE i.supplier_id = :supplier AND i.sku = :sku "
+            f"AND {shop.alive('supplier_items', 'i')}"
+        )
+        for found in query(conn, statement, supplier=row["supplier_id"], sku=row["sku"]):
+            return _order_terms(found, row, is_pack_known="order_multiple" in shop.columns["supplier_items"])
+    raise DecisionError(f"{row['supplier_id']} does not sell {row['sku']} any more; the next run proposes what is possible.")
+
+
+def _order_terms(found: tuple[Any, ...], row: Mapping[Any, Any], *, is_pack_known: bool) -> tuple[OrderTerms, Decimal, str | None]:
+    unit_cost, currency, minimum, pack, maximum = found
+    if is_pack_known and pack is None:
+        raise DecisionError(f"The pack size of {row['sku']} is missing now; correct the supplier's terms.")
+    code = currency or row["currency_code"]
+    step = Decimal(1).scaleb(-MINOR_UNIT_EXPONENTS.get(code or "", 2))
+    price = Decimal(str(unit_cost)).quantize(step, rounding=ROUND_HALF_UP)
+    terms = OrderTerms(
+        unit_cost_amount=0, list_price_amount=None, min_order_qty=max(1, int(minimum or 1)),
+        order_multiple=1 if pack is None else int(pack), max_order_qty=None if maximum is None else int(maximum),
+    )  # fmt: skip
+    return terms, price, code
+
+
+def _transfer_terms(
+    conn: sa.Connection, shop: Shop, row: Mapping[Any, Any], basis: Mapping[str, Any]
+) -> tuple[OrderTerms, Decimal | None, str | None]:
+    """A transfer takes at most what is free at its source; its cost does not move."""
+    most = max(0, _free_qty(conn, shop, row["sku"], row["source_location_id"]))
+    terms = OrderTerms(0, None, max(1, basis.get("min_order_qty") or 1), basis.get("order_multiple") or 1, most)
+    return terms, row["unit_cost"], row["currency_code"]

@@ -1,0 +1,210 @@
+"""What follows without a person: what the shop did with drafts, snoozes that end, proposals that expire, drafts that nobody submits."""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sa
+
+from pipelines.decisions.audit import SYSTEM, append
+from pipelines.decisions.drafts import UNSUBMITTED, find_line, resolve_exception, set_line
+from pipelines.decisions.lifecycle import TRANSITIONS
+from pipelines.decisions.shop import CALLED_OFF, DRAFT, FINISHED, query, read_shop
+from pipelines.decisions.transitions import count_item_change, lock_item, lock_recommendation, move
+from pipelines.stores.own_tables import decision, draft_order_line, exception, outbox, recommendation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pipelines.decisions.shop import Shop
+    from pipelines.stores.operational import OperationalStore
+
+DRAFT_DAYS: Final = 3
+_DUE_AFTER: Final = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class UpkeepCounts:
+    """How many recommendations went on by themselves, and how many drafts nobody submitted in time."""
+
+    woken: int = 0
+    applied: int = 0
+    closed: int = 0
+    expired: int = 0
+    released: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _InShop:
+    """A draft line as its target has it: status (None where it is gone), units ordered and received."""
+
+    status: str | None
+    ordered_qty: int = 0
+    received_qty: int = 0
+
+
+def follow_shop(store: OperationalStore, *, draft_days: int = DRAFT_DAYS, now: datetime | None = None) -> UpkeepCounts:
+    """Approved recommendations stand where the shop has taken their drafts; snoozes that have ended and stale ones in time make room.
+
+    A draft that was submitted is applied, one that was received or called off is closed. One that nobody submitted for `draft_days`
+    days becomes an exception and counts as inbound no more; it stays approved, so that nothing is ordered a second time, until a
+    person submits it or undoes the approval. Each is a transaction of its own; called twice, the second time changes nothing.
+
+    Args:
+        store: The operational store.
+        draft_days: Days after which a draft that nobody submitted is released.
+        now: UTC without zone; default is the wall clock, or the end of the data where the store says the data end.
+
+    Raises:
+        StoreUnavailableError: The store did not answer. What was done until then stays.
+    """
+    counts: Counter[str] = Counter()
+    with store.transaction(writes=False) as conn:
+        shop = read_shop(conn, now=now)
+        rec, line = recommendation.c, draft_order_line.c
+        asleep = sa.select(rec.rec_id).where(rec.status == "snoozed", rec.snoozed_until <= shop.today).order_by(rec.rec_id)
+        drafted = sa.select(line.rec_id).where(line.status.in_((DRAFT, "submitted"))).order_by(line.sku, line.location_id, line.rec_id)
+        waking, following = _ids(conn, asleep), _ids(conn, drafted)
+    counts.update(_each(store, waking, _wake, now))
+    counts.update(_each(store, following, lambda conn, shop, row: _follow(conn, shop, row, draft_days), now))
+    counts.update(_expire(store, ("stale",), now))
+    return UpkeepCounts(**counts)
+
+
+def expire_proposals(store: OperationalStore, *, now: datetime | None = None) -> int:
+    """Proposals past their day that no run repeated have expired; returns how many. Call it after a run has proposed."""
+    return _expire(store, ("proposed", "stale"), now)["expired"]
+
+
+def _ids(conn: sa.Connection, chosen: sa.Select[Any]) -> list[str]:
+    return [row[0] for row in conn.execute(chosen)]
+
+
+def _each(
+    store: OperationalStore, rec_ids: Sequence[str], act: Callable[[sa.Connection, Shop, dict[str, Any]], str | None], now: datetime | None
+) -> Counter[str]:
+    """`act` on each of these under lock; counts what it says it did."""
+    counts: Counter[str] = Counter()
+    for rec_id in rec_ids:
+        with store.transaction() as conn:
+            row = lock_recommendation(conn, rec_id)
+            if (done := act(conn, read_shop(conn, now=now), row)) is not None:
+                counts[done] += 1
+    return counts
+
+
+def _wake(conn: sa.Connection, shop: Shop, row: dict[str, Any]) -> str | None:
+    if row["status"] != "snoozed" or row["snoozed_until"] is None or row["snoozed_until"] > shop.today:
+        return None
+    move(conn, row, "wake", actor=SYSTEM, after={}, snoozed_until=None)
+    return "woken"
+
+
+def _expire(store: OperationalStore, statuses: tuple[str, ...], now: datetime | None) -> Counter[str]:
+    def act(conn: sa.Connection, shop: Shop, row: dict[str, Any]) -> str | None:
+        if row["status"] not in statuses or row["expires_at"] is None or row["expires_at"] > shop.now:
+            return None
+        move(conn, row, "expire", actor=SYSTEM, after={"expires_at": row["expires_at"]})
+        return "expired"
+
+    with store.transaction(writes=False) as conn:
+        due = sa.select(recommendation.c.rec_id).where(
+            recommendation.c.status.in_(statuses), recommendation.c.expires_at <= read_shop(conn, now=now).now
+        )
+        rec_ids = _ids(conn, due.order_by(recommendation.c.rec_id))
+    return _each(store, rec_ids, act, now)
+
+
+def _follow(conn: sa.Connection, shop: Shop, row: dict[str, Any], draft_days: int) -> str | None:
+    """The recommendation stands where its draft line stands in its target."""
+    line = find_line(conn, row["rec_id"])
+    if line is None or line["status"] not in {DRAFT, "submitted"}:
+        return None
+    found = _in_outbox(conn, shop, row, line) if line["target"] == "outbox" else _in_shop(conn, shop, line)
+    is_over = found.status is None or found.status in FINISHED or 0 < found.ordered_qty <= found.received_qty
+    if is_over:
+        return _close(conn, row, line, found)
+    if found.status == DRAFT:
+        is_old = line["drafted_at"] + timedelta(days=draft_days) <= shop.now
+        return _release(conn, row, line, draft_days) if is_old and line["released_at"] is None else None
+    if (row["status"], "apply") not in TRANSITIONS:
+        return None
+    lock_item(conn, row)
+    count_item_change(conn, row)
+    set_line(conn, row["rec_id"], status="submitted", released_at=None)
+    resolve_exception(conn, row["rec_id"], "It was submitted.")
+    move(conn, row, "apply", actor=SYSTEM, after={"ordered_qty": found.ordered_qty, "draft_id": line["draft_id"]})
+    return "applied"
+
+
+def _close(conn: sa.Connection, row: dict[str, Any], line: dict[str, Any], found: _InShop) -> str | None:
+    if (row["status"], "close") not in TRANSITIONS:
+        return None
+    why = "removed in the shop" if found.status is None else ("called off" if found.status in CALLED_OFF else "received")
+    lock_item(conn, row)
+    count_item_change(conn, row)
+    set_line(conn, row["rec_id"], status="closed", released_at=None)
+    resolve_exception(conn, row["rec_id"], f"It was {why}.")
+    after = {"ordered_qty": found.ordered_qty, "received_qty": found.received_qty, "why": why, "draft_id": line["draft_id"]}
+    move(conn, row, "close", actor=SYSTEM, after=after)
+    return "closed"
+
+
+def _release(conn: sa.Connection, row: dict[str, Any], line: dict[str, Any], draft_days: int) -> str:
+    """The draft counts as inbound no more, and whoever approved it has an exception to settle."""
+    lock_item(conn, row)
+    count_item_change(conn, row)
+    at = datetime.now(UTC)
+    owner = conn.execute(
+        sa.select(decision.c.actor)
+        .where(decision.c.rec_id == row["rec_id"], decision.c.outcome == "approved")
+        .order_by(decision.c.decided_at.desc())
+    ).scalar()
+    detail = (
+        f"Draft {line['draft_id']} with {line['qty']} units of {row['sku']} for {row['location_id']} was not submitted for "
+        f"{draft_days} days. Submit it in the shop, or undo the approval: it does not count as on its way any more."
+    )
+    set_line(conn, row["rec_id"], released_at=at)
+    conn.execute(
+        sa.insert(exception).values(
+            exception_id=uuid.uuid4().hex, kind=UNSUBMITTED, rec_id=row["rec_id"], detail=detail, owner=owner, opened_at=at,
+            due_at=at + _DUE_AFTER,
+        )
+    )  # fmt: skip
+    status = row["status"]
+    append(
+        conn, actor=SYSTEM, rec_id=row["rec_id"], states=(status, status), before={"version": row["version"]},
+        after={"action": "release", "version": row["version"], "draft_id": line["draft_id"]},
+    )  # fmt: skip
+    return "released"
+
+
+def _in_shop(conn: sa.Connection, shop: Shop, line: dict[str, Any]) -> _InShop:
+    if line["kind"] == "purchase":
+        statement = (
+            "SELECT lower(o.status), l.ordered_qty, l.received_qty FROM purchase_order_lines AS l "
+            "JOIN purchase_orders AS o ON o.po_id = l.po_id WHERE l.po_line_id = :line AND "
+            f"{shop.alive('purchase_order_lines', 'l')} AND {shop.alive('purchase_orders', 'o')}"
+        )
+    else:
+        statement = (
+            "SELECT lower(t.status), l.quantity, 0 FROM transfer_lines AS l JOIN transfers AS t ON t.transfer_id = l.transfer_id "
+            f"WHERE l.transfer_id = :line AND l.sku = :sku AND {shop.alive('transfer_lines', 'l')} AND {shop.alive('transfers', 't')}"
+        )
+    values = {"line": line["line_id"]} | ({"sku": line["sku"]} if line["kind"] == "transfer" else {})
+    for status, ordered, received in query(conn, statement, **values):
+        return _InShop(str(status), int(ordered), int(received))
+    return _InShop(None)
+
+
+def _in_outbox(conn: sa.Connection, shop: Shop, row: dict[str, Any], line: dict[str, Any]) -> _InShop:
+    """What was handed over counts as submitted; from the day it was expected on, stock speaks for it."""
+    newest = sa.select(outbox.c.state).where(outbox.c.rec_id == row["rec_id"]).order_by(outbox.c.created_at.desc()).limit(1)
+    if conn.execute(newest).scalar() != "sent":
+        return _InShop(DRAFT, line["qty"])
+    is_due = line["expected_date"] is not None and line["expected_date"] <= shop.today
+    return _InShop("received", line["qty"], line["qty"]) if is_due else _InShop("submitted", line["qty"])
