@@ -61,6 +61,12 @@ class Settings(BaseSettings):
         le=1.0,
         description="Share of a batch's documents in quarantine above which the batch is rejected.",
     )
+    one_person_amount: float = Field(
+        default=10_000,
+        ge=0.0,
+        description="Most that one person may order by one decision, in the reporting currency; above it two have to agree.",
+    )
+    draft_days: int = Field(default=3, ge=1, le=90, description="Days after which a draft that nobody submitted counts as inbound no more.")
     releases_kept: int = Field(default=5, ge=2, description="Published releases kept for rollback.")
 
     @property

@@ -10,11 +10,13 @@ from rich.console import Console
 
 from pipelines.cli import (
     baselines,
+    decisions,
     doctor,
     experiments,
     forecasts,
     loading,
     metrics,
+    operators,
     overrides,
     reading,
     reference,
@@ -39,7 +41,7 @@ app = typer.Typer(
     help="A merchant's orders, stock and returns become KPIs, demand forecasts and reorder decisions.\n\n"
     "All state lies under ORDERCAST_HOME (default ./.ordercast); the operational store at ORDERCAST_STORE_URL.\n\n"
     "Exit codes: 0 done; 2 wrong usage or setting; 3 refused, a retry cannot help; 4 something did not answer, a retry may help; "
-    "5 doctor found a problem; 130 interrupted.",
+    "5 doctor found a problem; 6 a decision is stale or waits for a second person; 130 interrupted.",
     epilog="Examples:  ordercast simulate && ordercast run  |  ordercast metrics --by location  |  ordercast recommendations --json",
 )
 loading.register(app)
@@ -49,6 +51,8 @@ targets.register(app)
 baselines.register(app)
 overrides.register(app)
 reading.register(app)
+decisions.register(app)
+operators.register(app)
 reports.register(app)
 timeline.register(app)
 forecasts.register(app)

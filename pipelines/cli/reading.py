@@ -66,13 +66,14 @@ def recommendations(
 
 
 def recommendation_lines(console: Console, rows: list[dict[str, Any]]) -> None:
-    """Suggestions as three lines each: what, how much, until when and at what price; why; and how good the forecast has been."""
+    """Suggestions as three lines each: its id, what, how much, until when and at what price; why; and how good the forecast has been."""
     for row in rows:
         currency = row["currency_code"]
         cost = None if row["unit_cost"] is None else row["unit_cost"] * row["recommended_qty"]
+        status = "" if row["status"] == "proposed" else f" ({row['status']})"
         console.print(
-            f"[b]{escape(row['sku'])}[/b] at {escape(row['location_id'])}: order {quantity(row['recommended_qty'])} by {row['order_by']} "
-            f"for {money(cost, currency)}; {_at_risk(row)}",
+            f"{row['rec_id'][:8]}  [b]{escape(row['sku'])}[/b] at {escape(row['location_id'])}: "
+            f"order {quantity(row['recommended_qty'])} by {row['order_by']} for {money(cost, currency)}; {_at_risk(row)}{status}",
             highlight=False,
         )
         console.print(f"  {escape(row['reason'])}", style="dim", highlight=False)

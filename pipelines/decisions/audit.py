@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
+from pipelines.stores.draft_lines import read_audit_head
 from pipelines.stores.own_tables import audit_head, audit_log
 
 if TYPE_CHECKING:
@@ -85,11 +86,7 @@ def append(
 
 def head(store: OperationalStore) -> AuditHead:
     """The end of the log now; a release keeps it, so that a log rewritten as a whole is found too."""
-    with store.transaction(writes=False) as conn:
-        if not sa.inspect(conn).has_table(audit_head.name):
-            return AuditHead(0, "")
-        row = conn.execute(sa.select(audit_head.c.seq, audit_head.c.hash)).one()
-    return AuditHead(row.seq, row.hash)
+    return AuditHead(*read_audit_head(store))
 
 
 def verify(store: OperationalStore, *, known_heads: Iterable[AuditHead] = ()) -> AuditReport:

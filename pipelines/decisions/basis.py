@@ -137,7 +137,7 @@ def _inbound_qty(conn: sa.Connection, shop: Shop, sku: str, location_id: str, *,
         is_released = line_id in released and str(status).lower() == DRAFT
         if not is_released and (expected is None or expected <= until):
             total += qty
-    return total + _handed_over(conn, sku, location_id, until)
+    return total + _handed_over(conn, shop, sku, location_id, until)
 
 
 def _purchased(conn: sa.Connection, shop: Shop, sku: str, location_id: str) -> list[tuple[str, str, int, date | None]]:
@@ -179,16 +179,21 @@ def _transferred(conn: sa.Connection, shop: Shop, sku: str, location_id: str) ->
     return [(str(line_id), str(status), int(qty), shop.local_date(at)) for line_id, status, qty, at in rows]
 
 
-def _handed_over(conn: sa.Connection, sku: str, location_id: str, until: date) -> int:
-    """Units approved for a target outside the database, which the shop's tables do not show."""
+def _handed_over(conn: sa.Connection, shop: Shop, sku: str, location_id: str, until: date) -> int:
+    """Units approved for a target outside the database, until the shop's tables name them."""
     line = draft_order_line.c
     statement = (
-        sa.select(line.qty, line.expected_date)
+        sa.select(line.rec_id, line.qty, line.expected_date)
         .join(draft_order, draft_order.c.draft_id == line.draft_id)
         .where(line.sku == sku, line.location_id == location_id, draft_order.c.target == "outbox")
         .where(line.status.in_(("draft", "submitted")), line.released_at.is_(None))
     )
-    return sum(row.qty for row in conn.execute(statement) if row.expected_date is None or row.expected_date <= until)
+    rows = [row for row in conn.execute(statement) if row.expected_date is None or row.expected_date <= until]
+    if not rows or "source_rec_id" not in shop.columns.get("purchase_order_lines", frozenset()):
+        return sum(row.qty for row in rows)
+    named = f"SELECT l.source_rec_id FROM purchase_order_lines AS l WHERE l.sku = :sku AND {shop.alive('purchase_order_lines', 'l')}"
+    known = {rec_id for (rec_id,) in query(conn, named, sku=sku)}
+    return sum(row.qty for row in rows if row.rec_id not in known)
 
 
 def _terms(conn: sa.Connection, shop: Shop, row: Mapping[Any, Any]) -> tuple[OrderTerms, Decimal, str | None]:

@@ -21,7 +21,8 @@ from pipelines.decisions.requests import Decision
 from pipelines.decisions.shop import read_shop
 from pipelines.decisions.transitions import count_item_change, lock_item, lock_recommendation, move
 from pipelines.errors import ContractError, DecisionError, KeyReusedError, OutdatedDecisionError, StoreUnavailableError
-from pipelines.stores.own_tables import decision
+from pipelines.stores.own_tables import decision, recommendation
+from pipelines.stores.recommendations import ENDED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,6 +105,43 @@ def preview_all(
         StoreUnavailableError: The store did not answer.
     """
     return _retried(lambda: _previewed(store, requests, policy, now))
+
+
+def find_versions(store: OperationalStore, names: Sequence[str], *, key: str | None = None) -> list[tuple[str, int]]:
+    """The recommendation that each name stands for, and its version now: its id, or a beginning that no other open one has.
+
+    Args:
+        store: The operational store.
+        names: What a person calls them.
+        key: Key of the decisions that are asked for; where one was made before, the version is the one it was about, so that the same
+            call again is the same request.
+
+    Raises:
+        DecisionError: A name stands for none, or for several.
+    """
+    found = []
+    with store.transaction(writes=False) as conn:
+        for name in names:
+            rec_id = _rec_id(conn, name)
+            asked = sa.select(decision.c.rec_version).where(decision.c.decision_id == f"{key}:{rec_id}")
+            current = sa.select(recommendation.c.version).where(recommendation.c.rec_id == rec_id)
+            version = conn.execute(asked).scalar()
+            found.append((rec_id, conn.execute(current).scalar_one() if version is None else version))
+    return found
+
+
+def _rec_id(conn: sa.Connection, name: str) -> str:
+    rec = recommendation.c
+    exact = conn.execute(sa.select(rec.rec_id).where(rec.rec_id == name)).scalar()
+    if exact is not None:
+        return str(exact)
+    begins = sa.select(rec.rec_id).where(rec.rec_id.startswith(name, autoescape=True), rec.status.not_in(ENDED)).limit(2)
+    known = [str(row[0]) for row in conn.execute(begins)]
+    if not name or not known:
+        raise DecisionError(f"There is no open recommendation {name!r}; ordercast recommendations lists them with their ids.")
+    if len(known) > 1:
+        raise DecisionError(f"More than one recommendation begins with {name!r}; write more of the id.")
+    return known[0]
 
 
 def _previewed(

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from pipelines.decisions.shop import Shop
     from pipelines.stores.operational import OperationalStore
 
-DRAFT_DAYS: Final = 3
 _DUE_AFTER: Final = timedelta(days=1)
 
 
@@ -47,7 +46,7 @@ class _InShop:
     received_qty: int = 0
 
 
-def follow_shop(store: OperationalStore, *, draft_days: int = DRAFT_DAYS, now: datetime | None = None) -> UpkeepCounts:
+def follow_shop(store: OperationalStore, *, draft_days: int, now: datetime | None = None) -> UpkeepCounts:
     """Approved recommendations stand where the shop has taken their drafts; snoozes that have ended and stale ones in time make room.
 
     A draft that was submitted is applied, one that was received or called off is closed. One that nobody submitted for `draft_days`

@@ -34,5 +34,5 @@ def proposals(platform: Platform) -> Iterator[dg.MaterializeResult[None]]:
     if served is None:
         raise ReleaseError("Nothing is published yet, so there is nothing to propose; materialize release/current first.")
     with announced("write_back"), platform.store() as store, platform.warehouse() as conn:
-        counts = write_back(store, conn, release=served)
+        counts = write_back(store, conn, release=served, draft_days=platform.settings().draft_days)
     yield dg.MaterializeResult(asset_key=PROPOSALS, metadata=summary_metadata(counts))

@@ -22,6 +22,7 @@ from pipelines.stores import transform_state
 from pipelines.stores.change_feed import ChangeReader, FeedPosition, prune_feed, read_changes
 from pipelines.stores.check_results import CheckTally, record_checks
 from pipelines.stores.customer_keys import Pseudonyms, no_customers
+from pipelines.stores.draft_lines import list_draft_lines, read_audit_head, write_draft_lines
 from pipelines.stores.metrics_targets import write_targets
 from pipelines.stores.overrides import list_overrides, write_overrides
 from pipelines.stores.source_contract import SOURCE_TABLES, SourceTable
@@ -82,6 +83,7 @@ def ingest(store: OperationalStore, conn: duckdb.DuckDBPyConnection, *, run_id: 
         _write_meta(conn, context, fields, tables)
         write_targets(conn, list_targets(store))
         write_overrides(conn, list_overrides(store, is_standing=True))
+        write_draft_lines(conn, list_draft_lines(store), head=read_audit_head(store))
         tallies = [
             CheckTally(table.name, table.suite.expectations_count, 0 if table.suite.passed else len(table.suite.failures))
             for table in tables

@@ -1,4 +1,4 @@
-"""Recommendations reach the operational store, where a person decides."""
+"""Recommendations reach the operational store, where a person decides; what became of earlier decisions is followed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from pipelines.decisions.upkeep import expire_proposals, follow_shop
 from pipelines.stores import recommendations
 from pipelines.stores.check_results import withheld_reason
 from pipelines.stores.warehouse import run_context
@@ -19,8 +20,13 @@ if TYPE_CHECKING:
 logger = logging.getLogger("ordercast.write_back")
 
 
-def write_back(store: OperationalStore, conn: duckdb.DuckDBPyConnection, *, release: Release) -> recommendations.ProposalCounts:
+def write_back(
+    store: OperationalStore, conn: duckdb.DuckDBPyConnection, *, release: Release, draft_days: int
+) -> recommendations.ProposalCounts:
     """The store holds this run's proposals, each once; what a person decided is untouched.
+
+    Before, approved ones are brought to where the shop has taken their drafts, and snoozes that ended wake; after, proposals past
+    their day that this run did not repeat expire.
 
     Where suggestions are withheld because the forecasts broke, the proposals of earlier runs stay until they expire.
 
@@ -28,7 +34,9 @@ def write_back(store: OperationalStore, conn: duckdb.DuckDBPyConnection, *, rele
         store: The operational store.
         conn: The open warehouse, whose schema `planning` holds the recommendations.
         release: The release they were published with.
+        draft_days: Days after which a draft that nobody submitted counts as inbound no more.
     """
+    followed = follow_shop(store, draft_days=draft_days)
     context, withheld = run_context(conn), withheld_reason(conn)
     run = recommendations.RecommendationRun(
         run_id=context.run_id,
@@ -47,5 +55,9 @@ def write_back(store: OperationalStore, conn: duckdb.DuckDBPyConnection, *, rele
         conn.sql("from planning.recommendation_steps").pl(),
         conn.sql("from planning.backtest_scores").pl(),
     )
+    expired = expire_proposals(store)
+    done = {name: count for name, count in asdict(followed).items() if count} | ({"expired": expired} if expired else {})
+    if done:
+        logger.info("Earlier decisions: %s", ", ".join(f"{count:,} {name}" for name, count in done.items()))
     logger.info("%s", ", ".join(f"{count:,} {name}" for name, count in asdict(counts).items()))
     return counts

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import duckdb
 
 from pipelines.errors import SourceContractError, WarehouseUnavailableError
-from pipelines.stores import check_results, forecast_history, metrics_targets, overrides, stock_history, transform_state
+from pipelines.stores import check_results, draft_lines, forecast_history, metrics_targets, overrides, stock_history, transform_state
 from pipelines.stores.source_contract import SOURCE_TABLES, WAREHOUSE_TYPES, SourceTable
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ OWN_TABLES: Final[dict[str, str]] = {
     **transform_state.TABLES,
     "meta.metric_targets": metrics_targets.COLUMNS,
     overrides.TABLE: overrides.COLUMNS,
+    **draft_lines.TABLES,
     "quarantine.document_rows": "table_name VARCHAR NOT NULL, document_id VARCHAR, row_key VARCHAR NOT NULL, "
     "row_json VARCHAR, rule VARCHAR NOT NULL, reason VARCHAR NOT NULL, next_step VARCHAR NOT NULL, "
     "first_run_id VARCHAR NOT NULL, last_run_id VARCHAR NOT NULL, resolved_run_id VARCHAR",

@@ -43,18 +43,21 @@ FIELDS = {
 }  # fmt: skip
 
 
-def open_shop(store: OperationalStore, *, items: int = 2, without: Sequence[str] = (), **changes: Any) -> list[str]:
+def open_shop(
+    store: OperationalStore, *, items: int = 2, products: int = PRODUCTS, without: Sequence[str] = (), **changes: Any
+) -> list[str]:
     """The shop has its tables, its operators and a proposal per item; returns the proposals' ids by item.
 
     Args:
         store: An empty store.
         items: How many proposals.
+        products: How many items the shop sells.
         without: Source tables that this shop lacks.
         changes: To every proposal.
     """
     store.save_merchant(Merchant("m", "Shop", "Europe/Berlin", "EUR", "connected"))
     store.create_source_tables({name: fields for name, fields in FIELDS.items() if name not in without})
-    skus = [f"ITEM-{number}" for number in range(1, max(items, PRODUCTS) + 1)]
+    skus = [f"ITEM-{number}" for number in range(1, products + 1)]
     store.append(
         "locations",
         pl.DataFrame([{"location_id": one, "name": one, "type": "dc", "time_zone": "Europe/Berlin"} for one in ("DC", "STORE")]),

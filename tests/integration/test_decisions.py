@@ -1,17 +1,18 @@
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
 
+from pipelines.decisions import upkeep
 from pipelines.decisions.audit import verify
 from pipelines.decisions.requests import Decision
 from pipelines.decisions.roles import Operator, list_operators, set_operator
 from pipelines.decisions.service import DecisionPolicy, decide, decide_all, preview_all
-from pipelines.decisions.upkeep import UpkeepCounts, expire_proposals, follow_shop
+from pipelines.decisions.upkeep import UpkeepCounts, expire_proposals
 from pipelines.errors import DecisionError, KeyReusedError, NotPermittedError, OutdatedDecisionError, StoreUnavailableError
 from pipelines.stores.operational import OperationalStore
 from tests.integration.decision_shop import (
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SELL = "UPDATE stock_levels SET on_hand = on_hand - :qty WHERE sku = :sku AND location_id = 'DC'"
+
+
+def follow_shop(store: OperationalStore, *, now: datetime) -> UpkeepCounts:
+    return upkeep.follow_shop(store, draft_days=3, now=now)
 
 
 def test_an_approval_writes_one_draft_line_with_the_recommendations_id(store: OperationalStore) -> None:

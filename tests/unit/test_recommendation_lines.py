@@ -12,7 +12,7 @@ from rich.console import Console
 from pipelines.cli.reading import recommendation_lines
 
 ROW: dict[str, Any] = {
-    "sku": "A-1", "location_id": "L1", "recommended_qty": 240, "unit_cost": Decimal("8.0000"), "currency_code": "EUR",
+    "rec_id": "3f2a9c0d1b7e4c55", "status": "proposed", "sku": "A-1", "location_id": "L1", "recommended_qty": 240, "unit_cost": Decimal("8.0000"), "currency_code": "EUR",
     "order_by": date(2026, 11, 20), "priority_score": 500.0, "cost_if_ignored_p50": Decimal("0.0000"), "reason": "Out of stock.",
     "model": "pooled_ensemble", "wape_rate": 0.31, "naive_wape_rate": 0.43, "windows_count": 6, "backtest_date": date(2026, 11, 18),
 }  # fmt: skip
@@ -33,7 +33,7 @@ def test_at_risk_is_what_waiting_is_expected_to_lose(p90: Decimal | None, words:
     with console.capture() as capture:
         recommendation_lines(console, [ROW | {"cost_if_ignored_p90": p90}])
 
-    assert capture.get().splitlines()[:2] == [f"A-1 at L1: order 240 by 2026-11-20 for EUR 1,920; {words}", "  Out of stock."]
+    assert capture.get().splitlines()[:2] == [f"3f2a9c0d  A-1 at L1: order 240 by 2026-11-20 for EUR 1,920; {words}", "  Out of stock."]
 
 
 @pytest.mark.parametrize(

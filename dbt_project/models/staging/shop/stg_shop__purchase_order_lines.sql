@@ -7,6 +7,7 @@ select
     received_qty,
     unit_cost,
     expected_at,
-    received_at
+    received_at,
+    source_rec_id as rec_id
 from {{ source('shop', 'purchase_order_lines') }}
 where not coalesce(is_deleted, false)
