@@ -183,9 +183,7 @@ def _decide(conn: sa.Connection, request: DecisionRequest, policy: DecisionPolic
             f"it proposes {row['recommended_qty']} units now. Look at it again."
         )
     turn = Turn(conn, read_shop(conn, now=now), request, actor, row, policy.one_person_amount)
-    result = _ACTIONS[request.action](turn)
-    _finish(turn, result)
-    return result
+    return _finish(turn, _ACTIONS[request.action](turn))
 
 
 def _claim(conn: sa.Connection, request: DecisionRequest) -> Decision | None:
@@ -206,14 +204,16 @@ def _claim(conn: sa.Connection, request: DecisionRequest) -> Decision | None:
     return Decision.from_json(stored["result"])
 
 
-def _finish(turn: Turn, result: Decision) -> None:
-    """The decision is complete with its result; from now on it never changes."""
+def _finish(turn: Turn, result: Decision) -> Decision:
+    """The decision is complete with its result, which is given back as it will be ever after; from now on it never changes."""
+    text = result.to_json()
     proposed = turn.row["recommended_qty"]
     values = {
         "role": turn.actor.role, "qty_before": proposed, "qty_after": result.ordered_qty, "outcome": result.outcome,
-        "result": result.to_json(),
+        "result": text,
     }  # fmt: skip
     turn.conn.execute(sa.update(decision).where(decision.c.decision_id == turn.request.decision_id).values(**values))
+    return Decision.from_json(text)
 
 
 def _reject(turn: Turn) -> Decision:

@@ -1,0 +1,246 @@
+"""Whatever is decided, in whatever order, while the shop sells, submits and receives and runs propose: the invariants hold."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+
+from pipelines.decisions.audit import verify
+from pipelines.decisions.lifecycle import TRANSITIONS
+from pipelines.decisions.requests import Decision, DecisionRequest
+from pipelines.decisions.service import DecisionPolicy, decide_all, preview_all
+from pipelines.decisions.upkeep import expire_proposals, follow_shop
+from pipelines.stores.operational import OperationalStore
+from pipelines.stores.own_tables import metadata
+from pipelines.stores.recommendations import ENDED
+from tests.integration.decision_shop import (
+    FIELDS,
+    NOW,
+    change_shop,
+    open_shop,
+    propose_items,
+    request,
+    rows_of,
+    status_of,
+    whole_store,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SKUS = ["ITEM-1", "ITEM-2"]
+POLICY = DecisionPolicy(one_person_amount=Decimal(300))
+NUMBERS = st.integers(0, 1)
+ACTORS = st.sampled_from(["pam", "ann", "ann", "ada", "ada", "vic"])
+# what the log calls a step, beside the actions of the lifecycle
+UNLOGGED = {"proposed": {"proposed", "superseded"}}
+
+
+class Decisions(RuleBasedStateMachine):
+    """People, the shop and runs take turns on one store, which a test gives as `store`."""
+
+    store: OperationalStore
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = NOW
+        self.answers: dict[str, tuple[DecisionRequest, Decision]] = {}
+        self.runs = 1
+
+    @initialize()
+    def open(self) -> None:
+        empty(self.store)
+        open_shop(self.store, items=len(SKUS))
+
+    def _ids(self) -> list[str]:
+        rows = sorted(rows_of(self.store, "recommendation"), key=lambda row: (row["status"] in ENDED, row["first_run_id"], row["sku"]))
+        return [row["rec_id"] for row in rows]  # open ones first
+
+    def _send(self, wanted: DecisionRequest) -> Decision:
+        (answer,) = decide_all(self.store, [wanted], policy=POLICY, now=self.now)
+        if answer.outcome != "refused":
+            self.answers[wanted.decision_id] = (wanted, answer)
+        return answer
+
+    @rule(number=NUMBERS, actor=ACTORS, qty=st.sampled_from([None, None, 24, 72, 65]), is_sure=st.booleans())
+    def approve(self, number: int, actor: str, qty: int | None, is_sure: bool) -> None:
+        ids = self._ids()
+        rec_id = ids[number % len(ids)]
+        wanted = request(rec_id, version=status_of(self.store, rec_id)[1], actor=actor, qty=qty)
+        (guess,) = preview_all(self.store, [wanted], policy=POLICY, now=self.now)
+        if is_sure and guess.outcome == "stale" and guess.basis_now is not None:
+            wanted = replace(
+                wanted, confirmed_qty=guess.basis_now["qty"], confirmed_unit_cost=Decimal(guess.basis_now["unit_cost"]), decision_id="c" + wanted.decision_id
+            )  # fmt: skip
+        self._decided_as_predicted(wanted)
+
+    @rule(number=NUMBERS, actor=ACTORS, action=st.sampled_from(["reject", "snooze", "undo", "undo"]), days=st.integers(1, 3))
+    def decide_otherwise(self, number: int, actor: str, action: str, days: int) -> None:
+        ids = self._ids()
+        rec_id = ids[number % len(ids)]
+        extra: dict[str, Any] = {"reject": {"reason_code": "price"}, "snooze": {"until": (self.now + timedelta(days=days)).date()}}.get(
+            action, {}
+        )
+        self._decided_as_predicted(request(rec_id, action, version=status_of(self.store, rec_id)[1], actor=actor, **extra))
+
+    def _decided_as_predicted(self, wanted: DecisionRequest) -> None:
+        before = whole_store(self.store)
+        predicted = preview_all(self.store, [wanted], policy=POLICY, now=self.now)
+        assert whole_store(self.store) == before  # a dry run leaves the store as it was
+
+        answer = self._send(wanted)
+
+        assert [answer] == predicted  # and predicts what happens
+        if answer.outcome == "refused" or wanted.actor == "vic":
+            assert answer.outcome == "refused"
+            assert whole_store(self.store) == before  # a viewer, and whoever is refused, changes nothing
+        if answer.outcome == "approved":
+            seen = wanted.confirmed_qty if wanted.is_confirmed else _recommended(self.store, wanted.rec_id)
+            assert answer.basis_now is not None
+            assert answer.basis_now["qty"] == seen  # no order on changed stock without confirmation
+
+    @precondition(lambda self: self.answers)
+    @rule(data=st.data())
+    def send_again(self, data: st.DataObject) -> None:
+        wanted, answer = self.answers[data.draw(st.sampled_from(sorted(self.answers)))]
+        before = whole_store(self.store)
+
+        assert decide_all(self.store, [wanted], policy=POLICY, now=self.now) == [answer]  # same key, same answer
+        assert whole_store(self.store) == before
+        (other,) = decide_all(self.store, [replace(wanted, comment="other")], policy=POLICY, now=self.now)
+        assert other.outcome == "refused"
+
+    @rule(number=NUMBERS, qty=st.sampled_from([3, 20, -15]))
+    def sell(self, number: int, qty: int) -> None:
+        change_shop(
+            self.store,
+            "UPDATE stock_levels SET on_hand = on_hand - :qty WHERE sku = :sku AND location_id = 'DC'",
+            qty=qty,
+            sku=SKUS[number],
+        )
+
+    @rule(what=st.sampled_from(["sent", "sent", "received", "cancelled"]))
+    def the_shop_goes_on(self, what: str) -> None:
+        change_shop(self.store, "UPDATE purchase_orders SET status = :what WHERE status <> 'cancelled'", what=what)
+
+    @rule(hours=st.sampled_from([1, 8, 40]))
+    def time_passes(self, hours: int) -> None:
+        self.now += timedelta(hours=hours)
+        follow_shop(self.store, draft_days=3, now=self.now)
+        again = follow_shop(self.store, draft_days=3, now=self.now)
+        assert not any((again.woken, again.applied, again.closed, again.expired, again.released))
+
+    @rule(items=st.sampled_from([[], SKUS[:1], SKUS, SKUS]), reason=st.sampled_from(["It runs out.", "It has run out."]))
+    def run(self, items: list[str], reason: str) -> None:
+        decided = {row["rec_id"]: row for row in rows_of(self.store, "recommendation") if row["status"] != "proposed"}
+        self.runs += 1
+        propose_items(self.store, items, run_id=f"r{self.runs}", reason=reason, expires_at=self.now + timedelta(days=8))
+
+        after = {row["rec_id"]: row for row in rows_of(self.store, "recommendation")}
+        assert {rec_id: after[rec_id] for rec_id in decided} == decided  # a rerun never overwrites what was decided
+        expire_proposals(self.store, now=self.now)
+
+    @invariant()
+    def one_line_per_recommendation_with_the_quantity_approved(self) -> None:
+        if not hasattr(self.store, "dialect") or "r1" not in {row["run_id"] for row in rows_of(self.store, "recommendation_run")}:
+            return
+        lines = {line["source_rec_id"]: line for line in rows_of(self.store, "purchase_order_lines")}
+        assert len(lines) == len(rows_of(self.store, "purchase_order_lines"))
+        standing = {row["rec_id"] for row in rows_of(self.store, "recommendation") if row["status"] in {"approved", "applied"}}
+        assert standing <= set(lines)
+        for rec_id in standing:
+            assert lines[rec_id]["ordered_qty"] == _last_approved(self.store, rec_id)
+        open_now = Counter(
+            row["recommendation_key"]
+            for row in rows_of(self.store, "recommendation")
+            if row["status"] not in {"superseded", "expired", "closed"}
+        )
+        assert all(count == 1 for count in open_now.values())
+
+    @invariant()
+    def the_log_is_whole_legal_and_leads_to_what_is(self) -> None:
+        assert verify(self.store).problems == ()
+        states: dict[str, str] = {}
+        for row in sorted(rows_of(self.store, "audit_log"), key=lambda row: row["seq"]):
+            if row["rec_id"] is None:
+                continue
+            assert row["from_state"] == states.get(row["rec_id"], "proposed")
+            action = json.loads(row["after"])["action"]
+            assert action == "release" or TRANSITIONS[row["from_state"], action] == row["to_state"]
+            states[row["rec_id"]] = row["to_state"]
+        for row in rows_of(self.store, "recommendation"):
+            said = states.get(row["rec_id"], "proposed")
+            assert row["status"] in UNLOGGED.get(said, {said})
+
+
+def _recommended(store: OperationalStore, rec_id: str) -> int:
+    return next(row["recommended_qty"] for row in rows_of(store, "recommendation") if row["rec_id"] == rec_id)
+
+
+def _last_approved(store: OperationalStore, rec_id: str) -> int:
+    log = [row for row in rows_of(store, "audit_log") if row["rec_id"] == rec_id and '"action":"approve"' in row["after"]]
+    return int(json.loads(max(log, key=lambda row: row["seq"])["after"])["ordered_qty"])
+
+
+def empty(store: OperationalStore) -> None:
+    """Only the schema is left, and the guards on it."""
+    with guards_off(store) as conn:
+        for name in FIELDS:
+            if sa.inspect(conn).has_table(name):
+                conn.execute(sa.text(f"DELETE FROM {name}"))
+        for table in reversed(metadata.sorted_tables):
+            if table.name == "audit_head":
+                conn.execute(sa.text("UPDATE audit_head SET seq = 0, hash = ''"))
+            elif table.name == "draft_order":
+                continue
+            else:
+                conn.execute(sa.delete(table))
+        conn.execute(sa.text("DELETE FROM draft_order"))
+
+
+@contextmanager
+def guards_off(store: OperationalStore) -> Iterator[sa.Connection]:
+    with store.transaction() as conn:
+        if store.dialect == "postgresql":
+            for table in ("audit_log", "decision"):
+                conn.execute(sa.text(f"ALTER TABLE {table} DISABLE TRIGGER USER"))
+            yield conn
+            for table in ("audit_log", "decision"):
+                conn.execute(sa.text(f"ALTER TABLE {table} ENABLE TRIGGER USER"))
+            return
+        kept = conn.execute(sa.text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")).all()
+        for name, _ in kept:
+            conn.execute(sa.text(f"DROP TRIGGER {name}"))
+        yield conn
+        for _, statement in kept:
+            conn.exec_driver_sql(statement)
+
+
+@pytest.mark.parametrize("steps", [25])
+def test_the_invariants_hold_whatever_happens(store: OperationalStore, steps: int) -> None:
+    class OnThisStore(Decisions):
+        pass
+
+    OnThisStore.store = store
+    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+        OnThisStore,
+        settings=settings(
+            max_examples=8,
+            stateful_step_count=steps,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
