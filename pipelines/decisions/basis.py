@@ -227,7 +227,21 @@ def _order_terms(found: tuple[Any, ...], row: Mapping[Any, Any], *, is_pack_know
 def _transfer_terms(
     conn: sa.Connection, shop: Shop, row: Mapping[Any, Any], basis: Mapping[str, Any]
 ) -> tuple[OrderTerms, Decimal | None, str | None]:
-    """A transfer takes at most what is free at its source; its cost does not move."""
-    most = max(0, _free_qty(conn, shop, row["sku"], row["source_location_id"]))
+    """A transfer takes at most what is free at its source, less what drafts take from there already; its cost does not move."""
+    place = row["source_location_id"]
+    most = max(0, _free_qty(conn, shop, row["sku"], place) - _leaving_qty(conn, shop, row["sku"], place))
     terms = OrderTerms(0, None, max(1, basis.get("min_order_qty") or 1), basis.get("order_multiple") or 1, most)
     return terms, row["unit_cost"], row["currency_code"]
+
+
+def _leaving_qty(conn: sa.Connection, shop: Shop, sku: str, location_id: str) -> int:
+    """Units that draft transfers take from there; the shop commits them only once they are submitted."""
+    if not shop.has("transfers", "transfer_lines"):
+        return 0
+    statement = (
+        "SELECT coalesce(sum(l.quantity), 0) FROM transfer_lines AS l JOIN transfers AS t ON t.transfer_id = l.transfer_id "
+        f"WHERE l.sku = :sku AND t.from_location_id = :location AND lower(t.status) = '{DRAFT}' "
+        f"AND {shop.alive('transfer_lines', 'l')} AND {shop.alive('transfers', 't')}"
+    )
+    ((leaving,),) = query(conn, statement, sku=sku, location=location_id)
+    return int(leaving)

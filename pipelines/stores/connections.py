@@ -26,6 +26,8 @@ _DRIVERS: Final[dict[str, str]] = {
 }  # fmt: skip
 _WRITES = "ordercast_writes"  # execution option: this transaction takes the write lock at once
 BUSY_TIMEOUT_MS: Final = 5_000
+_UNREACHABLE: Final = "cannot be reached; check that the server runs and ORDERCAST_STORE_URL is right."
+_FULL: Final = "has no free connection; try again."
 # Serialisation, deadlock, lock not available, and what a server says that ends connections; a broken connection has no state at all.
 _PASSING_STATES: Final = frozenset({"40001", "40P01", "55P03", "57P01", "57P02", "57P03", "08000", "08003", "08006"})
 # Every session speaks UTC and ISO dates, so that text read from the store means the same on every server.
@@ -139,8 +141,9 @@ def _is_passing(cause: BaseException | None) -> bool:
         return "locked" in str(cause) or "busy" in str(cause)
     if not isinstance(cause, psycopg.OperationalError):
         return False
-    state = cause.sqlstate
-    return state in _PASSING_STATES or (state is None and "connection failed" not in str(cause))
+    if cause.sqlstate is not None:
+        return cause.sqlstate in _PASSING_STATES
+    return _postgresql_reason(str(cause)) in {_UNREACHABLE, _FULL}
 
 
 def _reason(cause: BaseException | None) -> str | None:
@@ -184,5 +187,5 @@ def _postgresql_reason(text: str) -> str:
     if "does not exist" in text and "role" in text:
         return "does not know the user; correct ORDERCAST_STORE_URL."
     if "too many" in text:
-        return "has no free connection; try again."
-    return "cannot be reached; check that the server runs and ORDERCAST_STORE_URL is right."
+        return _FULL
+    return _UNREACHABLE

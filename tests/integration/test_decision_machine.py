@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SKUS = ["ITEM-1", "ITEM-2"]
-POLICY = DecisionPolicy(one_person_amount=Decimal(300))
+POLICY = DecisionPolicy(one_person_amount=Decimal(250))
 NUMBERS = st.integers(0, 1)
 ACTORS = st.sampled_from(["pam", "ann", "ann", "ada", "ada", "vic"])
 # what the log calls a step, beside the actions of the lifecycle
@@ -58,10 +58,14 @@ class Decisions(RuleBasedStateMachine):
         self.answers: dict[str, tuple[DecisionRequest, Decision]] = {}
         self.runs = 1
 
-    @initialize()
-    def open(self) -> None:
+    @initialize(begun=st.sampled_from(["nothing", "approved", "stale"]))
+    def open(self, begun: str) -> None:
         empty(self.store)
-        open_shop(self.store, items=len(SKUS))
+        rec_id, _ = open_shop(self.store, items=len(SKUS))
+        if begun == "stale":
+            self.sell(0, 20)
+        if begun != "nothing":
+            assert self._send(request(rec_id)).outcome == begun
 
     def _ids(self) -> list[str]:
         rows = sorted(rows_of(self.store, "recommendation"), key=lambda row: (row["status"] in ENDED, row["first_run_id"], row["sku"]))

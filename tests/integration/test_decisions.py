@@ -548,6 +548,33 @@ def test_a_lock_or_a_broken_connection_is_tried_again_with_the_same_key(store: O
     assert len(rows_of(store, "purchase_order_lines")) == 1
 
 
+@pytest.mark.parametrize("is_cut_before", [True, False])
+def test_a_connection_that_is_cut_is_tried_again_and_orders_once(
+    postgresql_url: str, monkeypatch: pytest.MonkeyPatch, is_cut_before: bool
+) -> None:
+    from pipelines.decisions import service
+
+    with OperationalStore.open(postgresql_url) as store, OperationalStore.open(postgresql_url) as other:
+        rec_id, _ = open_shop(store)
+        real: Callable[..., Decision] = service._decide
+        cuts = iter([True, False])
+
+        def cut(conn: sa.Connection, *arguments: Any) -> Decision:
+            is_last = not next(cuts)
+            result = None if is_cut_before and not is_last else real(conn, *arguments)
+            if not is_last:
+                change_shop(other, "SELECT pg_terminate_backend(:pid)", pid=conn.execute(sa.text("SELECT pg_backend_pid()")).scalar_one())
+            return result or real(conn, *arguments)
+
+        monkeypatch.setattr(service, "_decide", cut)
+
+        result = decide(store, request(rec_id), now=NOW)
+
+        assert result.outcome == "approved"
+        assert len(rows_of(store, "purchase_order_lines")) == 1
+        assert verify(store).problems == ()
+
+
 def test_a_preview_changes_nothing_and_says_exactly_what_happens(store: OperationalStore) -> None:
     first, second, third = open_shop(store, items=3)
     change_shop(store, SELL, qty=20, sku="ITEM-2")
@@ -607,6 +634,19 @@ def test_a_transfer_is_drafted_on_its_lane_and_takes_what_is_free_at_its_source(
     assert (transfer["from_location_id"], transfer["to_location_id"], transfer["status"]) == ("STORE", "DC", "draft")
     assert (line["transfer_id"], line["sku"], line["quantity"]) == (result.draft_id, "ITEM-1", 50)
     assert (short.outcome, (short.basis_now or {})["qty"]) == ("stale", 30)
+
+
+def test_two_transfers_share_what_is_free_at_their_source(store: OperationalStore) -> None:
+    rec_id, _ = open_shop(store, kind="transfer", source_location_id="STORE", supplier_id=None, recommended_qty=50)
+    change_shop(store, "INSERT INTO stock_levels (sku, location_id, on_hand) VALUES ('ITEM-1', 'DC-2', 20)")
+    change_shop(store, "UPDATE recommendation SET sku = 'ITEM-1', location_id = 'DC-2', recommended_qty = 70 WHERE sku = 'ITEM-2'")
+    (other,) = [row["rec_id"] for row in rows_of(store, "recommendation") if row["rec_id"] != rec_id]
+    decide(store, request(rec_id), now=NOW)
+
+    result = decide(store, request(other), now=NOW)
+
+    assert (result.outcome, (result.basis_now or {})["qty"]) == ("stale", 50)  # 70 are wanted, 50 of 100 are left
+    assert decide(store, request(other, version=2, confirmed_qty=50), now=NOW).outcome == "approved"
 
 
 def test_where_rows_can_be_marked_as_deleted_a_cancelled_line_stays_marked(store: OperationalStore) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 from datetime import UTC, date, datetime
@@ -254,6 +255,31 @@ def test_what_a_server_says_becomes_one_sentence(said: str, sentence: str) -> No
 
     assert "\n" not in str(caught.value)
     assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("cause", "is_passing"),
+    [
+        (psycopg.errors.LockNotAvailable("canceling statement due to lock timeout"), True),
+        (psycopg.errors.SerializationFailure("could not serialize access"), True),
+        (psycopg.errors.DeadlockDetected("deadlock detected"), True),
+        (psycopg.errors.AdminShutdown("terminating connection due to administrator command"), True),
+        (psycopg.OperationalError("server closed the connection unexpectedly"), True),
+        (psycopg.OperationalError("connection failed: Connection refused"), True),
+        (psycopg.OperationalError('connection failed: FATAL:  password authentication failed for user "planner"'), False),
+        (psycopg.errors.InsufficientPrivilege("permission denied for table recommendation"), False),
+        (sqlite3.OperationalError("database is locked"), True),
+        (sqlite3.OperationalError("database or disk is full"), False),
+    ],
+)
+def test_only_what_may_pass_is_worth_the_same_call_at_once(cause: Exception, is_passing: bool) -> None:
+    with (
+        pytest.raises(StoreUnavailableError) as caught,
+        translated_errors(parse_store_url("postgresql://planner:s3cret@db.example:5433/shop")),
+    ):
+        raise cause
+
+    assert caught.value.is_passing == is_passing
 
 
 def test_migrating_what_is_up_to_date_waits_for_nobody(store: OperationalStore, store_url: str) -> None:
