@@ -15,7 +15,7 @@ from rich.markup import escape
 
 from pipelines.cli.display import emit_json
 from pipelines.decisions.lifecycle import REASONS
-from pipelines.decisions.requests import UNDONE_OUTCOMES, Decision, DecisionRequest
+from pipelines.decisions.requests import UNDONE_OUTCOMES, Decision, DecisionRequest, decision_key
 from pipelines.decisions.service import DecisionPolicy, decide_all, find_versions, preview_all
 from pipelines.errors import DecisionError
 from pipelines.settings import load_settings
@@ -167,7 +167,7 @@ def _decide(
     with OperationalStore.open(settings.resolved_store_url) as store:
         store.migrate()
         requests = [
-            DecisionRequest(decision_id=f"{base}:{rec_id}", rec_id=rec_id, rec_version=version, action=action, actor=who, **values)
+            DecisionRequest(decision_id=decision_key(base, rec_id), rec_id=rec_id, rec_version=version, action=action, actor=who, **values)
             for rec_id, version in find_versions(store, list(dict.fromkeys(ids)), key=base)
         ]
         results = (preview_all if is_dry_run else decide_all)(store, requests, policy=policy)

@@ -19,6 +19,11 @@ Outcome = Literal["approved", "rejected", "snoozed", "undone", "stale", "waiting
 UNDONE_OUTCOMES: Final[tuple[Outcome, ...]] = ("stale", "waiting", "refused", "unavailable")
 
 
+def decision_key(base: str, rec_id: str) -> str:
+    """The decision_id of one recommendation in a bulk that has one key."""
+    return f"{base}:{rec_id}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionRequest:
     """One decision of a person about one recommendation.

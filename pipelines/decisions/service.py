@@ -17,7 +17,7 @@ from pipelines.decisions import roles
 from pipelines.decisions.approving import Turn, approve
 from pipelines.decisions.drafts import cancel_draft
 from pipelines.decisions.lifecycle import check_reason, next_status
-from pipelines.decisions.requests import Decision
+from pipelines.decisions.requests import Decision, decision_key
 from pipelines.decisions.shop import read_shop
 from pipelines.decisions.transitions import count_item_change, lock_item, lock_recommendation, move
 from pipelines.errors import ContractError, DecisionError, KeyReusedError, OutdatedDecisionError, StoreUnavailableError
@@ -113,8 +113,8 @@ def find_versions(store: OperationalStore, names: Sequence[str], *, key: str | N
     Args:
         store: The operational store.
         names: What a person calls them.
-        key: Key of the decisions that are asked for; where one was made before, the version is the one it was about, so that the same
-            call again is the same request.
+        key: Key of the bulk that is asked for; where a decision of it was made before, the version is the one it was about, so that
+            the same call again is the same request.
 
     Raises:
         DecisionError: A name stands for none, or for several.
@@ -123,7 +123,7 @@ def find_versions(store: OperationalStore, names: Sequence[str], *, key: str | N
     with store.transaction(writes=False) as conn:
         for name in names:
             rec_id = _rec_id(conn, name)
-            asked = sa.select(decision.c.rec_version).where(decision.c.decision_id == f"{key}:{rec_id}")
+            asked = sa.select(decision.c.rec_version).where(decision.c.decision_id == decision_key(key or "", rec_id))
             current = sa.select(recommendation.c.version).where(recommendation.c.rec_id == rec_id)
             version = conn.execute(asked).scalar()
             found.append((rec_id, conn.execute(current).scalar_one() if version is None else version))
