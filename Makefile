@@ -6,7 +6,7 @@ RUNTIME := .venv/.runtime
 DEVELOP := .venv/.develop
 
 .DEFAULT_GOAL := help
-.PHONY: help run dashboards dagster test check format docs lock clean browser
+.PHONY: help run dashboards dagster test torture check format docs lock clean browser
 
 help: ## Show what can be made
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -23,6 +23,9 @@ dagster: $(RUNTIME) ## Serve the Dagster UI on 127.0.0.1:3000
 
 test: $(DEVELOP) browser check ## Set up and run everything that CI runs
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+torture: $(DEVELOP) ## Run every attack at full size (hours)
+	$(BIN)/python -m pytest tests/attacks --full -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(DEVELOP) ## Formatting, lint, types and import rules
 	$(BIN)/ruff format --check .

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--full`: attacks at the size of docs/reliability.md."""
+    parser.addoption("--full", action="store_true", help="run the attacks at full size")
+
+
 @pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[str]:
     """The address of a PostgreSQL server of this test process, with a database `ready` that is migrated."""
