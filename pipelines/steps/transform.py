@@ -8,6 +8,7 @@ import os
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
@@ -39,6 +40,7 @@ _SELECTION: Final[Mapping[transform_state.Scope, tuple[str, ...]]] = {
     "same_day": (*_KNOWN, "tag:daily"),
 }
 _PARSED: Final[dict[str, Manifest]] = {}  # by the project's fingerprint: parsing takes longer than a build with nothing new
+_PARSED_FILE: Final = "parsed.msgpack"  # the same for later processes; dbt's own file holds for one address of the warehouse only
 FAILED_STATUSES: Final = frozenset({"error", "fail", "runtime error"})
 
 
@@ -110,7 +112,9 @@ def transform(
         scope = "everything" if from_all_rows else transform_state.scope(conn, project_hash=project_hash)
     prepare_manifest(settings)
     command = ["build", "--no-write-json", *_SELECTION[scope], *([] if with_unit_tests else ["--exclude-resource-type", "unit_test"])]
-    said = _run_dbt(command, settings, collect, parsed=_PARSED.get(project_hash))
+    if project_hash not in _PARSED:
+        _PARSED[project_hash] = Manifest.from_msgpack(_manifest_path(settings).with_name(_PARSED_FILE).read_bytes())
+    said = _run_dbt(command, settings, collect, parsed=_PARSED[project_hash])
     is_success, problem = said.success, str(said.exception or "")
     if not is_success and not nodes:
         raise _whole_run_error(problem, settings)
@@ -136,18 +140,20 @@ def prepare_manifest(settings: Settings) -> Path:
         TransformError: The project cannot be parsed.
     """
     path = _manifest_path(settings)
-    fingerprint_path = path.with_name("project.sha256")
+    parsed_path, fingerprint_path = path.with_name(_PARSED_FILE), path.with_name("project.sha256")
     fingerprint = _project_fingerprint()
-    if path.exists() and fingerprint_path.exists() and fingerprint_path.read_text(encoding="utf-8") == fingerprint:
+    files = (path, parsed_path, fingerprint_path)
+    if all(file.exists() for file in files) and fingerprint_path.read_text(encoding="utf-8") == fingerprint:
         return path
-    if fingerprint in _PARSED:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _PARSED[fingerprint].write(str(path))  # type: ignore[no-untyped-call]
-    else:
+    if fingerprint not in _PARSED:
         said = _run_dbt(["parse"], settings, lambda _: None)
         if not isinstance(said.result, Manifest):
             raise TransformError(f"The dbt project cannot be parsed: {_one_line(str(said.exception or ''))}")
         _PARSED[fingerprint] = said.result
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fingerprint_path.unlink(missing_ok=True)  # last to be written again: it vouches for the others
+    _PARSED[fingerprint].write(str(path))  # type: ignore[no-untyped-call]
+    parsed_path.write_bytes(_PARSED[fingerprint].to_msgpack())
     fingerprint_path.write_text(fingerprint, encoding="utf-8")
     return path
 
@@ -233,7 +239,7 @@ def _one_line(text: str) -> str:
 
 
 def _project_fingerprint() -> str:
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(version("dbt-core").encode())
     for path in sorted(path for path in DBT_PROJECT.rglob("*") if path.suffix in {".sql", ".yml", ".csv"}):
         digest.update(str(path.relative_to(DBT_PROJECT)).encode())
         digest.update(path.read_bytes())

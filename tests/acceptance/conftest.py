@@ -4,11 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+from pipelines.settings import Settings
+from pipelines.steps.transform import prepare_manifest
+
+
+@cache
+def parsed_project() -> tempfile.TemporaryDirectory[str]:
+    """A home that holds the parsed dbt project and nothing else; parsing takes as long as building a small merchant."""
+    folder = tempfile.TemporaryDirectory(prefix="ordercast-parsed-")
+    prepare_manifest(Settings(home=Path(folder.name)))
+    return folder
 
 
 @dataclass(frozen=True)
@@ -17,6 +31,11 @@ class CommandLine:
 
     home: Path
     store_url: str | None = None
+
+    def __post_init__(self) -> None:
+        """A new home knows the parsed project already."""
+        if not self.home.exists():
+            shutil.copytree(parsed_project().name, self.home)
 
     def __call__(self, *arguments: str, code: int = 0) -> str:
         """Standard output of the command, or standard error where it must end with another exit code."""
