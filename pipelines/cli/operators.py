@@ -108,7 +108,10 @@ def audit_verify(as_json: Annotated[bool, typer.Option("--json", help="Print wha
         for problem in report.problems:
             Console().print(problem, style="red", highlight=False, markup=False)
     if report.problems:
-        raise ContractError(f"The audit log of {report.rows_count:,} rows is not whole: {len(report.problems):,} problems.")
+        raise ContractError(
+            f"The audit log of {report.rows_count:,} rows is not whole: {len(report.problems):,} problems, the first at row "
+            f"{report.first_bad_seq}."
+        )
     if not as_json:
         Console().print(
             f"The audit log is whole: {report.rows_count:,} rows, checked against {len(heads)} releases. Its last hash is "

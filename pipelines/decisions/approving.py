@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from pipelines.decisions import roles
 from pipelines.decisions.basis import accepted_qty, check_basis
 from pipelines.decisions.brake import second_person_reasons
 from pipelines.decisions.drafts import write_draft
@@ -91,14 +92,13 @@ def _has_moved(turn: Turn, check: Check) -> bool:
     """Whether what holds now is not what the person has seen. One that is stale already goes on only with the numbers they saw since."""
     request = turn.request
     if request.is_confirmed:
-        seen = (request.confirmed_qty, request.confirmed_unit_cost, turn.row["currency_code"])
-        if request.confirmed_unit_cost is None:
-            seen = (request.confirmed_qty, turn.row["unit_cost"], turn.row["currency_code"])
+        cost = request.confirmed_unit_cost
+        seen = (request.confirmed_qty, turn.row["unit_cost"] if cost is None else cost)
     elif turn.row["status"] == "stale":
         return True
     else:
-        seen = (turn.row["recommended_qty"], turn.row["unit_cost"], turn.row["currency_code"])
-    return seen != (check.now.qty, check.now.unit_cost, check.now.currency_code)
+        seen = (turn.row["recommended_qty"], turn.row["unit_cost"])
+    return seen != (check.now.qty, check.now.unit_cost)
 
 
 def _stale(turn: Turn, check: Check) -> Decision:
@@ -123,15 +123,18 @@ def _waiting(turn: Turn, check: Check, qty: int, reasons: tuple[str, ...]) -> De
 
 
 def _is_second(turn: Turn, qty: int, cost: Decimal | None) -> bool:
-    """Whether somebody else has approved the same quantity at the same price of this version before, and this one may be the second."""
+    """Whether somebody else, who still may decide, has approved the same quantity and price of this version, and this one may be second."""
     if not turn.actor.is_at_least("approver"):
         return False
     first = (
-        sa.select(decision.c.result)
+        sa.select(decision.c.actor, decision.c.result)
         .where(decision.c.rec_id == turn.row["rec_id"], decision.c.rec_version == turn.row["version"])
         .where(decision.c.outcome == "waiting", decision.c.actor != turn.actor.actor, decision.c.qty_after == qty)
     )
-    return any(Decision.from_json(row[0]).unit_cost == cost for row in turn.conn.execute(first))
+    return any(
+        Decision.from_json(row.result).unit_cost == cost and roles.may_decide(turn.conn, row.actor, turn.row)
+        for row in turn.conn.execute(first).all()
+    )
 
 
 def _moved(turn: Turn, action: Any, after: dict[str, Any]) -> tuple[str, int]:

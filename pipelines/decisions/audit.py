@@ -34,11 +34,16 @@ class AuditHead:
 
 @dataclass(frozen=True, slots=True)
 class AuditReport:
-    """What verifying found: the rows that were read, the last of them, and a sentence on each problem."""
+    """What verifying found: the rows that were read, the last of them, and a sentence on each problem.
+
+    `first_bad_seq` is the number of the first row that is not what it was, or is missing; None where nothing was found. Where a row was
+    written anew with a hash that fits, the row after it tells, and the one named may be the neighbour.
+    """
 
     rows_count: int
     head: AuditHead
     problems: tuple[str, ...]
+    first_bad_seq: int | None = None
 
 
 def canonical_json(value: Any) -> str:
@@ -102,33 +107,48 @@ def verify(store: OperationalStore, *, known_heads: Iterable[AuditHead] = ()) ->
     kept: dict[int, set[str]] = {}
     for one in known_heads:
         kept.setdefault(one.seq, set()).add(one.hash)
-    problems: list[str] = []
+    found: list[tuple[int, str]] = []
     last = AuditHead(0, "")
     count = 0
     with store.transaction(writes=False) as conn:
-        noted = conn.execute(sa.select(audit_head.c.seq, audit_head.c.hash)).all()
+        if store.dialect == "postgresql":  # the log and its noted end as of one moment, while decisions go on
+            conn.execute(sa.text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+        noted = [AuditHead(row.seq, row.hash) for row in conn.execute(sa.select(audit_head.c.seq, audit_head.c.hash))]
         for row in conn.execute(sa.select(audit_log).order_by(audit_log.c.seq)).mappings():
             count += 1
-            problems += _problems(row, last)
+            found += _problems(row, last)
             if any(known != row["hash"] for known in kept.pop(row["seq"], ())):
-                problems.append(f"Row {row['seq']} is not the one that a release kept: the log was rewritten before it or there.")
+                text = f"Row {row['seq']} is not the one that a release kept: the log was rewritten before it or there."
+                found.append((row["seq"], text))
             last = AuditHead(row["seq"], row["hash"])
-    if [tuple(one) for one in noted] != [(last.seq, last.hash)]:
-        problems.append(f"The log ends at row {last.seq}, but its noted end is {', '.join(str(one.seq) for one in noted) or 'missing'}.")
-    problems += [f"A release kept row {seq}, but the log ends at row {last.seq}." for seq in sorted(kept) if seq > 0]
-    return AuditReport(count, last, tuple(problems[:_SHOWN_PROBLEMS]))
+    found += _end_problems(noted, last)
+    found += [(last.seq + 1, f"A release kept row {seq}, but the log ends at row {last.seq}.") for seq in sorted(kept) if seq > 0]
+    problems = tuple(text for _, text in found[:_SHOWN_PROBLEMS])
+    return AuditReport(count, last, problems, min((seq for seq, _ in found), default=None))
 
 
-def _problems(row: Mapping[Any, Any], last: AuditHead) -> list[str]:
-    """What is wrong with a row that follows the row `last`."""
+def _problems(row: Mapping[Any, Any], last: AuditHead) -> list[tuple[int, str]]:
+    """What is wrong with a row that follows the row `last`, each with the number of the row that it says is bad."""
     found = []
+    is_edited = row["hash"] != _row_hash(row)
     if row["seq"] != last.seq + 1:
-        found.append(f"Row {row['seq']} follows row {last.seq}: rows are missing.")
+        found.append((last.seq + 1, f"Row {row['seq']} follows row {last.seq}: rows are missing."))
     if row["prev_hash"] != last.hash:
-        found.append(f"Row {row['seq']} does not continue row {last.seq}: a row was edited, removed or moved.")
-    if row["hash"] != _row_hash(row):
-        found.append(f"Row {row['seq']} ({row['actor']}, {row['at']}) was edited: its hash does not match.")
+        # rows that are missing explain it; else a row that is whole in itself speaks against the one before it
+        place = last.seq if last.seq and row["seq"] == last.seq + 1 and not is_edited else last.seq + 1
+        found.append((place, f"Row {row['seq']} does not continue row {last.seq}: a row was edited, removed or moved."))
+    if is_edited:
+        found.append((row["seq"], f"Row {row['seq']} ({row['actor']}, {row['at']}) was edited: its hash does not match."))
     return found
+
+
+def _end_problems(noted: list[AuditHead], last: AuditHead) -> list[tuple[int, str]]:
+    """What is wrong with the end of the log, beside the end that was noted."""
+    if noted == [last]:
+        return []
+    said = ", ".join(str(one.seq) for one in noted) or "missing"
+    place = max(1, last.seq) if any(one.seq == last.seq for one in noted) else min([last.seq, *(one.seq for one in noted)]) + 1
+    return [(place, f"The log ends at row {last.seq}, but its noted end is {said}.")]
 
 
 def _row_hash(row: Mapping[Any, Any]) -> str:

@@ -5,24 +5,25 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
-from decimal import ROUND_HALF_UP, Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
 from inventory.reorder import round_order
-from inventory.schema import OrderTerms
-from pipelines.decisions.shop import DRAFT, FINISHED, query
-from pipelines.errors import DecisionError
-from pipelines.stores.metrics_values import MINOR_UNIT_EXPONENTS
+from pipelines.decisions.shop import DRAFT, FINISHED, query, whole
+from pipelines.decisions.terms import purchase_terms, transfer_terms
+from pipelines.errors import DecisionError, StoreUnavailableError
 from pipelines.stores.own_tables import draft_order, draft_order_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from decimal import Decimal
 
+    from inventory.schema import OrderTerms
     from pipelines.decisions.shop import Shop
 
-_FINISHED_SQL = ", ".join(f"'{status}'" for status in FINISHED)
+_READS: Final = 5
+_FINISHED_SQL: Final = ", ".join(f"'{status}'" for status in FINISHED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +66,22 @@ def check_basis(conn: sa.Connection, shop: Shop, row: Mapping[Any, Any]) -> Chec
     Raises:
         DecisionError: The proposal has no basis, or stock, supplier or pack size are not known any more. Nothing was changed.
     """
-    basis = json.loads(row["basis"] or "{}")
-    if basis.get("order_up_to_qty") is None:
-        raise DecisionError("This recommendation does not say what it was computed from; the next run (ordercast run) proposes it anew.")
-    free = _free_qty(conn, shop, row["sku"], row["location_id"]) - (basis.get("backorder_qty") or 0)
-    until = date.fromisoformat(basis["as_of_date"]) + timedelta(days=basis["lead_time_p50_days"] + basis["review_period_days"])
-    inbound = _inbound_qty(conn, shop, row["sku"], row["location_id"], until=until)
-    terms, unit_cost, currency = _transfer_terms(conn, shop, row, basis) if row["kind"] == "transfer" else _terms(conn, shop, row)
-    level = int(basis["order_up_to_qty"])
+    basis, until = _basis(row)
+    sku, place = row["sku"], row["location_id"]
+    for _ in range(_READS):
+        stock = _stock(conn, shop, row)
+        inbound = _inbound_qty(conn, shop, sku, place, until=until)
+        if row["kind"] == "transfer":
+            terms, unit_cost, currency = transfer_terms(conn, shop, row, basis, stock.__getitem__)
+        else:
+            terms, unit_cost, currency = purchase_terms(conn, shop, row)
+        # A receipt that commits between two statements would be in neither or in both: stock that stood still says there was none.
+        if _stock(conn, shop, row) == stock:
+            break
+    else:
+        raise StoreUnavailableError(f"Stock of {sku} at {place} changes faster than it can be read; try again.", is_passing=True)
+    free = stock[place] - (basis.get("backorder_qty") or 0)
+    level = basis["order_up_to_qty"]
     try:
         qty = round_order(level - free - inbound, terms=terms).qty
     except ValueError as exc:
@@ -81,6 +90,26 @@ def check_basis(conn: sa.Connection, shop: Shop, row: Mapping[Any, Any]) -> Chec
         row["recommended_qty"], row["unit_cost"], row["currency_code"], level, _free_before(basis), basis.get("inbound_qty") or 0
     )
     return Check(before, Basis(qty, unit_cost, currency, level, free, inbound), terms)
+
+
+def _basis(row: Mapping[Any, Any]) -> tuple[dict[str, Any], date]:
+    """What the proposal was computed from, and the day until which it counted what is on its way."""
+    try:
+        basis = json.loads(row["basis"] or "{}")
+        days = basis["lead_time_p50_days"] + basis["review_period_days"]
+        until = date.fromisoformat(basis["as_of_date"]) + timedelta(days=days)
+        basis["order_up_to_qty"] = int(basis["order_up_to_qty"])
+    except (ValueError, TypeError, KeyError):
+        raise DecisionError(
+            "This recommendation does not say what it was computed from; the next run (ordercast run) proposes it anew."
+        ) from None
+    return basis, until
+
+
+def _stock(conn: sa.Connection, shop: Shop, row: Mapping[Any, Any]) -> dict[str, int]:
+    """Free units at the recommendation's location, and at a transfer's source."""
+    places = {row["location_id"], row["source_location_id"] if row["kind"] == "transfer" else None} - {None}
+    return {place: _free_qty(conn, shop, row["sku"], place) for place in sorted(places)}
 
 
 def accepted_qty(qty: int, terms: OrderTerms) -> int:
@@ -116,7 +145,8 @@ def _free_qty(conn: sa.Connection, shop: Shop, sku: str, location_id: str) -> in
             f"WHERE s.sku = :sku AND s.location_id = :location AND {shop.alive('stock_levels', 's')}"
         )
         for on_hand, *taken in query(conn, statement, sku=sku, location=location_id):
-            return max(0, int(on_hand)) - sum(int(qty or 0) for qty in taken)
+            what = f"Stock of {sku} at {location_id}"
+            return max(0, whole(on_hand, what)) - sum(whole(qty, what) for qty in taken)
     raise DecisionError(f"There is no stock level of {sku} at {location_id} any more, so the quantity cannot be checked.")
 
 
@@ -194,54 +224,3 @@ def _handed_over(conn: sa.Connection, shop: Shop, sku: str, location_id: str, un
     named = f"SELECT l.source_rec_id FROM purchase_order_lines AS l WHERE l.sku = :sku AND {shop.alive('purchase_order_lines', 'l')}"
     known = {rec_id for (rec_id,) in query(conn, named, sku=sku)}
     return sum(row.qty for row in rows if row.rec_id not in known)
-
-
-def _terms(conn: sa.Connection, shop: Shop, row: Mapping[Any, Any]) -> tuple[OrderTerms, Decimal, str | None]:
-    """What the supplier asks for now; the price is rounded to minor units, as proposals' are."""
-    if shop.has("supplier_items"):
-        names = ("unit_cost", "currency", "min_order_qty", "order_multiple", "max_order_qty")
-        columns = ", ".join(shop.column("supplier_items", name, "i") for name in names)
-        statement = (
-            f"SELECT {columns} FROM supplier_items AS i WHERE i.supplier_id = :supplier AND i.sku = :sku "
-            f"AND {shop.alive('supplier_items', 'i')}"
-        )
-        for found in query(conn, statement, supplier=row["supplier_id"], sku=row["sku"]):
-            return _order_terms(found, row, is_pack_known="order_multiple" in shop.columns["supplier_items"])
-    raise DecisionError(f"{row['supplier_id']} does not sell {row['sku']} any more; the next run proposes what is possible.")
-
-
-def _order_terms(found: tuple[Any, ...], row: Mapping[Any, Any], *, is_pack_known: bool) -> tuple[OrderTerms, Decimal, str | None]:
-    unit_cost, currency, minimum, pack, maximum = found
-    if is_pack_known and pack is None:
-        raise DecisionError(f"The pack size of {row['sku']} is missing now; correct the supplier's terms.")
-    code = currency or row["currency_code"]
-    step = Decimal(1).scaleb(-MINOR_UNIT_EXPONENTS.get(code or "", 2))
-    price = Decimal(str(unit_cost)).quantize(step, rounding=ROUND_HALF_UP)
-    terms = OrderTerms(
-        unit_cost_amount=0, list_price_amount=None, min_order_qty=max(1, int(minimum or 1)),
-        order_multiple=1 if pack is None else int(pack), max_order_qty=None if maximum is None else int(maximum),
-    )  # fmt: skip
-    return terms, price, code
-
-
-def _transfer_terms(
-    conn: sa.Connection, shop: Shop, row: Mapping[Any, Any], basis: Mapping[str, Any]
-) -> tuple[OrderTerms, Decimal | None, str | None]:
-    """A transfer takes at most what is free at its source, less what drafts take from there already; its cost does not move."""
-    place = row["source_location_id"]
-    most = max(0, _free_qty(conn, shop, row["sku"], place) - _leaving_qty(conn, shop, row["sku"], place))
-    terms = OrderTerms(0, None, max(1, basis.get("min_order_qty") or 1), basis.get("order_multiple") or 1, most)
-    return terms, row["unit_cost"], row["currency_code"]
-
-
-def _leaving_qty(conn: sa.Connection, shop: Shop, sku: str, location_id: str) -> int:
-    """Units that draft transfers take from there; the shop commits them only once they are submitted."""
-    if not shop.has("transfers", "transfer_lines"):
-        return 0
-    statement = (
-        "SELECT coalesce(sum(l.quantity), 0) FROM transfer_lines AS l JOIN transfers AS t ON t.transfer_id = l.transfer_id "
-        f"WHERE l.sku = :sku AND t.from_location_id = :location AND lower(t.status) = '{DRAFT}' "
-        f"AND {shop.alive('transfer_lines', 'l')} AND {shop.alive('transfers', 't')}"
-    )
-    ((leaving,),) = query(conn, statement, sku=sku, location=location_id)
-    return int(leaving)

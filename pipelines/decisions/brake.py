@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
-from pipelines.decisions.shop import CALLED_OFF, DRAFT, in_reporting_currency, query
+from pipelines.decisions.shop import CALLED_OFF, DRAFT, in_reporting_currency, query, whole
 from pipelines.stores.own_tables import recommendation
 
 if TYPE_CHECKING:
@@ -40,9 +40,11 @@ def second_person_reasons(
     reasons = []
     limit = most if actor.approve_limit is None else min(most, actor.approve_limit)
     value = in_reporting_currency(conn, shop, amount, currency_code)
-    if amount > 0 and value is None:
+    if row["kind"] == "purchase" and amount == 0:
+        reasons.append(f"its price is 0, so the limit of {limit:,.0f} says nothing")
+    elif value is None:
         reasons.append(f"no exchange rate is known for {currency_code}, so the limit of {limit:,.0f} cannot be checked")
-    elif value is not None and value > limit:
+    elif value > limit:
         reasons.append(f"{value:,.0f} is above {limit:,.0f} {shop.currency_code or ''}".rstrip() + ", which one person may approve")
     usual = _median_past_value(conn, shop, row["sku"], currency_code)
     if row["kind"] == "purchase" and usual is not None and amount > SIZE_MULTIPLE * usual:
@@ -63,7 +65,7 @@ def _median_past_value(conn: sa.Connection, shop: Shop, sku: str, currency_code:
         f"AND lower(o.status) NOT IN ({_NOT_PAST}) AND {shop.alive('purchase_order_lines', 'l')} AND {shop.alive('purchase_orders', 'o')}"
     )
     values = [
-        Decimal(str(cost)) * int(qty) for qty, cost, currency in query(conn, statement, sku=sku)
+        Decimal(str(cost)) * whole(qty, f"A past order of {sku}") for qty, cost, currency in query(conn, statement, sku=sku)
         if currency in (None, currency_code)
     ]  # fmt: skip
     usual = statistics.median(values) if values else None

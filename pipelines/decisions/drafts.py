@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from pipelines.decisions.audit import canonical_json
-from pipelines.decisions.shop import DRAFT, remove_row, write_row
+from pipelines.decisions.shop import DRAFT, query, remove_row, write_row
 from pipelines.errors import DecisionError, StoreUnavailableError
 from pipelines.stores.own_tables import draft_order, draft_order_line, exception, outbox
 
@@ -82,7 +82,7 @@ def cancel_draft(conn: sa.Connection, shop: Shop, row: Mapping[Any, Any], *, key
     conn.execute(sa.select(draft_order.c.draft_id).where(draft_order.c.draft_id == line["draft_id"]).with_for_update())
     header, lines = _TABLES[line["kind"]]
     if line["target"] == "source":
-        if _shop_status(conn, shop, line) != DRAFT:
+        if _shop_status(conn, shop, line) != DRAFT or _is_submitted(conn, shop, line):
             raise DecisionError("Its draft was submitted in the shop; change or cancel the order there.")
         remove_row(conn, lines, _line_key(line), shop)
     else:
@@ -233,6 +233,18 @@ def _shop_status(conn: sa.Connection, shop: Shop, order: Mapping[str, Any]) -> s
     statement = f"SELECT lower(o.status) FROM {header} AS o WHERE o.{key} = :draft AND {shop.alive(header, 'o')}{lock}"
     found: str | None = conn.execute(sa.text(statement), {"draft": order["draft_id"]}).scalar()
     return found
+
+
+def _is_submitted(conn: sa.Connection, shop: Shop, line: Mapping[str, Any]) -> bool:
+    """Whether the shop has moved the line to an order that is no draft any more, or has received some of it."""
+    if line["kind"] != "purchase":
+        return False  # a transfer's line is named by its transfer
+    lock = "" if conn.dialect.name == "sqlite" else " FOR UPDATE"
+    statement = (
+        "SELECT lower(o.status), l.received_qty FROM purchase_order_lines AS l JOIN purchase_orders AS o ON o.po_id = l.po_id "
+        f"WHERE l.po_line_id = :line AND {shop.alive('purchase_order_lines', 'l')} AND {shop.alive('purchase_orders', 'o')}{lock}"
+    )
+    return any(status != DRAFT or received for status, received in query(conn, statement, line=line["line_id"]))
 
 
 def _header(order: Mapping[str, Any], draft_id: str) -> dict[str, Any]:

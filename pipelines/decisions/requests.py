@@ -8,6 +8,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pipelines.decisions.audit import canonical_json, digest
+from pipelines.decisions.lifecycle import DECISIONS
+from pipelines.decisions.shop import MOST_UNITS
+from pipelines.errors import DecisionError
 
 if TYPE_CHECKING:
     from datetime import date
@@ -17,6 +20,36 @@ if TYPE_CHECKING:
 Outcome = Literal["approved", "rejected", "snoozed", "undone", "stale", "waiting", "refused", "unavailable"]
 # What did not happen: the planner looks again, somebody else has to agree, it may not be, or the store did not answer.
 UNDONE_OUTCOMES: Final[tuple[Outcome, ...]] = ("stale", "waiting", "refused", "unavailable")
+_LONGEST_NAME: Final = 500
+_LONGEST_COMMENT: Final = 4_000
+
+
+def check_request(request: DecisionRequest) -> None:
+    """The request is one that the store can hold.
+
+    Raises:
+        DecisionError: It has no id, an unknown action, or a text, quantity or price that nothing can be done with.
+    """
+    for name in ("decision_id", "rec_id", "actor", "reason_code", "comment"):
+        text, most = getattr(request, name) or "", _LONGEST_COMMENT if name == "comment" else _LONGEST_NAME
+        if not is_storable(text):
+            raise DecisionError(f"{name}: holds a character that is no text; write it anew.")
+        if len(text) > most:
+            raise DecisionError(f"{name}: has {len(text):,} characters, and {most:,} are the most.")
+    if not request.decision_id or request.action not in DECISIONS:
+        raise DecisionError(f"A decision needs an id, and is one of {', '.join(DECISIONS)}.")
+    for name in ("rec_version", "qty", "confirmed_qty"):
+        number = getattr(request, name)
+        if number is not None and (type(number) is not int or abs(number) > MOST_UNITS):
+            raise DecisionError(f"{name}: has to be a whole number of at most {MOST_UNITS:,}, got {number!r}.")
+    price = request.confirmed_unit_cost
+    if price is not None and not (price.is_finite() and 0 <= price <= MOST_UNITS):
+        raise DecisionError(f"confirmed_unit_cost: has to be a price, got {price}.")
+
+
+def is_storable(text: str) -> bool:
+    """Whether databases take it for text: no NUL, and nothing that has no UTF-8."""
+    return not any(letter == "\0" or "\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def decision_key(base: str, rec_id: str) -> str:

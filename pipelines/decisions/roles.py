@@ -79,6 +79,15 @@ def require_scope(found: Operator, row: Mapping[Any, Any]) -> None:
         raise NotPermittedError(f"{found.actor!r} may not decide about {who}.")
 
 
+def may_decide(conn: sa.Connection, actor: str, row: Mapping[Any, Any]) -> bool:
+    """Whether they may decide about the recommendation at this moment."""
+    try:
+        require_scope(require(conn, actor, "planner"), row)
+    except NotPermittedError:
+        return False
+    return True
+
+
 def list_operators(store: OperationalStore) -> list[Operator]:
     """All operators by name; empty in a store that knows none yet."""
     with store.transaction(writes=False) as conn:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import random
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -17,7 +15,8 @@ from pipelines.decisions import roles
 from pipelines.decisions.approving import Turn, approve
 from pipelines.decisions.drafts import cancel_draft
 from pipelines.decisions.lifecycle import check_reason, next_status
-from pipelines.decisions.requests import Decision, decision_key
+from pipelines.decisions.requests import Decision, check_request, decision_key, is_storable
+from pipelines.decisions.retrying import retried
 from pipelines.decisions.shop import read_shop
 from pipelines.decisions.transitions import count_item_change, lock_item, lock_recommendation, move
 from pipelines.errors import ContractError, DecisionError, KeyReusedError, OutdatedDecisionError, StoreUnavailableError
@@ -29,10 +28,6 @@ if TYPE_CHECKING:
 
     from pipelines.decisions.requests import DecisionRequest
     from pipelines.stores.operational import OperationalStore
-
-ATTEMPTS: Final = 5
-_FIRST_PAUSE_SECONDS: Final = 0.05
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +67,7 @@ def decide(
         with store.transaction() as conn:
             return _decide(conn, request, policy, now)
 
-    return _retried(attempt)
+    return retried(attempt)
 
 
 def decide_all(
@@ -104,7 +99,7 @@ def preview_all(
     Raises:
         StoreUnavailableError: The store did not answer.
     """
-    return _retried(lambda: _previewed(store, requests, policy, now))
+    return retried(lambda: _previewed(store, requests, policy, now))
 
 
 def find_versions(store: OperationalStore, names: Sequence[str], *, key: str | None = None) -> list[tuple[str, int]]:
@@ -149,6 +144,8 @@ def _previewed(
 ) -> list[Decision]:
     results: list[Decision] = []
     with store.transaction() as conn, conn.begin_nested() as taken_back:
+        if store.dialect == "postgresql":
+            _give_way(conn, requests)
         for request in requests:
             try:
                 with conn.begin_nested():
@@ -159,19 +156,16 @@ def _previewed(
     return results
 
 
-def _retried(attempt: Callable[[], _T]) -> _T:
-    """The attempt's result; locks, deadlocks and broken connections are tried again, with a pause that doubles."""
-    for number in range(1, ATTEMPTS + 1):
-        try:
-            return attempt()
-        except StoreUnavailableError as exc:
-            if not exc.is_passing or number == ATTEMPTS:
-                raise
-        time.sleep(_FIRST_PAUSE_SECONDS * 2 ** (number - 1) * random.uniform(0.5, 1.0))  # noqa: S311 - spreads retries, no secret
-    raise AssertionError  # the last attempt returns or raises
+def _give_way(conn: sa.Connection, requests: Sequence[DecisionRequest]) -> None:
+    """Whoever only looks locks what they look at first, and gives up before the server finds a deadlock and ends somebody who decides."""
+    conn.execute(sa.text("SET LOCAL lock_timeout = '800ms'"))
+    rec_ids = [request.rec_id for request in requests if is_storable(request.rec_id)]
+    rec = recommendation.c
+    conn.execute(sa.select(rec.rec_id).where(rec.rec_id.in_(rec_ids)).order_by(rec.rec_id).with_for_update())
 
 
 def _decide(conn: sa.Connection, request: DecisionRequest, policy: DecisionPolicy, now: datetime | None) -> Decision:
+    check_request(request)
     if (stored := _claim(conn, request)) is not None:
         return stored
     actor = roles.require(conn, request.actor, "planner")

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
+from pipelines.errors import DecisionError
 from pipelines.stores.own_tables import merchant
 from pipelines.stores.source_contract import SOURCE_TABLES
 from pipelines.stores.source_rows import quoted
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 FINISHED: Final = ("cancelled", "canceled", "closed", "done", "received", "rejected")
 CALLED_OFF: Final = ("cancelled", "canceled", "rejected")
 DRAFT: Final = "draft"
+MOST_UNITS: Final = 10**9  # a quantity above this is a typing error
 
 _READ: Final = (
     "stock_levels", "supplier_items", "suppliers", "products", "fx_rates",
@@ -121,6 +123,21 @@ def read_shop(conn: sa.Connection, *, now: datetime | None = None) -> Shop:
 def query(conn: sa.Connection, statement: str, **values: Any) -> list[tuple[Any, ...]]:
     """The rows of a statement about the shop's tables, whose names come from the contract; values are bound."""
     return [tuple(row) for row in conn.execute(sa.text(statement), values)]
+
+
+def whole(value: Any, what: str) -> int:
+    """A number of units as the shop has it; none is 0.
+
+    Raises:
+        DecisionError: It is no whole number that units can be counted in; `what` it is begins the message.
+    """
+    try:
+        number = Decimal(str(value or 0))
+        if number == number.to_integral_value() and abs(number) <= MOST_UNITS:
+            return int(number)
+    except ArithmeticError:
+        pass
+    raise DecisionError(f"{what} is recorded as {value!r}, which is no number of units; correct it in the shop.")
 
 
 def write_row(conn: sa.Connection, table: str, values: Mapping[str, Any], shop: Shop) -> None:

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from pipelines.decisions.audit import SYSTEM, append
 from pipelines.decisions.drafts import UNSUBMITTED, find_line, resolve_exception, set_line
 from pipelines.decisions.lifecycle import TRANSITIONS
+from pipelines.decisions.retrying import retried
 from pipelines.decisions.shop import CALLED_OFF, DRAFT, FINISHED, query, read_shop
 from pipelines.decisions.transitions import count_item_change, lock_item, lock_recommendation, move
 from pipelines.stores.own_tables import decision, draft_order_line, exception, outbox, recommendation
@@ -89,10 +90,13 @@ def _each(
     """`act` on each of these under lock; counts what it says it did."""
     counts: Counter[str] = Counter()
     for rec_id in rec_ids:
-        with store.transaction() as conn:
-            row = lock_recommendation(conn, rec_id)
-            if (done := act(conn, read_shop(conn, now=now), row)) is not None:
-                counts[done] += 1
+
+        def attempt(rec_id: str = rec_id) -> str | None:
+            with store.transaction() as conn:
+                return act(conn, read_shop(conn, now=now), lock_recommendation(conn, rec_id))
+
+        if (done := retried(attempt)) is not None:
+            counts[done] += 1
     return counts
 
 
@@ -196,7 +200,7 @@ def _in_shop(conn: sa.Connection, shop: Shop, line: dict[str, Any]) -> _InShop:
         )
     values = {"line": line["line_id"]} | ({"sku": line["sku"]} if line["kind"] == "transfer" else {})
     for status, ordered, received in query(conn, statement, **values):
-        return _InShop(str(status), int(ordered), int(received))
+        return _InShop(str(status), int(ordered or 0), int(received or 0))
     return _InShop(None)
 
 

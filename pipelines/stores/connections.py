@@ -29,7 +29,7 @@ BUSY_TIMEOUT_MS: Final = 5_000
 _UNREACHABLE: Final = "cannot be reached; check that the server runs and ORDERCAST_STORE_URL is right."
 _FULL: Final = "has no free connection; try again."
 # Serialisation, deadlock, lock not available, and what a server says that ends connections; a broken connection has no state at all.
-_PASSING_STATES: Final = frozenset({"40001", "40P01", "55P03", "57P01", "57P02", "57P03", "08000", "08003", "08006"})
+_PASSING_STATES: Final = frozenset({"25P03", "40001", "40P01", "55P03", "57P01", "57P02", "57P03", "08000", "08003", "08006"})
 # Every session speaks UTC and ISO dates, so that text read from the store means the same on every server.
 _POSTGRESQL_OPTIONS: Final = "-c timezone=UTC -c datestyle=ISO,YMD -c idle_in_transaction_session_timeout=60000"
 
@@ -139,7 +139,7 @@ def _is_passing(cause: BaseException | None) -> bool:
     """Whether the same transaction may succeed at once: locks, serialisation, a server that restarts, a connection that broke."""
     if isinstance(cause, sqlite3.Error):
         return "locked" in str(cause) or "busy" in str(cause)
-    if not isinstance(cause, psycopg.OperationalError):
+    if not isinstance(cause, psycopg.OperationalError | psycopg.errors.IdleInTransactionSessionTimeout):
         return False
     if cause.sqlstate is not None:
         return cause.sqlstate in _PASSING_STATES
@@ -158,7 +158,7 @@ def _reason(cause: BaseException | None) -> str | None:
         )
     if isinstance(cause, adbc_driver_manager.ProgrammingError) and "permission denied" in str(cause):
         return "does not let this user read all of its tables; grant SELECT on them."
-    if isinstance(cause, psycopg.OperationalError | adbc_driver_manager.OperationalError):
+    if isinstance(cause, psycopg.OperationalError | psycopg.errors.IdleInTransactionSessionTimeout | adbc_driver_manager.OperationalError):
         return _postgresql_reason(str(cause))
     return None
 

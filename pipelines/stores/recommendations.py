@@ -184,7 +184,9 @@ def explanation(store: OperationalStore, rec_id: str) -> Explanation | None:
 
 def _open_rows(conn: sa.Connection) -> dict[str, Mapping[str, Any]]:
     """All open recommendations by key, locked until the transaction ends: no decision slips in between."""
-    return {row["recommendation_key"]: dict(row) for row in conn.execute(_OPEN.with_for_update()).mappings()}
+    return {
+        row["recommendation_key"]: dict(row) for row in conn.execute(_OPEN.order_by(recommendation.c.rec_id).with_for_update()).mappings()
+    }
 
 
 def _shown(conn: sa.Connection) -> tuple[Steps, Evidence]:
