@@ -79,6 +79,12 @@ def require_scope(found: Operator, row: Mapping[Any, Any]) -> None:
         raise NotPermittedError(f"{found.actor!r} may not decide about {who}.")
 
 
+def find_operator(conn: sa.Connection, actor: str | None) -> tuple[Operator | None, bool]:
+    """The operator of this name, None where there is none; and whether the store knows any operator."""
+    known = {row["actor"]: row for row in conn.execute(sa.select(operator)).mappings()}
+    return (_operator(known[actor]) if actor in known else None), bool(known)
+
+
 def list_operators(store: OperationalStore) -> list[Operator]:
     """All operators by name; empty in a store that knows none yet."""
     with store.transaction(writes=False) as conn:
