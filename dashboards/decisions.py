@@ -59,6 +59,11 @@ class Answer:
         """Whether nothing at all has changed."""
         return all(result.outcome in {"refused", "unavailable"} for result in self.results)
 
+    def left_open(self, listed: pl.DataFrame) -> pl.DataFrame:
+        """Of the rows that are listed now, the one that this was about, if nothing came of it: it stays open to be tried again."""
+        keys = [row["recommendation_key"] for row in self.rows] if self.is_undone else []
+        return listed.filter(pl.col("recommendation_key").is_in(keys)).head(1)
+
     @property
     def done_count(self) -> int:
         """How many were done as they were asked for."""

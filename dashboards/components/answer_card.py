@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import polars as pl
 import streamlit as st
 
 from dashboards import decisions
@@ -12,11 +13,13 @@ from dashboards.components.decision_card import confirm_button, show_before_and_
 from dashboards.components.formats import escape_markdown, format_count, format_price
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from dashboards.decisions import Answer
     from pipelines.decisions.requests import Decision
 
+ROWS_IN_FULL: Final = 8
+HEIGHT_PIXELS: Final = 420
 _LOOKS: Final[dict[str, tuple[Callable[..., Any], str]]] = {
     "approved": (st.success, ":material/check_circle:"), "rejected": (st.success, ":material/check_circle:"),
     "snoozed": (st.success, ":material/check_circle:"), "undone": (st.success, ":material/undo:"),
@@ -59,21 +62,17 @@ def _show_all(answer: Answer) -> None:
         f"**{done}**" + ("" if is_whole else " The others are listed first, each with what to do about it."),
         icon=":material/check_circle:" if is_whole else ":material/rule:",
     )
-    st.dataframe(
-        decisions.result_rows(answer.rows, answer.results), hide_index=True, alt="A result for each suggestion",
-        column_config=result_columns(),
-    )  # fmt: skip
+    show_results(decisions.result_rows(answer.rows, answer.results))
     with st.container(horizontal=True, gap="small"):
         _go_on_button(answer)
 
 
-def result_columns() -> Mapping[str, Any]:
-    """How results per row are headed."""
-    column = st.column_config
-    return {
-        "item": column.TextColumn("Item", width=150), "outcome": column.TextColumn("Result", width=90),
-        "message": column.TextColumn("What happened", width="large"),
-    }  # fmt: skip
+def show_results(results: pl.DataFrame) -> None:
+    """A result per row with its whole sentence, which may be long."""
+    shown = results.with_columns(pl.Series(name, map(escape_markdown, results[name]), dtype=pl.String) for name in ("item", "message"))
+    names = {"item": "Item", "outcome": "Result", "message": "What happened"}
+    height = "content" if results.height <= ROWS_IN_FULL else HEIGHT_PIXELS
+    st.table(shown.rename(names), border="horizontal", height=height, hide_index=True, alt="A result for each suggestion")
 
 
 def _go_on_button(answer: Answer) -> None:

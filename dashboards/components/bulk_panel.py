@@ -8,7 +8,7 @@ import polars as pl
 import streamlit as st
 
 from dashboards import decisions
-from dashboards.components.answer_card import result_columns
+from dashboards.components.answer_card import show_results
 from dashboards.components.deciding import decision_id, form_of, redraw_if_decided, submit
 from dashboards.components.decision_card import reject_fields, reject_values, snooze_fields, snooze_values
 from dashboards.components.draft_list import show_drafts
@@ -91,7 +91,7 @@ def _show_preview(rows: Sequence[Mapping[str, Any]], results: Sequence[Decision]
     undone = told.filter(~pl.col("outcome").is_in(["Approved", "Snoozed", "Rejected", "Undone"]))
     if undone.height:
         st.markdown(f"**{format_count(undone.height, 'suggestion')} would not go through at once**")
-        st.dataframe(undone, hide_index=True, alt="What would not go through", column_config=result_columns())
+        show_results(undone)
     st.caption(
         f"Nothing has been changed yet; {len(results) - undone.height:,} of {format_count(len(results), 'suggestion')} would be done."
     )

@@ -159,7 +159,8 @@ def _edit(row: Mapping[str, Any], acting: Acting) -> None:
     with st.popover("Edit quantity", icon=":material/edit:", key=f"{key}-popover"):
         wanted = st.number_input("Units", min_value=1, value=row["recommended_qty"], step=1, key=f"{key}-qty")
         found = decisions.quote(row, wanted or 1)
-        limits = f"packs of {format_units(found.order_multiple)}, at least {format_units(found.smallest_qty)}"
+        packs = "" if found.order_multiple == 1 else f"packs of {format_units(found.order_multiple)}, "
+        limits = f"{packs}at least {format_units(found.smallest_qty)}"
         if found.max_order_qty is not None:
             limits += f", at most {format_units(found.max_order_qty)}"
         rounded = "" if found.qty == found.wanted_qty else f"{format_units(found.wanted_qty)} rounds to "

@@ -69,9 +69,10 @@ def show_drafts(drafts: pl.DataFrame) -> None:
         shown = shown.with_columns(
             state=pl.when("is_released").then(pl.lit(RELEASED)).otherwise(pl.col("target").replace_strict(_STATES, default="-"))
         )
-    names = ["supplier", "location", "need_by", "amount", "minimum_amount", "missing_amount", "minimum", "lines_count", "qty"]
+    least = [] if shown["minimum_amount"].is_null().all() else ["minimum_amount", "missing_amount"]
+    states = ["state", "age_days"] if is_known else []
     st.dataframe(
-        shown.select(*names, *(["age_days", "state"] if is_known else []), "draft_id"),
+        shown.select("supplier", "location", "need_by", "amount", *least, "minimum", *states, "draft_id", "lines_count", "qty"),
         column_config=_columns(currency), hide_index=True, placeholder="-", alt="Draft orders per supplier, location and day of need",
     )  # fmt: skip
 

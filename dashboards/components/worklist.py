@@ -77,7 +77,7 @@ def _columns(currency: str) -> dict[str, Any]:
         "due": column.TextColumn("Order by", width=80),
         "wakes": column.TextColumn("Comes back", width=90),
         "item": column.TextColumn("Item", width=135),
-        "reason": column.TextColumn("Why", width=300),
+        "reason": column.TextColumn("Why", width=265),
         "quantity": column.TextColumn("Units (raw)", width=85, help="What to order in the supplier's packs, and the raw need behind it."),
         "units": column.NumberColumn("Units", format="%,d", width=65),
         "cost": column.NumberColumn(f"Cost ({currency})", format="%,.0f", width=78),

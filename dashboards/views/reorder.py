@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 
 HISTORY = "History"
 SHOWN = (*STATES, HISTORY)
+WORDS = {
+    TO_DECIDE: "to decide", SECOND_PERSON: "waiting for a second person", STALE: "stale", SNOOZED: "snoozed", APPROVED: "approved",
+    REJECTED: "rejected",
+}  # fmt: skip
 NOTHING = {
     SECOND_PERSON: "No approval waits for a second person.",
     STALE: "Nothing is stale: no approval met stock or prices that had moved.",
@@ -98,13 +102,16 @@ def show_states(found: Suggestions) -> str:
         "Show",
         SHOWN,
         default=TO_DECIDE,
-        format_func=lambda name: name if name == HISTORY else f"{name} {found.count(name):,}",
         required=True,
         bind="query-params",
         key="show",
         label_visibility="collapsed",
         on_change=go_on,
     )
+    counts = [f"{found.count(name):,} {WORDS[name]}" for name in STATES if found.count(name)]
+    if found.standing is not None and counts:  # not in the buttons: the address would change with every decision
+        drafts = f"[{format_count(found.drafts.height, 'draft order')}](#draft-orders)"
+        st.caption(" · ".join([*counts, *([drafts] if found.drafts.height else [])]))
     return state or TO_DECIDE
 
 
@@ -146,9 +153,11 @@ def show_chosen(served: Served, found: Suggestions, who: Acting, shown: pl.DataF
     if len(chosen) > 1:
         with st.container(border=True):
             bulk_panel(chosen, who, state=state, today=clock)
-    elif shown.height and (chosen or answer is None):
+        return
+    opened = chosen or (shown.head(1) if answer is None else answer.left_open(shown)).to_dicts()
+    if opened:
         with st.container(border=True):
-            suggestion_detail(served, chosen[0] if chosen else shown.row(0, named=True), who, today=today, clock=clock)
+            suggestion_detail(served, opened[0], who, today=today, clock=clock)
 
 
 def show_filters(frame: pl.DataFrame, *, state: str) -> pl.DataFrame:
