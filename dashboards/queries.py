@@ -1,4 +1,4 @@
-"""All reads of the pages: analytics from the published release, the status of suggestions live from the operational store.
+"""Reads of the pages from the published release; `suggestions` reads the operational store beside it.
 
 Nothing here draws; nothing in a page reads or reckons. What comes from a release is cached under the release's id, so a new
 release is a new cache.
@@ -15,10 +15,7 @@ import streamlit as st
 
 from dashboards.kpis import overview_kpis
 from dashboards.reading import BY_RELEASE, CACHE_ENTRIES, CACHE_SECONDS, read_frame, reading
-from pipelines.errors import UnavailableError
 from pipelines.settings import load_settings
-from pipelines.stores import recommendations
-from pipelines.stores.operational import OperationalStore
 from pipelines.stores.releases import Release, current_release
 from pipelines.stores.warehouse import RunContext, run_context
 
@@ -29,8 +26,6 @@ if TYPE_CHECKING:
 
 HISTORY_DAYS: Final = 42
 SEARCH_ROWS: Final = 25
-UNKNOWN_STATUS: Final = "unknown"
-OPEN_STATUSES: Final = ("proposed", UNKNOWN_STATUS)
 PLANNING_TABLES: Final = ("stock_levels", "supplier_items")
 
 
@@ -40,23 +35,6 @@ class Served:
 
     release: Release
     context: RunContext
-
-
-@dataclass(frozen=True, slots=True)
-class Suggestions:
-    """Open suggestions, most urgent first; `store_problem` says why their status is unknown, None where it is known."""
-
-    frame: pl.DataFrame
-    store_problem: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Workload:
-    """What waits for a person. Cost by currency."""
-
-    count: int
-    urgent_count: int
-    cost_by_currency: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,36 +100,6 @@ def kpis(served: Served, *, days: int) -> list[Kpi]:
     return overview_kpis(served.release, days, as_of=served.context.as_of_date)
 
 
-def suggestions(served: Served) -> Suggestions:
-    """The release's suggestions that nobody has decided, by last day to order and then by what is at risk."""
-    planned = read_frame(served.release, _SUGGESTIONS)
-    try:
-        with OperationalStore.open(load_settings().resolved_store_url) as store:
-            live = recommendations.statuses_of(store, planned).select("recommendation_key", "status")
-    except UnavailableError as exc:
-        return Suggestions(planned.with_columns(pl.lit(UNKNOWN_STATUS).alias("status")), str(exc))
-    known = planned.join(live, on="recommendation_key", how="left", maintain_order="left")
-    return Suggestions(known.with_columns(pl.col("status").fill_null(UNKNOWN_STATUS)).filter(pl.col("status").is_in(OPEN_STATUSES)), None)
-
-
-def filtered(frame: pl.DataFrame, *, suppliers: Sequence[str], locations: Sequence[str]) -> pl.DataFrame:
-    """The suggestions of these suppliers and locations, by name; none named is all."""
-    for column, names in (("supplier", suppliers), ("location", locations)):
-        if names:
-            frame = frame.filter(pl.col(column).is_in(list(names)))
-    return frame
-
-
-def workload(open_suggestions: pl.DataFrame, *, as_of: date) -> Workload:
-    """How many suggestions, what they cost, and how many have to be ordered today."""
-    cost = open_suggestions.group_by("currency_code").agg(pl.col("cost").sum()).sort("cost", descending=True)
-    return Workload(
-        count=open_suggestions.height,
-        urgent_count=open_suggestions.filter(pl.col("order_by") <= as_of).height,
-        cost_by_currency=dict(cost.iter_rows()),
-    )
-
-
 def steps(served: Served, recommendation_key: str) -> pl.DataFrame:
     """step, qty, note: the reckoning from demand to quantity, in order."""
     return read_frame(
@@ -211,25 +159,6 @@ def _missing_tables(release: Release, tables: tuple[str, ...]) -> list[str]:
     present = {table for (table,) in rows}
     return [table for table in tables if table not in present]
 
-
-_SUGGESTIONS: Final = """
-    with suppliers as (select supplier_id, any_value(supplier_name) as supplier_name from marts.dim_supplier_items group by supplier_id)
-    select
-        r.recommendation_key, r.kind, r.source_location_id, r.order_by, r.sku, coalesce(p.title, r.sku) as title,
-        r.location_id, coalesce(l.name, r.location_id) as location, r.supplier_id, coalesce(s.supplier_name, r.supplier_id) as supplier,
-        r.reason, r.recommended_qty, r.raw_qty, r.unit_cost::double as unit_cost, (r.recommended_qty * r.unit_cost)::double as cost,
-        r.currency_code, r.p_stockout_if_ignored, r.cost_if_ignored_p50::double as cost_if_ignored_p50,
-        r.cost_if_ignored_p90::double as cost_if_ignored_p90, r.cost_if_accepted::double as cost_if_accepted, r.priority_score as at_risk,
-        if(r.cost_if_ignored_p90 is null, 'unit cost', 'margin') as at_risk_basis,
-        r.cost_if_accepted > r.priority_score as is_dearer_than_waiting,
-        try_cast(json_extract_string(r.basis, '$.service_level') as double) as service_level,
-        r.need_by, r.expected_receipt, r.binding_constraint
-    from planning.recommendations as r
-    left join marts.dim_products as p on p.sku = r.sku
-    left join marts.dim_locations as l on l.location_id = r.location_id
-    left join suppliers as s on s.supplier_id = r.supplier_id
-    order by r.order_by, r.priority_score desc, r.sku, r.location_id
-"""
 
 _STOCK_HISTORY: Final = """
     select stock_date, on_hand_qty from marts.fct_stock_daily

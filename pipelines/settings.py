@@ -66,6 +66,11 @@ class Settings(BaseSettings):
         ge=0.0,
         description="Most that one person may order by one decision, in the reporting currency; above it two have to agree.",
     )
+    operator: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Operator that the pages decide as (see ordercast operators); without one they are read-only.",
+    )
     draft_days: int = Field(default=3, ge=1, le=90, description="Days after which a draft that nobody submitted counts as inbound no more.")
     releases_kept: int = Field(default=5, ge=2, description="Published releases kept for rollback.")
 

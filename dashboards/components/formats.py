@@ -24,6 +24,11 @@ def format_money(value: float | Decimal | None, currency_code: str) -> str:
     return UNKNOWN if value is None else f"{currency_code} {_no_negative_zero(value, 0):,.0f}"
 
 
+def format_price(value: Decimal | None, currency_code: str | None) -> str:
+    """Money to the cent, where it is about one order or unit: `EUR 3.60`."""
+    return UNKNOWN if value is None else f"{currency_code or ''} {value:,.2f}".strip()
+
+
 def format_percent(rate: float | None) -> str:
     """A share of one as percent: `91.3 %`."""
     return UNKNOWN if rate is None else f"{_no_negative_zero(float(rate) * 100, 1):,.1f} %"

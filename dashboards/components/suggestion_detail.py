@@ -8,6 +8,7 @@ import polars as pl
 import streamlit as st
 
 from dashboards import forecasts, queries
+from dashboards.components.decision_card import decision_card
 from dashboards.components.demand_story import show_demand, show_evidence
 from dashboards.components.formats import (
     escape_markdown,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
 
+    from dashboards.decisions import Acting
     from dashboards.queries import Served, StockOutlook
 
 _RESULTS: Final = ("Raw quantity", "Recommended quantity")
@@ -33,13 +35,17 @@ _BOUND_BY: Final = {
 }
 
 
-def suggestion_detail(served: Served, suggestion: Mapping[str, Any], *, today: date) -> None:
-    """Everything a planner needs to judge one suggestion, from the sentence to the evidence."""
+def suggestion_detail(served: Served, suggestion: Mapping[str, Any], acting: Acting, *, today: date, clock: date) -> None:
+    """Everything a planner needs to judge one suggestion, from the sentence and the buttons to the evidence.
+
+    `clock` is the day by the clock that decisions go by: where the shop's data end, it stands still there.
+    """
     as_of = served.context.as_of_date
     with st.container(gap="xsmall"):
         st.subheader(escape_markdown(f"{suggestion['sku']} {suggestion['title']} · {suggestion['location']}"), anchor=False)
         st.markdown(f"**{escape_markdown(suggestion['reason'])}**")
         st.markdown(_proposal(suggestion, as_of=as_of, today=today))
+    decision_card(suggestion, acting, today=clock)
     item = {"sku": suggestion["sku"], "location_id": suggestion["location_id"]}
     left, right = st.columns([3, 2], gap="medium")
     with left:

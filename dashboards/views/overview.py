@@ -19,9 +19,11 @@ from dashboards.components.states import (
     show_nothing_published,
     show_store_problem,
 )
+from dashboards.suggestions import SECOND_PERSON, TO_DECIDE, suggestions, workload
 
 if TYPE_CHECKING:
     from dashboards.queries import Served
+    from dashboards.suggestions import Suggestions
 
 PERIODS = (28, 91, 364)
 
@@ -65,9 +67,10 @@ def show_waiting(served: Served) -> None:
     if missing := queries.missing_tables(served, queries.PLANNING_TABLES):
         show_not_available("Reorder suggestions", missing)
         return
-    suggestions = queries.suggestions(served)
-    show_store_problem(suggestions.store_problem)
-    load = queries.workload(suggestions.frame, as_of=served.context.as_of_date)
+    found = suggestions(served)
+    show_store_problem(found.store_problem)
+    show_second_person(served, found)
+    load = workload(found.of(TO_DECIDE), as_of=served.context.as_of_date)
     if load.count == 0:
         st.success(
             "No reorder suggestion is open: stock and deliveries last until the next review, or a person has decided.",
@@ -80,6 +83,14 @@ def show_waiting(served: Served) -> None:
             f"**{format_count(load.count, 'reorder suggestion')}**, {cost} · **{load.urgent_count:,} to order today**", width="content"
         )
         st.page_link(Path(__file__).with_name("reorder.py"), label="Open the worklist", icon=":material/arrow_forward:")
+
+
+def show_second_person(served: Served, found: Suggestions) -> None:
+    """Approvals that wait for a second person, in money; nothing where none does."""
+    load = workload(found.of(SECOND_PERSON), as_of=served.context.as_of_date)
+    if load.count:
+        cost = " + ".join(format_money(amount, currency) for currency, amount in load.cost_by_currency.items())
+        st.info(f"**{format_count(load.count, 'approval')} waiting for a second person**, {cost}", icon=":material/group:")
 
 
 page()

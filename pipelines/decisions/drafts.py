@@ -65,7 +65,7 @@ def write_draft(
     if order["target"] == "outbox":
         told = {"action": "create", "draft_id": order["draft_id"], "qty": qty, "unit_cost": unit_cost, "currency_code": currency_code}
         _hand_over(conn, row, key, told)
-    amount, minimum = _supplier_minimum(conn, shop, order)
+    amount, minimum = supplier_minimum(conn, shop, order)
     return Draft(order["draft_id"], line_id, order["target"], amount, minimum)
 
 
@@ -196,8 +196,8 @@ def _hand_over(conn: sa.Connection, row: Mapping[Any, Any], key: str, message: M
     )
 
 
-def _supplier_minimum(conn: sa.Connection, shop: Shop, order: Mapping[str, Any]) -> tuple[Decimal | None, Decimal | None]:
-    """What the draft amounts to, and the least its supplier asks for; None where unknown."""
+def supplier_minimum(conn: sa.Connection, shop: Shop, order: Mapping[str, Any]) -> tuple[Decimal | None, Decimal | None]:
+    """What the draft amounts to, and the least its supplier asks for, in the draft's currency; None where unknown."""
     if order["kind"] != "purchase":
         return None, None
     amount = sum((line["qty"] * (line["unit_cost"] or 0) for line in _standing_lines(conn, order["draft_id"])), Decimal(0))

@@ -88,6 +88,12 @@ def may_decide(conn: sa.Connection, actor: str, row: Mapping[Any, Any]) -> bool:
     return True
 
 
+def find_operator(conn: sa.Connection, actor: str | None) -> tuple[Operator | None, bool]:
+    """The operator of this name, None where there is none; and whether the store knows any operator."""
+    known = {row["actor"]: row for row in conn.execute(sa.select(operator)).mappings()}
+    return (_operator(known[actor]) if actor in known else None), bool(known)
+
+
 def list_operators(store: OperationalStore) -> list[Operator]:
     """All operators by name; empty in a store that knows none yet."""
     with store.transaction(writes=False) as conn:

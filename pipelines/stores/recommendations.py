@@ -142,6 +142,13 @@ def statuses_of(store: OperationalStore, proposals: pl.DataFrame) -> pl.DataFram
     return pl.DataFrame(rows, schema=dict.fromkeys(("recommendation_key", "rec_id", "status"), pl.String), orient="row")
 
 
+def has_proposals_of(store: OperationalStore, release_id: str) -> bool:
+    """Whether the run that published this release has written its proposals back."""
+    with store.transaction(writes=False) as conn:
+        found = conn.execute(sa.select(recommendation_run.c.run_id).where(recommendation_run.c.release_id == release_id).limit(1))
+        return found.first() is not None
+
+
 def list_recommendations(store: OperationalStore, *, status: str | None = None, limit: int | None = None) -> pl.DataFrame:
     """Recommendations with all their fields and how good the forecast behind each has been, most urgent first.
 

@@ -18,6 +18,7 @@ import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.dashboards.example_release import AS_OF, Merchant, publish_release
+from tests.dashboards.example_shop import Shop, open_shop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,14 +34,21 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory, catalogue: str) -> Iterator[str]:
-    """The app's address, served on a published release as `ordercast dashboards` serves it."""
+def shop(tmp_path_factory: pytest.TempPathFactory, catalogue: str) -> Shop:
+    """A published release and the shop behind it."""
     home = tmp_path_factory.mktemp("home")
     publish_release(home, Merchant(published_at=datetime.now(UTC)), catalogue=catalogue)
+    return open_shop(home)
+
+
+@pytest.fixture(scope="module")
+def address(shop: Shop) -> Iterator[str]:
+    """The app's address, served as `ordercast dashboards` serves it, with an operator at it."""
+    home = shop.home
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    environment = os.environ | {"ORDERCAST_HOME": str(home), "PYTHONPATH": str(ROOT)}
+    environment = os.environ | {"ORDERCAST_HOME": str(home), "ORDERCAST_OPERATOR": "ann", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "streamlit", "run", "dashboards/app.py", "--server.port", str(port)]
     with (home / "server.log").open("w") as log, subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log) as server:
         try:
@@ -90,6 +98,27 @@ def test_a_phone_shows_everything_without_scrolling_sideways(address: str, page:
         expect(page.get_by_test_id("stMetric" if not path else "stVegaLiteChart").first).to_be_visible()
 
         assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= 390
+    for name in ("Accept 240 units", "Edit quantity", "Snooze", "Reject"):
+        box = page.get_by_role("button", name=name).first.bounding_box()
+        assert box is not None
+        assert box["x"] + box["width"] <= 390
+
+
+def test_two_clicks_a_third_of_a_second_apart_order_once_and_touch_no_other_suggestion(address: str, shop: Shop, page: Page) -> None:
+    page.goto(address + "/reorder")
+    accept = page.get_by_role("button", name="Accept 240 units")
+    accept.scroll_into_view_if_needed()
+    box = accept.bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + 20, box["y"] + 10, click_count=2, delay=150)
+    expect(page.get_by_text("Approved: 240 units on draft")).to_be_visible()
+    page.get_by_role("button", name="Go on").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Accept 100 units")).to_be_visible()
+
+    assert [(line["sku"], line["qty"]) for line in shop.rows("draft_order_line")] == [("A-1", 240)]
+    assert len(shop.rows("decision")) == 1
+    assert page.get_by_test_id("stException").count() == 0
 
 
 def _wait_for(url: str) -> None:

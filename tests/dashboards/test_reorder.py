@@ -110,7 +110,7 @@ def test_while_suggestions_are_withheld_no_item_is_said_to_be_enough(reorder: Op
 def test_another_choice_opens_another_story(reorder: Open, publish_for: Publish) -> None:
     publish_for(Merchant())
     page = open_at("views/reorder.py")
-    page.session_state["worklist"] = {"selection": {"rows": [1], "columns": [], "cells": []}}
+    page.session_state["chosen"] = ["k-b"]
 
     page.run()
 
@@ -122,7 +122,7 @@ def test_another_choice_opens_another_story(reorder: Open, publish_for: Publish)
 def test_a_title_from_data_is_text_and_not_markup(reorder: Open, publish_for: Publish) -> None:
     publish_for(Merchant())
     page = open_at("views/reorder.py")
-    page.session_state["worklist"] = {"selection": {"rows": [1], "columns": [], "cells": []}}
+    page.session_state["chosen"] = ["k-b"]
 
     page.run()
 
@@ -241,10 +241,14 @@ def test_a_release_of_an_older_version_says_what_to_run_and_the_search_goes_on(r
     assert not page.exception
 
 
-def test_no_button_promises_what_cannot_be_done_yet(reorder: Open, publish_for: Publish) -> None:
+def test_a_choice_outlives_a_list_that_changes(publish_for: Publish, home: Path) -> None:
     publish_for(Merchant())
+    page = open_at("views/reorder.py")
+    page.session_state["chosen"] = ["k-b"]
+    page.run()
+    with OperationalStore.open(f"sqlite:///{home / 'store.db'}") as store, store.transaction() as conn:
+        conn.exec_driver_sql("UPDATE recommendation SET status = 'expired' WHERE recommendation_key = 'k-a'")
 
-    page = reorder()
+    page.run()
 
-    assert not page.button
-    assert [button.label for button in page.get("download_button")] == ["Export CSV"]
+    assert "Order **100 units**" in words(page)
