@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from typing import TYPE_CHECKING, Any, Final
+
+from pipelines.errors import UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -13,6 +16,7 @@ if TYPE_CHECKING:
 
 BUILDING: Final = ".building"
 _BLOCK_BYTES: Final = 1024**2
+_SPARE_BYTES: Final = 64 * 1024**2
 
 
 def write_durably(path: Path, text: str) -> None:
@@ -50,6 +54,21 @@ def copy_durably(source: Path, target: Path, *, mode: int = 0o600, on_bytes: Cal
         writer.flush()
         os.fsync(writer.fileno())
     return digest.hexdigest()
+
+
+def require_space(folder: Path, needed: int) -> None:
+    """The disk that holds the folder has room for so many bytes and a little more; the folder is made where it is missing.
+
+    Raises:
+        UnavailableError: It has not. Nothing was written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted, free = needed + _SPARE_BYTES, shutil.disk_usage(folder).free
+    if free < wanted:
+        raise UnavailableError(
+            f"The disk that holds {folder} has {free // 1024**2} MB free and this needs {wanted // 1024**2} MB: "
+            "free some space or name another disk. Nothing was written."
+        )
 
 
 def sha256_of(path: Path, *, from_disk: bool = False, on_bytes: Callable[[int], None] | None = None) -> str:
