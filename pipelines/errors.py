@@ -14,7 +14,8 @@ OrdercastError
 │   │   ├── KeyReusedError          the decision_id stands for another request already
 │   │   └── OutdatedDecisionError   the recommendation is not any more what the actor saw
 │   ├── ReportError          no such report, column or customer, or the source lacks what it needs
-│   └── ReleaseError         no such release, or its file is damaged
+│   ├── ReleaseError         no such release, or its file is damaged
+│   └── BackupError          a backup is damaged, foreign, or would overwrite what stands; nothing was changed
 └── UnavailableError         a retry may help: something outside did not answer
     ├── StoreUnavailableError      the operational store is missing, locked or unreachable
     └── WarehouseUnavailableError  another process writes the warehouse, or the disk is full
@@ -81,6 +82,10 @@ class ReportError(ContractError):
 
 class ReleaseError(ContractError):
     """No such release, or its file is damaged."""
+
+
+class BackupError(ContractError):
+    """A backup is damaged, foreign, or would overwrite what stands; nothing was changed."""
 
 
 class UnavailableError(OrdercastError):

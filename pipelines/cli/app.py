@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from pipelines.cli import (
+    backups,
     baselines,
     decisions,
     doctor,
@@ -57,6 +58,7 @@ reports.register(app)
 timeline.register(app)
 forecasts.register(app)
 experiments.register(app)
+backups.register(app)
 doctor.register(app)
 reference.register(app)
 

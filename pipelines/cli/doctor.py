@@ -17,7 +17,7 @@ from pipelines.cli.display import emit_json
 from pipelines.errors import OrdercastError
 from pipelines.settings import Settings, load_settings
 from pipelines.stores.operational import OperationalStore
-from pipelines.stores.releases import current_release, is_intact
+from pipelines.stores.releases import current_release, damaged_releases
 from pipelines.stores.source_contract import SOURCE_TABLES
 from pipelines.stores.warehouse import open_warehouse
 
@@ -153,22 +153,18 @@ def _warehouse(settings: Settings) -> list[Finding]:
 
 
 def _release(settings: Settings) -> list[Finding]:
+    """The served release, and every kept one that is not what was published."""
+    damaged = damaged_releases(settings.releases_path)
+    findings = [Finding("Release", is_fine=False, detail=problem) for problem in damaged.values()]
     try:
         release = current_release(settings.releases_path)
     except OrdercastError as exc:
-        return [Finding("Release", is_fine=False, detail=str(exc))]
+        return findings if str(exc) in damaged.values() else [Finding("Release", is_fine=False, detail=str(exc)), *findings]
     if release is None:
         return [Finding("Release", is_fine=True, detail="nothing published yet; `ordercast run` publishes.")]
-    if not is_intact(release):
-        return [
-            Finding(
-                "Release",
-                is_fine=False,
-                detail=f"the file of {release.release_id} is damaged (its sha256 differs from the manifest).",
-                remedy="Run `ordercast releases rollback`, or `ordercast run` for a new one.",
-            )
-        ]
-    return [Finding("Release", is_fine=True, detail=f"{release.release_id}, as of {release.as_of_date}, sha256 as published.")]
+    if release.release_id in damaged:
+        return findings
+    return [Finding("Release", is_fine=True, detail=f"{release.release_id}, as of {release.as_of_date}, sha256 as published."), *findings]
 
 
 def _ports(_settings: Settings) -> list[Finding]:

@@ -10,11 +10,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipelines.cli.display import emit_json
-from pipelines.cli.reading import served_release
 from pipelines.errors import MetricError
 from pipelines.settings import load_settings
 from pipelines.stores.metrics import catalogue_from_json
-from pipelines.stores.releases import open_release
+from pipelines.stores.releases import open_served
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,7 +45,7 @@ def experiment(
     from pipelines.stores.experiments import compare_experiment, list_experiments  # noqa: PLC0415 - SciPy takes a second to import
 
     settings = load_settings()
-    with open_release(served_release(settings)) as conn:
+    with open_served(settings.releases_path) as (_, conn):
         if name is None:
             found = list_experiments(conn)
             if as_json:

@@ -15,11 +15,10 @@ import forecasting
 from forecasting.backtest import most_windows
 from pipelines.cli.display import FORMULA_START, emit_json, progress_bar
 from pipelines.cli.forecast_tables import show_backtest, show_evidence, show_forecast
-from pipelines.cli.reading import served_release
 from pipelines.errors import ContractError, SourceFileError
 from pipelines.settings import load_settings
 from pipelines.stores.forecast_evidence import read_evidence, read_forecast
-from pipelines.stores.releases import open_release
+from pipelines.stores.releases import open_served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,8 +78,7 @@ def forecast(  # noqa: PLR0917 - options by name
     _one_of(as_json, csv)
     if panel is None:
         _refuse_without_panel(frequency=frequency, horizon=horizon, model=model, attributes=attributes, calendar=calendar)
-        release = served_release(load_settings())
-        with open_release(release) as conn:
+        with open_served(load_settings().releases_path) as (release, conn):
             rows = read_forecast(conn, sku=sku)
         title = f"Release {release.release_id}, as of {release.as_of_date}"
     else:
@@ -161,8 +159,7 @@ def backtest(  # noqa: PLR0917 - options by name
 
 def _standing_evidence(*, as_json: bool, csv: Path | None) -> None:
     """The backtest that the served release carries."""
-    release = served_release(load_settings())
-    with open_release(release) as conn:
+    with open_served(load_settings().releases_path) as (release, conn):
         evidence = read_evidence(conn)
     if csv is not None:
         _write(evidence.series, csv)

@@ -12,14 +12,13 @@ from rich.markup import escape
 
 from forecasting.schema import NO_MODEL
 from pipelines.cli.display import emit_json
-from pipelines.cli.reading import served_release
 from pipelines.errors import OverrideError
 from pipelines.settings import Settings, load_settings
 from pipelines.stores import overrides as override_store
 from pipelines.stores.metrics_catalogue import suggestion
 from pipelines.stores.operational import OperationalStore
 from pipelines.stores.overrides import ABSOLUTE, FACTOR, Override
-from pipelines.stores.releases import open_release
+from pipelines.stores.releases import open_served
 
 if TYPE_CHECKING:
     import duckdb
@@ -57,8 +56,8 @@ def override_set(
     [b]ordercast override set SKU-0142 LOC-CENTRAL 12 --to 2026-12-14 --reason "New listing at a key account"[/b]
     """
     settings = load_settings()
-    with open_release(served_release(settings)) as conn:
-        as_of = date.fromisoformat(served_release(settings).as_of_date)
+    with open_served(settings.releases_path) as (release, conn):
+        as_of = date.fromisoformat(release.as_of_date)
         _require_forecast(conn, sku, location)
     kind, amount = _amount(value)
     first = since.date() if since else date.fromordinal(as_of.toordinal() + 1)
@@ -153,7 +152,7 @@ def _require_forecast(conn: duckdb.DuckDBPyConnection, sku: str, location: str) 
 
 
 def _effects(settings: Settings) -> dict[str, dict[str, Any]]:
-    with open_release(served_release(settings)) as conn:
+    with open_served(settings.releases_path) as (_, conn):
         rows = conn.execute("select override_id, n, fva_rate from marts.fct_forecast_overrides").fetchall()
     return {override_id: {"n": n, "fva_rate": fva_rate} for override_id, n, fva_rate in rows}
 

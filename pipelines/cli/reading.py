@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -11,12 +11,15 @@ from rich.table import Column, Table
 
 from pipelines.cli.display import emit_json
 from pipelines.cli.wording import money, quantity
-from pipelines.errors import ReleaseError
 from pipelines.settings import Settings, load_settings
+from pipelines.stores import releases
 from pipelines.stores.operational import OperationalStore
-from pipelines.stores.recommendations import list_recommendations
-from pipelines.stores.releases import Release, current_release, list_releases, rollback, served_id
+from pipelines.stores.recommendations import PROPOSED, as_of_run, list_recommendations
+from pipelines.stores.releases import Release, list_releases, rollback, served_id
 from pipelines.stores.warehouse import open_warehouse, quarantined_documents
+
+if TYPE_CHECKING:
+    from datetime import date
 
 releases_app = typer.Typer(no_args_is_help=True, help="Published releases: list them, or go back to one.")
 
@@ -36,10 +39,7 @@ def served_release(settings: Settings) -> Release:
     Raises:
         ReleaseError: None is published yet.
     """
-    release = current_release(settings.releases_path)
-    if release is None:
-        raise ReleaseError("Nothing is published yet: run `ordercast run` (or `make run`).")
-    return release
+    return releases.served_release(settings.releases_path)
 
 
 def recommendations(
@@ -49,20 +49,41 @@ def recommendations(
     limit: Annotated[int | None, typer.Option(min=1, help="At most this many.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a list of recommendations as JSON.")] = False,
 ) -> None:
-    """Reorder suggestions as they stand in the operational store, most urgent first.
+    """Reorder suggestions as they stand in the operational store, most urgent first; after a rollback they are those of a later run.
 
     Examples: [b]ordercast recommendations --limit 10[/b] | [b]ordercast recommendations --status proposed --json[/b]
     """
-    with OperationalStore.open(load_settings().resolved_store_url) as store:
+    settings = load_settings()
+    served = served_id(settings.releases_path)
+    with OperationalStore.open(settings.resolved_store_url) as store:
         rows = list_recommendations(store, status=status, limit=limit).to_dicts() if store.is_prepared() else []
+        run_id = max((row["last_run_id"] for row in rows if row["status"] == PROPOSED), default=None)
+        as_of = as_of_run(store, run_id) if run_id else None
     if as_json:
-        emit_json(rows)
+        emit_json([row | {"served_release_id": served} for row in rows])
         return
     console = Console()
     if not rows:
         console.print("There is none: nothing needs ordering, the source lacks what it takes (ordercast run says), or no run has been yet.")
         return
     recommendation_lines(console, rows)
+    if run_id:
+        _say_whose(console, settings, run_id=run_id, as_of=as_of, served=served)
+
+
+def _say_whose(console: Console, settings: Settings, *, run_id: str, as_of: date | None, served: str | None) -> None:
+    """Which run proposed last; and, where the served release is another one, that metrics and pages say something else."""
+    console.print(f"Proposed by run {run_id}" + (f" with the data of {as_of}." if as_of else "."), highlight=False)
+    if served == run_id:
+        return
+    is_kept = any(release.release_id == run_id for release in list_releases(settings.releases_path))
+    remedy = (
+        f"`ordercast releases rollback {run_id}` serves the one of these suggestions" if is_kept else "`ordercast run` brings both together"
+    )
+    console.print(
+        f"The served release is another one, {served or 'none'}: metrics and pages show that. {remedy}.",
+        style="yellow", highlight=False,
+    )  # fmt: skip
 
 
 def recommendation_lines(console: Console, rows: list[dict[str, Any]]) -> None:
@@ -146,10 +167,9 @@ def releases_list(as_json: Annotated[bool, typer.Option("--json", help="Print th
     if kept:
         console.print(table)
     if served is not None and served not in {release.release_id for release in kept}:
-        remedy = (
-            "ordercast releases rollback, or ordercast run" if any(release.release_id < served for release in kept) else "ordercast run"
-        )
-        console.print(f"The served release {served} is missing, so nothing can be read: {remedy}.", highlight=False)
+        remedy = "ordercast releases rollback, or ordercast run" if kept else "ordercast run"
+        what = "damaged" if (settings.releases_path / f"{served}.duckdb").exists() else "missing"
+        console.print(f"The served release {served} is {what}, so nothing can be read: {remedy}.", highlight=False)
 
 
 def releases_rollback(

@@ -15,11 +15,10 @@ from rich.padding import Padding
 from rich.table import Table
 
 from pipelines.cli.display import emit_json
-from pipelines.cli.reading import served_release
 from pipelines.errors import ReportError
 from pipelines.settings import load_settings
 from pipelines.stores import reports as report_store
-from pipelines.stores.releases import open_release
+from pipelines.stores.releases import open_served
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,8 +58,7 @@ def report(
     """
     if as_json and as_csv:
         raise typer.BadParameter("Give either --json or --csv.")
-    release = served_release(load_settings())
-    with open_release(release) as conn:
+    with open_served(load_settings().releases_path) as (release, conn):
         known = report_store.release_reports(conn)
         if name is None:
             _list(release, known, as_json=as_json)

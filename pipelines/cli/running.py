@@ -46,13 +46,17 @@ def run(
 
     Examples: [b]ordercast run[/b] | [b]ordercast run --as-of 2026-10-31[/b] | [b]ordercast run --json[/b]
     """
+    from pipelines.steps.restore import is_interrupted  # noqa: PLC0415 - keeps other commands quick to start
+
     started = time.perf_counter()
     settings = load_settings()
     with OperationalStore.open(settings.resolved_store_url):
         pass  # a store that cannot be opened is said at once, before anything slow is loaded
     prepare_dagster_home(settings)
     console = Console(stderr=True)
-    with _only_run(settings), run_progress(console):
+    with only_run(settings), run_progress(console):
+        if is_interrupted(settings):
+            raise ContractError("A restore was killed half way: `ordercast restore FOLDER --yes` again, then run.")
         outcome = _execute(as_of.date().isoformat() if as_of else None)
     if as_json:
         emit_json(outcome.as_dict())
@@ -121,8 +125,9 @@ def _become(settings: Settings, module_and_arguments: list[str]) -> None:
 
 
 @contextmanager
-def _only_run(settings: Settings) -> Iterator[None]:
+def only_run(settings: Settings) -> Iterator[None]:
     """No other `ordercast run` works on this home folder meanwhile; the lock goes with the process, however it ends."""
+    settings.resolved_home.mkdir(parents=True, exist_ok=True)
     with (settings.resolved_home / "run.lock").open("w", encoding="utf-8") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -14,7 +14,6 @@ from rich.table import Table
 
 from pipelines.cli.display import emit_json
 from pipelines.cli.metrics import read_catalogue
-from pipelines.cli.reading import served_release
 from pipelines.cli.wording import exact
 from pipelines.errors import MetricError
 from pipelines.settings import Settings, load_settings
@@ -24,7 +23,7 @@ from pipelines.stores.metrics_catalogue import find_metric, suggestion
 from pipelines.stores.metrics_targets import DatedTarget
 from pipelines.stores.metrics_values import Basis, read_basis
 from pipelines.stores.operational import OperationalStore
-from pipelines.stores.releases import open_release
+from pipelines.stores.releases import open_served
 
 if TYPE_CHECKING:
     from pipelines.stores.metrics_catalogue import Direction, Metric
@@ -57,7 +56,7 @@ def targets_list(
     Example: [b]ordercast targets list --on 2026-10-31[/b]
     """
     settings = load_settings()
-    with open_release(served_release(settings)) as conn:
+    with open_served(settings.releases_path) as (_, conn):
         catalogue, basis = read_catalogue(conn), read_basis(conn)
     with OperationalStore.open(settings.resolved_store_url) as store:
         lines = target_store.list_targets(store, on=on.date() if on else None)
@@ -144,7 +143,7 @@ def _checked(settings: Settings, metric: str, by: str | None, member: str | None
     Raises:
         MetricError: One of them is not; the message suggests the nearest.
     """
-    with open_release(served_release(settings)) as conn:
+    with open_served(settings.releases_path) as (_, conn):
         catalogue = read_catalogue(conn)
         found = find_metric(catalogue, metric)
         if (by is None) != (member is None):

@@ -10,12 +10,11 @@ import typer
 from rich.markup import escape
 
 from pipelines.cli.display import emit_json
-from pipelines.cli.reading import served_release
 from pipelines.cli.reports import print_rows, rows_console
 from pipelines.cli.wording import money
 from pipelines.settings import load_settings
 from pipelines.stores.customer_keys import Pseudonyms
-from pipelines.stores.releases import open_release
+from pipelines.stores.releases import open_served
 from pipelines.stores.timelines import customer_timeline, order_timeline
 
 if TYPE_CHECKING:
@@ -39,8 +38,7 @@ def timeline(
     if (customer is None) == (order is None):
         raise typer.BadParameter("Give either --customer or --order.")
     settings = load_settings()
-    release = served_release(settings)
-    with open_release(release) as conn:
+    with open_served(settings.releases_path) as (release, conn):
         if order is not None:
             found = order_timeline(conn, order)
         else:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from pipelines.stores.operational import OperationalStore
 
-__all__ = ["KEEP", "ChangeReader", "FeedPosition", "install_feed", "prune_feed", "read_changes"]
+__all__ = ["KEEP", "ChangeReader", "FeedPosition", "begin_epoch", "install_feed", "prune_feed", "read_changes"]
 
 log = logging.getLogger("ordercast.change_feed")
 KEEP: Final = timedelta(days=14)
@@ -41,6 +41,12 @@ def install_feed(store: OperationalStore) -> None:
         if _DIALECTS[store.dialect].install(conn, types):
             _DIALECTS[store.dialect].set_epoch(conn, uuid.uuid4().hex)
             log.info("Change feed installed on %d tables; the next run reads them in full", len(types))
+
+
+def begin_epoch(store: OperationalStore) -> None:
+    """Every reader reads everything once more, as after the store was restored: positions of before are worth nothing."""
+    with store.transaction() as conn:
+        _DIALECTS[store.dialect].set_epoch(conn, uuid.uuid4().hex)
 
 
 def prune_feed(store: OperationalStore, *, keep: timedelta = KEEP, now: datetime | None = None) -> int:

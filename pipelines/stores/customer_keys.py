@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from pipelines.stores.source_contract import Field, SourceTable
 
-_FILE_NAME: Final = "customer_key.secret"
+SECRET_FILE: Final = "customer_key.secret"  # noqa: S105 - where it lies, not what it is
 
 
 @dataclass(slots=True)
@@ -37,7 +37,7 @@ class Pseudonyms:
     @classmethod
     def of_home(cls, home: Path) -> Pseudonyms:
         """The pseudonyms of this home folder; its secret is made once, readable by its owner only."""
-        path = home / _FILE_NAME
+        path = home / SECRET_FILE
         home.mkdir(parents=True, exist_ok=True)
         try:
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -50,7 +50,7 @@ class Pseudonyms:
     @classmethod
     def already_of_home(cls, home: Path) -> Pseudonyms | None:
         """The pseudonyms this home folder has used so far; None where it has none, and none are made."""
-        return cls.of_home(home) if (home / _FILE_NAME).exists() else None
+        return cls.of_home(home) if (home / SECRET_FILE).exists() else None
 
     def key_of(self, customer_id: str) -> str:
         """32 hex characters that stand for this customer."""

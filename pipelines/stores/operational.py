@@ -45,6 +45,13 @@ class Merchant:
     data_until: datetime | None = None  # UTC without zone: the data is complete until then
 
 
+def newest_migration() -> str:
+    """The newest version of our own tables that this program knows."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    return str(ScriptDirectory.from_config(config).get_current_head())
+
+
 class OperationalStore:
     """Gateway to the operational store; also a context manager that closes it."""
 
@@ -84,6 +91,11 @@ class OperationalStore:
         """Where the store lies, fit for messages: no user and no password."""
         return describe(self.engine.url)
 
+    @property
+    def file(self) -> Path | None:
+        """The file of a SQLite store; None for PostgreSQL."""
+        return Path(str(self.engine.url.database)) if self.dialect == "sqlite" else None
+
     @contextmanager
     def transaction(self, *, writes: bool = True, is_bulk: bool = False) -> Iterator[sa.Connection]:
         """One transaction on this store, or the one that `one_transaction` has open; see `connections.transaction`."""
@@ -103,21 +115,30 @@ class OperationalStore:
             finally:
                 self._shared = None
 
-    def migrate(self) -> None:
-        """Our own tables stand at their newest version; two processes may do this at once. Up to date, nothing is locked."""
+    def migration(self) -> str | None:
+        """The version that our own tables stand at; None where there are none."""
+        with self.transaction(writes=False) as conn:
+            return MigrationContext.configure(conn, opts={"version_table": VERSION_TABLE}).get_current_revision()
+
+    def migrate(self, *, to: str | None = None) -> None:
+        """Our own tables stand at their newest version; two processes may do this at once. Up to date, nothing is locked.
+
+        Args:
+            to: Another version; an older one drops what it did not have.
+        """
         logging.getLogger("alembic").setLevel(logging.WARNING)
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-        with self.transaction(writes=False) as conn:
-            current = MigrationContext.configure(conn, opts={"version_table": VERSION_TABLE}).get_current_revision()
-        if current == ScriptDirectory.from_config(config).get_current_head():
+        current, wanted = self.migration(), to or newest_migration()
+        if current == wanted:
             return
+        move = command.upgrade if current is None or current < wanted else command.downgrade
         config.attributes["version_table"] = VERSION_TABLE
         with self.transaction(is_bulk=True) as conn:
             if self.dialect == "postgresql":
                 conn.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('ordercast.migrate'))"))
             config.attributes["connection"] = conn
-            command.upgrade(config, "head")
+            move(config, wanted)
 
     def create_source_tables(self, fields: Mapping[str, Collection[str]]) -> None:
         """The contract tables named exist with at least the columns named, besides `updated_at`.

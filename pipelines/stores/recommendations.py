@@ -172,6 +172,13 @@ def list_recommendations(store: OperationalStore, *, status: str | None = None, 
     return pl.DataFrame(rows, schema={column.name: frame_type(column.type) for column in columns}, orient="row")
 
 
+def as_of_run(store: OperationalStore, run_id: str) -> date | None:
+    """The last complete day that this run knew; None where no such run has proposed."""
+    chosen = sa.select(recommendation_run.c.as_of_date).where(recommendation_run.c.run_id == run_id)
+    with store.transaction(writes=False) as conn:
+        return conn.execute(chosen).scalar()
+
+
 def explanation(store: OperationalStore, rec_id: str) -> Explanation | None:
     """Why this recommendation says what it says; None where there is none of this id."""
     details, proof = recommendation_explanation, recommendation_evidence

@@ -1,45 +1,52 @@
-"""Published releases: immutable DuckDB files, a manifest beside each, and one pointer that says which is served."""
+"""Published releases: immutable DuckDB files, a manifest beside each, and one pointer that says which is served.
+
+Nothing is read from a release before its bytes were compared with its manifest, once per process. A reader opens a file that no
+publication changes, so what it reads belongs to one release, whatever is published, rolled back or removed meanwhile.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+import shutil
+import threading
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Final
 
 import duckdb
 
 from pipelines.errors import ReleaseError, WarehouseUnavailableError
+from pipelines.stores.durable import BUILDING, sealed, sha256_of, sync, write_durably
+from pipelines.stores.release_files import (
+    NEXT_STEP,
+    Release,
+    complete_ids,
+    current_release,
+    is_intact,
+    list_releases,
+    point,
+    pointed,
+    read_release,
+    rollback,
+    served_id,
+    served_release,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator
+    from pathlib import Path
 
-POINTER: Final = "CURRENT"
+__all__ = [
+    "Release", "ReleaseFacts", "current_release", "damaged_releases", "is_intact", "list_releases", "open_release", "open_served",
+    "publish", "rollback", "served_id", "served_release",
+]  # fmt: skip
+
 PUBLISHED_SCHEMAS: Final = ("marts", "planning", "meta")
-
-
-@dataclass(frozen=True, slots=True)
-class Release:
-    """What a release says of itself. Dates and times are ISO text; `path` is where its file lies."""
-
-    release_id: str
-    as_of_date: str
-    published_at: str
-    code_version: str
-    config_hash: str
-    seed: int
-    checks_passed: int
-    checks_total: int
-    row_counts: Mapping[str, int]
-    sha256: str
-    path: Path
-
-    def as_dict(self) -> dict[str, Any]:
-        """The release as plain values for JSON."""
-        return asdict(self) | {"path": str(self.path)}
+# A publication needs this much or the size of the release before; asked for first, because a full disk in the middle costs the connection.
+LEAST_FREE_BYTES: Final = 64 * 1024**2
+_MOST_VERIFIED: Final = 64
+_verified: dict[Path, tuple[str, int, int, int, int]] = {}
+_verifying = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,87 +88,105 @@ def publish(
     if final.exists():
         raise ReleaseError(f"Release {facts.release_id} exists already in {releases}; releases are never overwritten.")
     _sweep(releases)
-    building = releases / f"{facts.release_id}.building"
+    _require_free_space(releases)
+    before = pointed(releases)
+    building = final.with_suffix(BUILDING)
     try:
         row_counts = _copy_published(conn, building, facts=facts, catalogue=catalogue, reports=reports)
-    except duckdb.IOException as exc:
-        raise WarehouseUnavailableError(f"The release could not be written to {releases}: {exc}. Free disk space and run again.") from exc
-    _sync(building)
-    release = Release(**asdict(facts), row_counts=row_counts, sha256=_sha256(building), path=final)
-    _write_durably(final.with_suffix(".json"), json.dumps(release.as_dict() | {"path": final.name}, indent=2))
-    building.rename(final)
-    _sync(releases)
-    _point(releases, facts.release_id)
-    _prune(releases, keep=keep)
+        sync(building)
+        release = Release(**asdict(facts), row_counts=row_counts, sha256=sha256_of(building), path=final)
+        write_durably(final.with_suffix(".json"), sealed(release.as_dict() | {"path": final.name}))
+        building.rename(final)
+        sync(releases)
+        point(releases, facts.release_id)
+    except (duckdb.IOException, duckdb.FatalException, OSError) as exc:
+        _give_up(final)
+        first_line = str(exc).partition("\n")[0]
+        raise WarehouseUnavailableError(
+            f"The release could not be written to {releases} ({first_line}): free disk space and run again. "
+            "The release before is served as it was."
+        ) from exc
+    _prune(releases, keep=keep, spared=(facts.release_id, before))
     return release
 
 
-def list_releases(releases: Path) -> list[Release]:
-    """All complete releases, newest first."""
-    manifests = sorted(releases.glob("*.json"), reverse=True)
-    return [_read(manifest) for manifest in manifests if manifest.with_suffix(".duckdb").exists()]
-
-
-def served_id(releases: Path) -> str | None:
-    """The release that the pointer names, whether it is there or not; None before the first publication."""
-    pointer = releases / POINTER
-    return pointer.read_text(encoding="utf-8").strip() if pointer.exists() else None
-
-
-def is_intact(release: Release) -> bool:
-    """Whether the file is byte for byte what was published."""
-    return _sha256(release.path) == release.sha256
-
-
-def current_release(releases: Path) -> Release | None:
-    """The served release; None before the first publication.
-
-    Raises:
-        ReleaseError: The pointer names a release that is not there.
-    """
-    served = served_id(releases)
-    if served is None:
-        return None
-    manifest = releases / f"{served}.json"
-    if not manifest.exists() or not manifest.with_suffix(".duckdb").exists():
-        raise ReleaseError(
-            f"The served release {manifest.stem} is gone from {releases}; run `ordercast releases rollback` or `ordercast run`."
-        )
-    return _read(manifest)
-
-
-def rollback(releases: Path, *, to: str | None = None) -> Release:
-    """The pointer names `to`, or the release before the served one, which itself may be gone. No file is changed or removed.
-
-    Raises:
-        ReleaseError: There is no such release, its file is damaged, or none is older. The pointer stays.
-    """
-    served = served_id(releases)
-    known = {release.release_id: release for release in list_releases(releases)}
-    if to is None:
-        older = [release_id for release_id in known if served and release_id < served]
-        if not older:
-            raise ReleaseError("There is no older release to go back to; `ordercast releases list` shows what is kept.")
-        to = older[0]
-    if to not in known:
-        raise ReleaseError(f"There is no release {to}; kept are: {', '.join(known) or 'none'}.")
-    if not is_intact(known[to]):
-        raise ReleaseError(f"The file of release {to} is damaged (its sha256 differs from the manifest); choose another.")
-    _point(releases, to)
-    return known[to]
+def damaged_releases(releases: Path) -> dict[str, str]:
+    """What is wrong with each release that is not byte for byte what was published, by id, newest first; reads all of them."""
+    problems = {}
+    for release_id in complete_ids(releases):
+        try:
+            _require_intact(read_release(releases, release_id))
+        except ReleaseError as exc:
+            problems[release_id] = str(exc)
+    return problems
 
 
 @contextmanager
 def open_release(release: Release) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection that can read this release and nothing else on the machine."""
+    """A connection that can read this release and nothing else on the machine.
+
+    Its bytes are compared with the manifest before this process opens it for the first time, and again where the file was written
+    since. Blocks that go bad later are found by DuckDB's own checksums while they are read.
+
+    Raises:
+        ReleaseError: It is damaged or gone.
+    """
+    _require_verified(release)
     try:
         conn = duckdb.connect(str(release.path), read_only=True, config={"enable_external_access": "false", "lock_configuration": "true"})
     except duckdb.Error as exc:
-        raise ReleaseError(f"Release {release.release_id} cannot be opened: {exc}; go back with `ordercast releases rollback`.") from exc
+        raise ReleaseError(f"Release {release.release_id} cannot be opened: {exc}; {NEXT_STEP}.") from exc
     try:
         yield conn
+    except (duckdb.IOException, duckdb.FatalException, duckdb.SerializationException) as exc:
+        first_line = str(exc).partition("\n")[0]
+        raise ReleaseError(f"Release {release.release_id} cannot be read any more ({first_line}): {NEXT_STEP}.") from exc
     finally:
         conn.close()
+
+
+@contextmanager
+def open_served(releases: Path) -> Iterator[tuple[Release, duckdb.DuckDBPyConnection]]:
+    """The served release and a connection to it: both stay the same in the block, whatever is published or removed meanwhile.
+
+    Raises:
+        ReleaseError: None is published yet, or it is damaged or gone.
+    """
+    with ExitStack() as stack:
+        while True:
+            looked_up = served_id(releases)
+            try:
+                release = served_release(releases)
+                conn = stack.enter_context(open_release(release))
+                break
+            except ReleaseError:
+                if served_id(releases) == looked_up:
+                    raise  # else it was replaced and removed between the look at the pointer and the opening
+        yield release, conn
+
+
+def _require_verified(release: Release) -> None:
+    """The file is what its manifest says; looked at once per process, and again where the file was replaced or written since."""
+    try:
+        stat = release.path.stat()
+        seen = (release.sha256, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+        with _verifying:
+            if _verified.get(release.path) == seen:
+                return
+            _require_intact(release)
+            while len(_verified) >= _MOST_VERIFIED:
+                _verified.pop(next(iter(_verified)))
+            _verified[release.path] = seen
+    except OSError as exc:
+        raise ReleaseError(f"The file of release {release.release_id} cannot be read ({exc.strerror}): {NEXT_STEP}.") from exc
+
+
+def _require_intact(release: Release) -> None:
+    if not is_intact(release):
+        raise ReleaseError(
+            f"The file of release {release.release_id} is damaged (its sha256 differs from the manifest): {NEXT_STEP}; "
+            "`ordercast doctor` says which are damaged."
+        )
 
 
 def _copy_published(conn: duckdb.DuckDBPyConnection, target: Path, *, facts: ReleaseFacts, catalogue: str, reports: str) -> dict[str, int]:
@@ -186,8 +211,11 @@ def _copy_published(conn: duckdb.DuckDBPyConnection, target: Path, *, facts: Rel
         conn.execute("create table release.meta.release_facts (facts varchar)")
         conn.execute("insert into release.meta.release_facts values (?)", [json.dumps(asdict(facts))])
         conn.execute("checkpoint release")
-    finally:
-        conn.execute("detach release")
+    except BaseException:
+        with suppress(duckdb.Error):  # after a full disk the connection is dead, and what killed it is what is to be told
+            conn.execute("detach release")
+        raise
+    conn.execute("detach release")
     return counts
 
 
@@ -196,52 +224,35 @@ def _count(conn: duckdb.DuckDBPyConnection, table: str) -> int:
     return int(row[0]) if row else 0
 
 
-def _read(manifest: Path) -> Release:
-    try:
-        release = Release(**json.loads(manifest.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as exc:
-        raise ReleaseError(f"The manifest {manifest.name} is damaged: {exc}; remove it and run again.") from exc
-    return replace(release, path=manifest.with_suffix(".duckdb"))
+def _require_free_space(releases: Path) -> None:
+    sizes = [release.path.stat().st_size for release in list_releases(releases)[:1]]
+    needed, free = max([LEAST_FREE_BYTES, *sizes]), shutil.disk_usage(releases).free
+    if free < needed:
+        raise WarehouseUnavailableError(
+            f"The disk that holds {releases} has {free // 1024**2} MB free and a release needs {needed // 1024**2} MB: "
+            "free some space and run again. The release before is served as it was."
+        )
 
 
-def _point(releases: Path, release_id: str) -> None:
-    _write_durably(releases / POINTER, release_id)
+def _give_up(final: Path) -> None:
+    """Nothing of a release that could not be published takes up the disk, or is listed; unless the pointer names it already."""
+    if pointed(final.parent) != final.stem:
+        for path in (*final.parent.glob(f"*{BUILDING}*"), final.with_suffix(".json"), final):
+            path.unlink(missing_ok=True)
 
 
-def _prune(releases: Path, *, keep: int) -> None:
-    served = current_release(releases)
-    for release in list_releases(releases)[keep:]:
-        if served and release.release_id != served.release_id:
-            release.path.unlink()
-            release.path.with_suffix(".json").unlink()
+def _prune(releases: Path, *, keep: int, spared: Collection[str | None]) -> None:
+    """What is neither among the newest nor spared is gone; the release served until now is spared, for who has just looked it up."""
+    for release_id in complete_ids(releases)[keep:]:
+        if release_id not in spared:
+            (releases / f"{release_id}.json").unlink()
+            (releases / f"{release_id}.duckdb").unlink()
 
 
 def _sweep(releases: Path) -> None:
     """What a crash left is gone: files that were being built, and a file without its manifest or a manifest without its file."""
-    served = (releases / POINTER).read_text(encoding="utf-8").strip() if (releases / POINTER).exists() else None
+    served = pointed(releases)
     halves = [path for path in releases.glob("*.json") if not path.with_suffix(".duckdb").exists() and path.stem != served]
     halves += [path for path in releases.glob("*.duckdb") if not path.with_suffix(".json").exists()]
-    for leftover in (*releases.glob("*.building*"), *halves):
+    for leftover in (*releases.glob(f"*{BUILDING}*"), *halves):
         leftover.unlink()
-
-
-def _write_durably(path: Path, text: str) -> None:
-    """Write beside, sync, rename, sync the folder: a crash leaves the old text or the new, never half."""
-    beside = path.with_name(path.name + ".building")
-    beside.write_text(text, encoding="utf-8")
-    _sync(beside)
-    beside.replace(path)
-    _sync(path.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

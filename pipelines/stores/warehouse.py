@@ -72,6 +72,7 @@ OWN_TABLES: Final[dict[str, str]] = {
     "limit_rate DOUBLE NOT NULL, basis VARCHAR NOT NULL, reason VARCHAR",
     "planning.forecast_broken": "sku VARCHAR NOT NULL, location_id VARCHAR NOT NULL, reason VARCHAR NOT NULL",
 }
+_IN_USE: Final = re.compile("Could not set lock|Conflicting lock|different configuration")
 SCHEMAS: Final = ("raw", "meta", "quarantine", "planning", "history")
 
 
@@ -110,6 +111,20 @@ def open_warehouse(path: Path, *, read_only: bool = False) -> Iterator[duckdb.Du
         yield conn
     finally:
         conn.close()
+
+
+def require_idle(path: Path) -> None:
+    """Nobody has the warehouse open; one that is missing or damaged is nobody's.
+
+    Raises:
+        WarehouseUnavailableError: Another process writes it.
+    """
+    try:
+        if path.exists():
+            duckdb.connect(str(path)).close()
+    except duckdb.Error as exc:
+        if _IN_USE.search(str(exc)):
+            raise WarehouseUnavailableError(_why_it_did_not_open(path, str(exc))) from None
 
 
 def replace_table(conn: duckdb.DuckDBPyConnection, schema: str, table: str, frame: pl.DataFrame) -> None:
@@ -223,7 +238,7 @@ def _require_free_space(path: Path) -> None:
 
 
 def _why_it_did_not_open(path: Path, message: str) -> str:
-    if "lock" in message or "different configuration" in message:
+    if _IN_USE.search(message):
         holder = re.search(r"PID (\d+)", message)
         who = f"another process (PID {holder.group(1)})" if holder else "another connection"
         return f"The warehouse {path} is in use by {who}: let it end and run again."

@@ -156,7 +156,7 @@ def test_the_doctor_finds_a_damaged_release_and_says_how_to_go_back(tmp_path: Pa
     assert fine.is_fine
     assert not damaged.is_fine
     assert "20261101T060000-aaaaaa is damaged" in damaged.detail
-    assert "releases rollback" in damaged.remedy
+    assert "releases rollback" in damaged.detail
 
 
 def test_what_a_crash_left_is_never_listed_and_is_gone_after_the_next_publication(tmp_path: Path) -> None:
