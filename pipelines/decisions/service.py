@@ -72,7 +72,7 @@ def decide(
         with store.transaction() as conn:
             return _decide(conn, request, policy, now)
 
-    return _retried(attempt)
+    return retried(attempt)
 
 
 def decide_all(
@@ -104,7 +104,7 @@ def preview_all(
     Raises:
         StoreUnavailableError: The store did not answer.
     """
-    return _retried(lambda: _previewed(store, requests, policy, now))
+    return retried(lambda: _previewed(store, requests, policy, now))
 
 
 def find_versions(store: OperationalStore, names: Sequence[str], *, key: str | None = None) -> list[tuple[str, int]]:
@@ -159,7 +159,7 @@ def _previewed(
     return results
 
 
-def _retried(attempt: Callable[[], _T]) -> _T:
+def retried(attempt: Callable[[], _T]) -> _T:
     """The attempt's result; locks, deadlocks and broken connections are tried again, with a pause that doubles."""
     for number in range(1, ATTEMPTS + 1):
         try:
