@@ -17,6 +17,7 @@ from pipelines.cli import (
     loading,
     metrics,
     operators,
+    outbox,
     overrides,
     reading,
     reference,
@@ -53,6 +54,7 @@ overrides.register(app)
 reading.register(app)
 decisions.register(app)
 operators.register(app)
+outbox.register(app)
 reports.register(app)
 timeline.register(app)
 forecasts.register(app)
