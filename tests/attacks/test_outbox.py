@@ -10,23 +10,27 @@ import sys
 import textwrap
 import threading
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from pipelines.decisions import messages
+from pipelines.decisions.service import decide
 from pipelines.delivery.message import Message
 from pipelines.delivery.outbox import LEASE, deliver, utc_now
 from pipelines.delivery.webhook import Webhook
 from pipelines.stores.operational import OperationalStore
 from pipelines.stores.own_tables import outbox
-from tests.integration.decision_shop import NOW, ORDER_TABLES, open_shop, rows_of
+from tests.integration.decision_shop import NOW, ORDER_TABLES, open_shop, request, rows_of
 from tests.integration.receivers import SECRET, HttpReceiver, http_receiver
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import pytest
 
     from pipelines.delivery.message import Target
     from tests.attacks.conftest import Size
@@ -37,9 +41,9 @@ DELIVERERS = 4
 ATTEMPTS = 9
 
 
-def fill(store: OperationalStore, messages: int) -> None:
+def fill(store: OperationalStore, count: int) -> None:
     """The outbox holds so many messages, each about a recommendation of its own."""
-    rec_ids = open_shop(store, items=messages, products=messages, without=ORDER_TABLES)
+    rec_ids = open_shop(store, items=count, products=count, without=ORDER_TABLES)
     at = datetime(2026, 7, 1, 9)
     rows = [
         {"idem_key": f"msg_{number:032d}", "decision_id": f"d-{number}", "rec_id": rec_id, "number": 1, "state": "pending", "attempts": 0,
@@ -84,15 +88,15 @@ def race(url: str, web: HttpReceiver, deliverer: Deliverer) -> Counter[str]:
 def test_deliverers_at_once_never_send_one_message_twice(
     store: OperationalStore, store_url: str, size: Size, tell: Callable[[str], None]
 ) -> None:
-    messages = size(small=40, full=2_000)
-    fill(store, messages)
+    count = size(small=40, full=2_000)
+    fill(store, count)
 
     with http_receiver() as web:
         arrived = race(store_url, web, claiming)
 
     assert arrived == Counter({row["idem_key"]: 1 for row in rows_of(store, "outbox")})
     assert {row["state"] for row in rows_of(store, "outbox")} == {"sent"}
-    tell(f"outbox, {store.dialect}: {DELIVERERS} deliverers at once, {messages:,} messages, {arrived.total():,} arrived, 0 twice")
+    tell(f"outbox, {store.dialect}: {DELIVERERS} deliverers at once, {count:,} messages, {arrived.total():,} arrived, 0 twice")
 
 
 def test_without_a_claim_the_same_race_sends_twice(store: OperationalStore, store_url: str) -> None:
@@ -102,6 +106,49 @@ def test_without_a_claim_the_same_race_sends_twice(store: OperationalStore, stor
         arrived = race(store_url, web, look_then_send)
 
     assert arrived.total() > 40
+
+
+def undo_while_delivering(url: str, web: HttpReceiver, patch: pytest.MonkeyPatch, *, look: Callable[..., object]) -> str:
+    """A deliverer works at the very moment in which an undo has looked at the message; returns what the message is afterwards."""
+    with OperationalStore.open(url) as store, OperationalStore.open(url) as other, ThreadPoolExecutor(1) as thread:
+        rec_id, _ = open_shop(store, without=ORDER_TABLES)
+        decide(store, request(rec_id), now=NOW)
+
+        def deliver_meanwhile() -> None:
+            claiming(other, webhook(web.url))
+            web.has_arrived.set()  # or nothing was there to be sent
+
+        def looked(conn: sa.Connection, about: str) -> object:
+            found = look(conn, about)
+            ended.append(thread.submit(deliver_meanwhile))
+            assert web.has_arrived.wait(30)
+            return found
+
+        ended: list[Future[None]] = []
+        patch.setattr(messages, "newest_message", looked)
+        decide(store, request(rec_id, "undo", version=2), now=NOW)
+        ended[0].result()
+        (row,) = rows_of(store, "outbox")
+    return str(row["state"])
+
+
+def look_without_a_lock(conn: sa.Connection, rec_id: str) -> object:
+    return conn.execute(sa.select(outbox).where(outbox.c.rec_id == rec_id)).mappings().first()
+
+
+# SQLite has one writer: there the deliverer waits for the undo, whatever the undo locks.
+def test_an_undo_and_a_deliverer_at_one_moment_leave_one_truth(postgresql_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with http_receiver() as web:
+        state = undo_while_delivering(postgresql_url, web, monkeypatch, look=messages.newest_message)
+
+    assert (state, web.keys) == ("cancelled", [])
+
+
+def test_an_undo_that_only_looks_calls_off_what_has_arrived(postgresql_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with http_receiver() as web:
+        state = undo_while_delivering(postgresql_url, web, monkeypatch, look=look_without_a_lock)
+
+    assert (state, len(web.keys)) == ("cancelled", 1)  # the receiver orders what was undone
 
 
 KILLED = """

@@ -31,6 +31,7 @@ class HttpReceiver:
         self.headers: dict[str, str] = {}
         self.requests: list[tuple[dict[str, str], bytes]] = []
         self.is_over = threading.Event()
+        self.has_arrived = threading.Event()
         self.lock = threading.Lock()
         self.url = ""
 
@@ -44,6 +45,7 @@ class HttpReceiver:
         with self.lock:
             self.requests.append(({name.lower(): value for name, value in handler.headers.items()}, body))
             answer = self.script.pop(0) if self.script else 200
+        self.has_arrived.set()
         if answer == "hang":
             self.is_over.wait(60)
         elif answer == "drip":

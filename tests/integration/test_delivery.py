@@ -234,6 +234,21 @@ def test_a_deliverer_that_dies_with_a_message_leaves_it_unknown(
     assert message_key("d-0") not in web.keys
 
 
+def test_a_receiver_that_honours_the_key_gets_what_a_dead_deliverer_held(
+    store: OperationalStore, shop: list[str], web: HttpReceiver, clock: Clock
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        deliver(store, Dying(webhook(web)), attempts=ATTEMPTS, clock=clock)
+    clock.moved += LEASE
+
+    first = deliver(store, webhook(web, honours_key=True), attempts=ATTEMPTS, clock=clock)
+    clock.moved += DAY
+    deliver(store, webhook(web, honours_key=True), attempts=ATTEMPTS, clock=clock)
+
+    assert first == DeliveryCounts(sent=2, put_off=1)
+    assert states(store) == ["sent", "sent", "sent"]
+
+
 def test_a_deliverer_that_was_held_up_sends_nothing_that_is_not_its_own_any_more(
     store: OperationalStore, shop: list[str], web: HttpReceiver, clock: Clock
 ) -> None:
