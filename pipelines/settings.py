@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import difflib
 import os
+import re
+from contextlib import suppress
 from datetime import date
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
 from dotenv import dotenv_values
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pipelines.errors import SettingsError
@@ -24,6 +29,53 @@ def _known_zone(zone: str) -> str:
         near = difflib.get_close_matches(zone, available_timezones(), n=1)
         raise ValueError(f"{zone!r} is no IANA time zone" + (f"; did you mean {near[0]!r}" if near else ", such as 'Europe/Berlin'"))
     return zone
+
+
+def is_this_machine(host: str) -> bool:
+    """Whether the name or address stands for the machine itself, so that nothing travels a network."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def _host(host: str) -> str:
+    with suppress(ValueError):
+        return str(ip_address(host))
+    if len(host) > 253 or not re.fullmatch(r"(?!-)[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*", host):
+        raise ValueError("it is no name of a host, such as mail.example.com")
+    return host
+
+
+def _address(text: str) -> str:
+    local, _, domain = text.rpartition("@")
+    if not re.fullmatch(r"[A-Za-z0-9._%+-]{1,64}", local):
+        raise ValueError("it is no plain address, such as orders@example.com")
+    return f"{local}@{_host(domain)}"
+
+
+def _webhook_url(secret: SecretStr) -> SecretStr:
+    url = secret.get_secret_value()
+    parts = urlsplit(url)  # its own ValueError says what is wrong with brackets
+    if parts.scheme not in {"https", "http"} or not parts.hostname or parts.port == 0:
+        raise ValueError("it is no address of a web server, such as https://erp.example.com/drafts")
+    _host(parts.hostname)
+    if parts.scheme == "http" and not is_this_machine(parts.hostname):
+        raise ValueError("it has to begin with https, since the receiver is another machine")
+    if parts.username is not None or parts.fragment or not re.fullmatch(r"[!-~]+", url):
+        raise ValueError("it may hold no user, no fragment, and only ASCII without spaces")
+    return secret
+
+
+def _webhook_secret(secret: SecretStr) -> SecretStr:
+    text = secret.get_secret_value()
+    try:
+        size = len(base64.b64decode(text.removeprefix("whsec_"), validate=True))
+    except ValueError:
+        size = 0
+    if not text.startswith("whsec_") or not 24 <= size <= 64:
+        raise ValueError("it is whsec_ and 24 to 64 random bytes in base64: echo whsec_$(openssl rand -base64 32)")
+    return secret
 
 
 class Settings(BaseSettings):
@@ -72,7 +124,44 @@ class Settings(BaseSettings):
         description="Operator that the pages decide as (see ordercast operators); without one they are read-only.",
     )
     draft_days: int = Field(default=3, ge=1, le=90, description="Days after which a draft that nobody submitted counts as inbound no more.")
+    outbox_target: Literal["webhook", "email", "folder"] | None = Field(
+        default=None, description="Where drafts go that cannot stand in the shop's tables; default is nowhere: they wait in the outbox."
+    )
+    outbox_attempts: int = Field(default=12, ge=1, le=50, description="Attempts after which a message that could not be delivered is dead.")
+    outbox_timeout_seconds: float = Field(default=20.0, ge=1.0, le=60.0, description="Longest wait for the target of a message.")
+    webhook_url: Annotated[SecretStr, AfterValidator(_webhook_url)] | None = Field(
+        default=None, description="Receiver of signed POST requests: https, or http on this machine."
+    )
+    webhook_secret: Annotated[SecretStr, AfterValidator(_webhook_secret)] | None = Field(
+        default=None, description="Secret of the signatures: whsec_ and 24 to 64 random bytes in base64."
+    )
+    webhook_honours_key: bool = Field(
+        default=False,
+        description="Whether the receiver does nothing at the second message with the same webhook-id; then what is unknown is sent again.",
+    )
+    email_host: Annotated[str, AfterValidator(_host)] | None = Field(
+        default=None, description="Mail server; TLS is required unless it is this machine."
+    )
+    email_port: int = Field(default=587, ge=1, le=65_535, description="Its port; 465 is TLS from the first byte on, others STARTTLS.")
+    email_user: str | None = Field(default=None, description="Name to log in with; default is without.")
+    email_password: SecretStr | None = Field(default=None, description="Its password.")
+    email_from: Annotated[str, AfterValidator(_address)] | None = Field(default=None, description="Address that mails come from.")
+    email_to: Annotated[str, AfterValidator(_address)] | None = Field(default=None, description="The one address that mails go to.")
+    outbox_folder: Path | None = Field(default=None, description="Folder, there already, that gets a file per message.")
+    outbox_file_format: Literal["csv", "json"] = Field(default="csv", description="What the files are.")
     releases_kept: int = Field(default=5, ge=2, description="Published releases kept for rollback.")
+
+    @model_validator(mode="after")
+    def _target_is_complete(self) -> Self:
+        needed = {
+            "webhook": ("webhook_url", "webhook_secret"), "email": ("email_host", "email_from", "email_to"), "folder": ("outbox_folder",),
+        }  # fmt: skip
+        lacking = [f"{PREFIX}{name}".upper() for name in needed.get(self.outbox_target or "", ()) if getattr(self, name) is None]
+        if lacking:
+            raise ValueError(f"ORDERCAST_OUTBOX_TARGET={self.outbox_target} needs {' and '.join(lacking)}")
+        if (self.email_user is None) != (self.email_password is None):
+            raise ValueError("ORDERCAST_EMAIL_USER and ORDERCAST_EMAIL_PASSWORD go together")
+        return self
 
     @property
     def resolved_home(self) -> Path:
@@ -118,9 +207,15 @@ def load_settings() -> Settings:
 
 def _problem(error: dict[str, object]) -> str:
     location = error.get("loc")
-    name = str(location[0]) if isinstance(location, tuple) and location else "?"
+    why = str(error.get("msg")).removeprefix("Value error, ")
+    if not isinstance(location, tuple) or not location:
+        return f"{why}. Correct it and start again."  # about several settings; its input is all of them, with their secrets
+    name = str(location[0])
     full = name.upper() if name.upper().startswith(PREFIX) else f"{PREFIX}{name}".upper()
-    return f"Setting {full} cannot be {str(error.get('input'))[:80]!r}: {str(error.get('msg')).removeprefix('Value error, ')}. Correct it and start again."
+    field = Settings.model_fields.get(full.removeprefix(PREFIX).lower())
+    is_secret = field is None or "SecretStr" in str(field.annotation)
+    value = "as it is" if is_secret else repr(str(error.get("input"))[:80])
+    return f"Setting {full} cannot be {value}: {why}. Correct it and start again."
 
 
 def _unknown(name: str, known: set[str]) -> str:

@@ -18,6 +18,7 @@ from pipelines.cli import (
     loading,
     metrics,
     operators,
+    outbox,
     overrides,
     reading,
     reference,
@@ -54,6 +55,7 @@ overrides.register(app)
 reading.register(app)
 decisions.register(app)
 operators.register(app)
+outbox.register(app)
 reports.register(app)
 timeline.register(app)
 forecasts.register(app)

@@ -14,6 +14,8 @@ import typer
 from rich.console import Console
 
 from pipelines.cli.display import emit_json
+from pipelines.decisions.messages import TROUBLED
+from pipelines.delivery.settling import count_open
 from pipelines.errors import OrdercastError
 from pipelines.settings import Settings, load_settings
 from pipelines.stores.operational import OperationalStore
@@ -65,7 +67,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the findi
 
 def examine(settings: Settings) -> list[Finding]:
     """Every finding on this set-up; nothing is changed but folders and tables of ours that are missing."""
-    looks: list[Callable[[Settings], list[Finding]]] = [_python, _home, _store, _warehouse, _release, _ports]
+    looks: list[Callable[[Settings], list[Finding]]] = [_python, _home, _store, _outbox, _warehouse, _release, _ports]
     return [finding for look in looks for finding in look(settings)]
 
 
@@ -140,6 +142,21 @@ def _store(settings: Settings) -> list[Finding]:
             )
         )
     return findings
+
+
+def _outbox(settings: Settings) -> list[Finding]:
+    try:
+        with OperationalStore.open(settings.resolved_store_url) as store:
+            standing = count_open(store)
+    except OrdercastError:
+        return []  # the store's own finding says why
+    troubled = ", ".join(f"{standing[state]} {state}" for state in TROUBLED if state in standing)
+    if troubled:
+        return [Finding("Outbox", is_fine=False, detail=f"messages wait for a person: {troubled}.", remedy="See `ordercast outbox`.")]
+    if standing and settings.outbox_target is None:
+        detail = f"{sum(standing.values())} messages wait, and no target is set."
+        return [Finding("Outbox", is_fine=False, detail=detail, remedy="Set ORDERCAST_OUTBOX_TARGET.")]
+    return [Finding("Outbox", is_fine=True, detail=f"{sum(standing.values())} messages wait to be sent.")] if standing else []
 
 
 def _warehouse(settings: Settings) -> list[Finding]:

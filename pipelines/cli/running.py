@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
+from pydantic import SecretStr
 from rich.console import Console
 
 from pipelines.cli.display import emit_json, run_progress
@@ -117,7 +119,10 @@ def prepare_dagster_home(settings: Settings) -> None:
 def _become(settings: Settings, module_and_arguments: list[str]) -> None:
     """This process becomes the module, with these settings, in the project's folder, so that signals and exit codes are its own."""
     for name in settings.model_fields_set - {"home", "store_url"}:
-        os.environ[f"{PREFIX}{name.upper()}"] = str(getattr(settings, name))
+        value = getattr(settings, name)
+        if isinstance(value, Path):
+            value = value.expanduser().resolve()
+        os.environ[f"{PREFIX}{name.upper()}"] = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
     os.environ[f"{PREFIX}HOME"] = str(settings.resolved_home)
     os.environ[f"{PREFIX}STORE_URL"] = settings.resolved_store_url
     os.chdir(PROJECT_ROOT)

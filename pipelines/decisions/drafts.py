@@ -12,9 +12,10 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from pipelines.decisions.audit import canonical_json
+from pipelines.decisions.messages import UNDELIVERED, call_off, write_message
 from pipelines.decisions.shop import DRAFT, query, remove_row, write_row
 from pipelines.errors import DecisionError, StoreUnavailableError
-from pipelines.stores.own_tables import draft_order, draft_order_line, exception, outbox
+from pipelines.stores.own_tables import draft_order, draft_order_line, exception
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,7 +65,7 @@ def write_draft(
     _anchor(conn, shop, row, draft_id=order["draft_id"], line_id=line_id, qty=qty, unit_cost=unit_cost)
     if order["target"] == "outbox":
         told = {"action": "create", "draft_id": order["draft_id"], "qty": qty, "unit_cost": unit_cost, "currency_code": currency_code}
-        _hand_over(conn, row, key, told)
+        write_message(conn, row, decision_id=key, message=told)
     amount, minimum = supplier_minimum(conn, shop, order)
     return Draft(order["draft_id"], line_id, order["target"], amount, minimum)
 
@@ -73,7 +74,8 @@ def cancel_draft(conn: sa.Connection, shop: Shop, row: Mapping[Any, Any], *, key
     """The recommendation's draft line is cancelled, and its draft with it where nothing else is on it; returns the line as it was.
 
     Raises:
-        DecisionError: It was submitted in the shop meanwhile, or there is none. The transaction cannot go on.
+        DecisionError: It was submitted in the shop meanwhile, there is none, or its message is on its way or may have arrived. The
+            transaction cannot go on.
     """
     line = find_line(conn, row["rec_id"])
     if line is None or line["status"] != DRAFT:
@@ -86,7 +88,7 @@ def cancel_draft(conn: sa.Connection, shop: Shop, row: Mapping[Any, Any], *, key
             raise DecisionError("Its draft was submitted in the shop; change or cancel the order there.")
         remove_row(conn, lines, _line_key(line), shop)
     else:
-        _hand_over(conn, row, key, {"action": "cancel", "draft_id": line["draft_id"]})
+        call_off(conn, row, decision_id=key, draft_id=line["draft_id"])
     set_line(conn, row["rec_id"], status="cancelled", released_at=None)
     resolve_exception(conn, row["rec_id"], "The approval was undone.")
     if not _standing_lines(conn, line["draft_id"]):
@@ -115,9 +117,9 @@ def set_line(conn: sa.Connection, rec_id: str, **values: Any) -> None:
     conn.execute(sa.update(draft_order_line).where(draft_order_line.c.rec_id == rec_id).values(**values))
 
 
-def resolve_exception(conn: sa.Connection, rec_id: str, resolution: str) -> None:
-    """An open exception about the recommendation's draft is closed."""
-    chosen = (exception.c.rec_id == rec_id, exception.c.kind == UNSUBMITTED, exception.c.resolved_at.is_(None))
+def resolve_exception(conn: sa.Connection, rec_id: str, resolution: str, *, kinds: tuple[str, ...] = (UNSUBMITTED, UNDELIVERED)) -> None:
+    """Open exceptions about the recommendation's draft are closed."""
+    chosen = (exception.c.rec_id == rec_id, exception.c.kind.in_(kinds), exception.c.resolved_at.is_(None))
     conn.execute(sa.update(exception).where(*chosen).values(resolved_at=datetime.now(UTC), resolution=resolution))
 
 
@@ -182,18 +184,6 @@ def _anchor(
     written = insert(draft_order_line).values(rec_id=row["rec_id"], **values).on_conflict_do_nothing()
     if conn.execute(written.returning(draft_order_line.c.rec_id)).first() is None:
         raise DecisionError("This recommendation has its order line already; nothing was ordered again.")
-
-
-def _hand_over(conn: sa.Connection, row: Mapping[Any, Any], key: str, message: Mapping[str, Any]) -> None:
-    """A message for a target outside the database waits in the outbox; it is delivered at least once, under its key."""
-    names = ("rec_id", "kind", "sku", "location_id", "source_location_id", "supplier_id", "need_by", "expected_receipt")
-    payload = canonical_json({name: row[name] for name in names} | dict(message))
-    now = datetime.now(UTC)
-    conn.execute(
-        sa.insert(outbox).values(
-            idem_key=key, rec_id=row["rec_id"], payload=payload, state="pending", attempts=0, next_at=now, created_at=now
-        )
-    )
 
 
 def supplier_minimum(conn: sa.Connection, shop: Shop, order: Mapping[str, Any]) -> tuple[Decimal | None, Decimal | None]:

@@ -13,10 +13,11 @@ import sqlalchemy as sa
 from pipelines.decisions.audit import SYSTEM, append
 from pipelines.decisions.drafts import UNSUBMITTED, find_line, resolve_exception, set_line
 from pipelines.decisions.lifecycle import TRANSITIONS
+from pipelines.decisions.messages import newest_message
 from pipelines.decisions.retrying import retried
 from pipelines.decisions.shop import CALLED_OFF, DRAFT, FINISHED, query, read_shop
 from pipelines.decisions.transitions import count_item_change, lock_item, lock_recommendation, move
-from pipelines.stores.own_tables import decision, draft_order_line, exception, outbox, recommendation
+from pipelines.stores.own_tables import decision, draft_order_line, exception, recommendation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -206,8 +207,8 @@ def _in_shop(conn: sa.Connection, shop: Shop, line: dict[str, Any]) -> _InShop:
 
 def _in_outbox(conn: sa.Connection, shop: Shop, row: dict[str, Any], line: dict[str, Any]) -> _InShop:
     """What was handed over counts as submitted; from the day it was expected on, stock speaks for it."""
-    newest = sa.select(outbox.c.state).where(outbox.c.rec_id == row["rec_id"]).order_by(outbox.c.created_at.desc()).limit(1)
-    if conn.execute(newest).scalar() != "sent":
+    message = newest_message(conn, row["rec_id"])
+    if message is None or message["state"] != "sent":
         return _InShop(DRAFT, line["qty"])
     is_due = line["expected_date"] is not None and line["expected_date"] <= shop.today
     return _InShop("received", line["qty"], line["qty"]) if is_due else _InShop("submitted", line["qty"])

@@ -7,6 +7,7 @@ import dagster as dg
 from pipelines.defs.publish import RELEASE
 from pipelines.defs.reporting import announced, summary_metadata
 from pipelines.defs.resources import RETRY, WAREHOUSE_POOL, Platform
+from pipelines.delivery.targets import open_target
 from pipelines.errors import ReleaseError
 from pipelines.steps.write_back import write_back
 from pipelines.stores.releases import current_release
@@ -33,6 +34,14 @@ def proposals(platform: Platform) -> Iterator[dg.MaterializeResult[None]]:
     served = current_release(platform.settings().releases_path)
     if served is None:
         raise ReleaseError("Nothing is published yet, so there is nothing to propose; materialize release/current first.")
+    settings = platform.settings()
     with announced("write_back"), platform.store() as store, platform.warehouse() as conn:
-        counts = write_back(store, conn, release=served, draft_days=platform.settings().draft_days)
+        counts = write_back(
+            store,
+            conn,
+            release=served,
+            draft_days=settings.draft_days,
+            target=open_target(settings),
+            attempts=settings.outbox_attempts,
+        )
     yield dg.MaterializeResult(asset_key=PROPOSALS, metadata=summary_metadata(counts))

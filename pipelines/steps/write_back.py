@@ -6,7 +6,10 @@ import logging
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from pipelines.decisions.messages import TROUBLED
 from pipelines.decisions.upkeep import expire_proposals, follow_shop
+from pipelines.delivery.outbox import deliver
+from pipelines.delivery.settling import count_open
 from pipelines.stores import recommendations
 from pipelines.stores.check_results import withheld_reason
 from pipelines.stores.warehouse import run_context
@@ -14,6 +17,7 @@ from pipelines.stores.warehouse import run_context
 if TYPE_CHECKING:
     import duckdb
 
+    from pipelines.delivery.message import Target
     from pipelines.stores.operational import OperationalStore
     from pipelines.stores.releases import Release
 
@@ -21,12 +25,18 @@ logger = logging.getLogger("ordercast.write_back")
 
 
 def write_back(
-    store: OperationalStore, conn: duckdb.DuckDBPyConnection, *, release: Release, draft_days: int
+    store: OperationalStore,
+    conn: duckdb.DuckDBPyConnection,
+    *,
+    release: Release,
+    draft_days: int,
+    target: Target | None = None,
+    attempts: int = 1,
 ) -> recommendations.ProposalCounts:
     """The store holds this run's proposals, each once; what a person decided is untouched.
 
-    Before, approved ones are brought to where the shop has taken their drafts, and snoozes that ended wake; after, proposals past
-    their day that this run did not repeat expire.
+    Before, messages in the outbox are delivered, approved ones are brought to where the shop has taken their drafts, and snoozes that
+    ended wake; after, proposals past their day that this run did not repeat expire.
 
     Where suggestions are withheld because the forecasts broke, the proposals of earlier runs stay until they expire.
 
@@ -35,7 +45,10 @@ def write_back(
         conn: The open warehouse, whose schema `planning` holds the recommendations.
         release: The release they were published with.
         draft_days: Days after which a draft that nobody submitted counts as inbound no more.
+        target: Where messages in the outbox go; None: nowhere, they wait.
+        attempts: Attempts after which a message that could not be delivered is dead.
     """
+    _deliver(store, target, attempts)
     followed = follow_shop(store, draft_days=draft_days)
     context, withheld = run_context(conn), withheld_reason(conn)
     run = recommendations.RecommendationRun(
@@ -61,3 +74,21 @@ def write_back(
         logger.info("Earlier decisions: %s", ", ".join(f"{count:,} {name}" for name, count in done.items()))
     logger.info("%s", ", ".join(f"{count:,} {name}" for name, count in asdict(counts).items()))
     return counts
+
+
+def _deliver(store: OperationalStore, target: Target | None, attempts: int) -> None:
+    """Messages that are due have been tried; what waits for a person is a warning of the run, and stops nothing."""
+    if target is not None:
+        counts = {name: count for name, count in asdict(deliver(store, target, attempts=attempts)).items() if count}
+        if counts:
+            logger.info(
+                "Outbox: %s by %s", ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items()), target.address
+            )
+    standing = count_open(store)
+    if target is None and standing:
+        logger.warning("%d messages wait in the outbox, and ORDERCAST_OUTBOX_TARGET names no target.", sum(standing.values()))
+    troubled = {state: standing[state] for state in TROUBLED if state in standing}
+    if troubled:
+        logger.warning(
+            "Messages that wait for a person: %s; see ordercast outbox.", ", ".join(f"{n} {name}" for name, n in troubled.items())
+        )

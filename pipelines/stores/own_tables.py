@@ -203,7 +203,8 @@ access_log = sa.Table(
 
 outbox = sa.Table(
     "outbox", metadata,
-    sa.Column("idem_key", sa.Text, primary_key=True), sa.Column("rec_id", sa.Text), sa.Column("payload", sa.Text),
-    sa.Column("state", sa.Text), sa.Column("attempts", sa.BigInteger), sa.Column("next_at", Timestamp),
+    sa.Column("idem_key", sa.Text, primary_key=True), sa.Column("decision_id", sa.Text), sa.Column("rec_id", sa.Text),
+    sa.Column("number", sa.BigInteger), sa.Column("payload", sa.Text), sa.Column("state", sa.Text), sa.Column("attempts", sa.BigInteger),
+    sa.Column("next_at", Timestamp), sa.Column("is_in_doubt", sa.Boolean), sa.Column("target", sa.Text), sa.Column("claim", sa.Text),
     sa.Column("last_error", sa.Text), sa.Column("created_at", Timestamp),
 )  # fmt: skip

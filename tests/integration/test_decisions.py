@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from pipelines.decisions import upkeep
 from pipelines.decisions.audit import verify
+from pipelines.decisions.messages import message_key
 from pipelines.decisions.requests import Decision
 from pipelines.decisions.roles import Operator, list_operators, set_operator
 from pipelines.decisions.service import DecisionPolicy, decide, decide_all, preview_all
@@ -613,12 +614,12 @@ def test_a_shop_whose_orders_we_cannot_write_gets_its_draft_through_the_outbox(s
     decide(store, request(other), now=NOW)
     undone = decide(store, request(rec_id, "undo", version=2, decision_id="d-2"), now=NOW)
 
-    messages = {row["idem_key"]: row for row in rows_of(store, "outbox")}
+    messages = {row["rec_id"]: row for row in rows_of(store, "outbox")}
     assert (approved.target, approved.outcome, undone.outcome) == ("outbox", "approved", "undone")
-    assert '"action":"create"' in messages["d-1"]["payload"]
-    assert '"action":"cancel"' in messages["d-2"]["payload"]
-    assert {row["state"] for row in messages.values()} == {"pending"}
-    change_shop(store, "UPDATE outbox SET state = 'sent'")
+    assert (messages[rec_id]["idem_key"], messages[rec_id]["decision_id"]) == (message_key("d-1"), "d-1")
+    assert '"action":"create"' in messages[rec_id]["payload"]
+    assert (messages[rec_id]["state"], messages[other]["state"]) == ("cancelled", "pending")  # never sent, so nothing cancels it
+    change_shop(store, "UPDATE outbox SET state = 'sent' WHERE state = 'pending'")
     assert follow_shop(store, now=NOW) == UpkeepCounts(applied=1)
     assert follow_shop(store, now=NOW + timedelta(days=7)) == UpkeepCounts(closed=1)
 

@@ -4,8 +4,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pipelines.delivery.mail import Mailbox
+from pipelines.delivery.targets import open_target
 from pipelines.errors import SettingsError
-from pipelines.settings import load_settings
+from pipelines.settings import Settings, load_settings
+from pipelines.steps.publish import config_hash
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,3 +67,93 @@ def test_other_programs_lines_in_the_env_file_are_not_ours(tmp_path: Path) -> No
     (tmp_path / ".env").write_text("POSTGRES_PASSWORD=secret\nORDERCAST_SEED=7\n")
 
     assert load_settings().seed == 7
+
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYqr"
+
+
+@pytest.mark.parametrize(
+    ("target", "lacking"),
+    [("webhook", "ORDERCAST_WEBHOOK_URL and ORDERCAST_WEBHOOK_SECRET"), ("email", "ORDERCAST_EMAIL_HOST"), ("folder", "OUTBOX_FOLDER")],
+)
+def test_a_target_without_what_it_needs_refuses_to_start(monkeypatch: pytest.MonkeyPatch, target: str, lacking: str) -> None:
+    monkeypatch.setenv("ORDERCAST_OUTBOX_TARGET", target)
+
+    with pytest.raises(SettingsError, match=f"^ORDERCAST_OUTBOX_TARGET={target} needs .*{lacking}"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://erp.example.com/drafts", "http://10.0.0.7/", "http://localhost.example.com/", "ftp://localhost/", "https:///drafts", "https://",
+        "https://user:hunter2@erp.example.com/", "https://erp.example.com/a b", "https://erp.example.com/\r\nx: y", "https://erp.example.com:0/",
+        "https://erp.example.com/#x", "https://bad_host/", "https://erp.exämple.com/",
+    ],
+)  # fmt: skip
+def test_a_webhook_that_is_no_https_address_is_refused_unseen(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("ORDERCAST_WEBHOOK_URL", url)
+
+    with pytest.raises(SettingsError, match="ORDERCAST_WEBHOOK_URL cannot be as it is") as refused:
+        load_settings()
+    assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["https://erp.example.com:8443/drafts?shop=1", "http://localhost:9000/", "http://127.0.0.1/", "http://[::1]:9/"]
+)
+def test_plain_http_is_for_this_machine_only(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("ORDERCAST_WEBHOOK_URL", url)
+
+    assert load_settings().webhook_url is not None
+
+
+@pytest.mark.parametrize("secret", ["hunter2", "whsec_hunter2", "whsec_" + "aHVudGVyMg==", "whsec_" + "A" * 88])
+def test_a_weak_or_misspelt_secret_is_refused_and_not_repeated(monkeypatch: pytest.MonkeyPatch, secret: str) -> None:
+    monkeypatch.setenv("ORDERCAST_WEBHOOK_SECRET", secret)
+
+    with pytest.raises(SettingsError, match="24 to 64 random bytes") as refused:
+        load_settings()
+    assert secret not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "address", ["orders", "a@b\r\nBcc: c@d", "A <a@example.com>", "a@example.com, b@example.com", "@example.com", "a@-x"]
+)
+def test_an_address_that_is_more_than_an_address_is_refused(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    monkeypatch.setenv("ORDERCAST_EMAIL_TO", address)
+
+    with pytest.raises(SettingsError, match="ORDERCAST_EMAIL_TO cannot be"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "tls"),
+    [
+        ("mail.example.com", "587", "starttls"), ("mail.example.com", "25", "starttls"), ("mail.example.com", "465", "implicit"),
+        ("localhost", "25", "none"), ("127.0.0.1", "587", "none"), ("10.0.0.7", "25", "starttls"),
+    ],
+)  # fmt: skip
+def test_mail_is_encrypted_unless_the_server_is_this_machine(monkeypatch: pytest.MonkeyPatch, host: str, port: str, tls: str) -> None:
+    given = {"OUTBOX_TARGET": "email", "EMAIL_HOST": host, "EMAIL_PORT": port, "EMAIL_FROM": "a@example.com", "EMAIL_TO": "b@example.com"}
+    for name, value in given.items():
+        monkeypatch.setenv(f"ORDERCAST_{name}", value)
+
+    target = open_target(load_settings())
+
+    assert isinstance(target, Mailbox)
+    assert target.tls == tls
+
+
+def test_a_problem_with_several_settings_tells_none_of_their_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORDERCAST_EMAIL_PASSWORD", "hunter2")
+    monkeypatch.setenv("ORDERCAST_WEBHOOK_SECRET", SECRET)
+
+    with pytest.raises(SettingsError, match="go together") as refused:
+        load_settings()
+    assert "hunter2" not in str(refused.value)
+    assert SECRET not in str(refused.value)
+
+
+def test_where_messages_go_is_no_part_of_what_computed_a_release() -> None:
+    assert config_hash(Settings(webhook_honours_key=True, outbox_attempts=3)) == config_hash(Settings())

@@ -1,0 +1,146 @@
+"""One e-mail per message, by the standard library's smtplib and email."""
+
+from __future__ import annotations
+
+import re
+import smtplib
+import ssl
+from dataclasses import dataclass, field
+from datetime import UTC
+from email import policy
+from email.message import EmailMessage
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from pipelines.delivery.deadline import deadline
+from pipelines.delivery.message import Outcome
+
+if TYPE_CHECKING:
+    from pipelines.delivery.message import Message
+
+_DOT: Final = re.compile(rb"(?m)^\.")
+_LABELS: Final = {
+    "draft_id": "Draft", "supplier_id": "Supplier", "source_location_id": "From", "location_id": "To", "sku": "Item", "qty": "Units",
+    "unit_cost": "Unit price", "currency_code": "Currency", "need_by": "Needed by", "expected_receipt": "Expected", "cancels": "Cancels",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """Somebody who gets a mail per message.
+
+    Attributes:
+        host: Mail server.
+        port: Its port.
+        tls: `starttls`, `implicit` (TLS from the first byte on) or `none`; certificates are checked.
+        user: Name to log in with; None: without.
+        password: Its password.
+        sender: Address the mail comes from.
+        recipient: Address it goes to.
+        timeout_seconds: Longest wait for a connection, and then for the whole exchange.
+    """
+
+    host: str
+    port: int
+    tls: Literal["starttls", "implicit", "none"]
+    sender: str
+    recipient: str
+    timeout_seconds: float
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    honours_key: bool = field(default=False, init=False)  # a person reads it, twice if it comes twice
+
+    @property
+    def address(self) -> str:
+        """Recipient and server."""
+        return f"e-mail {self.recipient} by {self.host}:{self.port}"
+
+    def send(self, message: Message) -> Outcome:
+        """One mail; whatever fails before its content is sent is not delivered, whatever fails then is unknown."""
+        content = _DOT.sub(b"..", self._mail(message).as_bytes(policy=policy.SMTP))
+        try:
+            smtp = self._connected()
+        except (OSError, smtplib.SMTPException) as exc:
+            return Outcome("not_delivered", f"{self.address} could not be reached: {_said(exc)}.", goes_on=False)
+        try:
+            with deadline(lambda: smtp.sock, self.timeout_seconds):
+                early = self._begin(smtp)
+                return early or self._finish(smtp, content)
+        except (OSError, smtplib.SMTPException, UnicodeError) as exc:  # a login that is not ASCII cannot be said
+            return Outcome("not_delivered", f"{self.address}: {_said(exc)}.", goes_on=False)
+        finally:
+            smtp.close()
+
+    def _connected(self) -> smtplib.SMTP:
+        if self.tls == "implicit":
+            return smtplib.SMTP_SSL(self.host, self.port, timeout=self.timeout_seconds, context=ssl.create_default_context())
+        return smtplib.SMTP(self.host, self.port, timeout=self.timeout_seconds)
+
+    def _begin(self, smtp: smtplib.SMTP) -> Outcome | None:
+        """The server waits for the content; otherwise what it said instead."""
+        if self.tls == "starttls":
+            smtp.starttls(context=ssl.create_default_context())
+        smtp.ehlo_or_helo_if_needed()
+        if self.user is not None:
+            smtp.login(self.user, self.password or "")
+        code, _ = smtp.mail(self.sender)
+        if code != 250:
+            return Outcome("not_delivered", f"{self.address} does not take mail from {self.sender} ({code}).")
+        code, _ = smtp.rcpt(self.recipient)
+        if code not in (250, 251):
+            return _judged(code, self.address)
+        code, _ = smtp.docmd("DATA")
+        return None if code == 354 else Outcome("not_delivered", f"{self.address} does not take content ({code}).")
+
+    def _finish(self, smtp: smtplib.SMTP, content: bytes) -> Outcome:
+        try:
+            smtp.send(content.removesuffix(b"\r\n") + b"\r\n.\r\n")
+            code, _ = smtp.getreply()
+        except (OSError, smtplib.SMTPException) as exc:
+            return Outcome("unknown", f"{self.address} had the mail and did not answer: {_said(exc)}.", goes_on=False)
+        return _judged(code, self.address)
+
+    def _mail(self, message: Message) -> EmailMessage:
+        """No text of the shop is in a header, so none can add one; the addresses were checked with the settings."""
+        data = message.data
+        is_new = data["action"] == "create"
+        mail = EmailMessage(policy=policy.SMTP)
+        mail["From"], mail["To"] = self.sender, self.recipient
+        mail["Subject"] = f"{'Draft order line' if is_new else 'CANCELLED: draft order line'} {message.idem_key}"
+        mail["Message-ID"] = f"<{message.idem_key}@{self.sender.rpartition('@')[2]}>"
+        mail["Date"] = message.created_at.replace(tzinfo=UTC)
+        mail["Auto-Submitted"] = "auto-generated"
+        lines = [f"{label}: {_plain(data[name])}" for name, label in _LABELS.items() if data.get(name) is not None]
+        begins = "Please draft this line; it is no order yet." if is_new else "Please cancel the draft line of the mail named below."
+        mail.set_content(
+            "\n".join([begins, "", *lines, "", f"Key: {message.idem_key}. A second mail with this key is the same line."]) + "\n",
+            cte="quoted-printable",
+        )
+        mail.add_attachment(message.body, maintype="application", subtype="json", filename=f"{message.idem_key}.json")
+        return mail
+
+
+def _judged(code: int, address: str) -> Outcome:
+    if 200 <= code < 300:
+        return Outcome("delivered", f"{address} took it ({code})")
+    if 500 <= code < 600:
+        return Outcome("refused", f"{address} refused it ({code}).")
+    return Outcome("not_delivered", f"{address} does not take it now ({code}).")
+
+
+def _plain(value: Any) -> str:
+    """The value on one line: a name that holds a line break cannot write lines of its own."""
+    return "".join(char if char.isprintable() else "?" for char in str(value))
+
+
+def _said(exc: Exception) -> str:
+    if isinstance(exc, TimeoutError):
+        return "no answer in time"
+    if isinstance(exc, ssl.SSLCertVerificationError):
+        return f"its certificate is not valid ({exc.verify_message})"
+    if isinstance(exc, smtplib.SMTPAuthenticationError):
+        return "it refused the user name or password"
+    if isinstance(exc, smtplib.SMTPNotSupportedError):
+        return "it offers no TLS or no login"
+    if isinstance(exc, smtplib.SMTPResponseException):
+        return f"it answered {exc.smtp_code}"
+    return exc.strerror if isinstance(exc, OSError) and exc.strerror else type(exc).__name__

@@ -1,0 +1,78 @@
+"""What is sent, what became of it, and what a target has to offer."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from pipelines.decisions.audit import canonical_json
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One message as it leaves: the same bytes at every attempt.
+
+    Attributes:
+        idem_key: What it is called outside; at most 36 letters, digits and underscores.
+        rec_id: The recommendation it is about.
+        payload: Canonical JSON of what it says, as the outbox holds it.
+        created_at: When it was decided, UTC without zone.
+    """
+
+    idem_key: str
+    rec_id: str
+    payload: str
+    created_at: datetime
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What it says: action (create or cancel), draft, item, places, quantity, price."""
+        found: dict[str, Any] = json.loads(self.payload)
+        return found
+
+    @property
+    def body(self) -> bytes:
+        """It as JSON in UTF-8: type, timestamp and data, as Standard Webhooks recommends."""
+        data = self.data
+        text = {"type": f"draft_line.{data['action']}", "timestamp": f"{self.created_at.isoformat()}Z", "data": data}
+        return canonical_json(text).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one attempt.
+
+    Attributes:
+        result: delivered; refused (the target will never have it); not_delivered (for certain, so it may be tried again); unknown (it was
+            sent and no answer came).
+        detail: One sentence for a person; no secret is in it.
+        goes_on: Whether the target takes others at this moment.
+        retry_after: How long the target asks to be left alone.
+    """
+
+    result: Literal["delivered", "refused", "not_delivered", "unknown"]
+    detail: str
+    goes_on: bool = True
+    retry_after: timedelta | None = None
+
+
+class Target(Protocol):
+    """Where messages go."""
+
+    @property
+    def address(self) -> str:
+        """Kind and place, fit for messages: no password, no path that may be one."""
+        ...
+
+    @property
+    def honours_key(self) -> bool:
+        """Whether the same message sent twice has one effect there for certain."""
+        ...
+
+    def send(self, message: Message) -> Outcome:
+        """One attempt, which ends in bounded time and raises nothing for what is wrong outside."""
+        ...
