@@ -12,14 +12,16 @@ import duckdb
 import polars as pl
 
 from pipelines.errors import ContractError, SourceFileError
+from pipelines.faults import files as faults
+from pipelines.faults.fault import escaped
+from pipelines.steps.import_defects import refused, rejected_row
 from pipelines.steps.import_mapping import ImportMapping, load_mapping
-from pipelines.steps.import_reading import ReadFile, escaped, read_file, refused
+from pipelines.steps.import_reading import ReadFile, read_file
 from pipelines.steps.import_report import FileCounts, ImportNote, ImportReport, RejectedRow, TableCounts
 from pipelines.steps.import_returns import match_returns
 from pipelines.steps.import_rows import load_rows
 from pipelines.steps.import_tables import (
     CUSTOMER_OF_RETURN,
-    Defect,
     build_tables,
     fate_counts,
     first_defects,
@@ -163,26 +165,18 @@ def _file_counts(conn: duckdb.DuckDBPyConnection, mapping: ImportMapping, parts:
 
 def _rejected_rows(conn: duckdb.DuckDBPyConnection, parts: Mapping[str, Sequence[ReadFile]]) -> list[RejectedRow]:
     return [
-        _rejected_row(parts[name][defect.part].name, defect)
+        rejected_row(parts[name][defect.part].name, defect.line, defect.text)
         for name in parts
         for defect in first_defects(conn, name, limit=EXAMPLES_PER_FILE)
     ]
-
-
-def _rejected_row(file: str, defect: Defect) -> RejectedRow:
-    code, column, what, *got = defect.text.split("|", maxsplit=3)
-    place = f"{code} {file} line {defect.line}" + (f" {column}" if column else "")
-    value = f', got "{escaped(got[0])}"' if got else ""
-    message = f"{place}: {what}{value}; the row and its document were left out; correct the file and import again"
-    return RejectedRow(file=file, line=defect.line, column=column or None, rule=code, message=message)
 
 
 def _refuse_mostly_bad(counts: Sequence[FileCounts], rejected: Sequence[RejectedRow]) -> None:
     for file in counts:
         if file.rows_rejected > MOST_REJECTED_RATE * file.rows_read:
             example = next((row.message for row in rejected if row.file == file.name), "")
-            what = f"{file.rows_rejected:,} of {file.rows_read:,} rows are bad, more than {MOST_REJECTED_RATE:.0%}, for example: {example}"
-            raise refused("E112", file.name, what, next_step="correct the file or the mapping")
+            detail = f" ({file.rows_rejected:,} of {file.rows_read:,}), for example: {example.rstrip('.')}"
+            raise refused(faults.MOSTLY_BAD, file.name, detail=detail)
 
 
 def _match_returns(frames: dict[str, pl.DataFrame]) -> dict[str, int]:

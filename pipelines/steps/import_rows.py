@@ -9,8 +9,10 @@ import duckdb
 import polars as pl
 
 from pipelines.errors import ContractError
+from pipelines.faults import files as faults
+from pipelines.steps.import_defects import defect_sql, refused
 from pipelines.steps.import_mapping import Dialect, SourceFile
-from pipelines.steps.import_reading import ReadFile, refused
+from pipelines.steps.import_reading import ReadFile
 from pipelines.stores.source_contract import WAREHOUSE_TYPES, Kind
 
 _A_KIND: Final[dict[Kind, str]] = {
@@ -105,7 +107,7 @@ def _load_part(
     selected = ", ".join(f"{sql} AS {quoted(column)}" for column, sql in typed.items())
     failures = " ".join(
         f"WHEN {quoted(column)} IS NOT NULL AND {typed[column]} IS NULL "
-        f"THEN concat_ws('|', 'E204', {literal(column)}, {literal('is not ' + _A_KIND[kind])}, {quoted(column)}::VARCHAR)"
+        f"THEN {defect_sql(faults.UNREADABLE, column=column, detail=literal(f', {_A_KIND[kind]}'), got=f'{quoted(column)}::VARCHAR')}"
         for column, kind in declared.columns.items()
         if kind != "text"
     )
@@ -171,7 +173,4 @@ def _refuse_repeated_key(conn: duckdb.DuckDBPyConnection, name: str, declared: S
     row = conn.execute(again).fetchone()
     if row:
         part, line, got = row
-        column = ", ".join(declared.key)
-        raise refused(
-            "E111", parts[part].name, "this key stands there twice", line=line, column=column, got=got, next_step="export it again"
-        )
+        raise refused(faults.REPEATED_KEY, parts[part].name, line=line, column=", ".join(declared.key), got=got)

@@ -12,6 +12,8 @@ import duckdb
 import polars as pl
 
 from pipelines.errors import ContractError
+from pipelines.faults import files as faults
+from pipelines.steps.import_defects import defect_sql
 from pipelines.steps.import_mapping import ImportMapping, Lookup, TableMapping
 from pipelines.steps.import_rows import file_table, literal, quoted, run_mapped
 from pipelines.stores.source_contract import SOURCE_TABLES, WAREHOUSE_TYPES, Kind
@@ -49,7 +51,7 @@ class FateCount:
 
 @dataclass(frozen=True, slots=True)
 class Defect:
-    """What is wrong with one rejected row, as `E204|column|what|value`."""
+    """What is wrong with one rejected row, as `import_defects` packs it."""
 
     part: int
     line: int
@@ -188,12 +190,13 @@ def _reject_unloadable(conn: duckdb.DuckDBPyConnection, name: str, table: TableM
     needed = {*contract.required_fields, *contract.key} & table.columns.keys()
     rows = "unnest(_rows)" if table.one_row_per_key else "_row"
     queries = [
-        f"SELECT {rows} AS _row, 'E205||gives no {column} for {name}' AS defect FROM {_built(name)} WHERE {quoted(column)} IS NULL"
+        f"SELECT {rows} AS _row, {defect_sql(faults.NO_VALUE, detail=literal(f' ({column} of {name})'))} AS defect "
+        f"FROM {_built(name)} WHERE {quoted(column)} IS NULL"
         for column in sorted(needed)
     ]
     if not table.one_row_per_key:
         keys = ", ".join(map(quoted, contract.key))
-        told = f"'E206||gives the key of another row of {name} (' || concat_ws(', ', {keys}) || ')'"
+        told = defect_sql(faults.SAME_KEY, detail=literal(f" of {name}"), got=f"concat_ws(', ', {keys})")
         repeated = f"SELECT {keys} FROM {_built(name)} GROUP BY ALL HAVING count(*) > 1"
         queries.append(f"SELECT _row, {told} AS defect FROM {_built(name)} SEMI JOIN ({repeated}) USING ({keys})")
     found = f"SELECT _row, min(defect) AS defect FROM ({' UNION ALL '.join(queries)}) GROUP BY _row"
@@ -217,7 +220,7 @@ def _reject_documents(conn: duckdb.DuckDBPyConnection, mapping: ImportMapping) -
         )
         conn.execute(f"CREATE OR REPLACE TEMP TABLE bad AS SELECT id FROM ({bad}) WHERE id IS NOT NULL")
         for name, column in columns.items():
-            told = f"'E207||belongs to {document} ' || {column}::VARCHAR || ', another row of which is bad'"
+            told = defect_sql(faults.BAD_DOCUMENT, detail=f"' (' || {literal(document)} || ' ' || {column}::VARCHAR || ')'")
             conn.execute(f"""
                 UPDATE {file_table(name)} SET _fate = 'rejected', _rule = NULL, _defect = {told}
                 WHERE _fate IN ('used', 'redirected') AND {column}::VARCHAR IN (SELECT id FROM bad)

@@ -166,10 +166,10 @@ def test_a_bad_line_leaves_out_its_order_and_nothing_else(store: OperationalStor
     assert "T2" not in store.read_source("orders", ["order_id"])["order_id"]
     assert store.read_source("order_lines", ["order_line_id"])["order_line_id"].to_list() == ["T10:1", "T1:1"]
     assert [row.message for row in report.rejected_examples] == [
-        "E207 tickets.csv line 3: belongs to order T2, another row of which is bad; the row and its document were left out; "
-        "correct the file and import again",
-        'E204 lines.csv line 4 units: is not an integer, got "one"; the row and its document were left out; '
-        "correct the file and import again",
+        "E207 tickets.csv line 3: belongs to a document another row of which is bad (order T2); the row and its document were left out; "
+        "correct that row and import again.",
+        'E204 lines.csv line 4 units: is not of the declared kind, an integer, got "one"; the row and its document were left out; '
+        "correct the file or the mapping and import again.",
     ]
     assert report.rows_rejected == 2
     assert all(counts.rows_accounted_for == counts.rows_read for counts in report.files)
@@ -178,7 +178,9 @@ def test_a_bad_line_leaves_out_its_order_and_nothing_else(store: OperationalStor
 def test_a_file_that_is_mostly_bad_is_refused_as_a_whole(store: OperationalStore, folder: Path) -> None:
     replace(folder / "tickets.csv", "2026-03-01 10:00:00", "01.03.2026")
 
-    with pytest.raises(SourceFileError, match=r'E112 tickets\.csv: 1 of 3 rows are bad.*E204.*got "01\.03\.2026"'):
+    with pytest.raises(
+        SourceFileError, match=r'E112 tickets\.csv: more than a fifth of its rows are bad \(1 of 3\).*E204.*got "01\.03\.2026"'
+    ):
         run(store, folder)
 
     assert store.present_fields() == {}
