@@ -67,6 +67,9 @@ class Settings(BaseSettings):
         description="Most that one person may order by one decision, in the reporting currency; above it two have to agree.",
     )
     draft_days: int = Field(default=3, ge=1, le=90, description="Days after which a draft that nobody submitted counts as inbound no more.")
+    refused_days: int = Field(
+        default=30, ge=1, description="Days for which refused files and rejected rows are kept; they may hold personal data."
+    )
     releases_kept: int = Field(default=5, ge=2, description="Published releases kept for rollback.")
 
     @property
@@ -88,6 +91,11 @@ class Settings(BaseSettings):
     def warehouse_path(self) -> Path:
         """The DuckDB file that runs write; nobody else opens it."""
         return self.resolved_home / "warehouse.duckdb"
+
+    @property
+    def refused_path(self) -> Path:
+        """The folder of files that an import refused, and of the rows it rejected."""
+        return self.resolved_home / "refused"
 
     @property
     def releases_path(self) -> Path:

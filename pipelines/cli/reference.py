@@ -11,8 +11,7 @@ from rich.console import Console
 
 from pipelines.cli.wording import heading
 from pipelines.errors import ContractError
-from pipelines.faults.catalogue import FAMILIES, FAULTS
-from pipelines.faults.fault import ACTIONS
+from pipelines.faults.catalogue import ABOUT, FAMILIES, FAULTS
 from pipelines.settings import PREFIX, PROJECT_ROOT, Settings, load_settings
 from pipelines.stores.metrics import catalogue_from_manifest
 
@@ -179,11 +178,12 @@ def errors() -> Iterator[str]:
         '# Bad input\n\nA message reads `E<code> <file or table> line <n> <column>: <what>, got "<value>"; <what was done>; <next step>.` '
         "Values are escaped and cut to 80 characters. Codes are never given to something else.\n"
     )
-    yield "| outcome | what was done |\n|---|---|"
-    yield from (f"| {outcome} | {action} |" for outcome, action in ACTIONS.items())
     for digit, title in FAMILIES.items():
         faults = [fault for code, fault in FAULTS.items() if code[1] == digit]
         if faults:
-            yield f"\n## {title}\n"
-            yield "| code | outcome | what | next step |\n|---|---|---|---|"
-            yield from (f"| {one.code} | {one.outcome} | {one.what} | {one.next_step} |" for one in faults)
+            yield f"## {title}\n"
+            if digit in ABOUT:
+                yield f"{ABOUT[digit]}\n"
+            yield "| code | what | what becomes of it | next step |\n|---|---|---|---|"
+            yield from (f"| {one.code} | {one.what} | {one.outcome}: {one.done} | {one.next_step} |" for one in faults)
+            yield ""

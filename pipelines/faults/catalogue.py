@@ -22,6 +22,8 @@ FAMILIES: Final = {
     "6": "No recommendation",
     "7": "The program does not start",
 }
+# What the lines of a family cannot say, as paragraphs of the page.
+ABOUT: Final = {"1": files.ABOUT_FILES, "2": files.ABOUT_ROWS}
 
 
 def by_code(faults: Iterable[Fault]) -> dict[str, Fault]:

@@ -30,24 +30,31 @@ class Fault:
             does not start.
         what: What is wrong, as the message says it; a detail of the case may follow.
         next_step: What to do, without a full stop.
+        action: What was done, where `ACTIONS` says too little.
     """
 
     code: str
     outcome: Outcome
     what: str
     next_step: str
+    action: str = ""
 
-    def message(self, place: str, *, detail: str = "", got: object = None, action: str | None = None) -> str:
+    @property
+    def done(self) -> str:
+        """What was done about it."""
+        return self.action or ACTIONS[self.outcome]
+
+    def message(self, place: str, *, detail: str = "", got: object = None, action: str = "") -> str:
         """What a person reads: code, place, what is wrong, the value, what was done and what to do.
 
         Args:
             place: Such as `lines.csv line 4 units`, or a table, a key and a field.
             detail: Follows `what` as it stands, with its own blank or comma.
             got: The value, where one is to blame; it is escaped and cut to 80 characters.
-            action: What was done, where `ACTIONS` says too little.
+            action: What was done, where this case differs from `done`.
         """
         value = "" if got is None else f', got "{escaped(got)}"'
-        return f"{self.code} {place}: {self.what}{detail}{value}; {action or ACTIONS[self.outcome]}; {self.next_step}."
+        return f"{self.code} {place}: {self.what}{detail}{value}; {action or self.done}; {self.next_step}."
 
 
 def escaped(value: object) -> str:

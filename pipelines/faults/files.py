@@ -6,9 +6,28 @@ from typing import Final
 
 from pipelines.faults.fault import Fault
 
+ABOUT_FILES: Final = (
+    "All files are read and checked before anything is written, so the store stands as before. A refused file is copied to `refused/` "
+    "in the home folder under its sha256, with the reason beside it in a JSON file (of a file beyond 2 GB the JSON only). What lies "
+    "there may hold personal data: only its owner can open the folder, and each import removes what is older than "
+    "`ORDERCAST_REFUSED_DAYS`.\n\n"
+    "Dialect and types are declared by the mapping and never guessed; text is read first and then cast, so `00123`, `1E5` and `NA` "
+    "stay text. A CSV file may be packed (`.gz`, or a `.zip` of one file). In Parquet only the 2 GB count, of the values unpacked. "
+    "The contract holds no hierarchy (categories and locations are flat, `products.successor_sku` is never followed), so none can "
+    "run in a circle."
+)
+ABOUT_ROWS: Final = (
+    "One bad row leaves out its whole document, in all files that name the document. `refused/<sha256>-<file>.rejected.csv` lists "
+    "all of them as the file has them, with line, code and reason: correct them in the file itself and import the folder again, "
+    "which writes only what is new or has changed. What can be read but cannot be true (a negative quantity, an unknown sku, a day "
+    "to come) reaches the store, and the next run judges it like any row of a store. A mapping's rules come first: a row that one "
+    "excludes is never rejected."
+)
+
 _AND_AGAIN: Final = "and import again"
-_EXPORT: Final = f"export or copy it again {_AND_AGAIN}"
+_EXPORT: Final = "export or copy it anew and import again"
 _MEND: Final = f"correct the file {_AND_AGAIN}"
+_NOTHING: Final = "nothing needs to be done"
 _EITHER: Final = f"correct the file or the mapping {_AND_AGAIN}"
 
 MISSING: Final = Fault("E101", "refused", "is not in the folder", f"put the file there {_AND_AGAIN}")
@@ -24,6 +43,12 @@ DAMAGED: Final = Fault("E110", "refused", "is damaged, cut off or of another for
 REPEATED_KEY: Final = Fault("E111", "refused", "a key that is unique stands there twice", _EXPORT)
 MOSTLY_BAD: Final = Fault("E112", "refused", "more than a fifth of its rows are bad", _EITHER)
 
+BOMB: Final = Fault("E113", "refused", "unpacks to more than 2 GB or to more than 200 times its size", _EXPORT)
+ESCAPING_ARCHIVE: Final = Fault("E114", "refused", "the archive holds a path that leads out of it", f"pack the plain file {_AND_AGAIN}")
+NOT_ONE_FILE: Final = Fault("E115", "refused", "the archive does not hold exactly one file", f"pack one file each {_AND_AGAIN}")
+CLOSED: Final = Fault("E116", "refused", "cannot be opened", f"let this user read it {_AND_AGAIN}")
+CHANGED: Final = Fault("E117", "refused", "changed while it was imported", f"wait until it is complete {_AND_AGAIN}")
+
 RAGGED: Final = Fault("E201", "rejected", "has not as many fields as the header", _MEND)
 NUL: Final = Fault("E202", "rejected", "holds a NUL character", _MEND)
 TOO_LONG: Final = Fault("E203", "rejected", "holds a field of more than 65,536 characters", _MEND)
@@ -31,3 +56,14 @@ UNREADABLE: Final = Fault("E204", "rejected", "is not of the declared kind", _EI
 NO_VALUE: Final = Fault("E205", "rejected", "gives no value where the contract wants one", _MEND)
 SAME_KEY: Final = Fault("E206", "rejected", "gives the same key as another row", _EITHER)
 BAD_DOCUMENT: Final = Fault("E207", "rejected", "belongs to a document another row of which is bad", "correct that row and import again")
+DOES_NOT_FIT: Final = Fault("E208", "rejected", "gives a value that the contract cannot hold", _EITHER)
+SKIPPED_HOUR: Final = Fault("E209", "rejected", "gives a time in an hour that clocks skipped", _EITHER)
+
+REPEATED_HOUR: Final = Fault("E251", "warned", "has times in an hour that clocks repeat", _NOTHING, "the earlier moment was taken")
+NO_ROWS: Final = Fault("E252", "warned", "holds a header and no rows", "look whether the export is complete")
+EXTRA_COLUMNS: Final = Fault("E253", "warned", "has columns that the mapping does not read", _NOTHING, "they were passed over")
+SAME_FILE: Final = Fault(
+    "E254", "warned", "is the same file as an earlier part, by its sha256", "put the part there that was meant", "it was skipped"
+)
+SHARED_ROWS: Final = Fault("E255", "warned", "holds rows that an earlier part holds too", _NOTHING, "they were dropped and counted")
+NOTHING_NEW: Final = Fault("E256", "warned", "holds nothing that was not imported before", _NOTHING, "nothing was written")

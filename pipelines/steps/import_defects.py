@@ -18,7 +18,7 @@ def refused(
     fault: Fault, file: str, *, detail: str = "", line: int | None = None, column: str | None = None, got: object = None
 ) -> SourceFileError:
     """The error for a file that is refused as a whole."""
-    return SourceFileError(fault.message(_place(file, line, column), detail=detail, got=got))
+    return SourceFileError(fault.message(_place(file, line, column), detail=detail, got=got), files=(file,))
 
 
 def defect(fault: Fault, *, column: str = "", detail: str = "") -> str:

@@ -18,11 +18,13 @@ from pipelines.faults import files as faults
 from pipelines.faults.fault import escaped
 from pipelines.steps.import_defects import defect, refused
 from pipelines.steps.import_mapping import Dialect, SourceFile, did_you_mean
+from pipelines.steps.import_unpacking import LARGEST_FILE_BYTES, unpacked
 from pipelines.stores.source_contract import Kind
 
-LARGEST_FILE_BYTES: Final = 2 * 1024**3
 LONGEST_FIELD: Final = 64 * 1024  # characters
 _CHUNK_ROWS: Final = 100_000
+_BATCH_ROWS: Final = 8_192
+_MOST_PARQUET_BYTES: Final = LARGEST_FILE_BYTES  # of the values, unpacked
 _UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
 _PARQUET_MARK: Final = b"PAR1"
 _SEPARATORS: Final = (",", ";", "\t", "|")
@@ -33,6 +35,7 @@ class ReadFile:
     """One file as it stands on disk: `rows` holds the declared columns, `_line` and `_defect` (null where a row is sound).
 
     CSV columns are all text. Parquet columns keep their types. `_line` is the physical line of a CSV, the row number of a Parquet file.
+    `is_copy`: an earlier part is the same file, so every row of this one is a duplicate.
     """
 
     name: str
@@ -40,10 +43,24 @@ class ReadFile:
     rows: pl.DataFrame
     rows_read: int
     extra_columns: tuple[str, ...]
+    is_copy: bool = False
 
     def without_rows(self) -> ReadFile:
         """The same file with its rows let go, which are by far the most of it."""
         return replace(self, rows=self.rows.clear())
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file's bytes, in hex.
+
+    Raises:
+        SourceFileError: The file cannot be opened.
+    """
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as exc:
+        raise refused(faults.CLOSED, path.name, detail=f" ({exc.strerror})") from None
 
 
 def read_file(path: Path, *, declared: SourceFile, dialect: Dialect) -> ReadFile:
@@ -60,8 +77,7 @@ def read_file(path: Path, *, declared: SourceFile, dialect: Dialect) -> ReadFile
         raise refused(faults.EMPTY, path.name)
     if size > LARGEST_FILE_BYTES:
         raise refused(faults.TOO_LARGE, path.name, detail=f" ({size:,} bytes)")
-    with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    digest = sha256_of(path)
     if declared.format == "parquet":
         frame, header = _read_parquet(path, declared.columns)
     else:
@@ -91,17 +107,29 @@ def _read_parquet(path: Path, columns: Mapping[str, Kind]) -> tuple[pl.DataFrame
         detail = " (a Parquet file without its end)" if head == _PARQUET_MARK else " (not a Parquet file)"
         raise refused(faults.DAMAGED, path.name, detail=detail)
     try:
-        with pq.ParquetFile(path) as parquet:
+        with pq.ParquetFile(path, page_checksum_verification=True) as parquet:
             header = list(parquet.schema_arrow.names)
             _check_header(path.name, header, columns)
             for column, kind in columns.items():
                 _check_parquet_type(path.name, column, kind, parquet.schema_arrow.field(column).type)
-            table = parquet.read(columns=list(columns))
+            table = _bounded_table(path, parquet, list(columns))
+            table.validate(full=True)
     except (pa.ArrowException, OSError) as exc:
         raise refused(faults.DAMAGED, path.name, detail=f" ({escaped(exc)})") from None
     frame = pl.from_arrow(table)
     assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a table of Arrow is never a series
     return frame.with_columns(_line=pl.int_range(1, pl.len() + 1, dtype=pl.Int64), _defect=pl.lit(None, pl.String)), header
+
+
+def _bounded_table(path: Path, parquet: pq.ParquetFile, columns: list[str]) -> pa.Table:
+    """The columns, read piece by piece: a few bytes may stand for any number of equal values."""
+    batches, size = [], 0
+    for batch in parquet.iter_batches(batch_size=_BATCH_ROWS, columns=columns):
+        size += batch.nbytes
+        if size > _MOST_PARQUET_BYTES:
+            raise refused(faults.BOMB, path.name)
+        batches.append(batch)
+    return pa.Table.from_batches(batches).select(columns) if batches else parquet.read(columns=columns)
 
 
 def _check_parquet_type(file: str, column: str, kind: Kind, found: pa.DataType) -> None:
@@ -135,7 +163,7 @@ def _read_csv(path: Path, columns: Mapping[str, Kind], dialect: Dialect) -> tupl
 
 
 def _decoded(path: Path) -> str:
-    content = path.read_bytes()
+    content = unpacked(path)
     if content.startswith(_UTF16_MARKS) or (b"\x00" in content[:2] and len(content) > 1):
         raise refused(faults.NOT_UTF8, path.name, detail=" but UTF-16")
     try:

@@ -67,7 +67,7 @@ lookups:
     by: ticket
     columns: {sale_at: any_value(sold_at), card: any_value(card)}
 """
-TICKETS = "ticket;sold_at;card\nT1;2026-03-01 10:00:00;ann\nT2;2026-03-02 10:00:00;\nT3;2026-03-29 02:30:00;ann\n"
+TICKETS = "ticket;sold_at;card\nT1;2026-03-01 10:00:00;ann\nT2;2026-03-02 10:00:00;\nT3;2026-10-25 02:30:00;ann\n"
 LINES = 'ticket;line;code;units;price\nT1;1;CUP;2;"9,50"\nT1;2;BAG;1;0,10\nT2;1;MUG;1;4\nT3;1;CUP;-1;9,50\nT3;2;MUG;-1;4\n'
 
 
@@ -127,8 +127,8 @@ def test_the_report_accounts_for_every_row(store: OperationalStore, folder: Path
     assert report.rows_by_rule() == {"bags": 1, "taken_back": 2}
     assert report.files_not_mapped == ("notes.txt",)
     assert {note.name: note.count for note in report.warnings} == {
-        "orders.created_at:skipped_hour": 1,
-        "returns.created_at:skipped_hour": 2,
+        "orders.created_at:repeated_hour": 1,
+        "returns.created_at:repeated_hour": 2,
     }
     assert report.as_dict()["rows_read"] == 8
 
