@@ -37,7 +37,11 @@ class SettingsError(ContractError):
 
 
 class SourceFileError(ContractError):
-    """A file to import was refused; nothing of it was loaded."""
+    """A file to import was refused; nothing of it was loaded. `files` names what was refused."""
+
+    def __init__(self, message: str, *, files: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.files = files
 
 
 class SourceContractError(ContractError):

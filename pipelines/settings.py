@@ -149,6 +149,9 @@ class Settings(BaseSettings):
     email_to: Annotated[str, AfterValidator(_address)] | None = Field(default=None, description="The one address that mails go to.")
     outbox_folder: Path | None = Field(default=None, description="Folder, there already, that gets a file per message.")
     outbox_file_format: Literal["csv", "json"] = Field(default="csv", description="What the files are.")
+    refused_days: int = Field(
+        default=30, ge=1, description="Days for which refused files and rejected rows are kept; they may hold personal data."
+    )
     releases_kept: int = Field(default=5, ge=2, description="Published releases kept for rollback.")
 
     @model_validator(mode="after")
@@ -182,6 +185,11 @@ class Settings(BaseSettings):
     def warehouse_path(self) -> Path:
         """The DuckDB file that runs write; nobody else opens it."""
         return self.resolved_home / "warehouse.duckdb"
+
+    @property
+    def refused_path(self) -> Path:
+        """The folder of files that an import refused, and of the rows it rejected."""
+        return self.resolved_home / "refused"
 
     @property
     def releases_path(self) -> Path:

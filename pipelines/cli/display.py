@@ -162,7 +162,8 @@ def import_report(console: Console, report: ImportReport, *, seconds: float) -> 
         [f"{rows:,} rows, {name}: {report.rules.get(name, '')}" for name, rows in by_rule.items()],
     )
     _section(console, f"Rejected, {report.rows_rejected:,} rows, for example:", [row.message for row in report.rejected_examples])
-    _section(console, "Accepted, but worth knowing:", [f"{note.name}: {note.message}" for note in report.warnings])
+    _section(console, "All rejected rows, to mend them in their files:", report.rejected_in)
+    _section(console, "Accepted, but worth knowing:", [note.message for note in report.warnings])
     basis = ", ".join(f"{rows:,} {basis}" for basis, rows in report.return_match_basis.items())
     _section(console, "Returns by how their sale was found:", [basis] if basis else [])
     _section(console, "In the folder, but not in the mapping:", report.files_not_mapped)

@@ -16,6 +16,7 @@ from pipelines.settings import Settings, load_settings
 from pipelines.stores.change_feed import install_feed
 from pipelines.stores.connections import describe, parse_store_url
 from pipelines.stores.operational import Merchant, OperationalStore
+from pipelines.stores.refused_files import remove_old_refused
 
 if TYPE_CHECKING:
     from pipelines.simulator.load import LoadCounts
@@ -110,12 +111,13 @@ def import_exports(
     path = resolve_mapping(mapping)
     if not folder.is_dir():
         raise SourceFileError(f"There is no folder {folder}: give the folder that holds the exported files. Nothing was touched.")
+    remove_old_refused(settings.refused_path, days=settings.refused_days)
     started = time.perf_counter()
     with (
         OperationalStore.open(settings.resolved_store_url, must_exist=False) as store,
         progress_bar(console, f"Importing {path.stem}") as report,
     ):
-        result = import_files(store, mapping=path, folder=folder, on_progress=report)
+        result = import_files(store, mapping=path, folder=folder, keep_in=settings.refused_path, on_progress=report)
     seconds = round(time.perf_counter() - started, 1)
     if as_json:
         emit_json(result.as_dict() | {"seconds": seconds})

@@ -1,4 +1,4 @@
-"""The generated part of `docs/`: settings, commands, metrics and the data dictionary, each from what the program itself reads."""
+"""The generated part of `docs/`: settings, commands, metrics, errors and the data dictionary, each from what the program itself reads."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from rich.console import Console
 
 from pipelines.cli.wording import heading
 from pipelines.errors import ContractError
+from pipelines.faults.catalogue import ABOUT, FAMILIES, FAULTS
 from pipelines.settings import PREFIX, PROJECT_ROOT, Settings, load_settings
 from pipelines.stores.metrics import catalogue_from_manifest
 
@@ -30,7 +31,7 @@ def register(app: typer.Typer) -> None:
 def docs(
     check: Annotated[bool, typer.Option("--check", help="Change nothing; fail if a page is not what would be written.")] = False,
 ) -> None:
-    """Write docs/settings.md, cli.md, metrics.md and data-dictionary.md anew."""
+    """Write docs/settings.md, cli.md, metrics.md, data-dictionary.md and errors.md anew."""
     stale = []
     for name, text in pages().items():
         path = DOCS / name
@@ -53,6 +54,7 @@ def pages() -> dict[str, str]:
         "cli.md": "\n".join(_commands(_root_command())) + "\n",
         "metrics.md": "\n".join(_metrics(manifest)) + "\n",
         "data-dictionary.md": "\n".join(_dictionary(manifest)) + "\n",
+        "errors.md": "\n".join(errors()) + "\n",
     }
 
 
@@ -168,3 +170,20 @@ def _dictionary(manifest: Mapping[str, Any]) -> Iterator[str]:
         for column in node["columns"].values():
             yield f"| {column['name']} | {column.get('data_type') or '-'} | {' '.join((column.get('description') or '').split())} |"
         yield ""
+
+
+def errors() -> Iterator[str]:
+    """The page of bad input: every code, what becomes of what bears it, and what to do."""
+    yield (
+        '# Bad input\n\nA message reads `E<code> <file or table> line <n> <column>: <what>, got "<value>"; <what was done>; <next step>.` '
+        "Values are escaped and cut to 80 characters. Codes are never given to something else.\n"
+    )
+    for digit, title in FAMILIES.items():
+        faults = [fault for code, fault in FAULTS.items() if code[1] == digit]
+        if faults:
+            yield f"## {title}\n"
+            if digit in ABOUT:
+                yield f"{ABOUT[digit]}\n"
+            yield "| code | what | what becomes of it | next step |\n|---|---|---|---|"
+            yield from (f"| {one.code} | {one.what} | {one.outcome}: {one.done} | {one.next_step} |" for one in faults)
+            yield ""

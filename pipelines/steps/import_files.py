@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -12,18 +13,21 @@ import duckdb
 import polars as pl
 
 from pipelines.errors import ContractError, SourceFileError
+from pipelines.faults import files as faults
+from pipelines.steps.import_defects import refused, rejected_row
+from pipelines.steps.import_keeping import keep_files, list_rejected
 from pipelines.steps.import_mapping import ImportMapping, load_mapping
-from pipelines.steps.import_reading import ReadFile, escaped, read_file, refused
+from pipelines.steps.import_notes import file_notes, nothing_new_notes, repeated_hour_note, rule_notes
+from pipelines.steps.import_reading import ReadFile, read_file
 from pipelines.steps.import_report import FileCounts, ImportNote, ImportReport, RejectedRow, TableCounts
 from pipelines.steps.import_returns import match_returns
 from pipelines.steps.import_rows import load_rows
 from pipelines.steps.import_tables import (
     CUSTOMER_OF_RETURN,
-    Defect,
     build_tables,
     fate_counts,
-    first_defects,
     open_workbench,
+    rejected_defects,
     table_frame,
     warned_counts,
 )
@@ -44,7 +48,20 @@ Progress = Callable[[str, float], None]
 _WRITING_FROM: Final = 0.6  # share of the work that is done when the first table is written
 
 
-def import_files(store: OperationalStore, *, mapping: Path, folder: Path, on_progress: Progress | None = None) -> ImportReport:
+@dataclass(frozen=True, slots=True)
+class _Built:
+    """All that the files give, still in local times; nothing is written yet. `rejected` is by file."""
+
+    parts: Parts
+    frames: dict[str, pl.DataFrame]
+    counts: list[FileCounts]
+    rejected: dict[str, list[RejectedRow]]
+    notes: list[ImportNote]
+
+
+def import_files(
+    store: OperationalStore, *, mapping: Path, folder: Path, keep_in: Path | None = None, on_progress: Progress | None = None
+) -> ImportReport:
     """The store holds what the files say, and the report says where every row went.
 
     All files are read and checked before anything is written, and everything is written in one transaction. Rows are
@@ -54,11 +71,13 @@ def import_files(store: OperationalStore, *, mapping: Path, folder: Path, on_pro
         store: An empty store, or one that the same mapping has filled before.
         mapping: The YAML file; its name names the source.
         folder: Where the files lie.
+        keep_in: Refused files are copied there and rejected rows listed.
         on_progress: Told in a few words what is being done, and the share that is done, 0 to 1.
 
     Raises:
         SourceFileError: A file was refused; one line for each. The store's tables are unchanged.
         ContractError: The mapping does not work, or the store belongs to another merchant. The store's tables are unchanged.
+        UnavailableError: The rejected rows could not be listed. The store's tables are unchanged.
     """
     tell = on_progress or (lambda _doing, _share: None)
     declared = load_mapping(mapping)
@@ -72,6 +91,35 @@ def import_files(store: OperationalStore, *, mapping: Path, folder: Path, on_pro
     )
     with store.one_transaction():
         _claim(store, merchant)
+    try:
+        built = _build(folder, declared, tell)
+        rejected_in = list_rejected(built.rejected, built.parts, declared, folder=folder, keep_in=keep_in)
+    except SourceFileError as exc:
+        kept = keep_files(exc, folder=folder, keep_in=keep_in, mapping=mapping.stem)
+        raise SourceFileError("\n".join((str(exc), *kept)), files=exc.files) from None
+    frames, notes = built.frames, built.notes
+    basis = _match_returns(frames) if "return_lines" in frames else {}
+    for name, frame in frames.items():
+        frames[name], doubtful = _in_utc(name, frame, declared.zone)
+        notes += doubtful
+    written = _write(store, frames, merchant, tell)
+    tables = tuple(TableCounts(table=name, rows_built=frame.height, rows_written=written[name]) for name, frame in frames.items())
+    return ImportReport(
+        mapping=mapping.stem,
+        merchant=declared.merchant,
+        folder=str(folder),
+        files=tuple(built.counts),
+        tables=tables,
+        rules={rule.name: rule.because for file in declared.files.values() for rule in file.rules if rule.then != "warn"},
+        return_match_basis=basis,
+        warnings=(*notes, *nothing_new_notes(str(folder), tables)),
+        rejected_examples=tuple(row for rows in built.rejected.values() for row in rows[:EXAMPLES_PER_FILE]),
+        rejected_in=tuple(rejected_in),
+        files_not_mapped=_files_not_mapped(folder, declared),
+    )
+
+
+def _build(folder: Path, declared: ImportMapping, tell: Progress) -> _Built:
     parts = _read_all(folder, declared, tell)
     with open_workbench() as conn:
         for number, (name, file) in enumerate(declared.files.items()):
@@ -84,25 +132,9 @@ def import_files(store: OperationalStore, *, mapping: Path, folder: Path, on_pro
         rejected = _rejected_rows(conn, parts)
         _refuse_mostly_bad(counts, rejected)
         frames = {name: table_frame(conn, name, declared) for name in SOURCE_TABLES if name in declared.tables}
-        warned = warned_counts(conn, declared)
-    warnings = [*_rule_warnings(declared, warned), *_extra_column_warnings(parts)]
-    basis = _match_returns(frames) if "return_lines" in frames else {}
-    for name, frame in frames.items():
-        frames[name], doubtful = _in_utc(name, frame, declared.zone)
-        warnings += doubtful
-    written = _write(store, frames, merchant, tell)
-    return ImportReport(
-        mapping=mapping.stem,
-        merchant=declared.merchant,
-        folder=str(folder),
-        files=tuple(counts),
-        tables=tuple(TableCounts(table=name, rows_built=frame.height, rows_written=written[name]) for name, frame in frames.items()),
-        rules={rule.name: rule.because for file in declared.files.values() for rule in file.rules if rule.then != "warn"},
-        return_match_basis=basis,
-        warnings=tuple(warnings),
-        rejected_examples=tuple(rejected),
-        files_not_mapped=_files_not_mapped(folder, declared),
-    )
+        notes = [*rule_notes(declared, warned_counts(conn, declared))]
+    notes += file_notes((part for files in parts.values() for part in files), counts)
+    return _Built(parts, frames, counts, rejected, notes)
 
 
 def _claim(store: OperationalStore, merchant: Merchant) -> None:
@@ -123,16 +155,18 @@ def _read_all(folder: Path, mapping: ImportMapping, tell: Progress) -> Parts:
         SourceFileError: At least one was refused; all refusals, one line each.
     """
     parts: Parts = {name: [] for name in mapping.files}
-    problems = []
+    problems: list[SourceFileError] = []
     for number, (name, declared) in enumerate(mapping.files.items()):
         for part in declared.parts:
             tell(f"Reading {part}", 0.1 * number / len(parts))
             try:
-                parts[name].append(read_file(folder / part, declared=declared, dialect=mapping.dialect))
+                read = read_file(folder / part, declared=declared, dialect=mapping.dialect)
             except SourceFileError as exc:
-                problems.append(str(exc))
-    if problems:
-        raise SourceFileError("\n".join(problems))
+                problems.append(exc)
+                continue
+            is_copy = any(earlier.sha256 == read.sha256 for earlier in parts[name])
+            parts[name].append(replace(read, is_copy=is_copy))
+    _raise_all(problems)
     return parts
 
 
@@ -161,28 +195,31 @@ def _file_counts(conn: duckdb.DuckDBPyConnection, mapping: ImportMapping, parts:
     return counts
 
 
-def _rejected_rows(conn: duckdb.DuckDBPyConnection, parts: Mapping[str, Sequence[ReadFile]]) -> list[RejectedRow]:
-    return [
-        _rejected_row(parts[name][defect.part].name, defect)
-        for name in parts
-        for defect in first_defects(conn, name, limit=EXAMPLES_PER_FILE)
-    ]
+def _rejected_rows(conn: duckdb.DuckDBPyConnection, parts: Parts) -> dict[str, list[RejectedRow]]:
+    """By file, in file order."""
+    rejected: dict[str, list[RejectedRow]] = {}
+    for name, files in parts.items():
+        for defect in rejected_defects(conn, name):
+            file = files[defect.part].name
+            rejected.setdefault(file, []).append(rejected_row(file, defect.line, defect.text))
+    return rejected
 
 
-def _rejected_row(file: str, defect: Defect) -> RejectedRow:
-    code, column, what, *got = defect.text.split("|", maxsplit=3)
-    place = f"{code} {file} line {defect.line}" + (f" {column}" if column else "")
-    value = f', got "{escaped(got[0])}"' if got else ""
-    message = f"{place}: {what}{value}; the row and its document were left out; correct the file and import again"
-    return RejectedRow(file=file, line=defect.line, column=column or None, rule=code, message=message)
+def _refuse_mostly_bad(counts: Sequence[FileCounts], rejected: Mapping[str, Sequence[RejectedRow]]) -> None:
+    """Name the files that are to blame; those that only share documents with them where there are no others."""
+    bad = [file for file in counts if file.rows_rejected > MOST_REJECTED_RATE * file.rows_read]
+    causes = {file.name: [row for row in rejected[file.name] if row.rule != faults.BAD_DOCUMENT.code] for file in bad}
+    problems = []
+    for file in [file for file in bad if causes[file.name]] or bad:
+        example = (causes[file.name] or rejected[file.name])[0].message.rsplit("; ", 2)[0]  # without what was done and is to be done
+        detail = f" ({file.rows_rejected:,} of {file.rows_read:,}), for example: {example}"
+        problems.append(refused(faults.MOSTLY_BAD, file.name, detail=detail))
+    _raise_all(problems)
 
 
-def _refuse_mostly_bad(counts: Sequence[FileCounts], rejected: Sequence[RejectedRow]) -> None:
-    for file in counts:
-        if file.rows_rejected > MOST_REJECTED_RATE * file.rows_read:
-            example = next((row.message for row in rejected if row.file == file.name), "")
-            what = f"{file.rows_rejected:,} of {file.rows_read:,} rows are bad, more than {MOST_REJECTED_RATE:.0%}, for example: {example}"
-            raise refused("E112", file.name, what, next_step="correct the file or the mapping")
+def _raise_all(problems: Sequence[SourceFileError]) -> None:
+    if problems:
+        raise SourceFileError("\n".join(map(str, problems)), files=tuple(name for exc in problems for name in exc.files))
 
 
 def _match_returns(frames: dict[str, pl.DataFrame]) -> dict[str, int]:
@@ -206,36 +243,13 @@ def _match_returns(frames: dict[str, pl.DataFrame]) -> dict[str, int]:
 
 
 def _in_utc(table: str, frame: pl.DataFrame, zone: str) -> tuple[pl.DataFrame, list[ImportNote]]:
-    warnings = []
+    notes = []
     for column in (name for name in frame.columns if SOURCE_TABLES[table].field(name).kind == "timestamp"):
-        times, doubtful = local_to_utc(frame[column].cast(pl.Datetime("us")), zone=zone)
+        times, repeated_count = local_to_utc(frame[column].cast(pl.Datetime("us")), zone=zone)
         frame = frame.with_columns(times)
-        where = f"{table}.{column}"
-        if doubtful.skipped_count:
-            told = f"{doubtful.skipped_count:,} times of {where} lie in an hour that clocks in {zone} skip; they were moved on by an hour."
-            warnings.append(ImportNote(name=f"{where}:skipped_hour", count=doubtful.skipped_count, message=told))
-        if doubtful.repeated_count:
-            told = f"{doubtful.repeated_count:,} times of {where} lie in an hour that clocks in {zone} repeat; the earlier one was taken."
-            warnings.append(ImportNote(name=f"{where}:repeated_hour", count=doubtful.repeated_count, message=told))
-    return frame, warnings
-
-
-def _rule_warnings(mapping: ImportMapping, counts: Mapping[str, int]) -> list[ImportNote]:
-    reasons = {rule.name: rule.because for file in mapping.files.values() for rule in file.rules}
-    return [ImportNote(name=name, count=count, message=f"{count:,} rows: {reasons[name]}") for name, count in counts.items() if count]
-
-
-def _extra_column_warnings(parts: Mapping[str, Sequence[ReadFile]]) -> list[ImportNote]:
-    return [
-        ImportNote(
-            name=f"{part.name}:extra_columns",
-            count=len(part.extra_columns),
-            message=f"{part.name} has columns that the mapping does not read: {', '.join(map(escaped, part.extra_columns))}.",
-        )
-        for files in parts.values()
-        for part in files
-        if part.extra_columns
-    ]
+        if repeated_count:
+            notes.append(repeated_hour_note(table, column, repeated_count, zone=zone))
+    return frame, notes
 
 
 def _write(store: OperationalStore, frames: Mapping[str, pl.DataFrame], merchant: Merchant, tell: Progress) -> dict[str, int]:

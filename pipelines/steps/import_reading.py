@@ -14,13 +14,17 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.errors import SourceFileError
+from pipelines.faults import files as faults
+from pipelines.faults.fault import escaped
+from pipelines.steps.import_defects import defect, refused
 from pipelines.steps.import_mapping import Dialect, SourceFile, did_you_mean
+from pipelines.steps.import_unpacking import LARGEST_FILE_BYTES, unpacked
 from pipelines.stores.source_contract import Kind
 
-LARGEST_FILE_BYTES: Final = 2 * 1024**3
 LONGEST_FIELD: Final = 64 * 1024  # characters
 _CHUNK_ROWS: Final = 100_000
+_BATCH_ROWS: Final = 8_192
+_MOST_PARQUET_BYTES: Final = LARGEST_FILE_BYTES  # of the values, unpacked
 _UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
 _PARQUET_MARK: Final = b"PAR1"
 _SEPARATORS: Final = (",", ";", "\t", "|")
@@ -31,6 +35,7 @@ class ReadFile:
     """One file as it stands on disk: `rows` holds the declared columns, `_line` and `_defect` (null where a row is sound).
 
     CSV columns are all text. Parquet columns keep their types. `_line` is the physical line of a CSV, the row number of a Parquet file.
+    `is_copy`: an earlier part is the same file, so every row of this one is a duplicate.
     """
 
     name: str
@@ -38,16 +43,24 @@ class ReadFile:
     rows: pl.DataFrame
     rows_read: int
     extra_columns: tuple[str, ...]
+    is_copy: bool = False
 
     def without_rows(self) -> ReadFile:
         """The same file with its rows let go, which are by far the most of it."""
         return replace(self, rows=self.rows.clear())
 
 
-def escaped(value: object) -> str:
-    """A value as a message shows it: at most 80 characters, nothing in it that moves a cursor."""
-    text = str(value)[:80].encode("unicode_escape").decode("ascii") if not str(value)[:80].isprintable() else str(value)[:80]
-    return text.replace('"', '\\"')
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file's bytes, in hex.
+
+    Raises:
+        SourceFileError: The file cannot be opened.
+    """
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as exc:
+        raise refused(faults.CLOSED, path.name, detail=f" ({exc.strerror})") from None
 
 
 def read_file(path: Path, *, declared: SourceFile, dialect: Dialect) -> ReadFile:
@@ -58,14 +71,13 @@ def read_file(path: Path, *, declared: SourceFile, dialect: Dialect) -> ReadFile
     """
     if not path.is_file():
         near = did_you_mean(path.name, [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else [])
-        raise refused("E101", path.name, f"is not in {path.parent.name or path.parent}{near}", next_step="put the file there")
+        raise refused(faults.MISSING, path.name, detail=f" {path.parent.name or path.parent}{near}")
     size = path.stat().st_size
     if size == 0:
-        raise refused("E102", path.name, "is empty (0 bytes)", next_step="export it again")
+        raise refused(faults.EMPTY, path.name)
     if size > LARGEST_FILE_BYTES:
-        raise refused("E103", path.name, f"is larger than 2 GB ({size:,} bytes)", next_step="export it in parts")
-    with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        raise refused(faults.TOO_LARGE, path.name, detail=f" ({size:,} bytes)")
+    digest = sha256_of(path)
     if declared.format == "parquet":
         frame, header = _read_parquet(path, declared.columns)
     else:
@@ -75,25 +87,15 @@ def read_file(path: Path, *, declared: SourceFile, dialect: Dialect) -> ReadFile
     return ReadFile(name=path.name, sha256=digest, rows=rows, rows_read=rows.height, extra_columns=extra)
 
 
-def refused(
-    code: str, file: str, what: str, *, line: int | None = None, column: str | None = None, got: object = None, next_step: str
-) -> SourceFileError:
-    """The error for a file that is refused as a whole."""
-    place = f"{code} {file}" + (f" line {line}" if line else "") + (f" {column}" if column else "")
-    value = f', got "{escaped(got)}"' if got is not None else ""
-    return SourceFileError(f"{place}: {what}{value}; nothing was imported; {next_step} and import again.")
-
-
 def _check_header(file: str, header: Sequence[str], columns: Mapping[str, Kind], *, line: int | None = None) -> None:
     repeated = sorted({name for name in header if header.count(name) > 1})
     if repeated:
-        raise refused("E107", file, "the header names this column twice", line=line, column=repeated[0], next_step="keep one of the two")
+        raise refused(faults.REPEATED_COLUMN, file, line=line, column=repeated[0])
     for column in columns:
         if column not in header:
             spare = [name for name in header if name not in columns]
             hint = did_you_mean(column, spare) or f"; the file has {', '.join(map(escaped, header[:12]))}"
-            advice = "restore the column, or correct the mapping"
-            raise refused("E108", file, f"this column is missing{hint}", line=line, column=column, next_step=advice)
+            raise refused(faults.MISSING_COLUMN, file, detail=hint, line=line, column=column)
 
 
 def _read_parquet(path: Path, columns: Mapping[str, Kind]) -> tuple[pl.DataFrame, list[str]]:
@@ -102,20 +104,32 @@ def _read_parquet(path: Path, columns: Mapping[str, Kind]) -> tuple[pl.DataFrame
         stream.seek(-min(4, path.stat().st_size), io.SEEK_END)
         tail = stream.read(4)
     if head != _PARQUET_MARK or tail != _PARQUET_MARK:
-        what = "is a Parquet file that was cut off" if head == _PARQUET_MARK else "is not a Parquet file"
-        raise refused("E110", path.name, what, next_step="export or copy it again")
+        detail = " (a Parquet file without its end)" if head == _PARQUET_MARK else " (not a Parquet file)"
+        raise refused(faults.DAMAGED, path.name, detail=detail)
     try:
-        with pq.ParquetFile(path) as parquet:
+        with pq.ParquetFile(path, page_checksum_verification=True) as parquet:
             header = list(parquet.schema_arrow.names)
             _check_header(path.name, header, columns)
             for column, kind in columns.items():
                 _check_parquet_type(path.name, column, kind, parquet.schema_arrow.field(column).type)
-            table = parquet.read(columns=list(columns))
+            table = _bounded_table(path, parquet, list(columns))
+            table.validate(full=True)
     except (pa.ArrowException, OSError) as exc:
-        raise refused("E110", path.name, f"is a damaged Parquet file ({escaped(exc)})", next_step="export or copy it again") from None
+        raise refused(faults.DAMAGED, path.name, detail=f" ({escaped(exc)})") from None
     frame = pl.from_arrow(table)
     assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a table of Arrow is never a series
     return frame.with_columns(_line=pl.int_range(1, pl.len() + 1, dtype=pl.Int64), _defect=pl.lit(None, pl.String)), header
+
+
+def _bounded_table(path: Path, parquet: pq.ParquetFile, columns: list[str]) -> pa.Table:
+    """The columns, read piece by piece: a few bytes may stand for any number of equal values."""
+    batches, size = [], 0
+    for batch in parquet.iter_batches(batch_size=_BATCH_ROWS, columns=columns):
+        size += batch.nbytes
+        if size > _MOST_PARQUET_BYTES:
+            raise refused(faults.BOMB, path.name)
+        batches.append(batch)
+    return pa.Table.from_batches(batches).select(columns) if batches else parquet.read(columns=columns)
 
 
 def _check_parquet_type(file: str, column: str, kind: Kind, found: pa.DataType) -> None:
@@ -131,8 +145,7 @@ def _check_parquet_type(file: str, column: str, kind: Kind, found: pa.DataType) 
         "boolean": pa.types.is_boolean(found),
     }[kind]
     if not (fits or is_text):
-        advice = "export it with that type, or correct the mapping"
-        raise refused("E109", file, f"the mapping declares {kind}", column=column, got=found, next_step=advice)
+        raise refused(faults.RETYPED_COLUMN, file, detail=f" ({kind})", column=column, got=found)
 
 
 def _read_csv(path: Path, columns: Mapping[str, Kind], dialect: Dialect) -> tuple[pl.DataFrame, list[str]]:
@@ -143,23 +156,23 @@ def _read_csv(path: Path, columns: Mapping[str, Kind], dialect: Dialect) -> tupl
     line, header = next(records, (1, []))
     other = next((mark for mark in _SEPARATORS if mark != dialect.separator and len(header) == 1 and mark in header[0]), None)
     if other is not None and len(columns) > 1:
-        what = f"columns are separated by {other!r}, the mapping declares {dialect.separator!r}"
-        raise refused("E105", path.name, what, line=line, got=header[0], next_step="export it with that separator, or correct the mapping")
+        detail = f", by {dialect.separator!r}, but seemingly by {other!r}"
+        raise refused(faults.WRONG_SEPARATOR, path.name, detail=detail, line=line, got=header[0])
     _check_header(path.name, header, columns, line=line)
     return _csv_frame(records, header, columns), header
 
 
 def _decoded(path: Path) -> str:
-    content = path.read_bytes()
+    content = unpacked(path)
     if content.startswith(_UTF16_MARKS) or (b"\x00" in content[:2] and len(content) > 1):
-        raise refused("E104", path.name, "is UTF-16", next_step="save it as UTF-8")
+        raise refused(faults.NOT_UTF8, path.name, detail=" but UTF-16")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as exc:
         line = content.count(b"\n", 0, exc.start) + 1
         begin, end = content.rfind(b"\n", 0, exc.start) + 1, content.find(b"\n", exc.start)
         got = content[begin : end if end >= 0 else None].decode("utf-8", errors="backslashreplace").rstrip()
-        raise refused("E104", path.name, "is not UTF-8", line=line, got=got, next_step="save it as UTF-8") from None
+        raise refused(faults.NOT_UTF8, path.name, line=line, got=got) from None
 
 
 def _records(file: str, reader: Iterator[list[str]]) -> Iterator[tuple[int, list[str]]]:
@@ -171,8 +184,7 @@ def _records(file: str, reader: Iterator[list[str]]) -> Iterator[tuple[int, list
         except StopIteration:
             return
         except csv.Error as exc:
-            what = "a quote is opened and never closed" if "unexpected end" in str(exc) else f"the quoting is broken ({exc})"
-            raise refused("E106", file, what, line=begins, next_step="close the quote") from None
+            raise refused(faults.BROKEN_QUOTES, file, detail=f" ({exc})", line=begins) from None
         if record:
             yield begins, record
 
@@ -184,11 +196,11 @@ def _csv_frame(records: Iterator[tuple[int, list[str]]], header: list[str], colu
     chunks = [pl.DataFrame(schema=schema)]
     rows: list[tuple[str | int | None, ...]] = []
     for line, record in records:
-        defect = None
+        told = None
         if len(record) != width:
-            defect = f"E201||has {len(record)} fields, the header has {width}"
+            told = defect(faults.RAGGED, detail=f" ({len(record)}, the header has {width})")
             record = [*record, *[""] * width]  # noqa: PLW2901 - only so that its document can be told
-        rows.append((*[record[position] or None for position in positions], line, defect))
+        rows.append((*[record[position] or None for position in positions], line, told))
         if len(rows) == _CHUNK_ROWS:
             chunks.append(pl.DataFrame(rows, schema=schema, orient="row"))
             rows = []
@@ -203,5 +215,5 @@ def _with_text_defects(frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFr
         return frame
     nul = pl.any_horizontal(pl.col(column).str.contains("\0", literal=True) for column in text)
     long = pl.any_horizontal(pl.col(column).str.len_chars() > LONGEST_FIELD for column in text)
-    has_nul, is_long = pl.lit("E202||holds a NUL character"), pl.lit("E203||holds a field of more than 65,536 characters")
+    has_nul, is_long = pl.lit(defect(faults.NUL)), pl.lit(defect(faults.TOO_LONG))
     return frame.with_columns(_defect=pl.coalesce("_defect", pl.when(nul).then(has_nul).when(long).then(is_long)))

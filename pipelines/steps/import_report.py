@@ -76,7 +76,7 @@ class ImportNote:
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """One import, row by row accounted for."""
+    """One import, row by row accounted for. `rejected_in` are the CSV files that list the rejected rows, to be mended at their source."""
 
     mapping: str
     merchant: str
@@ -87,6 +87,7 @@ class ImportReport:
     return_match_basis: dict[str, int] = field(default_factory=dict)
     warnings: tuple[ImportNote, ...] = ()
     rejected_examples: tuple[RejectedRow, ...] = ()
+    rejected_in: tuple[str, ...] = ()
     files_not_mapped: tuple[str, ...] = ()
 
     @property

@@ -9,14 +9,21 @@ import duckdb
 import polars as pl
 
 from pipelines.errors import ContractError
+from pipelines.faults import files as faults
+from pipelines.steps.import_defects import defect_sql, refused
 from pipelines.steps.import_mapping import Dialect, SourceFile
-from pipelines.steps.import_reading import ReadFile, refused
+from pipelines.steps.import_reading import ReadFile
 from pipelines.stores.source_contract import WAREHOUSE_TYPES, Kind
 
 _A_KIND: Final[dict[Kind, str]] = {
     "text": "a text", "integer": "an integer", "decimal": "a decimal", "float": "a number",
     "timestamp": "a time", "date": "a date", "boolean": "true or false",
 }  # fmt: skip
+_BOUNDS: Final[dict[Kind, tuple[str, str]]] = {
+    "integer": ("-999999999999999999", "999999999999999999"),
+    "timestamp": ("TIMESTAMP '0001-01-01'", "TIMESTAMP '9999-12-31 23:59:59.999999'"),
+    "date": ("DATE '0001-01-01'", "DATE '9999-12-31'"),
+}
 _MAPPING_MISTAKES: Final = (
     duckdb.BinderException, duckdb.ParserException, duckdb.CatalogException, duckdb.ConversionException,
     duckdb.InvalidInputException, duckdb.PermissionException, duckdb.NotImplementedException, duckdb.OutOfRangeException,
@@ -61,8 +68,8 @@ def mapping_mistake(where: str, exc: duckdb.Error) -> ContractError:
 def load_rows(conn: duckdb.DuckDBPyConnection, name: str, declared: SourceFile, parts: Sequence[ReadFile], dialect: Dialect) -> None:
     """The rows of one declared file stand in `file_table(name)` with types and fates.
 
-    Rows that a later part shares with an earlier one are duplicates; then the first rule that holds decides; a row that no rule
-    excludes and that has a defect is rejected.
+    Rows that a later part shares with an earlier one, and all rows of a part that is the same file, are duplicates; then the first
+    rule that holds decides; a row that no rule excludes and that has a defect is rejected.
 
     Raises:
         SourceFileError: The declared key repeats.
@@ -75,8 +82,10 @@ def load_rows(conn: duckdb.DuckDBPyConnection, name: str, declared: SourceFile, 
     derived = "".join(f", ({expression}) AS {quoted(column)}" for column, expression in declared.derived.items())
     union = " UNION ALL ".join(f"SELECT *{derived} FROM part_{number}" for number in range(len(parts)))
     conn.execute("CREATE OR REPLACE TEMP TABLE shared (_row BIGINT)")
-    if declared.drop_rows_shared_by_parts:
-        for number in range(1, len(parts)):
+    for number, part in enumerate(parts):
+        if part.is_copy:
+            conn.execute(f"INSERT INTO shared SELECT _row FROM part_{number}")
+        elif declared.drop_rows_shared_by_parts and number:
             _find_shared_rows(conn, number, list(map(quoted, declared.columns)))
     deciding = [rule for rule in declared.rules if rule.then != "warn"]
     rule = f"CASE {' '.join(f'WHEN ({rule.when}) THEN {literal(rule.name)}' for rule in deciding)} END" if deciding else "NULL::VARCHAR"
@@ -105,7 +114,7 @@ def _load_part(
     selected = ", ".join(f"{sql} AS {quoted(column)}" for column, sql in typed.items())
     failures = " ".join(
         f"WHEN {quoted(column)} IS NOT NULL AND {typed[column]} IS NULL "
-        f"THEN concat_ws('|', 'E204', {literal(column)}, {literal('is not ' + _A_KIND[kind])}, {quoted(column)}::VARCHAR)"
+        f"THEN {defect_sql(faults.UNREADABLE, column=column, detail=literal(f', {_A_KIND[kind]}'), got=f'{quoted(column)}::VARCHAR')}"
         for column, kind in declared.columns.items()
         if kind != "text"
     )
@@ -122,19 +131,27 @@ def typed_sql(column: str, kind: Kind, found: pl.DataType, dialect: Dialect) -> 
     name = quoted(column)
     if found != pl.String:
         value = f"CASE WHEN isfinite({name}) THEN {name} END" if found.is_float() else name
-        return f"TRY_CAST({value} AS {WAREHOUSE_TYPES[kind]})"
+        return _bounded(f"TRY_CAST({value} AS {WAREHOUSE_TYPES[kind]})", kind)
     mark = dialect.decimal_mark
     number = name if mark == "." else f"replace({name}, {literal(mark)}, '.')"
     digits = rf"[+-]?\d{{1,18}}([{mark}]\d+)?"
     return {
         "text": name,
-        "integer": rf"CASE WHEN regexp_full_match({name}, '[+-]?\d{{1,19}}') THEN TRY_CAST({name} AS BIGINT) END",
+        "integer": rf"CASE WHEN regexp_full_match({name}, '[+-]?\d{{1,18}}') THEN TRY_CAST({name} AS BIGINT) END",
         "decimal": f"CASE WHEN regexp_full_match({name}, '{digits}') THEN TRY_CAST({number} AS DECIMAL(18, 4)) END",
         "float": f"CASE WHEN regexp_full_match({name}, '{digits}') THEN TRY_CAST({number} AS DOUBLE) END",
-        "timestamp": f"try_strptime({name}, {literal(dialect.timestamp)})",
-        "date": f"try_strptime({name}, {literal(dialect.date)})::DATE",
+        "timestamp": _bounded(f"try_strptime({name}, {literal(dialect.timestamp)})", kind),
+        "date": _bounded(f"try_strptime({name}, {literal(dialect.date)})::DATE", kind),
         "boolean": f"CASE lower({name}) WHEN 'true' THEN true WHEN '1' THEN true WHEN 'false' THEN false WHEN '0' THEN false END",
     }[kind]
+
+
+def _bounded(value: str, kind: Kind) -> str:
+    """The value where it leaves room to reckon with: integers of 18 digits, the years 1 to 9999; null beyond."""
+    if kind in _BOUNDS:
+        least, most = _BOUNDS[kind]
+        return f"CASE WHEN {value} BETWEEN {least} AND {most} THEN {value} END"
+    return value
 
 
 def _find_shared_rows(conn: duckdb.DuckDBPyConnection, number: int, names: list[str]) -> None:
@@ -164,14 +181,12 @@ def _find_shared_rows(conn: duckdb.DuckDBPyConnection, number: int, names: list[
 def _refuse_repeated_key(conn: duckdb.DuckDBPyConnection, name: str, declared: SourceFile, parts: Sequence[ReadFile]) -> None:
     keys = ", ".join(map(quoted, declared.key))
     shown = f"concat_ws(', ', {', '.join(f'{quoted(column)}::VARCHAR' for column in declared.key)})"
+    given = " AND ".join(f"{quoted(column)} IS NOT NULL" for column in declared.key)
     again = f"""
-        SELECT _part, _line, {shown} FROM {file_table(name)} WHERE _fate IN ('used', 'redirected')
+        SELECT _part, _line, {shown} FROM {file_table(name)} WHERE _fate IN ('used', 'redirected') AND {given}
         QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY _row) > 1 ORDER BY _row LIMIT 1
     """
     row = conn.execute(again).fetchone()
     if row:
         part, line, got = row
-        column = ", ".join(declared.key)
-        raise refused(
-            "E111", parts[part].name, "this key stands there twice", line=line, column=column, got=got, next_step="export it again"
-        )
+        raise refused(faults.REPEATED_KEY, parts[part].name, line=line, column=", ".join(declared.key), got=got)

@@ -12,8 +12,11 @@ import duckdb
 import polars as pl
 
 from pipelines.errors import ContractError
+from pipelines.faults import files as faults
+from pipelines.steps.import_defects import defect_sql
 from pipelines.steps.import_mapping import ImportMapping, Lookup, TableMapping
 from pipelines.steps.import_rows import file_table, literal, quoted, run_mapped
+from pipelines.steps.import_times import skipped_times
 from pipelines.stores.source_contract import SOURCE_TABLES, WAREHOUSE_TYPES, Kind
 from pipelines.stores.source_rows import FRAME_TYPES
 
@@ -49,7 +52,7 @@ class FateCount:
 
 @dataclass(frozen=True, slots=True)
 class Defect:
-    """What is wrong with one rejected row, as `E204|column|what|value`."""
+    """What is wrong with one rejected row, as `import_defects` packs it."""
 
     part: int
     line: int
@@ -84,7 +87,7 @@ def build_tables(conn: duckdb.DuckDBPyConnection, mapping: ImportMapping) -> Non
                 _build_table(conn, name, table, mapping)
         rejects_more = False
         for name, table in mapping.tables.items():
-            if table.source is not None and _reject_unloadable(conn, name, table):
+            if table.source is not None and _reject_unloadable(conn, name, table, zone=mapping.zone):
                 rejects_more = True
         if rejects_more:
             _reject_documents(conn, mapping)
@@ -94,7 +97,7 @@ def table_frame(conn: duckdb.DuckDBPyConnection, name: str, mapping: ImportMappi
     """The rows of one built contract table, in key order; times are still local."""
     table = mapping.tables[name]
     if table.source is None:
-        return _given_rows(name, table)
+        return _given_rows(name, table, zone=mapping.zone)
     columns = [*_target_columns(name, table, mapping)]
     if table.match_to_sales_of:
         columns.append(CUSTOMER_OF_RETURN)
@@ -108,9 +111,9 @@ def fate_counts(conn: duckdb.DuckDBPyConnection, file: str) -> list[FateCount]:
     return [FateCount(*row) for row in rows]
 
 
-def first_defects(conn: duckdb.DuckDBPyConnection, file: str, *, limit: int) -> list[Defect]:
-    """What is wrong with the first rejected rows of a declared file."""
-    query = f"SELECT _part, _line, _defect FROM {file_table(file)} WHERE _fate = 'rejected' ORDER BY _row LIMIT {limit}"
+def rejected_defects(conn: duckdb.DuckDBPyConnection, file: str) -> list[Defect]:
+    """What is wrong with the rejected rows of a declared file, in file order."""
+    query = f"SELECT _part, _line, _defect FROM {file_table(file)} WHERE _fate = 'rejected' ORDER BY _row"
     return [Defect(*row) for row in conn.sql(query).fetchall()]
 
 
@@ -137,10 +140,19 @@ def _target_columns(name: str, table: TableMapping, mapping: ImportMapping) -> d
     return columns
 
 
-def _given_rows(name: str, table: TableMapping) -> pl.DataFrame:
+def _given_rows(name: str, table: TableMapping, *, zone: str) -> pl.DataFrame:
     contract = SOURCE_TABLES[name]
-    given = {column: pl.Series([row.get(column) for row in table.values]) for column in table.target_columns}
-    return pl.DataFrame({column: values.cast(FRAME_TYPES[contract.field(column).kind]) for column, values in given.items()})
+    given = {column: [row.get(column) for row in table.values] for column in table.target_columns}
+    try:
+        series = {column: pl.Series(column, values).cast(FRAME_TYPES[contract.field(column).kind]) for column, values in given.items()}
+    except (pl.exceptions.PolarsError, TypeError) as exc:
+        raise ContractError(f"Mapping, tables.{name}.values: {exc}. Nothing was imported; correct the values and import again.") from None
+    for column in (column for column in series if contract.field(column).kind == "timestamp"):
+        if len(skipped := skipped_times(series[column], zone=zone)):
+            raise ContractError(
+                f"Mapping, tables.{name}.values: clocks in {zone} skip {column} {skipped[0]}. Nothing was imported; correct it."
+            )
+    return pl.DataFrame(series)
 
 
 def _build_lookup(conn: duckdb.DuckDBPyConnection, name: str, lookup: Lookup) -> None:
@@ -164,9 +176,14 @@ def _build_table(conn: duckdb.DuckDBPyConnection, name: str, table: TableMapping
     inner = f"SELECT {', '.join(selected)}, {rows} FROM {file_table(table.source or '')} AS source {joins} WHERE {where} {grouping}"
     run_mapped(conn, f"tables.{name}", f"CREATE OR REPLACE TEMP TABLE untyped AS {inner}")
     _check_types(conn, name)
-    types = {column: WAREHOUSE_TYPES[contract.field(column).kind] for column in columns}
-    casts = ", ".join(f"TRY_CAST({quoted(column)} AS {types[column]}) AS {quoted(column)}" for column in columns)
-    conn.execute(f"CREATE OR REPLACE TABLE {_built(name)} AS SELECT * REPLACE ({casts}) FROM untyped")
+    fitting = {column: f"TRY_CAST({quoted(column)} AS {WAREHOUSE_TYPES[contract.field(column).kind]})" for column in columns}
+    casts = ", ".join(f"{cast} AS {quoted(column)}" for column, cast in fitting.items())
+    lost = " ".join(
+        f"WHEN {quoted(column)} IS NOT NULL AND {cast} IS NULL THEN "
+        + defect_sql(faults.DOES_NOT_FIT, detail=literal(f" ({column} of {name})"), got=f"{quoted(column)}::VARCHAR")
+        for column, cast in fitting.items()
+    )
+    conn.execute(f"CREATE OR REPLACE TABLE {_built(name)} AS SELECT * REPLACE ({casts}), CASE {lost} END AS _unfit FROM untyped")
     conn.execute("DROP TABLE untyped")
 
 
@@ -182,18 +199,21 @@ def _check_types(conn: duckdb.DuckDBPyConnection, name: str) -> None:
                 )
 
 
-def _reject_unloadable(conn: duckdb.DuckDBPyConnection, name: str, table: TableMapping) -> bool:
-    """Reject the rows behind table rows that lack a required value or repeat a key; whether there were any."""
+def _reject_unloadable(conn: duckdb.DuckDBPyConnection, name: str, table: TableMapping, *, zone: str) -> bool:
+    """Reject the rows behind table rows that lack a required value, repeat a key or cannot be held; whether there were any."""
     contract = SOURCE_TABLES[name]
     needed = {*contract.required_fields, *contract.key} & table.columns.keys()
     rows = "unnest(_rows)" if table.one_row_per_key else "_row"
     queries = [
-        f"SELECT {rows} AS _row, 'E205||gives no {column} for {name}' AS defect FROM {_built(name)} WHERE {quoted(column)} IS NULL"
+        f"SELECT {rows} AS _row, {defect_sql(faults.NO_VALUE, detail=literal(f' ({column} of {name})'))} AS defect "
+        f"FROM {_built(name)} WHERE {quoted(column)} IS NULL"
         for column in sorted(needed)
     ]
+    queries.append(f"SELECT {rows} AS _row, _unfit AS defect FROM {_built(name)} WHERE _unfit IS NOT NULL")
+    queries += [_in_skipped_hours(conn, name, column, rows, zone=zone) for column in _times(name, table)]
     if not table.one_row_per_key:
         keys = ", ".join(map(quoted, contract.key))
-        told = f"'E206||gives the key of another row of {name} (' || concat_ws(', ', {keys}) || ')'"
+        told = defect_sql(faults.SAME_KEY, detail=literal(f" of {name}"), got=f"concat_ws(', ', {keys})")
         repeated = f"SELECT {keys} FROM {_built(name)} GROUP BY ALL HAVING count(*) > 1"
         queries.append(f"SELECT _row, {told} AS defect FROM {_built(name)} SEMI JOIN ({repeated}) USING ({keys})")
     found = f"SELECT _row, min(defect) AS defect FROM ({' UNION ALL '.join(queries)}) GROUP BY _row"
@@ -207,6 +227,18 @@ def _reject_unloadable(conn: duckdb.DuckDBPyConnection, name: str, table: TableM
     return True
 
 
+def _times(name: str, table: TableMapping) -> list[str]:
+    return [column for column in table.columns if SOURCE_TABLES[name].field(column).kind == "timestamp"]
+
+
+def _in_skipped_hours(conn: duckdb.DuckDBPyConnection, name: str, column: str, rows: str, *, zone: str) -> str:
+    """A query for the rows whose time never was; such a time stands for none, so nobody can say which was meant."""
+    times = conn.sql(f"SELECT DISTINCT {quoted(column)} FROM {_built(name)}").pl()[column]
+    skipped = [f"TIMESTAMP {literal(str(time))}" for time in skipped_times(times, zone=zone)]
+    told = defect_sql(faults.SKIPPED_HOUR, detail=literal(f" of {zone} ({column} of {name})"), got=f"{quoted(column)}::VARCHAR")
+    return f"SELECT {rows} AS _row, {told} AS defect FROM {_built(name)} WHERE {quoted(column)} IN ({', '.join(skipped) or 'NULL'})"
+
+
 def _reject_documents(conn: duckdb.DuckDBPyConnection, mapping: ImportMapping) -> None:
     """Reject every row of a document of which one row is rejected, in all files that name the document."""
     names = {document for file in mapping.files.values() for document in file.document}
@@ -217,7 +249,7 @@ def _reject_documents(conn: duckdb.DuckDBPyConnection, mapping: ImportMapping) -
         )
         conn.execute(f"CREATE OR REPLACE TEMP TABLE bad AS SELECT id FROM ({bad}) WHERE id IS NOT NULL")
         for name, column in columns.items():
-            told = f"'E207||belongs to {document} ' || {column}::VARCHAR || ', another row of which is bad'"
+            told = defect_sql(faults.BAD_DOCUMENT, detail=f"' (' || {literal(document)} || ' ' || {column}::VARCHAR || ')'")
             conn.execute(f"""
                 UPDATE {file_table(name)} SET _fate = 'rejected', _rule = NULL, _defect = {told}
                 WHERE _fate IN ('used', 'redirected') AND {column}::VARCHAR IN (SELECT id FROM bad)

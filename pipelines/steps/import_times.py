@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from datetime import datetime
 
 import polars as pl
 
 
-@dataclass(frozen=True, slots=True)
-class ClockChanges:
-    """Times that a change of the clocks makes doubtful."""
-
-    skipped_count: int
-    repeated_count: int
+def skipped_times(times: pl.Series, *, zone: str) -> pl.Series:
+    """Those of the times that never were: clocks in the zone skip the hour. Nulls are left out."""
+    known = times.drop_nulls()
+    return known.filter(known.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null").is_null())
 
 
-def local_to_utc(times: pl.Series, *, zone: str) -> tuple[pl.Series, ClockChanges]:
-    """Wall-clock times as UTC without zone, and how many of them were doubtful.
+def local_to_utc(times: pl.Series, *, zone: str) -> tuple[pl.Series, int]:
+    """Wall-clock times as UTC without zone, and how many of them lie in an hour that clocks repeat: there the earlier moment is taken.
 
-    An hour that clocks skip never was: such a time is moved on by an hour, as a clock that was not set would have shown
-    it. In an hour that clocks repeat the earlier of the two moments is taken.
+    Years stay within 1 to 9999, so that the last moment of 9999 ("never ends") is one west of Greenwich too.
 
     Args:
-        times: Local times without zone; nulls stay null.
+        times: Local times without zone, none of them skipped; nulls stay null.
         zone: IANA name of the zone whose clocks show them.
     """
-    name = times.name
-    earlier = times.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
-    later = times.dt.replace_time_zone(zone, ambiguous="latest", non_existent="null")
-    is_skipped = earlier.is_null() & times.is_not_null()
-    moved = times.dt.offset_by("1h").dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
-    in_utc = earlier.fill_null(moved).dt.convert_time_zone("UTC").dt.replace_time_zone(None)
-    return in_utc.alias(name), ClockChanges(skipped_count=int(is_skipped.sum()), repeated_count=int((earlier != later).sum()))
+    earlier = times.dt.replace_time_zone(zone, ambiguous="earliest")
+    later = times.dt.replace_time_zone(zone, ambiguous="latest")
+    in_utc = earlier.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+    return in_utc.clip(datetime.min, datetime.max).alias(times.name), int((earlier != later).sum())  # noqa: DTZ901 - both are naive UTC

@@ -67,7 +67,7 @@ lookups:
     by: ticket
     columns: {sale_at: any_value(sold_at), card: any_value(card)}
 """
-TICKETS = "ticket;sold_at;card\nT1;2026-03-01 10:00:00;ann\nT2;2026-03-02 10:00:00;\nT3;2026-03-29 02:30:00;ann\n"
+TICKETS = "ticket;sold_at;card\nT1;2026-03-01 10:00:00;ann\nT2;2026-03-02 10:00:00;\nT3;2026-10-25 02:30:00;ann\n"
 LINES = 'ticket;line;code;units;price\nT1;1;CUP;2;"9,50"\nT1;2;BAG;1;0,10\nT2;1;MUG;1;4\nT3;1;CUP;-1;9,50\nT3;2;MUG;-1;4\n'
 
 
@@ -127,8 +127,8 @@ def test_the_report_accounts_for_every_row(store: OperationalStore, folder: Path
     assert report.rows_by_rule() == {"bags": 1, "taken_back": 2}
     assert report.files_not_mapped == ("notes.txt",)
     assert {note.name: note.count for note in report.warnings} == {
-        "orders.created_at:skipped_hour": 1,
-        "returns.created_at:skipped_hour": 2,
+        "orders.created_at:repeated_hour": 1,
+        "returns.created_at:repeated_hour": 2,
     }
     assert report.as_dict()["rows_read"] == 8
 
@@ -166,10 +166,10 @@ def test_a_bad_line_leaves_out_its_order_and_nothing_else(store: OperationalStor
     assert "T2" not in store.read_source("orders", ["order_id"])["order_id"]
     assert store.read_source("order_lines", ["order_line_id"])["order_line_id"].to_list() == ["T10:1", "T1:1"]
     assert [row.message for row in report.rejected_examples] == [
-        "E207 tickets.csv line 3: belongs to order T2, another row of which is bad; the row and its document were left out; "
-        "correct the file and import again",
-        'E204 lines.csv line 4 units: is not an integer, got "one"; the row and its document were left out; '
-        "correct the file and import again",
+        "E207 tickets.csv line 3: belongs to a document another row of which is bad (order T2); the row and its document were left out; "
+        "correct that row and import again.",
+        'E204 lines.csv line 4 units: is not of the declared kind, an integer, got "one"; the row and its document were left out; '
+        "correct the file or the mapping and import again.",
     ]
     assert report.rows_rejected == 2
     assert all(counts.rows_accounted_for == counts.rows_read for counts in report.files)
@@ -178,7 +178,9 @@ def test_a_bad_line_leaves_out_its_order_and_nothing_else(store: OperationalStor
 def test_a_file_that_is_mostly_bad_is_refused_as_a_whole(store: OperationalStore, folder: Path) -> None:
     replace(folder / "tickets.csv", "2026-03-01 10:00:00", "01.03.2026")
 
-    with pytest.raises(SourceFileError, match=r'E112 tickets\.csv: 1 of 3 rows are bad.*E204.*got "01\.03\.2026"'):
+    with pytest.raises(
+        SourceFileError, match=r'E112 tickets\.csv: more than a fifth of its rows are bad \(1 of 3\).*E204.*got "01\.03\.2026"'
+    ):
         run(store, folder)
 
     assert store.present_fields() == {}

@@ -8,6 +8,8 @@ import polars as pl
 import pytest
 
 from pipelines.errors import SourceFileError
+from pipelines.faults import files as faults
+from pipelines.steps.import_defects import defect
 from pipelines.steps.import_mapping import Dialect, SourceFile
 from pipelines.steps.import_reading import read_file
 
@@ -56,11 +58,17 @@ def test_a_header_alone_is_a_file_without_rows(tmp_path: Path) -> None:
     ("content", "message"),
     [
         (b"", "E102 orders.csv: is empty (0 bytes)"),
-        ("number,price\nA,1\n".encode("utf-16"), "E104 orders.csv: is UTF-16"),
-        ("number,price\nA,1\n".encode("utf-16-le"), "E104 orders.csv: is UTF-16"),
+        ("number,price\nA,1\n".encode("utf-16"), "E104 orders.csv: is not UTF-8 but UTF-16"),
+        ("number,price\nA,1\n".encode("utf-16-le"), "E104 orders.csv: is not UTF-8 but UTF-16"),
         ("number,price\nA,1\nMünchen,2\n".encode("latin-1"), 'E104 orders.csv line 3: is not UTF-8, got "M\\xfcnchen,2"'),
-        (b"number;price\nA;1\n", "E105 orders.csv line 1: columns are separated by ';', the mapping declares ','"),
-        (b'number,price\nA,1\n"B,2\nC,3\n', "E106 orders.csv line 3: a quote is opened and never closed"),
+        (
+            b"number;price\nA;1\n",
+            "E105 orders.csv line 1: its columns are not separated as the mapping declares, by ',', but seemingly by ';'",
+        ),
+        (
+            b'number,price\nA,1\n"B,2\nC,3\n',
+            "E106 orders.csv line 3: a quote is opened and never closed, or stands inside a field (unexpected end of data)",
+        ),
         (b"number,price,number\nA,1,B\n", "E107 orders.csv line 1 number: the header names this column twice"),
         (b"number,Price\nA,1\n", "E108 orders.csv line 1 price: this column is missing; did you mean 'Price'?"),
         (b"number,colour\nA,1\n", "E108 orders.csv line 1 price: this column is missing; the file has number, colour"),
@@ -77,7 +85,7 @@ def test_a_file_that_is_not_what_was_declared_is_refused(tmp_path: Path, content
 def test_a_missing_file_names_the_nearest_one(tmp_path: Path) -> None:
     (tmp_path / "order.parquet").touch()
 
-    with pytest.raises(SourceFileError, match=r"^E101 orders\.parquet: is not in .*; did you mean 'order\.parquet'\?"):
+    with pytest.raises(SourceFileError, match=r"^E101 orders\.parquet: is not in the folder .*; did you mean 'order\.parquet'\?"):
         read_parquet(tmp_path)
 
 
@@ -90,10 +98,10 @@ def test_another_separator_is_read_when_it_is_declared(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("record", "defect"),
     [
-        (b"A", "E201||has 1 fields, the header has 2"),
-        (b"A,1,2", "E201||has 3 fields, the header has 2"),
-        (b"A\x00B,1", "E202||holds a NUL character"),
-        (b"A" * 65_537 + b",1", "E203||holds a field of more than 65,536 characters"),
+        (b"A", defect(faults.RAGGED, detail=" (1, the header has 2)")),
+        (b"A,1,2", defect(faults.RAGGED, detail=" (3, the header has 2)")),
+        (b"A\x00B,1", defect(faults.NUL)),
+        (b"A" * 65_537 + b",1", defect(faults.TOO_LONG)),
     ],
 )
 def test_a_bad_row_is_marked_and_the_rest_is_read(tmp_path: Path, record: bytes, defect: str) -> None:
@@ -116,7 +124,9 @@ def test_a_parquet_file_that_was_cut_off_is_refused(tmp_path: Path, kept: float)
     pl.DataFrame({"number": [str(value) for value in range(5_000)], "price": [1.0] * 5_000}).write_parquet(path)
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * kept)])
 
-    with pytest.raises(SourceFileError, match=r"^E110 orders\.parquet: is a Parquet file that was cut off"):
+    with pytest.raises(
+        SourceFileError, match=r"^E110 orders\.parquet: is damaged, cut off or of another format \(a Parquet file without its end"
+    ):
         read_parquet(tmp_path)
 
 
@@ -127,19 +137,22 @@ def test_a_parquet_file_with_a_hole_is_refused(tmp_path: Path) -> None:
     content[4:2_000] = bytes(1_996)
     path.write_bytes(content)
 
-    with pytest.raises(SourceFileError, match=r"^E110 orders\.parquet: is a damaged Parquet file"):
+    with pytest.raises(SourceFileError, match=r"^E110 orders\.parquet: is damaged, cut off or of another format"):
         read_parquet(tmp_path)
 
 
 def test_a_text_file_that_is_called_parquet_is_refused(tmp_path: Path) -> None:
     (tmp_path / "orders.parquet").write_bytes(b"number,price\n")
 
-    with pytest.raises(SourceFileError, match=r"^E110 orders\.parquet: is not a Parquet file"):
+    with pytest.raises(SourceFileError, match=r"^E110 orders\.parquet: is damaged, cut off or of another format \(not a Parquet file"):
         read_parquet(tmp_path)
 
 
 def test_a_retyped_parquet_column_is_refused(tmp_path: Path) -> None:
     pl.DataFrame({"number": ["A"], "price": [datetime(2026, 1, 1)]}).write_parquet(tmp_path / "orders.parquet")
 
-    with pytest.raises(SourceFileError, match=r'^E109 orders\.parquet price: the mapping declares decimal, got "timestamp\[us\]"'):
+    with pytest.raises(
+        SourceFileError,
+        match=r'^E109 orders\.parquet price: this column has another type than the mapping declares \(decimal\), got "timestamp\[us\]"',
+    ):
         read_parquet(tmp_path)

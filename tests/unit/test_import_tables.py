@@ -6,10 +6,12 @@ import polars as pl
 import pytest
 
 from pipelines.errors import ContractError, SourceFileError
+from pipelines.faults import files as faults
+from pipelines.steps.import_defects import defect
 from pipelines.steps.import_mapping import ImportMapping
 from pipelines.steps.import_reading import ReadFile
 from pipelines.steps.import_rows import load_rows
-from pipelines.steps.import_tables import build_tables, fate_counts, first_defects, open_workbench, table_frame, warned_counts
+from pipelines.steps.import_tables import build_tables, fate_counts, open_workbench, rejected_defects, table_frame, warned_counts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,9 +82,9 @@ def test_what_is_no_integer_is_rejected_with_its_document(conn: duckdb.DuckDBPyC
 
     assert tables["orders"]["order_id"].to_list() == ["B"]
     assert fates(conn) == {(0, "rejected", None): 2, (0, "used", None): 1}
-    assert [(found.line, found.text) for found in first_defects(conn, "lines", limit=9)] == [
-        (2, f"E204|units|is not an integer|{units}"),
-        (3, "E207||belongs to ticket A, another row of which is bad"),
+    assert [(found.line, found.text) for found in rejected_defects(conn, "lines")] == [
+        (2, f"{defect(faults.UNREADABLE, column='units', detail=', an integer')}\x1f{units}"),
+        (3, defect(faults.BAD_DOCUMENT, detail=" (ticket A)")),
     ]
 
 
@@ -109,7 +111,7 @@ def test_a_missing_required_value_rejects_the_document(conn: duckdb.DuckDBPyConn
     tables = built(conn, mapping(), part(line("A", code=None), line("A"), line("B")))
 
     assert tables["order_lines"]["order_id"].to_list() == ["B"]
-    assert first_defects(conn, "lines", limit=1)[0].text == "E205||gives no sku for order_lines"
+    assert rejected_defects(conn, "lines")[0].text == defect(faults.NO_VALUE, detail=" (sku of order_lines)")
 
 
 def test_a_row_without_a_document_is_rejected_alone(conn: duckdb.DuckDBPyConnection) -> None:
@@ -128,7 +130,7 @@ def test_two_rows_with_the_same_key_are_rejected_both(conn: duckdb.DuckDBPyConne
     tables = built(conn, mapping(tables={"order_lines": lines}), part(line("A"), line("A"), line("B")))
 
     assert tables["order_lines"]["order_line_id"].to_list() == ["B"]
-    assert first_defects(conn, "lines", limit=1)[0].text == "E206||gives the key of another row of order_lines (A)"
+    assert rejected_defects(conn, "lines")[0].text == defect(faults.SAME_KEY, detail=" of order_lines") + "\x1fA"
 
 
 def test_the_first_rule_that_holds_excludes_a_row_bad_or_not(conn: duckdb.DuckDBPyConnection) -> None:
@@ -215,7 +217,7 @@ def test_the_most_frequent_value_wins_and_ties_go_to_the_first_in_order(conn: du
 def test_a_repeated_key_of_a_keyed_file_refuses_the_file(conn: duckdb.DuckDBPyConnection) -> None:
     declared = mapping(key=["number"])
 
-    with pytest.raises(SourceFileError, match=r'^E111 lines\.csv line 4 number: this key stands there twice, got "A"'):
+    with pytest.raises(SourceFileError, match=r'^E111 lines\.csv line 4 number: a key that is unique stands there twice, got "A"'):
         built(conn, declared, part(line("A"), line("B"), line("A")))
 
 
