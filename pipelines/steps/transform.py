@@ -19,7 +19,8 @@ from pipelines.errors import TransformError, WarehouseUnavailableError
 from pipelines.settings import PROJECT_ROOT
 from pipelines.stores import transform_state
 from pipelines.stores.check_results import CheckTally, record_checks
-from pipelines.stores.warehouse import open_warehouse
+from pipelines.stores.durable import is_of_full_disk
+from pipelines.stores.warehouse import full_disk, open_warehouse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -122,6 +123,8 @@ def transform(
     with open_warehouse(settings.warehouse_path) as conn:
         record_checks(conn, origin="derived", tallies=[CheckTally(test.name, 1, int(test.is_failed)) for test in tests])
     failed = [node for node in nodes if node.is_failed]
+    if full := next((node.message for node in failed if is_of_full_disk(node.message)), None):
+        raise full_disk(settings.warehouse_path, full)
     if failed:
         raise TransformError(_failure_message(failed, nodes))
     if not is_success:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 BUILDING: Final = ".building"
 _BLOCK_BYTES: Final = 1024**2
 _SPARE_BYTES: Final = 64 * 1024**2
+# What the system says of a full disk, of a limit on the size of files, and of a quota; databases repeat it.
+_FULL: Final = re.compile("No space left|File too large|Disk quota")
 
 
 def write_durably(path: Path, text: str) -> None:
@@ -54,6 +57,11 @@ def copy_durably(source: Path, target: Path, *, mode: int = 0o600, on_bytes: Cal
         writer.flush()
         os.fsync(writer.fileno())
     return digest.hexdigest()
+
+
+def is_of_full_disk(message: str) -> bool:
+    """Whether an error's message is of a disk that is full; DuckDB says so in errors of several kinds."""
+    return _FULL.search(message) is not None
 
 
 def require_space(folder: Path, needed: int) -> None:

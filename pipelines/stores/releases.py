@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import duckdb
 
 from pipelines.errors import ReleaseError, WarehouseUnavailableError
-from pipelines.stores.durable import BUILDING, sealed, sha256_of, sync, write_durably
+from pipelines.stores.durable import BUILDING, is_of_full_disk, sealed, sha256_of, sync, write_durably
 from pipelines.stores.release_files import (
     NEXT_STEP,
     Release,
@@ -99,8 +99,10 @@ def publish(
         building.rename(final)
         sync(releases)
         point(releases, facts.release_id)
-    except (duckdb.IOException, duckdb.FatalException, OSError) as exc:
+    except BaseException as exc:
         _give_up(final)
+        if not isinstance(exc, (duckdb.IOException, OSError)) and not is_of_full_disk(str(exc)):
+            raise
         first_line = str(exc).partition("\n")[0]
         raise WarehouseUnavailableError(
             f"The release could not be written to {releases} ({first_line}): free disk space and run again. "

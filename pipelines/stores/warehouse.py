@@ -12,6 +12,7 @@ import duckdb
 
 from pipelines.errors import SourceContractError, WarehouseUnavailableError
 from pipelines.stores import check_results, draft_lines, forecast_history, metrics_targets, overrides, stock_history, transform_state
+from pipelines.stores.durable import is_of_full_disk
 from pipelines.stores.source_contract import SOURCE_TABLES, WAREHOUSE_TYPES, SourceTable
 
 if TYPE_CHECKING:
@@ -95,7 +96,8 @@ def open_warehouse(path: Path, *, read_only: bool = False) -> Iterator[duckdb.Du
     Work that was not committed when the block is left is gone.
 
     Raises:
-        WarehouseUnavailableError: Another process writes it, it does not exist (read only), or the disk is nearly full.
+        WarehouseUnavailableError: Another process writes it, it does not exist (read only), or the disk is nearly full or became
+            full inside the block: the connection is then of no more use, and what was committed stands.
     """
     if read_only and not path.exists():
         raise WarehouseUnavailableError(f"There is no warehouse at {path} yet: `ordercast run` builds it.")
@@ -104,13 +106,28 @@ def open_warehouse(path: Path, *, read_only: bool = False) -> Iterator[duckdb.Du
     try:
         conn = duckdb.connect(str(path), read_only=read_only)
     except duckdb.Error as exc:
-        raise WarehouseUnavailableError(_why_it_did_not_open(path, str(exc))) from None
+        raise (
+            full_disk(path, str(exc)) if is_of_full_disk(str(exc)) else WarehouseUnavailableError(_why_it_did_not_open(path, str(exc)))
+        ) from None
     try:
         if not read_only:
             _create_tables(conn)
         yield conn
+    except duckdb.Error as exc:
+        if is_of_full_disk(str(exc)):
+            raise full_disk(path, str(exc)) from exc
+        raise
     finally:
         conn.close()
+
+
+def full_disk(path: Path, message: str) -> WarehouseUnavailableError:
+    """What a user is told of a disk that became full while the warehouse was written."""
+    first_line = message.partition("\n")[0]
+    return WarehouseUnavailableError(
+        f"The disk that holds {path} is full ({first_line[:200]}): free some space and run again. "
+        "What was committed stands, and the last release is served as it was."
+    )
 
 
 def require_idle(path: Path) -> None:

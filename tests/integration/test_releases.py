@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import duckdb
 import pytest
 
 from pipelines.cli.doctor import examine
-from pipelines.errors import ReleaseError
+from pipelines.errors import ReleaseError, WarehouseUnavailableError
 from pipelines.settings import Settings
 from pipelines.stores.releases import (
     Release,
@@ -157,6 +158,69 @@ def test_the_doctor_finds_a_damaged_release_and_says_how_to_go_back(tmp_path: Pa
     assert not damaged.is_fine
     assert "20261101T060000-aaaaaa is damaged" in damaged.detail
     assert "releases rollback" in damaged.detail
+
+
+def test_a_process_compares_the_bytes_of_a_release_once_and_again_where_they_were_written_since(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = publish_one(tmp_path, "20261101T060000-aaaaaa")
+    compared = []
+    monkeypatch.setattr("pipelines.stores.release_files.sha256_of", lambda path: compared.append(path) or release.sha256)
+
+    for _ in range(3):
+        with open_release(release):
+            pass
+    looked_at_first = len(compared)
+    release.path.write_bytes(release.path.read_bytes())
+    with open_release(release):
+        pass
+
+    assert (looked_at_first, len(compared)) == (1, 2)
+
+
+def test_a_changed_date_in_a_manifest_is_no_date_of_the_release(tmp_path: Path) -> None:
+    release = publish_one(tmp_path, "20261101T060000-aaaaaa")
+    manifest = release.path.with_suffix(".json")
+    manifest.write_text(manifest.read_text().replace("2026-10-31", "2026-10-30"))
+
+    with pytest.raises(ReleaseError, match=r"manifest 20261101T060000-aaaaaa\.json is damaged"):
+        current_release(tmp_path / "releases")
+
+
+def test_a_lost_pointer_is_said_and_a_rollback_serves_the_newest_release_that_is_whole(tmp_path: Path) -> None:
+    publish_one(tmp_path, "20261101T060000-aaaaaa")
+    publish_one(tmp_path, "20261102T060000-bbbbbb")
+    publish_one(tmp_path, "20261103T060000-cccccc").path.write_bytes(b"damaged")
+    (tmp_path / "releases" / "CURRENT").unlink()
+
+    with pytest.raises(ReleaseError, match=r"CURRENT, which says what is served, is lost: `ordercast releases rollback`"):
+        current_release(tmp_path / "releases")
+    back = rollback(tmp_path / "releases")
+
+    assert back.release_id == "20261102T060000-bbbbbb"
+
+
+def test_the_release_served_until_now_survives_the_publication_of_the_next(tmp_path: Path) -> None:
+    for day in (1, 2, 3):
+        publish_one(tmp_path, f"2026110{day}T060000-aaaaaa", keep=3)
+    looked_up = rollback(tmp_path / "releases", to="20261101T060000-aaaaaa")
+
+    publish_one(tmp_path, "20261104T060000-aaaaaa", keep=2)
+
+    with open_release(looked_up) as conn:
+        assert conn.execute("select count(*) from marts.fct_orders").fetchone() == (1,)
+    assert [release.release_id[:8] for release in list_releases(tmp_path / "releases")] == ["20261104", "20261103", "20261101"]
+
+
+def test_a_publication_without_room_for_it_is_refused_before_it_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = publish_one(tmp_path, "20261101T060000-aaaaaa")
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr("shutil.disk_usage", lambda _path: usage._replace(free=5 * 1024**2))
+
+    with pytest.raises(WarehouseUnavailableError, match="has 5 MB free and a release needs 64 MB"):
+        publish_one(tmp_path, "20261102T060000-bbbbbb")
+
+    assert current_release(tmp_path / "releases") == before
 
 
 def test_what_a_crash_left_is_never_listed_and_is_gone_after_the_next_publication(tmp_path: Path) -> None:
