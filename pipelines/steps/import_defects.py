@@ -9,6 +9,8 @@ from pipelines.faults.catalogue import FAULTS
 from pipelines.steps.import_report import RejectedRow
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pipelines.faults.fault import Fault
 
 _BETWEEN: Final = "\x1f"  # the unit separator: no column is named so
@@ -19,6 +21,13 @@ def refused(
 ) -> SourceFileError:
     """The error for a file that is refused as a whole."""
     return SourceFileError(fault.message(_place(file, line, column), detail=detail, got=got), files=(file,))
+
+
+def raise_all(refusals: Iterable[SourceFileError]) -> None:
+    """Refuse all of these files at once, a line for each; nothing happens where there is none."""
+    found = list(refusals)
+    if found:
+        raise SourceFileError("\n".join(map(str, found)), files=tuple(name for exc in found for name in exc.files))
 
 
 def defect(fault: Fault, *, column: str = "", detail: str = "") -> str:

@@ -14,7 +14,7 @@ import polars as pl
 
 from pipelines.errors import ContractError, SourceFileError
 from pipelines.faults import files as faults
-from pipelines.steps.import_defects import refused, rejected_row
+from pipelines.steps.import_defects import raise_all, refused, rejected_row
 from pipelines.steps.import_keeping import keep_files, list_rejected
 from pipelines.steps.import_mapping import ImportMapping, load_mapping
 from pipelines.steps.import_notes import file_notes, nothing_new_notes, repeated_hour_note, rule_notes
@@ -166,7 +166,7 @@ def _read_all(folder: Path, mapping: ImportMapping, tell: Progress) -> Parts:
                 continue
             is_copy = any(earlier.sha256 == read.sha256 for earlier in parts[name])
             parts[name].append(replace(read, is_copy=is_copy))
-    _raise_all(problems)
+    raise_all(problems)
     return parts
 
 
@@ -214,12 +214,7 @@ def _refuse_mostly_bad(counts: Sequence[FileCounts], rejected: Mapping[str, Sequ
         example = (causes[file.name] or rejected[file.name])[0].message.rsplit("; ", 2)[0]  # without what was done and is to be done
         detail = f" ({file.rows_rejected:,} of {file.rows_read:,}), for example: {example}"
         problems.append(refused(faults.MOSTLY_BAD, file.name, detail=detail))
-    _raise_all(problems)
-
-
-def _raise_all(problems: Sequence[SourceFileError]) -> None:
-    if problems:
-        raise SourceFileError("\n".join(map(str, problems)), files=tuple(name for exc in problems for name in exc.files))
+    raise_all(problems)
 
 
 def _match_returns(frames: dict[str, pl.DataFrame]) -> dict[str, int]:

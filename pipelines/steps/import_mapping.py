@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import available_timezones
@@ -22,9 +23,14 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Expression = Annotated[str, Field(min_length=1)]
 
 
+@cache  # it walks through folders
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
 def _known_zone(zone: str) -> str:
-    if zone not in available_timezones():
-        raise ValueError(f"{zone!r} is no IANA time zone{did_you_mean(zone, available_timezones())}")
+    if zone not in _zones():
+        raise ValueError(f"{zone!r} is no IANA time zone{did_you_mean(zone, _zones())}")
     return zone
 
 

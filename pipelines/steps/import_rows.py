@@ -10,7 +10,7 @@ import polars as pl
 
 from pipelines.errors import ContractError
 from pipelines.faults import files as faults
-from pipelines.steps.import_defects import defect_sql, refused
+from pipelines.steps.import_defects import defect_sql, raise_all, refused
 from pipelines.steps.import_mapping import Dialect, SourceFile
 from pipelines.steps.import_reading import ReadFile
 from pipelines.stores.source_contract import WAREHOUSE_TYPES, Kind
@@ -183,10 +183,13 @@ def _refuse_repeated_key(conn: duckdb.DuckDBPyConnection, name: str, declared: S
     shown = f"concat_ws(', ', {', '.join(f'{quoted(column)}::VARCHAR' for column in declared.key)})"
     given = " AND ".join(f"{quoted(column)} IS NOT NULL" for column in declared.key)
     again = f"""
-        SELECT _part, _line, {shown} FROM {file_table(name)} WHERE _fate IN ('used', 'redirected') AND {given}
-        QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY _row) > 1 ORDER BY _row LIMIT 1
+        WITH again AS (
+            SELECT _part, _line, _row, {shown} AS got FROM {file_table(name)} WHERE _fate IN ('used', 'redirected') AND {given}
+            QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY _row) > 1
+        )
+        SELECT _part, arg_min(_line, _row), arg_min(got, _row) FROM again GROUP BY _part ORDER BY _part
     """
-    row = conn.execute(again).fetchone()
-    if row:
-        part, line, got = row
-        raise refused(faults.REPEATED_KEY, parts[part].name, line=line, column=", ".join(declared.key), got=got)
+    raise_all(
+        refused(faults.REPEATED_KEY, parts[part].name, line=line, column=", ".join(declared.key), got=got)
+        for part, line, got in conn.execute(again).fetchall()
+    )

@@ -53,7 +53,7 @@ def _only_member(path: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
     return members[0]
 
 
-def _bounded(path: Path, stream: IO[bytes]) -> bytes:
+def _bounded(path: Path, stream: IO[bytes] | gzip.GzipFile) -> bytes:
     """All of the stream; it is read no further than the bound, whatever the archive says of itself."""
     most = min(LARGEST_FILE_BYTES, max(_ALWAYS_ALLOWED_BYTES, MOST_TIMES_UNPACKED * path.stat().st_size))
     content = bytearray()
