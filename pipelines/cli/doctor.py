@@ -16,6 +16,7 @@ from rich.console import Console
 from pipelines.cli.display import emit_json
 from pipelines.errors import OrdercastError
 from pipelines.settings import Settings, load_settings
+from pipelines.stores.change_feed import feed_health
 from pipelines.stores.operational import OperationalStore
 from pipelines.stores.releases import current_release, is_intact
 from pipelines.stores.source_contract import SOURCE_TABLES
@@ -65,7 +66,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the findi
 
 def examine(settings: Settings) -> list[Finding]:
     """Every finding on this set-up; nothing is changed but folders and tables of ours that are missing."""
-    looks: list[Callable[[Settings], list[Finding]]] = [_python, _home, _store, _warehouse, _release, _ports]
+    looks: list[Callable[[Settings], list[Finding]]] = [_python, _home, _store, _change_feed, _warehouse, _release, _ports]
     return [finding for look in looks for finding in look(settings)]
 
 
@@ -140,6 +141,23 @@ def _store(settings: Settings) -> list[Finding]:
             )
         )
     return findings
+
+
+def _change_feed(settings: Settings) -> list[Finding]:
+    try:
+        with OperationalStore.open(settings.resolved_store_url) as store:
+            if not store.is_migrated():
+                return []  # the next run brings our tables to their newest version
+            health = feed_health(store)
+    except OrdercastError:
+        return []  # said of the store already
+    if health.lost:
+        lost = f"the triggers of {', '.join(health.lost)} are missing or disabled."
+        return [Finding("Change feed", is_fine=False, detail=lost, remedy="`ordercast run` makes them again and compares the tables.")]
+    if health.unwatched:
+        detail = f"no triggers on {', '.join(health.unwatched)}: may miss rows until reconcile, once a day or with `ordercast reconcile`."
+        return [Finding("Change feed", is_fine=True, detail=detail)]
+    return [Finding("Change feed", is_fine=True, detail="triggers on every table.")]
 
 
 def _warehouse(settings: Settings) -> list[Finding]:

@@ -106,18 +106,21 @@ class OperationalStore:
     def migrate(self) -> None:
         """Our own tables stand at their newest version; two processes may do this at once. Up to date, nothing is locked."""
         logging.getLogger("alembic").setLevel(logging.WARNING)
-        config = Config()
-        config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-        with self.transaction(writes=False) as conn:
-            current = MigrationContext.configure(conn, opts={"version_table": VERSION_TABLE}).get_current_revision()
-        if current == ScriptDirectory.from_config(config).get_current_head():
+        if self.is_migrated():
             return
+        config = _alembic()
         config.attributes["version_table"] = VERSION_TABLE
         with self.transaction(is_bulk=True) as conn:
             if self.dialect == "postgresql":
                 conn.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('ordercast.migrate'))"))
             config.attributes["connection"] = conn
             command.upgrade(config, "head")
+
+    def is_migrated(self) -> bool:
+        """Whether our own tables stand at their newest version."""
+        with self.transaction(writes=False) as conn:
+            current = MigrationContext.configure(conn, opts={"version_table": VERSION_TABLE}).get_current_revision()
+        return current == ScriptDirectory.from_config(_alembic()).get_current_head()
 
     def create_source_tables(self, fields: Mapping[str, Collection[str]]) -> None:
         """The contract tables named exist with at least the columns named, besides `updated_at`.
@@ -227,6 +230,12 @@ class OperationalStore:
 
     def __exit__(self, *_exc: object) -> None:
         self.close()
+
+
+def _alembic() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    return config
 
 
 _CATALOGUE: Final[dict[Dialect, str]] = {

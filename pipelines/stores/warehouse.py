@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Final
 import duckdb
 
 from pipelines.errors import SourceContractError, WarehouseUnavailableError
-from pipelines.stores import check_results, draft_lines, forecast_history, metrics_targets, overrides, stock_history, transform_state
+from pipelines.stores import (
+    check_results,
+    draft_lines,
+    forecast_history,
+    metrics_targets,
+    overrides,
+    source_watch,
+    stock_history,
+    transform_state,
+)
 from pipelines.stores.source_contract import SOURCE_TABLES, WAREHOUSE_TYPES, SourceTable
 
 if TYPE_CHECKING:
@@ -35,6 +44,7 @@ OWN_TABLES: Final[dict[str, str]] = {
     "rows_duplicate BIGINT NOT NULL",
     "meta.check_results": check_results.COLUMNS,
     **transform_state.TABLES,
+    **source_watch.TABLES,
     "meta.metric_targets": metrics_targets.COLUMNS,
     overrides.TABLE: overrides.COLUMNS,
     **draft_lines.TABLES,
