@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import shutil
 from contextlib import contextmanager
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+LOG: Final = logging.getLogger("ordercast.warehouse")
+_DAMAGED_LOG: Final = "Failure while replaying WAL file"
 # A failed checkpoint on a full disk kills the connection, so room is asked for first: this, or the file's size again.
 LEAST_FREE_BYTES: Final = 256 * 1024**2
 
@@ -101,7 +104,9 @@ class RunContext:
 def open_warehouse(path: Path, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection to the warehouse with all its own tables in place, closed at the end.
 
-    Work that was not committed when the block is left is gone.
+    Work that was not committed when the block is left is gone. What a killed run committed last stands in a log beside the file; a log
+    that is damaged is put aside, and the warehouse goes on from its last checkpoint: rows and the feed's position are of one moment in
+    either, so the next ingest reads what changed since.
 
     Raises:
         WarehouseUnavailableError: Another process writes it, it does not exist (read only), or the disk is nearly full.
@@ -110,10 +115,7 @@ def open_warehouse(path: Path, *, read_only: bool = False) -> Iterator[duckdb.Du
         raise WarehouseUnavailableError(f"There is no warehouse at {path} yet: `ordercast run` builds it.")
     if not read_only:
         _require_free_space(path)
-    try:
-        conn = duckdb.connect(str(path), read_only=read_only)
-    except duckdb.Error as exc:
-        raise WarehouseUnavailableError(_why_it_did_not_open(path, str(exc))) from None
+    conn = _connect(path, read_only=read_only)
     try:
         if not read_only:
             _create_tables(conn)
@@ -186,6 +188,21 @@ def raw_columns(table: SourceTable) -> dict[str, str]:
     return {field.warehouse_name: WAREHOUSE_TYPES[field.kind] for field in table.fields}
 
 
+def _connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+    try:
+        return duckdb.connect(str(path), read_only=read_only)
+    except duckdb.Error as exc:
+        if read_only or _DAMAGED_LOG not in str(exc):
+            raise WarehouseUnavailableError(_why_it_did_not_open(path, str(exc))) from None
+    log = path.with_name(f"{path.name}.wal")
+    aside = log.replace(log.with_name(f"{log.name}.damaged"))
+    LOG.warning("The log of the warehouse was damaged and lies at %s now; the warehouse goes on from its last checkpoint", aside)
+    try:
+        return duckdb.connect(str(path))
+    except duckdb.Error as exc:
+        raise WarehouseUnavailableError(_why_it_did_not_open(path, str(exc))) from None
+
+
 def _create_tables(conn: duckdb.DuckDBPyConnection) -> None:
     for schema in SCHEMAS:
         conn.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
@@ -237,6 +254,8 @@ def _why_it_did_not_open(path: Path, message: str) -> str:
         holder = re.search(r"PID (\d+)", message)
         who = f"another process (PID {holder.group(1)})" if holder else "another connection"
         return f"The warehouse {path} is in use by {who}: let it end and run again."
+    if _DAMAGED_LOG in message:
+        return f"The log of the warehouse {path} is damaged: `ordercast run` goes on from its last checkpoint."
     first_line = message.partition("\n")[0]
     return (
         f"The warehouse {path} cannot be opened ({first_line}): put a backup in its place, or move the file away and run again. "
