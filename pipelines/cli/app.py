@@ -21,6 +21,7 @@ from pipelines.cli import (
     outbox,
     overrides,
     reading,
+    reconciling,
     reference,
     reports,
     running,
@@ -43,11 +44,12 @@ app = typer.Typer(
     help="A merchant's orders, stock and returns become KPIs, demand forecasts and reorder decisions.\n\n"
     "All state lies under ORDERCAST_HOME (default ./.ordercast); the operational store at ORDERCAST_STORE_URL.\n\n"
     "Exit codes: 0 done; 2 wrong usage or setting; 3 refused, a retry cannot help; 4 something did not answer, a retry may help; "
-    "5 doctor found a problem; 6 a decision is stale or waits for a second person; 130 interrupted.",
+    "5 doctor or reconcile found a problem; 6 a decision is stale or waits for a second person; 130 interrupted.",
     epilog="Examples:  ordercast simulate && ordercast run  |  ordercast metrics --by location  |  ordercast recommendations --json",
 )
 loading.register(app)
 running.register(app)
+reconciling.register(app)
 metrics.register(app)
 targets.register(app)
 baselines.register(app)

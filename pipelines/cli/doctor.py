@@ -18,6 +18,7 @@ from pipelines.decisions.messages import TROUBLED
 from pipelines.delivery.settling import count_open
 from pipelines.errors import OrdercastError
 from pipelines.settings import Settings, load_settings
+from pipelines.stores.change_feed import feed_health
 from pipelines.stores.operational import OperationalStore
 from pipelines.stores.releases import current_release, damaged_releases
 from pipelines.stores.source_contract import SOURCE_TABLES
@@ -67,7 +68,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the findi
 
 def examine(settings: Settings) -> list[Finding]:
     """Every finding on this set-up; nothing is changed but folders and tables of ours that are missing."""
-    looks: list[Callable[[Settings], list[Finding]]] = [_python, _home, _store, _outbox, _warehouse, _release, _ports]
+    looks: list[Callable[[Settings], list[Finding]]] = [_python, _home, _store, _change_feed, _outbox, _warehouse, _release, _ports]
     return [finding for look in looks for finding in look(settings)]
 
 
@@ -157,6 +158,23 @@ def _outbox(settings: Settings) -> list[Finding]:
         detail = f"{sum(standing.values())} messages wait, and no target is set."
         return [Finding("Outbox", is_fine=False, detail=detail, remedy="Set ORDERCAST_OUTBOX_TARGET.")]
     return [Finding("Outbox", is_fine=True, detail=f"{sum(standing.values())} messages wait to be sent.")] if standing else []
+
+
+def _change_feed(settings: Settings) -> list[Finding]:
+    try:
+        with OperationalStore.open(settings.resolved_store_url) as store:
+            if not store.is_migrated():
+                return []  # the next run brings our tables to their newest version
+            health = feed_health(store)
+    except OrdercastError:
+        return []  # said of the store already
+    if health.lost:
+        lost = f"the triggers of {', '.join(health.lost)} are missing or disabled."
+        return [Finding("Change feed", is_fine=False, detail=lost, remedy="`ordercast run` makes them again and compares the tables.")]
+    if health.unwatched:
+        detail = f"no triggers on {', '.join(health.unwatched)}: may miss rows until reconcile, once a day or with `ordercast reconcile`."
+        return [Finding("Change feed", is_fine=True, detail=detail)]
+    return [Finding("Change feed", is_fine=True, detail="triggers on every table.")]
 
 
 def _warehouse(settings: Settings) -> list[Finding]:

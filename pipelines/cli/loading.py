@@ -13,7 +13,7 @@ from rich.console import Console
 from pipelines.cli.display import emit_json, import_report, progress_bar
 from pipelines.errors import ContractError, SettingsError, SourceFileError
 from pipelines.settings import Settings, load_settings
-from pipelines.stores.change_feed import install_feed
+from pipelines.stores.change_feed import forbid_triggers, install_feed
 from pipelines.stores.connections import describe, parse_store_url
 from pipelines.stores.operational import Merchant, OperationalStore
 from pipelines.stores.refused_files import remove_old_refused
@@ -129,6 +129,9 @@ def connect(
     name: Annotated[str, typer.Option(help="The merchant's name, as pages show it.")],
     time_zone: Annotated[str, typer.Option(help="Zone of the merchant's days, such as Europe/Berlin.")],
     currency: Annotated[str, typer.Option(help="Currency to report in, such as EUR.")],
+    no_triggers: Annotated[
+        bool, typer.Option("--no-triggers", help="Leave your tables alone: rows may be missed until the daily reconcile, and pages say so.")
+    ] = False,
 ) -> None:
     """Prepare your own database once: our tables, the change feed's triggers on yours, and whose data it is.
 
@@ -145,5 +148,9 @@ def connect(
             raise ContractError(f"The store {store.address} already holds {standing.name} ({standing.origin}); nothing was changed.")
         store.migrate()
         store.save_merchant(Merchant("merchant", name, time_zone, currency, CONNECTED))
-        install_feed(store)
-    Console().print(f"Connected {name}: {len(present)} tables are watched. Next: ordercast run", markup=False, highlight=False)
+        if no_triggers:
+            forbid_triggers(store)
+        else:
+            install_feed(store)
+    how = "are read without triggers and may miss rows until reconcile" if no_triggers else "are watched"
+    Console().print(f"Connected {name}: {len(present)} tables {how}. Next: ordercast run", markup=False, highlight=False)

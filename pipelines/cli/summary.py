@@ -12,6 +12,7 @@ from pipelines.cli.reading import quarantine_lines, recommendation_lines, served
 from pipelines.cli.wording import value_cells
 from pipelines.stores.operational import OperationalStore
 from pipelines.stores.recommendations import list_recommendations
+from pipelines.stores.source_watch import freshness_note, incident_lines
 from pipelines.stores.warehouse import open_warehouse, quarantined_documents
 
 if TYPE_CHECKING:
@@ -69,6 +70,9 @@ def _print_ingest(console: Console, settings: Settings, outcome: RunOutcome) -> 
         console.print("Nothing changed since the last run.")
     with open_warehouse(settings.warehouse_path, read_only=True) as conn:
         quarantine_lines(console, quarantined_documents(conn).to_dicts(), at_most=MOST_QUARANTINED)
+        note = freshness_note(conn)
+        for line in [*incident_lines(conn), *([note] if note else [])]:
+            console.print(line, style="yellow", markup=False, highlight=False)
 
 
 def _print_recommendations(console: Console, settings: Settings, outcome: RunOutcome) -> None:

@@ -84,6 +84,12 @@ class Arrival:
         """The fields that the source has, in contract order."""
         return [field for field in self.table.fields if field.name in self.fields]
 
+    def typed_key(self) -> dict[str, str]:
+        """The key's columns as the warehouse names them, each with the SQL over `_key` that casts its text, or gives null."""
+        return {
+            column: _cast(self.table.field(self.table.key[place]), f"(_key ->> {place})") for place, column in enumerate(self.key_columns)
+        }
+
     def typed_columns(self) -> dict[str, str]:
         """Warehouse columns that arrived, each with the SQL over `incoming` that casts its text, or gives null."""
         return {field.warehouse_name: _cast(field, quoted(field.warehouse_name)) for field in self.present}
@@ -140,10 +146,7 @@ def _split_off_gone(conn: duckdb.DuckDBPyConnection, arrival: Arrival, changed_k
         selects.append(f"SELECT key AS _key FROM arriving_keys ANTI JOIN {arrival.incoming} i ON i._key = key")
     marked = "TRY_CAST(is_deleted AS BOOLEAN)" if "is_deleted" in arrival.fields else "false"
     selects.append(f"SELECT _key FROM {arrival.incoming} WHERE {marked}")
-    typed = ", ".join(
-        f"{_cast(arrival.table.field(name), f'(_key ->> {place})')} AS {quoted(arrival.key_columns[place])}"
-        for place, name in enumerate(arrival.table.key)
-    )
+    typed = ", ".join(f"{sql} AS {quoted(name)}" for name, sql in arrival.typed_key().items())
     conn.execute(f"CREATE OR REPLACE TEMP TABLE {arrival.gone} AS SELECT _key, {typed} FROM ({' UNION '.join(selects)})")
     if changed_keys is not None:
         conn.unregister("arriving_keys")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import json
 import logging
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -14,24 +13,25 @@ from zoneinfo import ZoneInfo
 import duckdb
 import sqlalchemy as sa
 
-from pipelines.errors import SettingsError, SourceContractError
+from pipelines.errors import QualityError, SettingsError, SourceContractError
 from pipelines.quality import quarantine
-from pipelines.quality.arrivals import Arrival, count, document_groups, receive
+from pipelines.quality.arrivals import count, document_groups
 from pipelines.quality.gate import Gate, Standing, TableIngest
-from pipelines.stores import transform_state
-from pipelines.stores.change_feed import ChangeReader, FeedPosition, prune_feed, read_changes
+from pipelines.steps.ingest_reading import Comparison, SourceReading
+from pipelines.stores import source_watch, transform_state
+from pipelines.stores.change_feed import FeedPosition, prune_feed, read_changes, repair_feed
 from pipelines.stores.check_results import CheckTally, record_checks
-from pipelines.stores.customer_keys import Pseudonyms, no_customers
+from pipelines.stores.customer_keys import Pseudonyms
 from pipelines.stores.draft_lines import list_draft_lines, read_audit_head, write_draft_lines
 from pipelines.stores.metrics_targets import write_targets
 from pipelines.stores.overrides import list_overrides, write_overrides
-from pipelines.stores.source_contract import SOURCE_TABLES, SourceTable
+from pipelines.stores.source_contract import SOURCE_TABLES
 from pipelines.stores.stock_history import keep_stock_levels
 from pipelines.stores.targets import list_targets
 from pipelines.stores.warehouse import RunContext, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from pipelines.settings import Settings
     from pipelines.stores.operational import Merchant, OperationalStore
@@ -50,6 +50,7 @@ class IngestResult:
     tables: tuple[TableIngest, ...]
     block_reason: str | None
     context: RunContext
+    comparisons: tuple[Comparison, ...] = ()
 
     @property
     def is_publishable(self) -> bool:
@@ -57,10 +58,21 @@ class IngestResult:
         return self.block_reason is None
 
 
-def ingest(store: OperationalStore, conn: duckdb.DuckDBPyConnection, *, run_id: str, settings: Settings) -> IngestResult:
+def ingest(
+    store: OperationalStore, conn: duckdb.DuckDBPyConnection, *, run_id: str, settings: Settings,
+    compares_all: bool = False, on_progress: Callable[[str, float], None] | None = None,
+) -> IngestResult:  # fmt: skip
     """Raw tables, quarantine, counts, context and the feed's position are those of one snapshot of the store.
 
     Either all of it is committed or nothing is; a rerun after any interruption gives what one clean run gives.
+
+    Args:
+        store: The operational store.
+        conn: The warehouse.
+        run_id: Names this ingest.
+        settings: Limits of the gate, and the home folder.
+        compares_all: Compare every row with the store, and refuse what must not be published: only a run can say so and hold it back.
+        on_progress: Told the table that is read and the share of tables done.
 
     Raises:
         SourceContractError: A required table or column is missing. Nothing was changed.
@@ -70,12 +82,17 @@ def ingest(store: OperationalStore, conn: duckdb.DuckDBPyConnection, *, run_id: 
     _require_contract(store, store.present_fields())
     merchant = store.merchant()
     pseudonyms = Pseudonyms.of_home(settings.resolved_home)
+    repaired = repair_feed(store)
     conn.begin()
     try:
         with read_changes(store, since=_position(conn), retry_keys=quarantine.open_keys(conn)) as changes:
             gate = Gate(conn, run_id, settings, set(changes.fields), _now(merchant), changes.is_full_resync, Standing.of(conn))
-            tables, blocks = _ingest_tables(gate, changes, pseudonyms)
+            now = datetime.now(UTC).replace(tzinfo=None)
+            reading = SourceReading(conn, changes, pseudonyms, now, repaired, compares_all, on_progress)
+            tables, blocks = _ingest_tables(gate, reading)
             fields, position, is_full_resync = changes.fields, changes.position, changes.is_full_resync
+        if compares_all:
+            _require_publishable(blocks)
         context = _context(conn, merchant, run_id=run_id, settings=settings)
         day = _data_day(conn, merchant, context.reporting_time_zone)
         if day is not None and "stock_levels" in fields:
@@ -89,6 +106,7 @@ def ingest(store: OperationalStore, conn: duckdb.DuckDBPyConnection, *, run_id: 
             for table in tables
         ]
         record_checks(conn, origin="arrival", tallies=tallies)
+        _record_comparisons(conn, reading, run_id=run_id)
         _write_position(conn, position, run_id, tables)
         conn.commit()
     except BaseException:
@@ -96,12 +114,12 @@ def ingest(store: OperationalStore, conn: duckdb.DuckDBPyConnection, *, run_id: 
             conn.rollback()
         raise
     prune_feed(store)
-    result = IngestResult(run_id, is_full_resync, tables, "; ".join(blocks) or None, context)
+    result = IngestResult(run_id, is_full_resync, tables, "; ".join(blocks) or None, context, tuple(reading.comparisons))
     _tell(result)
     return result
 
 
-def _ingest_tables(gate: Gate, changes: ChangeReader, pseudonyms: Pseudonyms) -> tuple[tuple[TableIngest, ...], list[str]]:
+def _ingest_tables(gate: Gate, reading: SourceReading) -> tuple[tuple[TableIngest, ...], list[str]]:
     """Every table is up to date; also returns why nothing may be published, if so."""
     if gate.is_full_resync:
         for name in SOURCE_TABLES:
@@ -110,13 +128,13 @@ def _ingest_tables(gate: Gate, changes: ChangeReader, pseudonyms: Pseudonyms) ->
     done: dict[str, TableIngest] = {}
     blocks: list[str] = []
     for group in document_groups():
-        present = [table for table in group if table.name in changes.fields]
+        present = [table for table in group if table.name in reading.changes.fields]
         for table in (table for table in group if table not in present):
             if count(gate.conn, f"DELETE FROM raw.{quoted(table.name)}"):
                 transform_state.forget(gate.conn)
             quarantine.resolve_all(gate.conn, table.name, run_id=gate.run_id)
             done[table.name] = TableIngest(table.name)
-        arrivals = [_receive(gate, changes, pseudonyms, table) for table in present]
+        arrivals = [reading.receive(table) for table in present]
         if arrivals:
             results, reasons = gate.let_through(arrivals)
             done |= {result.name: result for result in results}
@@ -124,24 +142,17 @@ def _ingest_tables(gate: Gate, changes: ChangeReader, pseudonyms: Pseudonyms) ->
     return tuple(done[name] for name in SOURCE_TABLES), blocks
 
 
-def _receive(gate: Gate, changes: ChangeReader, pseudonyms: Pseudonyms, table: SourceTable) -> Arrival:
-    keys = None if changes.is_full_resync else changes.changed_keys(table.name)
-    doubtful = table.customer_field if table.customer_field and table.customer_field.customer_unless else None
-    if keys is not None and doubtful is not None:
-        pseudonyms.show_again(gate.conn, table, changes.changed_keys(str(doubtful.customer_unless).partition(".")[0])["key"])
-    rows = changes.rows(table.name) if keys is None or keys.num_rows else None
-    others: frozenset[str] = frozenset()
-    if rows is not None and doubtful is not None:
-        whole = rows.read_all()  # the warehouse is asked before it reads them: it cannot answer while it does
-        place = table.key.index(doubtful.name)
-        changed = [] if keys is None else [str(json.loads(key)[place]) for key in keys["key"].to_pylist()]
-        others = no_customers(gate.conn, table, [*whole[doubtful.name].to_pylist(), *changed])
-        rows = whole.to_reader()
-    if keys is not None:
-        keys = keys.set_column(0, "key", pseudonyms.replace_in_keys(table, keys["key"], others=others))
-    if rows is not None:
-        rows = pseudonyms.replace_in(table, rows, others=others)
-    return receive(gate.conn, table, fields=changes.fields[table.name], rows=rows, changed_keys=keys)
+def _require_publishable(blocks: Sequence[str]) -> None:
+    if blocks:
+        raise QualityError(f"{'; '.join(blocks)}. Nothing was changed: `ordercast run` loads it and publishes nothing.")
+
+
+def _record_comparisons(conn: duckdb.DuckDBPyConnection, reading: SourceReading, *, run_id: str) -> None:
+    """What the feed did not tell is on record, and a failed check of this run."""
+    missed = {one.table_name: one.differences for one in reading.comparisons if one.is_incident}
+    source_watch.save_watched_tables(conn, reading.watches)
+    source_watch.add_incidents(conn, missed, run_id=run_id, at=reading.now)
+    record_checks(conn, origin="reconcile", tallies=[CheckTally(name, 1, int(name in missed)) for name in reading.watches])
 
 
 def _require_contract(store: OperationalStore, fields: Mapping[str, frozenset[str]]) -> None:
@@ -275,6 +286,9 @@ def _tell(result: IngestResult) -> None:
                 "%s: %s rows in, %s loaded, %s deleted, %s in quarantine", table.name, f"{table.rows_in:,}",
                 f"{table.rows_loaded:,}", f"{table.rows_deleted:,}", f"{table.rows_quarantined:,}",
             )  # fmt: skip
+    for one in (one for one in result.comparisons if one.is_incident):
+        rows = sum(difference.rows_count for difference in one.differences)
+        LOG.warning("%s rows of %s had changed past the change triggers; they are read again", f"{rows:,}", one.table_name)
     LOG.info(
         "%s rows read, %s loaded, %s in quarantine", f"{sum(table.rows_in for table in result.tables):,}",
         f"{sum(table.rows_loaded for table in result.tables):,}", f"{sum(table.rows_quarantined for table in result.tables):,}",

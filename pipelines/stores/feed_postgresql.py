@@ -29,35 +29,62 @@ if TYPE_CHECKING:
 
 _ROW_TRIGGER: Final = "ordercast_feed"
 _TRUNCATE_TRIGGER: Final = "ordercast_feed_truncate"
+# Enabled ALWAYS, so that they fire for what replication applies too; on a partitioned table, for each of its partitions.
 _TRACKED: Final = (
     "SELECT t.relname, f.prosrc FROM pg_trigger AS g JOIN pg_class AS t ON t.oid = g.tgrelid JOIN pg_proc AS f ON f.oid = g.tgfoid "
-    f"WHERE g.tgname IN ('{_ROW_TRIGGER}', '{_TRUNCATE_TRIGGER}') AND g.tgenabled IN ('O', 'A') AND pg_table_is_visible(t.oid) "
+    f"WHERE g.tgname IN ('{_ROW_TRIGGER}', '{_TRUNCATE_TRIGGER}') AND g.tgenabled = 'A' AND pg_table_is_visible(t.oid) "
+    "AND NOT EXISTS (SELECT FROM pg_trigger AS p WHERE p.tgparentid = g.oid AND p.tgenabled <> 'A')"
 )
 
 
-def install(conn: sa.Connection, types: Mapping[str, Mapping[str, str]]) -> bool:
-    """Triggers stand on all tables; returns whether any was missing or different."""
-    found = [(row[0], row[1]) for row in conn.execute(sa.text(_TRACKED))]
-    plain = "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND pg_table_is_visible(oid)"
-    can_carry: set[str] = set(conn.execute(sa.text(plain)).scalars())
-    is_new = False
-    for table in (table for table in types if table in can_carry):
-        body = _function_body(table, types[table])
-        if found.count((table, body)) == 2:
-            continue
-        is_new = True
-        function = f"feed.{quoted(f'{table}_changed')}"
-        # The name of a schema in the caller's search path must never decide what a SECURITY DEFINER function calls.
-        conn.exec_driver_sql(
-            f"CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER "
-            f"SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO, YMD' AS $body${body}$body$"
-        )
-        conn.exec_driver_sql(f"REVOKE ALL ON FUNCTION {function}() FROM PUBLIC")
-        for name, event in ((_ROW_TRIGGER, "INSERT OR UPDATE OR DELETE"), (_TRUNCATE_TRIGGER, "TRUNCATE")):
-            level = "STATEMENT" if event == "TRUNCATE" else "ROW"
-            conn.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name} ON {quoted(table)}")
-            conn.exec_driver_sql(f"CREATE TRIGGER {name} AFTER {event} ON {quoted(table)} FOR EACH {level} EXECUTE FUNCTION {function}()")
-    return is_new
+def lacking(conn: sa.Connection, types: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """Tables that could carry triggers and have not all of them as they must be."""
+    untracked = _untracked([(row[0], row[1]) for row in conn.execute(sa.text(_TRACKED))], types)
+    return sorted(untracked & carriers(conn))
+
+
+def carriers(conn: sa.Connection) -> set[str]:
+    """Names of what can carry triggers, which a view cannot."""
+    return set(conn.execute(sa.text("SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND pg_table_is_visible(oid)")).scalars())
+
+
+def watch(conn: sa.Connection, table: str, types: Mapping[str, str]) -> None:
+    """Every change of this table is noted from now on."""
+    function, body = f"feed.{quoted(f'{table}_changed')}", _function_body(table, types)
+    # The name of a schema in the caller's search path must never decide what a SECURITY DEFINER function calls.
+    conn.exec_driver_sql(
+        f"CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER "
+        f"SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO, YMD' AS $body${body}$body$"
+    )
+    conn.exec_driver_sql(f"REVOKE ALL ON FUNCTION {function}() FROM PUBLIC")
+    unwatch(conn, table)
+    for name, event in ((_ROW_TRIGGER, "INSERT OR UPDATE OR DELETE"), (_TRUNCATE_TRIGGER, "TRUNCATE")):
+        level = "STATEMENT" if event == "TRUNCATE" else "ROW"
+        conn.exec_driver_sql(f"CREATE TRIGGER {name} AFTER {event} ON {quoted(table)} FOR EACH {level} EXECUTE FUNCTION {function}()")
+        conn.exec_driver_sql(f"ALTER TABLE {quoted(table)} ENABLE ALWAYS TRIGGER {name}")
+
+
+def unwatch(conn: sa.Connection, table: str) -> None:
+    """No trigger of ours stands on the table."""
+    standing = "SELECT tgname FROM pg_trigger WHERE tgrelid = to_regclass(:name) AND tgname IN (:row, :truncate)"
+    names = {"name": quoted(table), "row": _ROW_TRIGGER, "truncate": _TRUNCATE_TRIGGER}
+    found: list[str] = [row[0] for row in conn.execute(sa.text(standing), names)]
+    for name in found:
+        conn.exec_driver_sql(f"DROP TRIGGER {name} ON {quoted(table)}")
+
+
+def is_watching(conn: sa.Connection) -> bool:
+    """Whether triggers are wanted here: the feed was installed and not forbidden since."""
+    return bool(conn.execute(sa.text("SELECT is_watching FROM feed.epoch")).scalar())
+
+
+def set_watching(conn: sa.Connection, *, is_wanted: bool) -> None:
+    """Triggers are wanted from now on, or forbidden."""
+    conn.execute(sa.text("UPDATE feed.epoch SET is_watching = :wanted"), {"wanted": is_wanted})
+
+
+def _untracked(found: Sequence[tuple[str, str]], types: Mapping[str, Mapping[str, str]]) -> frozenset[str]:
+    return frozenset(table for table in types if found.count((table, _function_body(table, types[table]))) < 2)
 
 
 def set_epoch(conn: sa.Connection, epoch: str) -> None:
@@ -107,9 +134,8 @@ def _begin(
     snapshot, epoch = _first(cursor, "SELECT pg_current_snapshot()::text, epoch FROM feed.epoch")
     position = FeedPosition(f"{epoch}:{_identity(cursor)}:{fingerprint}", snapshot)
     cursor.execute(_TRACKED)
-    triggers = [table for table, _ in cursor.fetchall()]
-    untracked = frozenset(table for table in types if triggers.count(table) < 2)
-    is_full = since is None or since.epoch != position.epoch or bool(untracked) or _is_broken(cursor, since)
+    untracked = _untracked([(table, body) for table, body in cursor.fetchall()], types)
+    is_full = since is None or since.epoch != position.epoch or _is_broken(cursor, since)
     return PostgresqlChangeReader(
         cursor, snapshot if since is None or is_full else since.position, types, retry_keys,
         position=position, is_full_resync=is_full, untracked=untracked,
@@ -162,20 +188,39 @@ class PostgresqlChangeReader(ChangeReader):
         self._cursor.execute(f'{_CHANGED} SELECT pk AS "key" FROM changed', self._parameters(table))
         return self._cursor.fetch_arrow_table()
 
+    def keys(self, table: str, *, updated_since: datetime | None = None) -> pa.Table:
+        """See `ChangeReader.keys`."""
+        types = self._types[table]
+        select = f'SELECT {key_sql(SOURCE_TABLES[table], "t", "postgresql", types)} AS "key" FROM {quoted(table)} AS t'
+        if updated_since is None:
+            self._cursor.execute(select)
+        else:
+            recent = f"t.updated_at >= CAST($1::text AS {types['updated_at']}) OR t.updated_at IS NULL"
+            self._cursor.execute(f"{select} WHERE {recent}", (updated_since.isoformat(sep=" "),))
+        return self._cursor.fetch_arrow_table()
+
+    def count(self, table: str) -> int:
+        """See `ChangeReader.count`."""
+        return int(_first(self._cursor, f"SELECT count(*) FROM {quoted(table)} AS t WHERE {self._is_standing(table)}")[0])
+
+    def everything(self, table: str) -> pa.RecordBatchReader:
+        """See `ChangeReader.everything`."""
+        self._cursor.execute(f"SELECT {self._select(table)} FROM {quoted(table)} AS t")
+        return self._cursor.fetch_record_batch()
+
     def rows(self, table: str) -> pa.RecordBatchReader:
         """See `ChangeReader.rows`."""
         if table not in self._types:
             return no_rows()
         if self.is_full_resync:
-            self._cursor.execute(f"SELECT {self._select(table)} FROM {quoted(table)} AS t")
-        else:
-            types = self._types[table]
-            matches = " AND ".join(
-                f"t.{quoted(name)} = CAST(CAST(k.pk AS json) ->> {place} AS {types[name]})"
-                for place, name in enumerate(SOURCE_TABLES[table].key)
-            )
-            statement = f"{_CHANGED} SELECT {self._select(table)} FROM changed AS k JOIN {quoted(table)} AS t ON {matches}"
-            self._cursor.execute(statement, self._parameters(table))
+            return self.everything(table)
+        types = self._types[table]
+        matches = " AND ".join(
+            f"t.{quoted(name)} = CAST(CAST(k.pk AS json) ->> {place} AS {types[name]})"
+            for place, name in enumerate(SOURCE_TABLES[table].key)
+        )
+        statement = f"{_CHANGED} SELECT {self._select(table)} FROM changed AS k JOIN {quoted(table)} AS t ON {matches}"
+        self._cursor.execute(statement, self._parameters(table))
         return self._cursor.fetch_record_batch()
 
     def _parameters(self, table: str) -> tuple[str, str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import pyarrow as pa
 
@@ -13,8 +13,12 @@ from pipelines.stores.source_rows import key_sql, quoted, text_sql
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from pipelines.stores.connections import Dialect
+
+# How changes of a table are found: its triggers note them; rows updated in the last while are read again; or all rows are compared.
+ReadBy: TypeAlias = Literal["feed", "overlap", "comparison"]
 
 KEY_COLUMN = "_key"
 
@@ -33,7 +37,7 @@ class ChangeReader(ABC):
     Attributes:
         position: Where the next read goes on, once the rows of this one are stored.
         is_full_resync: `rows` gives every row, and what is not among them no longer exists.
-        untracked: Tables without change triggers; while there is one, every read is a full resync.
+        untracked: Tables without change triggers, whose changes the caller has to look for, see `read_by`.
     """
 
     dialect: Dialect
@@ -46,12 +50,22 @@ class ChangeReader(ABC):
         self.is_full_resync = is_full_resync
         self.untracked = untracked
         self._types = types
-        self._retry_keys = retry_keys
+        self._retry_keys = {table: list(keys) for table, keys in retry_keys.items()}
 
     @property
     def fields(self) -> dict[str, frozenset[str]]:
         """The contract's tables and columns that the store has."""
         return {table: frozenset(columns) for table, columns in self._types.items()}
+
+    def read_by(self, table: str) -> ReadBy:
+        """How changes of this table can be found."""
+        if table not in self.untracked:
+            return "feed"
+        return "overlap" if "updated_at" in self._types[table] else "comparison"
+
+    def read_again(self, table: str, keys: Sequence[str]) -> None:
+        """These keys count as changed, besides those that are known to have."""
+        self._retry_keys.setdefault(table, []).extend(keys)
 
     @abstractmethod
     def changed_keys(self, table: str) -> pa.Table:
@@ -67,6 +81,30 @@ class ChangeReader(ABC):
         Every contract column the store has, as text (see `source_rows.text_sql`), and `_key`, equal to `changed_keys`' `key`.
         Read one table to its end before asking for the next.
         """
+
+    @abstractmethod
+    def keys(self, table: str, *, updated_since: datetime | None = None) -> pa.Table:
+        """Keys of the rows the table has now: one column `key`, in no order.
+
+        Args:
+            table: A table that the store has.
+            updated_since: Only rows whose `updated_at` is not before this naive UTC time, or empty.
+        """
+
+    @abstractmethod
+    def count(self, table: str) -> int:
+        """How many rows the table has now, without those that it marks as deleted."""
+
+    @abstractmethod
+    def everything(self, table: str) -> pa.RecordBatchReader:
+        """Every row of the table, as `rows` gives them, whatever changed."""
+
+    def _is_standing(self, table: str) -> str:
+        """SQL over the alias `t`: the row is not marked as deleted."""
+        if "is_deleted" not in self._types[table]:
+            return "true"
+        marked = text_sql("t.is_deleted", "boolean", self.dialect, self._types[table]["is_deleted"])
+        return f"coalesce({marked}, 'false') <> 'true'"
 
     def _select(self, table: str) -> str:
         """The select list of `rows`, over the alias `t`."""

@@ -47,9 +47,7 @@ class Merchant:
 
 def newest_migration() -> str:
     """The newest version of our own tables that this program knows."""
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    return str(ScriptDirectory.from_config(config).get_current_head())
+    return str(ScriptDirectory.from_config(_alembic()).get_current_head())
 
 
 class OperationalStore:
@@ -127,8 +125,7 @@ class OperationalStore:
             to: Another version; an older one drops what it did not have.
         """
         logging.getLogger("alembic").setLevel(logging.WARNING)
-        config = Config()
-        config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+        config = _alembic()
         current, wanted = self.migration(), to or newest_migration()
         if current == wanted:
             return
@@ -139,6 +136,10 @@ class OperationalStore:
                 conn.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('ordercast.migrate'))"))
             config.attributes["connection"] = conn
             move(config, wanted)
+
+    def is_migrated(self) -> bool:
+        """Whether our own tables stand at their newest version."""
+        return self.migration() == newest_migration()
 
     def create_source_tables(self, fields: Mapping[str, Collection[str]]) -> None:
         """The contract tables named exist with at least the columns named, besides `updated_at`.
@@ -248,6 +249,12 @@ class OperationalStore:
 
     def __exit__(self, *_exc: object) -> None:
         self.close()
+
+
+def _alembic() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    return config
 
 
 _CATALOGUE: Final[dict[Dialect, str]] = {

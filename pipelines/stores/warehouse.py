@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import shutil
 from contextlib import contextmanager
@@ -11,7 +12,16 @@ from typing import TYPE_CHECKING, Final
 import duckdb
 
 from pipelines.errors import SourceContractError, WarehouseUnavailableError
-from pipelines.stores import check_results, draft_lines, forecast_history, metrics_targets, overrides, stock_history, transform_state
+from pipelines.stores import (
+    check_results,
+    draft_lines,
+    forecast_history,
+    metrics_targets,
+    overrides,
+    source_watch,
+    stock_history,
+    transform_state,
+)
 from pipelines.stores.durable import is_of_full_disk
 from pipelines.stores.source_contract import SOURCE_TABLES, WAREHOUSE_TYPES, SourceTable
 
@@ -22,6 +32,8 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+LOG: Final = logging.getLogger("ordercast.warehouse")
+_DAMAGED_LOG: Final = "Failure while replaying WAL file"
 # A failed checkpoint on a full disk kills the connection, so room is asked for first: this, or the file's size again.
 LEAST_FREE_BYTES: Final = 256 * 1024**2
 
@@ -36,6 +48,7 @@ OWN_TABLES: Final[dict[str, str]] = {
     "rows_duplicate BIGINT NOT NULL",
     "meta.check_results": check_results.COLUMNS,
     **transform_state.TABLES,
+    **source_watch.TABLES,
     "meta.metric_targets": metrics_targets.COLUMNS,
     overrides.TABLE: overrides.COLUMNS,
     **draft_lines.TABLES,
@@ -93,7 +106,9 @@ class RunContext:
 def open_warehouse(path: Path, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection to the warehouse with all its own tables in place, closed at the end.
 
-    Work that was not committed when the block is left is gone.
+    Work that was not committed when the block is left is gone. What a killed run committed last stands in a log beside the file; a log
+    that is damaged is put aside, and the warehouse goes on from its last checkpoint: rows and the feed's position are of one moment in
+    either, so the next ingest reads what changed since.
 
     Raises:
         WarehouseUnavailableError: Another process writes it, it does not exist (read only), or the disk is nearly full or became
@@ -103,12 +118,7 @@ def open_warehouse(path: Path, *, read_only: bool = False) -> Iterator[duckdb.Du
         raise WarehouseUnavailableError(f"There is no warehouse at {path} yet: `ordercast run` builds it.")
     if not read_only:
         _require_free_space(path)
-    try:
-        conn = duckdb.connect(str(path), read_only=read_only)
-    except duckdb.Error as exc:
-        raise (
-            full_disk(path, str(exc)) if is_of_full_disk(str(exc)) else WarehouseUnavailableError(_why_it_did_not_open(path, str(exc)))
-        ) from None
+    conn = _connect(path, read_only=read_only)
     try:
         if not read_only:
             _create_tables(conn)
@@ -208,6 +218,25 @@ def raw_columns(table: SourceTable) -> dict[str, str]:
     return {field.warehouse_name: WAREHOUSE_TYPES[field.kind] for field in table.fields}
 
 
+def _connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+    try:
+        return duckdb.connect(str(path), read_only=read_only)
+    except duckdb.Error as exc:
+        if read_only or _DAMAGED_LOG not in str(exc):
+            raise _did_not_open(path, str(exc)) from None
+    log = path.with_name(f"{path.name}.wal")
+    aside = log.replace(log.with_name(f"{log.name}.damaged"))
+    LOG.warning("The log of the warehouse was damaged and lies at %s now; the warehouse goes on from its last checkpoint", aside)
+    try:
+        return duckdb.connect(str(path))
+    except duckdb.Error as exc:
+        raise _did_not_open(path, str(exc)) from None
+
+
+def _did_not_open(path: Path, cause: str) -> WarehouseUnavailableError:
+    return full_disk(path, cause) if is_of_full_disk(cause) else WarehouseUnavailableError(_why_it_did_not_open(path, cause))
+
+
 def _create_tables(conn: duckdb.DuckDBPyConnection) -> None:
     for schema in SCHEMAS:
         conn.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
@@ -259,6 +288,8 @@ def _why_it_did_not_open(path: Path, message: str) -> str:
         holder = re.search(r"PID (\d+)", message)
         who = f"another process (PID {holder.group(1)})" if holder else "another connection"
         return f"The warehouse {path} is in use by {who}: let it end and run again."
+    if _DAMAGED_LOG in message:
+        return f"The log of the warehouse {path} is damaged: `ordercast run` goes on from its last checkpoint."
     first_line = message.partition("\n")[0]
     return (
         f"The warehouse {path} cannot be opened ({first_line}): put a backup in its place, or move the file away and run again. "

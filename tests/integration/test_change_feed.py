@@ -12,9 +12,20 @@ import psycopg
 import pyarrow as pa
 import pytest
 import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
 
-from pipelines.stores.change_feed import FeedPosition, install_feed, prune_feed, read_changes
-from pipelines.stores.operational import OperationalStore
+from pipelines.stores.change_feed import (
+    FeedHealth,
+    FeedPosition,
+    feed_health,
+    forbid_triggers,
+    install_feed,
+    prune_feed,
+    read_changes,
+    repair_feed,
+)
+from pipelines.stores.operational import MIGRATIONS, VERSION_TABLE, OperationalStore
 from pipelines.stores.source_contract import SOURCE_TABLES
 
 if TYPE_CHECKING:
@@ -300,6 +311,107 @@ def test_text_that_is_not_utf8_is_read_and_marked(sqlite_url: str) -> None:
     assert names == ["M\ufffdl", "Müller"]
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT OR REPLACE INTO orders (order_id, created_at, currency, order_name) VALUES ('C', '2026-01-01 00:00:00.000000', 'EUR', 'a')",
+        "REPLACE INTO orders (order_id, created_at, currency, order_name) VALUES ('C', '2026-01-01 00:00:00.000000', 'EUR', 'a')",
+        "UPDATE OR REPLACE orders SET order_name = 'a' WHERE order_id = 'B'",
+    ],
+)
+def test_a_row_that_another_key_displaces_is_seen_as_deleted(sqlite_url: str, statement: str) -> None:
+    with OperationalStore.open(sqlite_url) as store:
+        store.create_source_tables({"orders": ORDER_FIELDS})
+        execute(store, "CREATE UNIQUE INDEX orders_by_name ON orders (order_name)")
+        store.append("orders", pl.concat([orders("A", name="a"), orders("B", name="b")]))
+        install_feed(store)
+        position, *_ = read(store, None)
+        execute(store, statement)
+
+        _, is_full, keys, rows = read(store, position)
+
+    assert not is_full
+    assert '["A"]' in keys["orders"]
+    assert '["A"]' not in rows["orders"]
+    assert len(keys["orders"]) == 2
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO orders (order_id, created_at, currency) VALUES ('A', '2026-01-01 00:00:00', 'USD') "
+        "ON CONFLICT (order_id) DO UPDATE SET currency = excluded.currency",
+        "DELETE FROM orders WHERE true",
+        "DELETE FROM orders",
+    ],
+)
+def test_an_upsert_and_a_deletion_of_all_rows_are_seen(shop: OperationalStore, statement: str) -> None:
+    position, *_ = read(shop, None)
+    execute(shop, statement)
+
+    _, is_full, keys, rows = read(shop, position)
+
+    assert not is_full
+    assert keys["orders"] == ({'["A"]'} if "UPDATE" in statement else {'["A"]', '["B"]'})
+    assert rows["orders"] == sorted(keys["orders"] if "UPDATE" in statement else ())
+
+
+def test_an_older_copy_of_a_sqlite_file_is_read_in_full_though_its_feed_was_empty(sqlite_url: str, tmp_path: Path) -> None:
+    path, backup = tmp_path / "store.db", tmp_path / "backup.db"
+    with OperationalStore.open(sqlite_url) as store:
+        store.create_source_tables({"orders": ORDER_FIELDS})
+        install_feed(store)
+    backup.write_bytes(path.read_bytes())
+    with OperationalStore.open(sqlite_url) as store:
+        store.append("orders", orders("A"))
+        position, *_ = read(store, None)
+    path.write_bytes(backup.read_bytes())
+
+    with OperationalStore.open(sqlite_url) as store:
+        store.append("orders", orders("B"))
+        _, is_full, _, rows = read(store, position)
+
+    assert (is_full, rows["orders"]) == (True, ['["B"]'])
+
+
+def test_a_lost_trigger_is_noticed_and_made_again_without_a_new_epoch(shop: OperationalStore) -> None:
+    before, *_ = read(shop, None)
+    with shop.transaction() as conn:
+        if shop.dialect == "sqlite":
+            conn.execute(sa.text("DROP TRIGGER feed_orders_delete"))
+        else:
+            conn.execute(sa.text("ALTER TABLE orders DISABLE TRIGGER ordercast_feed"))
+    health = feed_health(shop)
+
+    repaired = repair_feed(shop)
+
+    assert (health, repaired) == (FeedHealth(lost=["orders"], unwatched=[]), {"orders"})
+    assert feed_health(shop) == FeedHealth(lost=[], unwatched=[])
+    assert read(shop, before)[:2] == (read(shop, None)[0], False)
+
+
+def test_forbidden_triggers_are_taken_away_and_not_made_again(shop: OperationalStore) -> None:
+    forbid_triggers(shop)
+
+    assert repair_feed(shop) == frozenset()
+    assert feed_health(shop) == FeedHealth(lost=[], unwatched=["orders", "stock_levels"])
+    with read_changes(shop, since=None) as reader:
+        assert {reader.read_by(table) for table in reader.fields} == {"overlap"}
+
+
+def test_whether_triggers_are_wanted_is_known_after_going_a_version_back_and_forth(shop: OperationalStore) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["version_table"] = VERSION_TABLE
+    with shop.transaction() as conn:
+        config.attributes["connection"] = conn
+        command.downgrade(config, "-1")
+    shop.migrate()
+    execute(shop, f"DROP TRIGGER {'feed_orders_insert' if shop.dialect == 'sqlite' else 'ordercast_feed ON orders'}")
+
+    assert repair_feed(shop) == {"orders"}
+
+
 @pytest.fixture
 def postgresql_shop(postgresql_url: str) -> Iterator[OperationalStore]:
     with OperationalStore.open(postgresql_url) as store:
@@ -357,6 +469,38 @@ def test_a_shop_user_without_rights_on_the_feed_is_watched_too(postgresql_shop: 
         execute(postgresql_shop, "DROP ROLE clerk")
 
     assert read(postgresql_shop, position)[2]["orders"] == {'["C"]'}
+
+
+def test_what_replication_writes_is_seen(postgresql_shop: OperationalStore) -> None:
+    position, *_ = read(postgresql_shop, None)
+    with postgresql_shop.transaction() as conn:
+        conn.execute(sa.text("SET LOCAL session_replication_role = replica"))
+        conn.execute(sa.text("INSERT INTO orders (order_id, created_at, currency) VALUES ('R', now(), 'EUR')"))
+
+    assert read(postgresql_shop, position)[2]["orders"] == {'["R"]'}
+
+
+def test_a_disabled_trigger_on_a_partition_is_noticed(postgresql_url: str) -> None:
+    with OperationalStore.open(postgresql_url) as store:
+        execute(
+            store, "CREATE TABLE orders (order_id text PRIMARY KEY, created_at timestamptz, currency text) PARTITION BY HASH (order_id)"
+        )
+        execute(store, "CREATE TABLE orders_0 PARTITION OF orders FOR VALUES WITH (MODULUS 1, REMAINDER 0)")
+        install_feed(store)
+        watched = feed_health(store)
+        execute(store, "ALTER TABLE orders_0 DISABLE TRIGGER ordercast_feed")
+        disabled = feed_health(store)
+        repair_feed(store)
+
+        assert (watched.lost, disabled.lost, feed_health(store).lost) == ([], ["orders"], [])
+
+
+def test_time_that_ran_backwards_is_read_in_full(postgresql_shop: OperationalStore) -> None:
+    position, *_ = read(postgresql_shop, None)
+    xmin, xmax, _ = position.position.split(":")
+    later = FeedPosition(position.epoch, f"{xmin}:{int(xmax) + 1000}:")
+
+    assert read(postgresql_shop, later)[1]
 
 
 def test_a_database_restored_from_a_dump_is_read_in_full(postgresql_shop: OperationalStore) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import shutil
 import sqlite3
 import sys
 from typing import TYPE_CHECKING, Any
@@ -15,13 +16,13 @@ from pipelines.cli.display import import_report
 from pipelines.simulator.merchant import simulate
 from pipelines.simulator.scenarios import SCENARIOS
 from pipelines.steps.import_report import FileCounts, ImportNote, ImportReport, RejectedRow
-from pipelines.stores.change_feed import read_changes
+from pipelines.stores.change_feed import feed_health, install_feed, read_changes
+from pipelines.stores.operational import Merchant, OperationalStore
 from pipelines.stores.releases import Release, ReleaseFacts, publish
+from pipelines.stores.source_contract import SOURCE_TABLES
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from pipelines.stores.operational import OperationalStore
 
 
 class Terminal:
@@ -189,6 +190,53 @@ def test_a_merchants_own_database_is_connected_once_and_then_watched(
     assert code == 0, err
     assert "Corner shop" in out
     assert (second.is_full_resync, changed) == (False, 3)
+
+
+def test_reconcile_mends_what_changed_past_the_feed_and_says_so_by_its_exit_code(
+    ordercast: Terminal, sqlite_url: str, tmp_path: Path
+) -> None:
+    with OperationalStore.open(sqlite_url) as store:
+        store.create_source_tables({name: SOURCE_TABLES[name].required_fields for name in ("products", "orders", "order_lines")})
+        with store.transaction() as conn:
+            conn.exec_driver_sql("INSERT INTO orders (order_id, created_at, currency) VALUES ('O1', '2026-03-01 10:00:00', 'EUR')")
+        install_feed(store)
+        store.save_merchant(Merchant("m1", "Corner Shop", "Europe/Berlin", "EUR", "simulator:test:1"))
+    (tmp_path / "home").mkdir()
+    shutil.copy(tmp_path / "store.db", tmp_path / "home" / "store.db")
+
+    first = ordercast("reconcile", "--json")
+    with sqlite3.connect(tmp_path / "home" / "store.db") as conn:
+        (text,) = conn.execute("SELECT sql FROM sqlite_master WHERE name = 'feed_orders_update'").fetchone()
+        conn.execute("DROP TRIGGER feed_orders_update")
+        conn.execute("UPDATE orders SET currency = 'USD'")
+        conn.execute(text)
+    conn.close()
+    code, out, err = ordercast("reconcile")
+    again = ordercast("reconcile", "--json")
+
+    assert (first[0], json.loads(first[1])["is_full_resync"]) == (0, True), first
+    assert code == 5, err
+    assert "orders of 2026-03-01: 0 missing, 1 stale, 0 gone from the store; read again." in out
+    assert again[0] == 0
+    assert {one["table_name"]: one["rows_compared"] for one in json.loads(again[1])["tables"]} == {
+        "products": 0,
+        "orders": 1,
+        "order_lines": 0,
+    }
+
+
+def test_a_database_that_is_connected_without_triggers_has_none_and_doctor_says_so(
+    ordercast: Terminal, store: OperationalStore, store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORDERCAST_STORE_URL", store_url)
+    store.create_source_tables({name: SOURCE_TABLES[name].required_fields for name in ("orders", "order_lines")})
+
+    code, out, _ = ordercast("connect", "--name", "Shop", "--time-zone", "Europe/Berlin", "--currency", "EUR", "--no-triggers")
+    _, said, _ = ordercast("doctor")
+
+    assert (code, feed_health(store).unwatched) == (0, ["order_lines", "orders"])
+    assert "may miss rows until reconcile" in out
+    assert "no triggers on order_lines, orders: may miss rows until reconcile" in " ".join(said.split())
 
 
 def test_a_store_that_was_never_prepared_is_read_without_a_traceback(ordercast: Terminal, tmp_path: Path) -> None:

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import subprocess
 import sys
-import time
+import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 import pytest
 
+from pipelines.stores.releases import current_release, is_intact, list_releases
 from tests.acceptance.conftest import CommandLine
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.attacks.conftest import Size
+
+# What a run says as each of these steps ends; it dies in the one after, the next run in a later one.
+SIGNS = ["Ingest what changed", "Build and test models", "Gather demand", "Recommend orders", "Publish a release"]
 # Times and ids of a run differ from run to run and are no part of what it says about the merchant.
 RUN_FACTS = {"run_context", "ingest_counts", "feed_state", "check_results", "release_facts", "document_rows"}
 
@@ -32,8 +42,8 @@ def contents(path: Path) -> dict[str, tuple[int, int]]:
         }  # type: ignore[return-value]
 
 
-def end_when(ordercast: CommandLine, sign: str, how: signal.Signals) -> tuple[int, str]:
-    """Start a run and send it and its children a signal as soon as it has said `sign`; its exit code and what it said after."""
+def end_when(ordercast: CommandLine, sign: str, how: signal.Signals, *, after: float) -> tuple[int, str]:
+    """Start a run and send it and its children a signal some seconds after it said `sign`; its exit code and what it said after."""
     command = [str(Path(sys.executable).with_name("ordercast")), "run"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ORDERCAST_")}
     run = subprocess.Popen(
@@ -42,7 +52,7 @@ def end_when(ordercast: CommandLine, sign: str, how: signal.Signals) -> tuple[in
     assert run.stderr is not None
     for line in run.stderr:
         if line.startswith(sign):
-            time.sleep(0.3)  # well into the step that follows
+            threading.Event().wait(after)  # well into the step that follows
             os.killpg(run.pid, how)
             break
     rest = run.stderr.read()
@@ -50,10 +60,11 @@ def end_when(ordercast: CommandLine, sign: str, how: signal.Signals) -> tuple[in
     return run.wait(), rest
 
 
-def kill_when(ordercast: CommandLine, sign: str) -> None:
-    code, _ = end_when(ordercast, sign, signal.SIGKILL)
-
-    assert code == -signal.SIGKILL
+def assert_that_no_release_is_partial(home: Path) -> None:
+    releases = list_releases(home / "releases")
+    served = current_release(home / "releases")
+    assert served is None or served.release_id in {release.release_id for release in releases}
+    assert all(is_intact(release) for release in releases)
 
 
 @pytest.fixture(scope="module")
@@ -64,26 +75,32 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
     return ordercast
 
 
-def test_a_run_killed_twice_ends_like_one_that_was_never_disturbed(undisturbed: CommandLine, tmp_path: Path) -> None:
-    ordercast = CommandLine(tmp_path / "home")
+def test_a_run_that_is_killed_again_and_again_ends_like_one_that_was_never_disturbed(
+    undisturbed: CommandLine, tmp_path: Path, size: Size, tell: Callable[[str], None]
+) -> None:
+    ordercast, chance, codes = CommandLine(tmp_path / "home"), random.Random(5), []
     ordercast("simulate", "--scenario", "small", "--seed", "5")
     shutil.copy(undisturbed.home / "customer_key.secret", ordercast.home)  # else the same customer has another key
 
-    kill_when(ordercast, "Ingest what changed")  # dies while models are built
-    kill_when(ordercast, "Recommend orders")  # dies while the release is published
+    for number in range(size(small=5, full=30)):
+        sign = SIGNS[number] if number < len(SIGNS) else chance.choice(SIGNS)
+        codes.append(end_when(ordercast, sign, signal.SIGKILL, after=chance.uniform(0, 0.4))[0])
+        assert_that_no_release_is_partial(ordercast.home)
     ordercast("run")
 
     expected = contents(undisturbed.home / "warehouse.duckdb")
     found = contents(ordercast.home / "warehouse.duckdb")
+    tell(f"whole run: killed {codes.count(-signal.SIGKILL)} times of {len(codes)}, {len(expected)} tables compared with an undisturbed run")
     assert {name: found[name] for name in expected if name.startswith(("raw.", "marts."))} == {
         name: value for name, value in expected.items() if name.startswith(("raw.", "marts."))
     }
     assert len(ordercast.json("recommendations")) == len(undisturbed.json("recommendations"))
     assert all(release["is_served"] == (index == 0) for index, release in enumerate(ordercast.json("releases", "list")))
+    assert set(codes[:-1]) == {-signal.SIGKILL}  # the last may have ended before
 
 
 def test_an_interrupt_ends_the_run_with_its_own_code_and_one_sentence(undisturbed: CommandLine) -> None:
-    code, said = end_when(undisturbed, "Ingest what changed", signal.SIGINT)
+    code, said = end_when(undisturbed, "Ingest what changed", signal.SIGINT, after=0.3)
 
     assert code == 130
     assert "Interrupted" in said

@@ -1,0 +1,113 @@
+"""The store against the warehouse, row by row: what the change feed did not tell."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipelines.quality.arrivals import Arrival, count
+from pipelines.stores.source_watch import Difference
+from pipelines.stores.warehouse import quoted
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+    from pipelines.stores.source_contract import Field
+
+_UNKNOWN = "differing"
+
+
+def counts_differ(conn: duckdb.DuckDBPyConnection, arrival: Arrival, *, rows_in_store: int) -> bool:
+    """Whether the store and `raw` hold another number of rows besides those of this batch.
+
+    Rows of a table whose keys are hashed wait in quarantine unread, so such a table is not counted while one does.
+
+    Args:
+        conn: The warehouse, before the batch is applied.
+        arrival: The batch of one table.
+        rows_in_store: Rows that the store has now and does not mark as deleted.
+    """
+    keys = f"SELECT _key FROM {arrival.incoming} UNION ALL SELECT _key FROM {arrival.gone}"
+    waiting = "SELECT count(*) FROM quarantine.document_rows WHERE table_name = ? AND resolved_run_id IS NULL"
+    if count(conn, f"{waiting} AND row_key NOT IN ({keys})", [arrival.table.name]):
+        return False
+    touched = count(conn, f"SELECT count(*) FROM {arrival.raw} AS r SEMI JOIN ({_touched(arrival)}) AS k ON {_same(arrival, 'r', 'k')}")
+    untouched = count(conn, f"SELECT count(*) FROM {arrival.raw}") - touched
+    return untouched != rows_in_store - arrival.rows_incoming - arrival.rows_duplicate
+
+
+def compare(conn: duckdb.DuckDBPyConnection, arrival: Arrival, rows: pa.RecordBatchReader) -> tuple[int, tuple[Difference, ...]]:
+    """How many rows the store has, and how many of which day stand otherwise in `raw`, this batch and quarantine left out.
+
+    Each row is cast from the store's text as loading casts it, and the hash of its columns is compared with that of the row in `raw`.
+    The keys stand in a temporary table until `differing_keys` has taken them.
+
+    Args:
+        conn: The warehouse, before the batch is applied.
+        arrival: The batch of one table.
+        rows: All rows of the table in the store as text, customers' ids replaced.
+    """
+    typed = arrival.typed_columns()
+    keys = ", ".join(f"{typed[name]} AS {quoted(name)}" for name in arrival.key_columns)
+    day = _day(arrival.present)
+    marked = "coalesce(TRY_CAST(is_deleted AS BOOLEAN), false)" if "is_deleted" in arrival.fields else "false"
+    conn.register("compared_rows", rows)
+    conn.execute(
+        f"CREATE OR REPLACE TEMP TABLE compared AS SELECT _key, {keys}, hash({', '.join(typed.values())}) AS _hash, "
+        f"{f'CAST({typed[day.warehouse_name]} AS DATE)' if day else 'NULL::DATE'} AS _day FROM compared_rows WHERE NOT {marked}"
+    )
+    conn.unregister("compared_rows")
+    _find_differing(conn, arrival, day)
+    found = conn.execute(
+        "SELECT day, count(*) FILTER (is_missing), count(*) FILTER (source_key IS NOT NULL AND NOT is_missing), "
+        f"count(*) FILTER (source_key IS NULL) FROM {_UNKNOWN} GROUP BY day ORDER BY day"
+    ).fetchall()
+    return count(conn, "SELECT count(*) FROM compared"), tuple(Difference(*row) for row in found)
+
+
+def differing_keys(conn: duckdb.DuckDBPyConnection) -> tuple[list[str], list[str]]:
+    """Keys that `compare` found to be read again, and keys of rows that the store has no more, as JSON; to be asked once."""
+    lost = conn.execute(f"SELECT DISTINCT source_key FROM {_UNKNOWN} WHERE source_key IS NOT NULL").fetchall()
+    gone = conn.execute(f"SELECT raw_key FROM {_UNKNOWN} WHERE source_key IS NULL").fetchall()
+    conn.execute(f"DROP TABLE {_UNKNOWN}")
+    conn.execute("DROP TABLE compared")
+    return [key for (key,) in lost], [key for (key,) in gone]
+
+
+def _find_differing(conn: duckdb.DuckDBPyConnection, arrival: Arrival, day: Field | None) -> None:
+    names = [quoted(name) for name in arrival.key_columns]
+    raw_key = f"to_json([{', '.join(f'{name}::VARCHAR' for name in names)}])::VARCHAR"
+    columns = ", ".join(quoted(name) for name in arrival.typed_columns())
+    raw_day = f"CAST({quoted(day.warehouse_name)} AS DATE)" if day else "NULL::DATE"
+    standing = f"SELECT {raw_key} AS _key, {', '.join(names)}, hash({columns}) AS _hash, {raw_day} AS _day FROM {arrival.raw}"
+    merged = ", ".join(f"coalesce(s.{name}, r.{name}) AS {name}" for name in names)
+    conn.execute(
+        f"CREATE OR REPLACE TEMP TABLE {_UNKNOWN} AS SELECT s._key AS source_key, r._key AS raw_key, {merged}, "
+        "coalesce(s._day, r._day) AS day, r._key IS NULL AS is_missing "
+        f"FROM compared AS s FULL JOIN ({standing}) AS r ON {_same(arrival, 's', 'r')} WHERE s._hash IS DISTINCT FROM r._hash"
+    )
+    waiting = f"SELECT row_key AS _key FROM quarantine.document_rows WHERE table_name = '{arrival.table.name}' AND resolved_run_id IS NULL"
+    known = f"SELECT _key FROM {arrival.incoming} UNION SELECT _key FROM {arrival.gone} UNION {waiting}"
+    conn.execute(f"DELETE FROM {_UNKNOWN} WHERE source_key IN ({known})")
+    conn.execute(
+        f"DELETE FROM {_UNKNOWN} AS d USING (SELECT {_typed_keys(arrival)} FROM ({known})) AS k "
+        f"WHERE d.source_key IS NULL AND {_same(arrival, 'd', 'k')}"
+    )
+
+
+def _touched(arrival: Arrival) -> str:
+    return f"SELECT {_typed_keys(arrival)} FROM (SELECT _key FROM {arrival.incoming} UNION SELECT _key FROM {arrival.gone})"
+
+
+def _typed_keys(arrival: Arrival) -> str:
+    return ", ".join(f"{sql} AS {quoted(name)}" for name, sql in arrival.typed_key().items())
+
+
+def _same(arrival: Arrival, one: str, other: str) -> str:
+    return " AND ".join(f"{one}.{quoted(name)} = {other}.{quoted(name)}" for name in arrival.key_columns)
+
+
+def _day(present: list[Field]) -> Field | None:
+    """The time that says which day a row belongs to: the first that every row has, or when it was last changed."""
+    times = [field for field in present if field.kind in {"timestamp", "date"}]
+    return next((field for field in times if field.is_required or field.name == "updated_at"), None)
