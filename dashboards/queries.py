@@ -126,7 +126,7 @@ def suggestions(served: Served) -> Suggestions:
     """The release's suggestions that nobody has decided, by last day to order and then by what is at risk."""
     planned = read_frame(served.release, _SUGGESTIONS)
     try:
-        with OperationalStore.open(load_settings().resolved_store_url) as store:
+        with OperationalStore.open_to_read(load_settings().resolved_store_url) as store:
             live = recommendations.statuses_of(store, planned).select("recommendation_key", "status")
     except UnavailableError as exc:
         return Suggestions(planned.with_columns(pl.lit(UNKNOWN_STATUS).alias("status")), str(exc))

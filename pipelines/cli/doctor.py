@@ -104,7 +104,7 @@ def _home(settings: Settings) -> list[Finding]:
 
 def _store(settings: Settings) -> list[Finding]:
     try:
-        with OperationalStore.open(settings.resolved_store_url) as store:
+        with OperationalStore.open_to_read(settings.resolved_store_url) as store:
             present = store.present_fields()
             merchant = store.merchant()
     except OrdercastError as exc:

@@ -9,6 +9,7 @@ from pipelines.defs.reporting import announced, summary_metadata
 from pipelines.defs.resources import RETRY, WAREHOUSE_POOL, Platform
 from pipelines.errors import ReleaseError
 from pipelines.steps.write_back import write_back
+from pipelines.stores.grants import RECOMMENDER
 from pipelines.stores.releases import current_release
 
 PROPOSALS = dg.AssetKey(["operational", "recommendation"])
@@ -33,6 +34,6 @@ def proposals(platform: Platform) -> Iterator[dg.MaterializeResult[None]]:
     served = current_release(platform.settings().releases_path)
     if served is None:
         raise ReleaseError("Nothing is published yet, so there is nothing to propose; materialize release/current first.")
-    with announced("write_back"), platform.store() as store, platform.warehouse() as conn:
+    with announced("write_back"), platform.store(RECOMMENDER) as store, platform.warehouse() as conn:
         counts = write_back(store, conn, release=served, draft_days=platform.settings().draft_days)
     yield dg.MaterializeResult(asset_key=PROPOSALS, metadata=summary_metadata(counts))
