@@ -232,11 +232,11 @@ def _grantable(conn: sa.Connection, tables: Collection[str]) -> set[str]:
         ),
         {"names": list(tables)},
     )
-    return {name for (name,) in rows}
+    return {str(name) for (name,) in rows}
 
 
 def _missing_roles(conn: sa.Connection) -> list[str]:
-    known = set(conn.exec_driver_sql("SELECT rolname FROM pg_roles").scalars())
+    known = {str(name) for (name,) in conn.exec_driver_sql("SELECT rolname FROM pg_roles")}
     return [name for name in (*ROLES, OWNER) if name not in known]
 
 

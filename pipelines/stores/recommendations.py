@@ -120,7 +120,7 @@ def propose(
         _replace_details(conn, {rec_ids[key]: wanted[key] for key in changed}, is_new=False)
         _replace_details(conn, {rec_ids[key]: wanted[key] for key in new}, is_new=True)
         counts = ProposalCounts(len(new), len(changed), len(kept) - len(changed), len(gone), len(found) - len(kept))
-        _record_run(conn, run, counts)
+        _record_run(conn, run, counts, items=len({proposal.values["sku"] for proposal in wanted.values()}))
     return counts
 
 
@@ -245,11 +245,11 @@ def _replace_details(conn: sa.Connection, proposals: Mapping[str, Proposal], *, 
         conn.execute(sa.insert(recommendation_evidence), evidence)
 
 
-def _record_run(conn: sa.Connection, run: RecommendationRun, counts: ProposalCounts) -> None:
+def _record_run(conn: sa.Connection, run: RecommendationRun, counts: ProposalCounts, *, items: int) -> None:
     """The run stands in `recommendation_run`; one that stands there already keeps its first counts."""
     facts = {
         name: getattr(run, name) for name in ("run_id", "as_of_date", "release_id", "code_version", "config_hash", "seed", "gate_status")
     }
     insert = sqlite.insert if conn.dialect.name == "sqlite" else postgresql.insert
-    values = facts | {"counts": json.dumps(asdict(counts)), "proposed_at": datetime.now(UTC)}
+    values = facts | {"counts": json.dumps(asdict(counts) | {"items": items}), "proposed_at": datetime.now(UTC)}
     conn.execute(insert(recommendation_run).values(values).on_conflict_do_nothing())
