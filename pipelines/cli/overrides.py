@@ -51,6 +51,7 @@ def override_set(
     ] = None,
     author: _Author = None,
 ) -> None:
+    is_confirmed: Annotated[bool, typer.Option("--yes", help="A multiple below x0.2 or above x5 is meant.")] = False,
     """Expect other demand than the forecast on some days; the forecast stays beside it, and later both are held against what came.
 
     Examples: [b]ordercast override set SKU-0142 LOC-CENTRAL x1.5 --from 2026-12-01 --to 2026-12-14 --reason "TV campaign"[/b] |
@@ -67,7 +68,7 @@ def override_set(
     line = Override(sku, location, first, until.date(), kind, amount, reason)
     with OperationalStore.open(settings.resolved_store_url) as store:
         store.migrate()
-        override_id = override_store.set_override(store, line, author=author or getpass.getuser())
+        override_id = override_store.set_override(store, line, author=author or getpass.getuser(), is_confirmed=is_confirmed)
     Console().print(
         f"Override {override_id}: {_said(kind, amount)} of {sku} at {location} from {first} to {until.date()}. "
         "It holds from the next run on: ordercast run.",
