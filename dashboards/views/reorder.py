@@ -66,7 +66,8 @@ def show_suggestions(served: Served) -> None:
     cost = " + ".join(format_money(amount, currency) for currency, amount in load.cost_by_currency.items())
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.markdown(f"**{format_count(load.count, 'item')}** · {cost or '-'} · **{load.urgent_count:,} to order today**", width="content")
-        export_button(shown, name="reorder-worklist", as_of=served.context.as_of_date)
+        chosen = {"supplier": st.session_state.get("supplier") or None, "location": st.session_state.get("location") or None}
+        export_button(shown, name="reorder-worklist", as_of=served.context.as_of_date, filters=chosen)
     today = queries.now().date()
     if selected := worklist(shown, as_of=served.context.as_of_date, today=today):
         with st.container(border=True):

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from pipelines.cli import (
+    accesses,
     baselines,
     decisions,
     doctor,
@@ -53,6 +54,7 @@ overrides.register(app)
 reading.register(app)
 decisions.register(app)
 operators.register(app)
+accesses.register(app)
 reports.register(app)
 timeline.register(app)
 forecasts.register(app)

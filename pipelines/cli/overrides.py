@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from forecasting.schema import NO_MODEL
+from pipelines.cli import accesses
 from pipelines.cli.display import emit_json
 from pipelines.cli.reading import served_release
 from pipelines.errors import OverrideError
@@ -50,8 +51,8 @@ def override_set(
         datetime | None, typer.Option("--from", formats=[_DAY], help="First day; default is the day after the as-of day.")
     ] = None,
     author: _Author = None,
-) -> None:
     is_confirmed: Annotated[bool, typer.Option("--yes", help="A multiple below x0.2 or above x5 is meant.")] = False,
+) -> None:
     """Expect other demand than the forecast on some days; the forecast stays beside it, and later both are held against what came.
 
     Examples: [b]ordercast override set SKU-0142 LOC-CENTRAL x1.5 --from 2026-12-01 --to 2026-12-14 --reason "TV campaign"[/b] |
@@ -101,11 +102,12 @@ def override_list(
     Example: [b]ordercast override list --standing[/b]
     """
     settings = load_settings()
-    with OperationalStore.open(settings.resolved_store_url) as store:
+    with OperationalStore.open_to_read(settings.resolved_store_url) as store:
         lines = override_store.list_overrides(store, is_standing=is_standing)
     effects = _effects(settings)
     lines = [line | effects.get(line["override_id"], {"n": 0, "fva_rate": None}) for line in lines]
     if as_json:
+        accesses.record("overrides", len(lines))
         emit_json(lines)
         return
     console = Console()

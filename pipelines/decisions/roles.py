@@ -79,6 +79,16 @@ def require_scope(found: Operator, row: Mapping[Any, Any]) -> None:
         raise NotPermittedError(f"{found.actor!r} may not decide about {who}.")
 
 
+def find_operator(store: OperationalStore, actor: str) -> Operator:
+    """The operator of this name, whatever their role: who is named may at least read.
+
+    Raises:
+        NotPermittedError: They are unknown.
+    """
+    with store.transaction(writes=False) as conn:
+        return require(conn, actor, "viewer")
+
+
 def list_operators(store: OperationalStore) -> list[Operator]:
     """All operators by name; empty in a store that knows none yet."""
     with store.transaction(writes=False) as conn:

@@ -29,7 +29,7 @@ from pipelines.stores.recommendation_frames import (
 from pipelines.stores.recommendation_matching import match_to_open
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from pipelines.stores.operational import OperationalStore
 
@@ -142,7 +142,14 @@ def statuses_of(store: OperationalStore, proposals: pl.DataFrame) -> pl.DataFram
     return pl.DataFrame(rows, schema=dict.fromkeys(("recommendation_key", "rec_id", "status"), pl.String), orient="row")
 
 
-def list_recommendations(store: OperationalStore, *, status: str | None = None, limit: int | None = None) -> pl.DataFrame:
+def list_recommendations(
+    store: OperationalStore,
+    *,
+    locations: Collection[str] | None = None,
+    suppliers: Collection[str] | None = None,
+    status: str | None = None,
+    limit: int | None = None,
+) -> pl.DataFrame:
     """Recommendations with all their fields and how good the forecast behind each has been, most urgent first.
 
     The last day to order decides, then what is at risk. Of the evidence: model, wape_rate, naive_wape_rate, windows_count,
@@ -150,12 +157,19 @@ def list_recommendations(store: OperationalStore, *, status: str | None = None, 
 
     Args:
         store: The operational store.
+        locations: Only those that lie here, both ends of a transfer; None is everywhere.
+        suppliers: Only those of these suppliers or of none; None is all.
         status: Only these; without it, all that are open, whatever a person has decided.
         limit: At most this many.
     """
     proof = recommendation_evidence.c
     columns = (*recommendation.columns, *(proof[name] for name in _SHOWN_EVIDENCE))
     chosen = recommendation.c.status.not_in(ENDED) if status is None else recommendation.c.status == status
+    rec = recommendation.c
+    if locations is not None:
+        chosen &= rec.location_id.in_(locations) & (rec.source_location_id.is_(None) | rec.source_location_id.in_(locations))
+    if suppliers is not None:
+        chosen &= rec.supplier_id.is_(None) | rec.supplier_id.in_(suppliers)
     urgency = (recommendation.c.order_by.asc().nulls_last(), recommendation.c.priority_score.desc())
     ties = (recommendation.c.sku, recommendation.c.location_id, recommendation.c.rec_id)
     joined = recommendation.outerjoin(recommendation_evidence, proof.rec_id == recommendation.c.rec_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -33,9 +34,15 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory, catalogue: str) -> Iterator[str]:
+def served_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home folder of the app."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def address(served_home: Path, catalogue: str) -> Iterator[str]:
     """The app's address, served on a published release as `ordercast dashboards` serves it."""
-    home = tmp_path_factory.mktemp("home")
+    home = served_home
     publish_release(home, Merchant(published_at=datetime.now(UTC)), catalogue=catalogue)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -63,7 +70,7 @@ def page() -> Iterator[Page]:
         browser.close()
 
 
-def test_a_manager_sees_the_figures_and_a_planner_leaves_with_the_list(address: str, page: Page) -> None:
+def test_a_manager_sees_the_figures_and_a_planner_leaves_with_the_list(address: str, served_home: Path, page: Page) -> None:
     page.goto(address)
     expect(page.get_by_test_id("stMetric")).to_have_count(6)
     page.get_by_role("radio", name="91 days").click()
@@ -79,6 +86,8 @@ def test_a_manager_sees_the_figures_and_a_planner_leaves_with_the_list(address: 
     lines = Path(download.value.path()).read_text(encoding="utf-8-sig").splitlines()
     assert len(lines) == 3
     assert lines[2].count("'=HYPERLINK") == 1
+    with sqlite3.connect(served_home / "store.db") as store:
+        assert store.execute("SELECT action, object_type, rows_count FROM access_log").fetchall() == [("export", "reorder-worklist", 2)]
     assert page.get_by_test_id("stException").count() == 0
 
 
