@@ -15,6 +15,7 @@ from pipelines.decisions.requests import UNDONE_OUTCOMES, Decision, DecisionRequ
 from pipelines.decisions.service import DecisionPolicy, decide_all, preview_all
 from pipelines.errors import UnavailableError
 from pipelines.settings import load_settings
+from pipelines.stores.grants import WRITER
 from pipelines.stores.operational import OperationalStore
 
 if TYPE_CHECKING:
@@ -191,7 +192,7 @@ def _policy() -> DecisionPolicy:
 
 
 def _with_store(act: Callable[[OperationalStore], _T]) -> _T:
-    with OperationalStore.open(load_settings().resolved_store_url) as store:
+    with OperationalStore.open(load_settings().resolved_store_url, role=WRITER) as store:
         return act(store)
 
 

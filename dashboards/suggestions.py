@@ -76,7 +76,7 @@ def suggestions(served: Served) -> Suggestions:
     planned = read_frame(served.release, _PLANNED).with_columns(status=pl.lit(UNKNOWN_STATUS))
     settings = load_settings()
     try:
-        with OperationalStore.open(settings.resolved_store_url) as store:
+        with OperationalStore.open_to_read(settings.resolved_store_url) as store:
             standing = read_standing(store, actor=settings.operator)
             stored = recommendations.list_recommendations(store)
             keys = recommendations.statuses_of(store, planned).select("rec_id", release_key="recommendation_key")

@@ -18,6 +18,7 @@ OrdercastError
 │   └── BackupError          a backup is damaged, foreign, or would overwrite what stands; nothing was changed
 └── UnavailableError         a retry may help: something outside did not answer
     ├── StoreUnavailableError      the operational store is missing, locked or unreachable
+    ├── AccessNotRecordedError     what is recorded before it is shown could not be recorded, so it was not shown
     └── WarehouseUnavailableError  another process writes the warehouse, or the disk is full
 """
 
@@ -106,6 +107,10 @@ class StoreUnavailableError(UnavailableError):
     def __init__(self, message: str, *, is_passing: bool = False) -> None:
         super().__init__(message)
         self.is_passing = is_passing
+
+
+class AccessNotRecordedError(UnavailableError):
+    """Rows about single customers or orders were not shown, because who looks at them could not be recorded."""
 
 
 class WarehouseUnavailableError(UnavailableError):

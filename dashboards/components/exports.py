@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import getpass
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 import streamlit as st
 
+from pipelines.decisions.access import NO_FILTERS, Access, is_about_persons, record_access
+from pipelines.settings import load_settings
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import date
 
 # A spreadsheet takes a text cell that begins with one of these for a formula.
@@ -25,11 +30,21 @@ def to_csv(frame: pl.DataFrame) -> bytes:
     return guarded.rename(headings).write_csv(include_bom=True).encode()
 
 
-def export_button(frame: pl.DataFrame, *, name: str, as_of: date) -> None:
-    """A button that hands out the frame as a CSV file named after what it holds and its as-of date."""
+def export_button(frame: pl.DataFrame, *, name: str, as_of: date, filters: Mapping[str, Any] = NO_FILTERS) -> None:
+    """A button that hands out the frame as a CSV file named after what it holds and its as-of date.
+
+    Every download is in the access log, with the filters by which its rows were chosen. Rows about single customers or orders are not
+    handed out where that fails.
+    """
+
+    def recorded_csv() -> bytes:
+        taken = Access(getpass.getuser(), "export", name, frame.height, None, filters, is_about_persons(frame.columns))
+        record_access(load_settings(), taken)
+        return to_csv(frame)
+
     st.download_button(
         "Export CSV",
-        data=lambda: to_csv(frame),  # built when it is asked for, not at every render
+        data=recorded_csv,  # built when it is asked for, not at every render
         file_name=f"{name}-{as_of.isoformat()}.csv",
         mime="text/csv",
         icon=":material/download:",

@@ -136,7 +136,8 @@ def show_list(served: Served, found: Suggestions, *, state: str) -> tuple[pl.Dat
     urgent = f" · **{load.urgent_count:,} to order today**" if state == TO_DECIDE else ""
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.markdown(f"**{format_count(load.count, 'item')}** · {cost or '-'}{urgent}", width="content")
-        export_button(shown, name="reorder-worklist", as_of=as_of)
+        kept = {"supplier": st.session_state.get("supplier") or None, "location": st.session_state.get("location") or None}
+        export_button(shown, name="reorder-worklist", as_of=as_of, filters=kept)
     return shown, worklist(shown, state=state, as_of=as_of, today=today)
 
 

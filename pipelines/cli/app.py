@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from pipelines.cli import (
+    accesses,
     backups,
     baselines,
     decisions,
@@ -58,6 +59,7 @@ reading.register(app)
 decisions.register(app)
 operators.register(app)
 outbox.register(app)
+accesses.register(app)
 reports.register(app)
 timeline.register(app)
 forecasts.register(app)

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from pipelines.cli import accesses
 from pipelines.cli.display import emit_json
 from pipelines.cli.metrics import MOST_LABELS, metric_values, read_catalogue
 from pipelines.cli.reading import served_release
@@ -74,12 +75,13 @@ def baseline_review(
     """
     settings = load_settings()
     release = served_release(settings)
-    with OperationalStore.open(settings.resolved_store_url) as store:
+    with OperationalStore.open_to_read(settings.resolved_store_url) as store:
         frozen = baselines.read_baseline(store, name)
     with open_release(release) as conn:
         catalogue = read_catalogue(conn)
         compared = {length: baselines.review(conn, catalogue, frozen, days=length) for length in days or REVIEW_DAYS}
     if as_json:
+        accesses.record(f"baseline {name}", sum(map(len, compared.values())))
         emit_json([asdict(one) for rows in compared.values() for one in rows])
         return
     console = Console()
@@ -95,9 +97,10 @@ def baseline_list(as_json: Annotated[bool, typer.Option("--json", help="Print th
     """
     settings = load_settings()
     served_release(settings)  # before the first run there is no store either, and what to do is the same
-    with OperationalStore.open(settings.resolved_store_url) as store:
+    with OperationalStore.open_to_read(settings.resolved_store_url) as store:
         known = baselines.list_baselines(store)
     if as_json:
+        accesses.record("baselines", len(known))
         emit_json(known)
         return
     console = Console()

@@ -19,6 +19,7 @@ from pipelines.decisions.requests import UNDONE_OUTCOMES, Decision, DecisionRequ
 from pipelines.decisions.service import DecisionPolicy, decide_all, find_versions, preview_all
 from pipelines.errors import DecisionError
 from pipelines.settings import load_settings
+from pipelines.stores.grants import WRITER
 from pipelines.stores.operational import OperationalStore
 
 if TYPE_CHECKING:
@@ -164,7 +165,7 @@ def _decide(
     settings = load_settings()
     policy = DecisionPolicy(one_person_amount=Decimal(str(settings.one_person_amount)))
     who, base = actor or getpass.getuser(), key or uuid.uuid4().hex
-    with OperationalStore.open(settings.resolved_store_url) as store:
+    with OperationalStore.open(settings.resolved_store_url, role=WRITER) as store:
         store.migrate()
         requests = [
             DecisionRequest(decision_id=decision_key(base, rec_id), rec_id=rec_id, rec_version=version, action=action, actor=who, **values)

@@ -107,7 +107,7 @@ def _home(settings: Settings) -> list[Finding]:
 
 def _store(settings: Settings) -> list[Finding]:
     try:
-        with OperationalStore.open(settings.resolved_store_url) as store:
+        with OperationalStore.open_to_read(settings.resolved_store_url) as store:
             present = store.present_fields()
             merchant = store.merchant()
     except OrdercastError as exc:
@@ -147,7 +147,7 @@ def _store(settings: Settings) -> list[Finding]:
 
 def _outbox(settings: Settings) -> list[Finding]:
     try:
-        with OperationalStore.open(settings.resolved_store_url) as store:
+        with OperationalStore.open_to_read(settings.resolved_store_url) as store:
             standing = count_open(store)
     except OrdercastError:
         return []  # the store's own finding says why
@@ -162,7 +162,7 @@ def _outbox(settings: Settings) -> list[Finding]:
 
 def _change_feed(settings: Settings) -> list[Finding]:
     try:
-        with OperationalStore.open(settings.resolved_store_url) as store:
+        with OperationalStore.open_to_read(settings.resolved_store_url) as store:
             if not store.is_migrated():
                 return []  # the next run brings our tables to their newest version
             health = feed_health(store)

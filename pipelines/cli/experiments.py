@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pipelines.cli import accesses
 from pipelines.cli.display import emit_json
 from pipelines.errors import MetricError
 from pipelines.settings import load_settings
@@ -49,6 +50,7 @@ def experiment(
         if name is None:
             found = list_experiments(conn)
             if as_json:
+                accesses.record("experiments", len(found))
                 emit_json(found)
             else:
                 _print_list(Console(), found)
@@ -59,6 +61,7 @@ def experiment(
         catalogue = catalogue_from_json(row[0] if row else "{}")
         compared = compare_experiment(conn, catalogue, name, metrics, control=control, planned=_weights(split), seed=settings.seed)
     if as_json:
+        accesses.record(f"experiment {name}", len(compared), filters={"metrics": metrics})
         emit_json(compared)
         return
     console = Console()

@@ -13,6 +13,7 @@ from rich.markup import escape
 
 import forecasting
 from forecasting.backtest import most_windows
+from pipelines.cli import accesses
 from pipelines.cli.display import FORMULA_START, emit_json, progress_bar
 from pipelines.cli.forecast_tables import show_backtest, show_evidence, show_forecast
 from pipelines.errors import ContractError, SourceFileError
@@ -98,6 +99,8 @@ def forecast(  # noqa: PLR0917 - options by name
         title = f"{panel.name}, {every}, from {rows.select(pl.col('demand_date').min().cast(pl.String)).item()}"
     if sku is not None and rows.is_empty():
         raise ContractError(f"There is no forecast of {sku!r}: `ordercast forecast` without --sku lists what is forecast.")
+    if panel is None and (csv is not None or as_json):
+        accesses.record("forecasts", rows.height, filters={"sku": sku})
     if csv is not None:
         _write(rows, csv)
     elif as_json:
@@ -161,6 +164,8 @@ def _standing_evidence(*, as_json: bool, csv: Path | None) -> None:
     """The backtest that the served release carries."""
     with open_served(load_settings().releases_path) as (release, conn):
         evidence = read_evidence(conn)
+    if csv is not None or as_json:
+        accesses.record("backtest", evidence.series.height)
     if csv is not None:
         _write(evidence.series, csv)
     elif as_json:

@@ -86,7 +86,7 @@ def _stands(settings: Settings) -> bool:
         return True
     if not settings.embedded_store_path.exists():
         return False
-    with OperationalStore.open(settings.resolved_store_url) as store:
+    with OperationalStore.open_to_read(settings.resolved_store_url) as store:
         return bool(store.present_fields())
 
 

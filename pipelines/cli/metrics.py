@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from pipelines.cli import accesses
 from pipelines.cli.display import emit_csv, emit_json
 from pipelines.cli.reading import served_release
 from pipelines.cli.wording import change, heading, mid_sentence, number, period, status_words
@@ -72,6 +73,9 @@ def metrics(
         until=until.date() if until else None,
         grain=_grain(grain),
     )
+    if as_json or as_csv:
+        chosen = {"metrics": names, "by": by, "from": since and since.date(), "to": until and until.date(), "grain": grain}
+        accesses.record("metrics", len(values), filters=chosen)
     if as_json:
         emit_json([metric_as_dict(value) for value in values])
     elif as_csv:

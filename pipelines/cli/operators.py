@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pipelines.cli import accesses
 from pipelines.cli.display import emit_json
 from pipelines.decisions.audit import AuditHead, verify
 from pipelines.decisions.roles import ROLES, Operator, Role, list_operators, set_operator
@@ -40,9 +41,10 @@ def operators_list(as_json: Annotated[bool, typer.Option("--json", help="Print a
 
     Example: [b]ordercast operators list --json[/b]
     """
-    with OperationalStore.open(load_settings().resolved_store_url) as store:
+    with OperationalStore.open_to_read(load_settings().resolved_store_url) as store:
         known = list_operators(store)
     if as_json:
+        accesses.record("operators", len(known))
         emit_json([asdict(one) for one in known])
         return
     console = Console()
@@ -99,8 +101,7 @@ def audit_verify(as_json: Annotated[bool, typer.Option("--json", help="Print wha
                 0
             ]:
                 heads += [AuditHead(seq, text) for seq, text in conn.execute("SELECT seq, hash FROM meta.audit_head").fetchall()]
-    with OperationalStore.open(settings.resolved_store_url) as store:
-        store.migrate()
+    with OperationalStore.open_to_read(settings.resolved_store_url) as store:
         report = verify(store, known_heads=heads)
     if as_json:
         emit_json(asdict(report) | {"releases_count": len(heads)})

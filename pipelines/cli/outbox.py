@@ -17,6 +17,7 @@ from pipelines.delivery.outbox import deliver
 from pipelines.delivery.targets import open_target
 from pipelines.errors import SettingsError
 from pipelines.settings import load_settings
+from pipelines.stores.grants import RECOMMENDER, WRITER
 from pipelines.stores.operational import OperationalStore
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def outbox_list(
     """
     if context.invoked_subcommand is not None:
         return
-    with OperationalStore.open(load_settings().resolved_store_url) as store:
+    with OperationalStore.open_to_read(load_settings().resolved_store_url) as store:
         entries = settling.list_messages(store, is_whole=is_whole)
     if as_json:
         emit_json([asdict(entry) for entry in entries])
@@ -76,7 +77,7 @@ def outbox_deliver(*, as_json: _Json = False) -> None:
     target = open_target(settings)
     if target is None:
         raise SettingsError("ORDERCAST_OUTBOX_TARGET names no target; set it to webhook, email or folder.")
-    with OperationalStore.open(settings.resolved_store_url) as store:
+    with OperationalStore.open(settings.resolved_store_url, role=RECOMMENDER) as store:
         store.migrate()
         counts = deliver(store, target, attempts=settings.outbox_attempts)
     if as_json:
@@ -95,7 +96,7 @@ def resend(key: _Key, *, actor: _Actor = None, as_json: _Json = False) -> None:
 
     Example: [b]ordercast outbox resend msg_3f2a[/b]
     """
-    with OperationalStore.open(load_settings().resolved_store_url) as store:
+    with OperationalStore.open(load_settings().resolved_store_url, role=WRITER) as store:
         store.migrate()
         entry = settling.resend(store, key, actor=actor or getpass.getuser())
     _say(entry, "is due now; the next run or ordercast outbox deliver sends it", as_json=as_json)
@@ -112,7 +113,7 @@ def settle(
 
     Example: [b]ordercast outbox settle msg_3f2a --delivered[/b]
     """
-    with OperationalStore.open(load_settings().resolved_store_url) as store:
+    with OperationalStore.open(load_settings().resolved_store_url, role=WRITER) as store:
         store.migrate()
         entry = settling.settle(store, key, is_delivered=is_delivered, actor=actor or getpass.getuser())
     _say(entry, f"is {entry.state} from now on", as_json=as_json)

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from forecasting.schema import NO_MODEL
+from pipelines.cli import accesses
 from pipelines.cli.display import emit_json
 from pipelines.errors import OverrideError
 from pipelines.settings import Settings, load_settings
@@ -49,6 +50,7 @@ def override_set(
         datetime | None, typer.Option("--from", formats=[_DAY], help="First day; default is the day after the as-of day.")
     ] = None,
     author: _Author = None,
+    is_confirmed: Annotated[bool, typer.Option("--yes", help="A multiple below x0.2 or above x5 is meant.")] = False,
 ) -> None:
     """Expect other demand than the forecast on some days; the forecast stays beside it, and later both are held against what came.
 
@@ -66,7 +68,7 @@ def override_set(
     line = Override(sku, location, first, until.date(), kind, amount, reason)
     with OperationalStore.open(settings.resolved_store_url) as store:
         store.migrate()
-        override_id = override_store.set_override(store, line, author=author or getpass.getuser())
+        override_id = override_store.set_override(store, line, author=author or getpass.getuser(), is_confirmed=is_confirmed)
     Console().print(
         f"Override {override_id}: {_said(kind, amount)} of {sku} at {location} from {first} to {until.date()}. "
         "It holds from the next run on: ordercast run.",
@@ -99,11 +101,12 @@ def override_list(
     Example: [b]ordercast override list --standing[/b]
     """
     settings = load_settings()
-    with OperationalStore.open(settings.resolved_store_url) as store:
+    with OperationalStore.open_to_read(settings.resolved_store_url) as store:
         lines = override_store.list_overrides(store, is_standing=is_standing)
     effects = _effects(settings)
     lines = [line | effects.get(line["override_id"], {"n": 0, "fva_rate": None}) for line in lines]
     if as_json:
+        accesses.record("overrides", len(lines))
         emit_json(lines)
         return
     console = Console()

@@ -9,8 +9,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from pipelines.cli import accesses
 from pipelines.cli.display import emit_json
 from pipelines.cli.wording import money, quantity
+from pipelines.decisions.roles import known_operator
 from pipelines.settings import Settings, load_settings
 from pipelines.stores import releases
 from pipelines.stores.operational import OperationalStore
@@ -47,19 +49,22 @@ def recommendations(
         str | None, typer.Option(help="Only this status, such as proposed or superseded; default is all that is open.")
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="At most this many.")] = None,
+    actor: Annotated[str | None, typer.Option(help="Only what this operator may decide about; default is everything.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a list of recommendations as JSON.")] = False,
 ) -> None:
     """Reorder suggestions as they stand in the operational store, most urgent first; after a rollback they are those of a later run.
 
-    Examples: [b]ordercast recommendations --limit 10[/b] | [b]ordercast recommendations --status proposed --json[/b]
+    Examples: [b]ordercast recommendations --limit 10[/b] | [b]ordercast recommendations --status proposed --json[/b] |
+    [b]ordercast recommendations --actor pam[/b]
     """
     settings = load_settings()
     served = served_id(settings.releases_path)
-    with OperationalStore.open(settings.resolved_store_url) as store:
-        rows = list_recommendations(store, status=status, limit=limit).to_dicts() if store.is_prepared() else []
+    with OperationalStore.open_to_read(settings.resolved_store_url) as store:
+        rows = _worklist(store, actor, status=status, limit=limit) if store.is_prepared() else []
         run_id = max((row["last_run_id"] for row in rows if row["status"] == PROPOSED), default=None)
         as_of = as_of_run(store, run_id) if run_id else None
     if as_json:
+        accesses.record("recommendations", len(rows), filters={"status": status, "limit": limit, "actor": actor})
         emit_json([row | {"served_release_id": served} for row in rows])
         return
     console = Console()
@@ -86,6 +91,13 @@ def _say_whose(console: Console, settings: Settings, *, run_id: str, as_of: date
     )  # fmt: skip
 
 
+def _worklist(store: OperationalStore, actor: str | None, *, status: str | None, limit: int | None) -> list[dict[str, Any]]:
+    """Suggestions; where an operator is named, only what lies in their scope."""
+    who = None if actor is None else known_operator(store, actor)
+    locations, suppliers = (None, None) if who is None else (who.locations, who.suppliers)
+    return list_recommendations(store, locations=locations, suppliers=suppliers, status=status, limit=limit).to_dicts()
+
+
 def recommendation_lines(console: Console, rows: list[dict[str, Any]]) -> None:
     """Suggestions as three lines each: its id, what, how much, until when and at what price; why; and how good the forecast has been."""
     for row in rows:
@@ -109,6 +121,7 @@ def quarantine(as_json: Annotated[bool, typer.Option("--json", help="Print the d
     with open_warehouse(load_settings().warehouse_path, read_only=True) as conn:
         documents = quarantined_documents(conn).to_dicts()
     if as_json:
+        accesses.record("quarantine", len(documents), columns=("document_id",))
         emit_json(documents)
         return
     console = Console()

@@ -14,7 +14,9 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
+from pipelines.cli import accesses
 from pipelines.cli.display import emit_json
+from pipelines.decisions.access import is_about_persons
 from pipelines.errors import ReportError
 from pipelines.settings import load_settings
 from pipelines.stores import reports as report_store
@@ -72,6 +74,11 @@ def report(
         rows = report_store.read_report(conn, wanted, where=conditions, limit=limit or (None if as_json or as_csv else _ROWS_SHOWN))
         total = report_store.count_rows(conn, wanted, where=conditions)
         compared = None if conditions else report_store.count_compared(conn, wanted)
+    if as_csv or as_json or is_about_persons(rows.columns):
+        accesses.record(
+            f"report {wanted.name}", rows.height, columns=rows.columns, action="export" if as_csv or as_json else "drill",
+            filters=conditions,
+        )  # fmt: skip
     if as_csv:
         typer.echo(rows.write_csv(), nl=False)
     elif as_json:

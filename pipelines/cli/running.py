@@ -52,7 +52,7 @@ def run(
 
     started = time.perf_counter()
     settings = load_settings()
-    with OperationalStore.open(settings.resolved_store_url):
+    with OperationalStore.open_to_read(settings.resolved_store_url):
         pass  # a store that cannot be opened is said at once, before anything slow is loaded
     prepare_dagster_home(settings)
     console = Console(stderr=True)

@@ -85,7 +85,7 @@ def _print_recommendations(console: Console, settings: Settings, outcome: RunOut
     if withheld := outcome.counts.get("recommend", {}).get("withheld_reason"):
         console.print(f"\n[b]Reorder suggestions[/b]\nWithheld: {escape(withheld)} Those proposed before stand.", highlight=False)
         return
-    with OperationalStore.open(settings.resolved_store_url) as store:
+    with OperationalStore.open_to_read(settings.resolved_store_url) as store:
         rows = list_recommendations(store, status="proposed").to_dicts()
     written = outcome.counts.get("write_back", {})
     console.print(

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pipelines.cli import accesses
 from pipelines.cli.display import emit_json
 from pipelines.cli.metrics import read_catalogue
 from pipelines.cli.wording import exact
@@ -58,9 +59,10 @@ def targets_list(
     settings = load_settings()
     with open_served(settings.releases_path) as (_, conn):
         catalogue, basis = read_catalogue(conn), read_basis(conn)
-    with OperationalStore.open(settings.resolved_store_url) as store:
+    with OperationalStore.open_to_read(settings.resolved_store_url) as store:
         lines = target_store.list_targets(store, on=on.date() if on else None)
     if as_json:
+        accesses.record("targets", len(lines), filters={"on": on and on.date()})
         emit_json(lines)
         return
     console = Console()

@@ -9,6 +9,7 @@ import polars as pl
 import typer
 from rich.markup import escape
 
+from pipelines.cli import accesses
 from pipelines.cli.display import emit_json
 from pipelines.cli.reports import print_rows, rows_console
 from pipelines.cli.wording import money
@@ -45,6 +46,8 @@ def timeline(
             pseudonyms = Pseudonyms.already_of_home(settings.resolved_home)
             hashed = (pseudonyms.key_of(str(customer)),) if pseudonyms else ()
             found = customer_timeline(conn, (*hashed, str(customer)), asked=str(customer))
+    whose = ("customer", found.customer_key) if order is None else ("order", order)
+    accesses.record(whose[0], found.events.height, action="drill", object_id=whose[1])
     if as_json:
         emit_json(asdict_with_rows(found) | {"as_of": release.as_of_date, "release_id": release.release_id})
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
@@ -9,16 +10,23 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy as sa
 
 from pipelines.decisions.shop import CALLED_OFF, DRAFT, in_reporting_currency, query, whole
-from pipelines.stores.own_tables import recommendation
+from pipelines.stores.own_tables import recommendation_run
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+    from datetime import date
 
     from pipelines.decisions.roles import Operator
     from pipelines.decisions.shop import Shop
 
 SIZE_MULTIPLE: Final = 3  # times the item's median past order value
-BREADTH_RATE: Final = Decimal("0.20")  # of all SKUs in one run
+BREADTH_RATE: Final = Decimal("0.20")  # of all items: a run that proposes for no more is never unusual
+BREADTH_MULTIPLE: Final = Decimal("1.5")  # times the items that the shop's runs usually propose for
+BREADTH_LEAST: Final = 10  # items: so few are read one by one
+UNKNOWN_BREADTH: Final = Decimal("0.8")  # of all items: taken for usual while fewer days are known than the next line says
+USUAL_DAYS_LEAST: Final = 3
+USUAL_DAYS_MOST: Final = 10
+_RUNS_READ: Final = 100
 
 _NOT_PAST: Final = ", ".join(f"'{status}'" for status in (*CALLED_OFF, DRAFT))
 
@@ -49,10 +57,27 @@ def second_person_reasons(
     usual = _median_past_value(conn, shop, row["sku"], currency_code)
     if row["kind"] == "purchase" and usual is not None and amount > SIZE_MULTIPLE * usual:
         reasons.append(f"the order is {amount / usual:.1f} times the item's median order of {usual:,.0f} {currency_code or ''}".rstrip())
-    breadth = _breadth(conn, shop, row["last_run_id"])
-    if breadth > BREADTH_RATE:
-        reasons.append(f"the run proposes to order {breadth:.0%} of all items, more than {BREADTH_RATE:.0%}")
+    if shop.has("products"):
+        ((every,),) = query(conn, f"SELECT count(*) FROM products AS p WHERE {shop.alive('products', 'p')}")
+        proposed, earlier = _breadths(conn, row["last_run_id"])
+        if is_unusually_broad(proposed, every=every, earlier=earlier):
+            compared = f", where {statistics.median(earlier):.0f} are usual" if len(earlier) >= USUAL_DAYS_LEAST else ""
+            reasons.append(f"the run proposes to order {proposed} of {every} items{compared}")
     return tuple(reasons)
+
+
+def is_unusually_broad(proposed: int, *, every: int, earlier: Sequence[int]) -> bool:
+    """Whether a run proposes to order for more items than this shop's runs do: 1.5 times as many, and over half of the way to all.
+
+    A shop that reviews everything weekly proposes for most of its items in every run, so a share alone says nothing.
+
+    Args:
+        proposed: Items that the run proposes for.
+        every: All items.
+        earlier: Items that the runs of earlier days proposed for, a number per day.
+    """
+    usual = Decimal(statistics.median(earlier)) if len(earlier) >= USUAL_DAYS_LEAST else UNKNOWN_BREADTH * every
+    return proposed > max(Decimal(BREADTH_LEAST), BREADTH_RATE * every, min(BREADTH_MULTIPLE * usual, (usual + every) / 2))
 
 
 def _median_past_value(conn: sa.Connection, shop: Shop, sku: str, currency_code: str | None) -> Decimal | None:
@@ -72,12 +97,20 @@ def _median_past_value(conn: sa.Connection, shop: Shop, sku: str, currency_code:
     return usual if usual else None
 
 
-def _breadth(conn: sa.Connection, shop: Shop, run_id: str) -> Decimal:
-    """Share of all SKUs that the run proposes to order."""
-    if not shop.has("products"):
-        return Decimal(0)
-    proposed = conn.execute(
-        sa.select(sa.func.count(recommendation.c.sku.distinct())).where(recommendation.c.last_run_id == run_id)
-    ).scalar_one()
-    ((every,),) = query(conn, f"SELECT count(*) FROM products AS p WHERE {shop.alive('products', 'p')}")
-    return Decimal(proposed) / every if every else Decimal(0)
+def _breadths(conn: sa.Connection, run_id: str) -> tuple[int, list[int]]:
+    """Items that the run proposes for, and those of the last run of each of the ten days before its own that has one."""
+    run = recommendation_run.c
+    this = conn.execute(sa.select(run.as_of_date, run.counts).where(run.run_id == run_id)).first()
+    if this is None:
+        return 0, []
+    before = (
+        sa.select(run.as_of_date, run.counts)
+        .where(run.as_of_date < this.as_of_date, run.gate_status == "passed")
+        .order_by(run.as_of_date.desc(), run.proposed_at.desc())
+        .limit(_RUNS_READ)
+    )
+    by_day: dict[date, int] = {}
+    for row in conn.execute(before):
+        if (items := json.loads(row.counts).get("items")) is not None:
+            by_day.setdefault(row.as_of_date, items)
+    return json.loads(this.counts).get("items", 0), list(by_day.values())[:USUAL_DAYS_MOST]

@@ -94,6 +94,16 @@ def find_operator(conn: sa.Connection, actor: str | None) -> tuple[Operator | No
     return (_operator(known[actor]) if actor in known else None), bool(known)
 
 
+def known_operator(store: OperationalStore, actor: str) -> Operator:
+    """The operator of this name, whatever their role: who is named may at least read.
+
+    Raises:
+        NotPermittedError: They are unknown.
+    """
+    with store.transaction(writes=False) as conn:
+        return require(conn, actor, "viewer")
+
+
 def list_operators(store: OperationalStore) -> list[Operator]:
     """All operators by name; empty in a store that knows none yet."""
     with store.transaction(writes=False) as conn:

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from pipelines.errors import DecisionError
+from pipelines.stores.grants import DECISION_TABLES
 from pipelines.stores.own_tables import merchant
 from pipelines.stores.source_contract import SOURCE_TABLES
 from pipelines.stores.source_rows import quoted
@@ -26,11 +27,7 @@ CALLED_OFF: Final = ("cancelled", "canceled", "rejected")
 DRAFT: Final = "draft"
 MOST_UNITS: Final = 10**9  # a quantity above this is a typing error
 
-_READ: Final = (
-    "stock_levels", "supplier_items", "suppliers", "products", "fx_rates",
-    "purchase_orders", "purchase_order_lines", "transfers", "transfer_lines",
-)  # fmt: skip
-_NAMES: Final = ", ".join(f"'{name}'" for name in _READ)
+_NAMES: Final = ", ".join(f"'{name}'" for name in DECISION_TABLES)
 _COLUMNS: Final = {
     "sqlite": (
         "SELECT m.name, c.name, c.type, m.type = 'table' FROM sqlite_master AS m, pragma_table_info(m.name) AS c "
@@ -38,7 +35,7 @@ _COLUMNS: Final = {
     ),
     "postgresql": (
         "SELECT t.relname, c.attname, format_type(c.atttypid, c.atttypmod), "
-        "t.relkind IN ('r', 'p') AND has_table_privilege(t.oid, 'INSERT') AND has_table_privilege(t.oid, 'UPDATE') "
+        "t.relkind IN ('r', 'p') AND has_any_column_privilege(t.oid, 'INSERT') AND has_any_column_privilege(t.oid, 'UPDATE') "
         "FROM pg_class AS t JOIN pg_attribute AS c ON c.attrelid = t.oid WHERE t.relkind IN ('r', 'p', 'v', 'm', 'f') "
         f"AND t.relname IN ({_NAMES}) AND pg_table_is_visible(t.oid) AND c.attnum > 0 AND NOT c.attisdropped"
     ),
@@ -161,8 +158,15 @@ def write_row(conn: sa.Connection, table: str, values: Mapping[str, Any], shop: 
 
 
 def remove_row(conn: sa.Connection, table: str, key: Mapping[str, Any], shop: Shop) -> None:
-    """The row is marked as deleted where the table can say so, and removed where it cannot."""
+    """The draft line is marked as deleted where the table can say so, and removed where it cannot.
+
+    On PostgreSQL a function of ours removes it: who decides may delete nothing there, and the function only a line that is a draft of ours.
+    """
     matches = " AND ".join(f"{quoted(name)} = :{name}" for name in key)
+    if "is_deleted" not in shop.columns[table] and conn.dialect.name == "postgresql":
+        line, sku = [*key.values(), None][:2]
+        conn.execute(sa.text("SELECT ordercast_remove_draft_line(:line, :sku)"), {"line": line, "sku": sku})
+        return
     if "is_deleted" not in shop.columns[table]:
         conn.execute(sa.text(f"DELETE FROM {quoted(table)} WHERE {matches}"), dict(key))
         return

@@ -9,6 +9,7 @@ from pipelines.defs.reporting import announced
 from pipelines.defs.resources import RETRY, WAREHOUSE_POOL, Platform
 from pipelines.errors import ContractError
 from pipelines.steps.ingest import IngestResult, ingest
+from pipelines.stores.grants import INGEST
 from pipelines.stores.source_contract import SOURCE_TABLES
 
 _KEYS = {table: dg.AssetKey(["shop", table]) for table in SOURCE_TABLES}
@@ -39,7 +40,7 @@ _SOURCE_FIELDS = dg.AssetKey(["meta", "source_fields"])
 def shop(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     """Everything that changed in the operational store since the last run, from one snapshot, in one transaction."""
     run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{context.run_id[:6]}"
-    with announced("ingest"), platform.store() as store, platform.warehouse() as conn:
+    with announced("ingest"), platform.store(INGEST) as store, platform.warehouse() as conn:
         try:
             result = ingest(store, conn, run_id=run_id, settings=platform.settings())
         except ContractError as exc:

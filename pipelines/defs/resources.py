@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from pipelines.stores.grants import Role
+
 WAREHOUSE_POOL: Final = "warehouse"  # limit 1: DuckDB has one writer, and a check that opens it counts too
 RETRY: Final = dg.RetryPolicy(max_retries=2, delay=2, backoff=dg.Backoff.EXPONENTIAL)
 
@@ -38,8 +40,8 @@ class Platform(dg.ConfigurableResource[None]):
             yield conn
 
     @contextmanager
-    def store(self) -> Iterator[OperationalStore]:
-        """The operational store, migrated."""
-        with OperationalStore.open(self.settings().resolved_store_url) as store:
+    def store(self, role: Role) -> Iterator[OperationalStore]:
+        """The operational store, migrated; on PostgreSQL with this role's rights, where the address's user was granted it."""
+        with OperationalStore.open(self.settings().resolved_store_url, role=role) as store:
             store.migrate()
             yield store

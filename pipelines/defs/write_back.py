@@ -10,6 +10,7 @@ from pipelines.defs.resources import RETRY, WAREHOUSE_POOL, Platform
 from pipelines.delivery.targets import open_target
 from pipelines.errors import ReleaseError
 from pipelines.steps.write_back import write_back
+from pipelines.stores.grants import RECOMMENDER
 from pipelines.stores.releases import current_release
 
 PROPOSALS = dg.AssetKey(["operational", "recommendation"])
@@ -35,7 +36,7 @@ def proposals(platform: Platform) -> Iterator[dg.MaterializeResult[None]]:
     if served is None:
         raise ReleaseError("Nothing is published yet, so there is nothing to propose; materialize release/current first.")
     settings = platform.settings()
-    with announced("write_back"), platform.store() as store, platform.warehouse() as conn:
+    with announced("write_back"), platform.store(RECOMMENDER) as store, platform.warehouse() as conn:
         counts = write_back(
             store,
             conn,

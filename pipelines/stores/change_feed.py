@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 from pipelines.errors import StoreUnavailableError
 from pipelines.stores import feed_postgresql, feed_sqlite
 from pipelines.stores.feed_reading import ChangeReader, FeedPosition
+from pipelines.stores.grants import grant_rights
 from pipelines.stores.source_contract import SOURCE_TABLES
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def install_feed(store: OperationalStore) -> None:
         if lacking:
             feed.set_epoch(conn, uuid.uuid4().hex)
             log.info("Change feed installed on %d tables; the next run reads them in full", len(types))
+        grant_rights(conn, types)
 
 
 def begin_epoch(store: OperationalStore) -> None:

@@ -6,6 +6,7 @@ import sqlite3
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
+from urllib.parse import quote
 
 import adbc_driver_manager
 import psycopg
@@ -63,14 +64,23 @@ def describe(url: sa.URL) -> str:
     return f"PostgreSQL database {url.database or url.username or '(default)'} at {host}" + (f":{url.port}" if url.port else "")
 
 
-def create_engine(url: sa.URL) -> sa.Engine:
-    """An engine whose sessions wait a bounded time and, on SQLite, write with `BEGIN IMMEDIATE`."""
+def create_engine(url: sa.URL, *, is_read_only: bool = False) -> sa.Engine:
+    """An engine whose sessions wait a bounded time and, on SQLite, write with `BEGIN IMMEDIATE`.
+
+    Args:
+        url: As `parse_store_url` gives it.
+        is_read_only: The database itself refuses whatever these sessions write. On SQLite no store is created either.
+    """
     if url.get_backend_name() == "sqlite":
-        engine = sa.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
-        event.listen(engine, "connect", _configure_sqlite)
+        if is_read_only:
+            engine = sa.create_engine(url, creator=lambda: _connect_sqlite_read_only(str(url.database)))
+        else:
+            engine = sa.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
+            event.listen(engine, "connect", _configure_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
-    arguments = {"options": postgresql_options(url), "connect_timeout": 10}
+    options = postgresql_options(url) + (" -c default_transaction_read_only=on" if is_read_only else "")
+    arguments = {"options": options, "connect_timeout": 10}
     return sa.create_engine(url, pool_size=2, max_overflow=8, pool_pre_ping=True, connect_args=arguments)
 
 
@@ -122,6 +132,14 @@ def require_file(url: sa.URL) -> None:
     """
     if url.get_backend_name() == "sqlite" and not Path(str(url.database)).is_file():
         raise StoreUnavailableError(f"There is no operational store at {describe(url)}; `make run` or `ordercast simulate` creates one.")
+
+
+def _connect_sqlite_read_only(path: str) -> sqlite3.Connection:
+    conn = sqlite3.connect(
+        f"file:{quote(path)}?mode=ro", uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_MS / 1000
+    )
+    conn.execute("PRAGMA query_only = ON").close()
+    return conn
 
 
 def _configure_sqlite(dbapi_connection: Any, _record: object) -> None:

@@ -94,15 +94,8 @@ def set_epoch(conn: sa.Connection, epoch: str) -> None:
 
 def prune(conn: sa.Connection, *, now: datetime, before: datetime) -> int:
     """Changes of transactions that had ended by the newest mark older than `before` are removed."""
-    conn.execute(sa.text("INSERT INTO feed.mark VALUES (pg_snapshot_xmin(pg_current_snapshot()), :now)"), {"now": now})
-    newest = "SELECT position::text FROM feed.mark WHERE marked_at <= :before ORDER BY position DESC LIMIT 1"
-    position = conn.execute(sa.text(newest), {"before": before}).scalar()
-    if position is None:
-        return 0
-    limit = {"position": position}
-    conn.execute(sa.text("UPDATE feed.epoch SET pruned_to = CAST(CAST(:position AS text) AS xid8)"), limit)
-    conn.execute(sa.text("DELETE FROM feed.mark WHERE position < CAST(CAST(:position AS text) AS xid8)"), limit)
-    return conn.execute(sa.text("DELETE FROM feed.change WHERE xid < CAST(CAST(:position AS text) AS xid8)"), limit).rowcount
+    removed: int = conn.execute(sa.text("SELECT feed.prune(:now, :before)"), {"now": now, "before": before}).scalar_one()
+    return removed
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from alembic.script import ScriptDirectory
 
 from pipelines.stores import own_tables
 from pipelines.stores.connections import Dialect, create_engine, describe, parse_store_url, require_file, transaction
+from pipelines.stores.grants import WRITER, grant_rights, take_role
 from pipelines.stores.source_contract import SOURCE_TABLES
 from pipelines.stores.source_rows import checked_frame, quoted, text_sql, typed_frame
 from pipelines.stores.source_writing import column_type, contract_columns, create_statement, load_rows, merge_rows, refusals
@@ -24,6 +25,8 @@ from pipelines.stores.source_writing import column_type, contract_columns, creat
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
     from datetime import date, datetime
+
+    from pipelines.stores.grants import Role
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 # A name of its own: a merchant's application may keep its own Alembic history in the same database.
@@ -59,12 +62,14 @@ class OperationalStore:
         self._shared: sa.Connection | None = None
 
     @classmethod
-    def open(cls, url: str, *, must_exist: bool = True) -> OperationalStore:
+    def open(cls, url: str, *, must_exist: bool = True, role: Role | None = None, is_read_only: bool = False) -> OperationalStore:
         """A store that has answered once.
 
         Args:
             url: `sqlite:////path/store.db` or `postgresql://user:password@host/database`.
             must_exist: Refuse a missing SQLite file instead of creating it.
+            role: The database role to work under on PostgreSQL, where the address's user was granted it; see `grants.take_role`.
+            is_read_only: The database refuses every write of this store object.
 
         Raises:
             SettingsError: The address cannot be read or names another kind of database.
@@ -75,7 +80,7 @@ class OperationalStore:
             require_file(parsed)
         elif parsed.get_backend_name() == "sqlite":
             Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
-        store = cls(create_engine(parsed))
+        store = cls(create_engine(take_role(parsed, role), is_read_only=is_read_only))
         try:
             with store.transaction(writes=False) as conn:
                 conn.execute(sa.text("SELECT count(*) FROM sqlite_master" if store.dialect == "sqlite" else "SELECT 1"))
@@ -83,6 +88,11 @@ class OperationalStore:
             store.close()
             raise
         return store
+
+    @classmethod
+    def open_to_read(cls, url: str) -> OperationalStore:
+        """A store for listings and pages: whatever they do, the database refuses to be changed; see `open`."""
+        return cls.open(url, role=WRITER, is_read_only=True)
 
     @property
     def address(self) -> str:
@@ -133,9 +143,11 @@ class OperationalStore:
         config.attributes["version_table"] = VERSION_TABLE
         with self.transaction(is_bulk=True) as conn:
             if self.dialect == "postgresql":
+                conn.execute(sa.text("SET LOCAL ROLE NONE"))  # who works under a role may still be allowed to migrate
                 conn.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('ordercast.migrate'))"))
             config.attributes["connection"] = conn
             move(config, wanted)
+            grant_rights(conn, stored_types(conn))
 
     def is_migrated(self) -> bool:
         """Whether our own tables stand at their newest version."""
@@ -161,6 +173,7 @@ class OperationalStore:
                     conn.execute(
                         sa.text(f"ALTER TABLE {quoted(table.name)} ADD COLUMN {quoted(column)} {column_type(conn, table, column)}")
                     )
+            grant_rights(conn, stored_types(conn))
 
     def present_fields(self) -> dict[str, frozenset[str]]:
         """The contract's tables and columns that this store has."""
@@ -169,12 +182,7 @@ class OperationalStore:
     def stored_types(self) -> dict[str, dict[str, str]]:
         """For each contract table and column that this store has, its type by the database's own catalogue."""
         with self.transaction(writes=False) as conn:
-            rows: list[tuple[str, str, str]] = [(row[0], row[1], row[2]) for row in conn.execute(sa.text(_CATALOGUE[self.dialect]))]
-        found: dict[str, dict[str, str]] = {}
-        for table, column, stored_type in rows:
-            if table in SOURCE_TABLES and column in SOURCE_TABLES[table].field_names:
-                found.setdefault(table, {})[column] = stored_type
-        return found
+            return stored_types(conn)
 
     def append(self, table: str, frame: pl.DataFrame) -> None:
         """All rows of the frame are added, or none.
@@ -255,6 +263,16 @@ def _alembic() -> Config:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     return config
+
+
+def stored_types(conn: sa.Connection) -> dict[str, dict[str, str]]:
+    """For each contract table and column that the database has, its type by the database's own catalogue."""
+    found: dict[str, dict[str, str]] = {}
+    rows = [(str(row[0]), str(row[1]), str(row[2])) for row in conn.execute(sa.text(_CATALOGUE[cast("Dialect", conn.dialect.name)]))]
+    for table, column, stored_type in rows:
+        if table in SOURCE_TABLES and column in SOURCE_TABLES[table].field_names:
+            found.setdefault(table, {})[column] = stored_type
+    return found
 
 
 _CATALOGUE: Final[dict[Dialect, str]] = {

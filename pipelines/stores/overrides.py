@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 OverrideKind = Literal["absolute", "factor"]
 ABSOLUTE: Final = "absolute"
 FACTOR: Final = "factor"
+USUAL_FACTORS: Final = (0.2, 5.0)  # beyond, a person confirms
 TABLE: Final = "meta.forecast_overrides"
 COLUMNS: Final = (
     "override_id VARCHAR NOT NULL, sku VARCHAR NOT NULL, location_id VARCHAR NOT NULL, from_date DATE NOT NULL, to_date DATE NOT NULL, "
@@ -47,14 +48,21 @@ class Override:
     reason: str
 
 
-def set_override(store: OperationalStore, override: Override, *, author: str) -> str:
+def set_override(store: OperationalStore, override: Override, *, author: str, is_confirmed: bool = False) -> str:
     """The override stands and holds from the next run on; of overrides of one day the newest holds.
+
+    Args:
+        store: The operational store.
+        override: What is expected.
+        author: Who expects it.
+        is_confirmed: They mean a factor that is outside of `USUAL_FACTORS`: a slip of x15 for x1.5 orders ten times too much.
 
     Returns:
         Its id.
 
     Raises:
-        OverrideError: It holds on no day, its value is no quantity, or it has no reason. Nothing was written.
+        OverrideError: It holds on no day, its value is no quantity or unusual and not confirmed, or it has no reason. Nothing was
+            written.
         StoreUnavailableError: The store did not answer. Nothing was written.
     """
     if override.to_date < override.from_date:
@@ -63,6 +71,11 @@ def set_override(store: OperationalStore, override: Override, *, author: str) ->
         raise OverrideError(f"An override of {override.value:g} is no demand: give a number of at least 0.")
     if not override.reason.strip():
         raise OverrideError("An override needs its reason: who reads the plan has to know why it differs from the forecast.")
+    if override.kind == FACTOR and not is_confirmed and not USUAL_FACTORS[0] <= override.value <= USUAL_FACTORS[1]:
+        least, most = USUAL_FACTORS
+        raise OverrideError(
+            f"{override.value:g} times the forecast is outside of {least:g} to {most:g} times; if it is meant, confirm it with --yes."
+        )
     facts = {name: getattr(override, name) for name in Override.__slots__}
     override_id = uuid.uuid4().hex[:12]
     with store.transaction() as conn:

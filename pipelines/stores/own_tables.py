@@ -198,7 +198,7 @@ access_log = sa.Table(
     "access_log", metadata,
     sa.Column("access_id", sa.Text, primary_key=True), sa.Column("at", Timestamp), sa.Column("actor", sa.Text),
     sa.Column("action", sa.Text), sa.Column("object_type", sa.Text), sa.Column("object_id", sa.Text),
-    sa.Column("rows_count", sa.BigInteger),
+    sa.Column("rows_count", sa.BigInteger), sa.Column("filters", sa.Text),
 )  # fmt: skip
 
 outbox = sa.Table(

@@ -29,7 +29,7 @@ from pipelines.stores.recommendation_frames import (
 from pipelines.stores.recommendation_matching import match_to_open
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from pipelines.stores.operational import OperationalStore
 
@@ -120,7 +120,7 @@ def propose(
         _replace_details(conn, {rec_ids[key]: wanted[key] for key in changed}, is_new=False)
         _replace_details(conn, {rec_ids[key]: wanted[key] for key in new}, is_new=True)
         counts = ProposalCounts(len(new), len(changed), len(kept) - len(changed), len(gone), len(found) - len(kept))
-        _record_run(conn, run, counts)
+        _record_run(conn, run, counts, items=len({proposal.values["sku"] for proposal in wanted.values()}))
     return counts
 
 
@@ -149,7 +149,14 @@ def has_proposals_of(store: OperationalStore, release_id: str) -> bool:
         return found.first() is not None
 
 
-def list_recommendations(store: OperationalStore, *, status: str | None = None, limit: int | None = None) -> pl.DataFrame:
+def list_recommendations(
+    store: OperationalStore,
+    *,
+    locations: Collection[str] | None = None,
+    suppliers: Collection[str] | None = None,
+    status: str | None = None,
+    limit: int | None = None,
+) -> pl.DataFrame:
     """Recommendations with all their fields and how good the forecast behind each has been, most urgent first.
 
     The last day to order decides, then what is at risk. Of the evidence: model, wape_rate, naive_wape_rate, windows_count,
@@ -157,12 +164,19 @@ def list_recommendations(store: OperationalStore, *, status: str | None = None, 
 
     Args:
         store: The operational store.
+        locations: Only those that lie here, both ends of a transfer; None is everywhere.
+        suppliers: Only those of these suppliers or of none; None is all.
         status: Only these; without it, all that are open, whatever a person has decided.
         limit: At most this many.
     """
     proof = recommendation_evidence.c
     columns = (*recommendation.columns, *(proof[name] for name in _SHOWN_EVIDENCE))
     chosen = recommendation.c.status.not_in(ENDED) if status is None else recommendation.c.status == status
+    rec = recommendation.c
+    if locations is not None:
+        chosen &= rec.location_id.in_(locations) & (rec.source_location_id.is_(None) | rec.source_location_id.in_(locations))
+    if suppliers is not None:
+        chosen &= rec.supplier_id.is_(None) | rec.supplier_id.in_(suppliers)
     urgency = (recommendation.c.order_by.asc().nulls_last(), recommendation.c.priority_score.desc())
     ties = (recommendation.c.sku, recommendation.c.location_id, recommendation.c.rec_id)
     joined = recommendation.outerjoin(recommendation_evidence, proof.rec_id == recommendation.c.rec_id)
@@ -261,11 +275,11 @@ def _replace_details(conn: sa.Connection, proposals: Mapping[str, Proposal], *, 
         conn.execute(sa.insert(recommendation_evidence), evidence)
 
 
-def _record_run(conn: sa.Connection, run: RecommendationRun, counts: ProposalCounts) -> None:
+def _record_run(conn: sa.Connection, run: RecommendationRun, counts: ProposalCounts, *, items: int) -> None:
     """The run stands in `recommendation_run`; one that stands there already keeps its first counts."""
     facts = {
         name: getattr(run, name) for name in ("run_id", "as_of_date", "release_id", "code_version", "config_hash", "seed", "gate_status")
     }
     insert = sqlite.insert if conn.dialect.name == "sqlite" else postgresql.insert
-    values = facts | {"counts": json.dumps(asdict(counts)), "proposed_at": datetime.now(UTC)}
+    values = facts | {"counts": json.dumps(asdict(counts) | {"items": items}), "proposed_at": datetime.now(UTC)}
     conn.execute(insert(recommendation_run).values(values).on_conflict_do_nothing())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -71,7 +72,7 @@ def page() -> Iterator[Page]:
         browser.close()
 
 
-def test_a_manager_sees_the_figures_and_a_planner_leaves_with_the_list(address: str, page: Page) -> None:
+def test_a_manager_sees_the_figures_and_a_planner_leaves_with_the_list(address: str, shop: Shop, page: Page) -> None:
     page.goto(address)
     expect(page.get_by_test_id("stMetric")).to_have_count(6)
     page.get_by_role("radio", name="91 days").click()
@@ -87,6 +88,8 @@ def test_a_manager_sees_the_figures_and_a_planner_leaves_with_the_list(address: 
     lines = Path(download.value.path()).read_text(encoding="utf-8-sig").splitlines()
     assert len(lines) == 3
     assert lines[2].count("'=HYPERLINK") == 1
+    with sqlite3.connect(shop.home / "store.db") as store:
+        assert store.execute("SELECT action, object_type, rows_count FROM access_log").fetchall() == [("export", "reorder-worklist", 2)]
     assert page.get_by_test_id("stException").count() == 0
 
 

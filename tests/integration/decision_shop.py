@@ -83,7 +83,7 @@ def open_shop(
     return rec_ids(store, skus[:items])
 
 
-def propose_items(store: OperationalStore, skus: Sequence[str], *, run_id: str = "r1", **changes: Any) -> None:
+def propose_items(store: OperationalStore, skus: Sequence[str], *, run_id: str = "r1", as_of: date = AS_OF, **changes: Any) -> None:
     """A run proposes these items and no others; on hand 40 of an order-up-to level of 90 is 50 raw, 60 in packs."""
     basis = {
         "as_of_date": AS_OF.isoformat(), "on_hand_qty": 40, "committed_qty": 0, "reserved_qty": 0, "damaged_qty": 0, "backorder_qty": 0,
@@ -103,7 +103,7 @@ def propose_items(store: OperationalStore, skus: Sequence[str], *, run_id: str =
         schema={"recommendation_key": pl.String, "step_number": pl.Int64, "step": pl.String, "qty": pl.Float64, "note": pl.String}
     )
     evidence = pl.DataFrame(schema={"recommendation_key": pl.String, "model": pl.String})
-    propose(store, RecommendationRun(run_id, AS_OF, "R1", "0.1.0", "c", 0, "passed", kinds), frame, steps, evidence)
+    propose(store, RecommendationRun(run_id, as_of, "R1", "0.1.0", "c", 0, "passed", kinds), frame, steps, evidence)
 
 
 def rec_ids(store: OperationalStore, skus: Sequence[str]) -> list[str]:

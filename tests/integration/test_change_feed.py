@@ -457,6 +457,7 @@ def test_a_shop_user_without_rights_on_the_feed_is_watched_too(postgresql_shop: 
     execute(postgresql_shop, "DROP ROLE IF EXISTS clerk")
     execute(postgresql_shop, "CREATE ROLE clerk LOGIN")
     execute(postgresql_shop, "GRANT INSERT ON orders TO clerk")
+    execute(postgresql_shop, f"GRANT TEMPORARY ON DATABASE {postgresql_shop.engine.url.database} TO clerk")
     try:
         with psycopg.connect(postgresql_url.replace("postgres:@", "clerk@"), options="-c timezone=Asia/Tokyo -c datestyle=German") as conn:
             conn.execute("CREATE TEMP TABLE change (tbl text, pk text, op text)")
@@ -465,7 +466,7 @@ def test_a_shop_user_without_rights_on_the_feed_is_watched_too(postgresql_shop: 
                 conn.execute("DELETE FROM feed.change")
             conn.execute("DROP TABLE pg_temp.change")
     finally:
-        execute(postgresql_shop, "REVOKE ALL ON orders FROM clerk")
+        execute(postgresql_shop, "DROP OWNED BY clerk")
         execute(postgresql_shop, "DROP ROLE clerk")
 
     assert read(postgresql_shop, position)[2]["orders"] == {'["C"]'}

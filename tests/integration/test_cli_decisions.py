@@ -55,7 +55,7 @@ def results(out: str) -> list[dict[str, Any]]:
     "command",
     [
         "decide", "decide approve", "decide edit", "decide confirm", "decide reject", "decide snooze", "decide undo", "operators",
-        "operators list", "operators set", "audit", "audit verify",
+        "operators list", "operators set", "audit", "audit verify", "access",
     ],
 )  # fmt: skip
 def test_every_command_explains_itself_with_an_example(

@@ -9,6 +9,7 @@ import pytest
 
 from pipelines.settings import load_settings
 from pipelines.stores.customer_keys import Pseudonyms
+from pipelines.stores.operational import OperationalStore
 from pipelines.stores.releases import ReleaseFacts, publish
 from tests.integration.test_cli import Terminal
 
@@ -29,6 +30,8 @@ def ordercast(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
     monkeypatch.setenv("COLUMNS", "100")
     home = load_settings().resolved_home
     home.mkdir()
+    with OperationalStore.open(load_settings().resolved_store_url, must_exist=False) as store:
+        store.migrate()  # who looks at a customer is recorded there
     key = Pseudonyms.of_home(home).key_of("anna")
     facts = ReleaseFacts("20240329T060000-aaaaaa", "2024-03-28", "2024-03-29T06:00:00+00:00", "0.1.0", "abc", 0, 5, 5)
     with duckdb.connect(":memory:") as conn:

@@ -17,6 +17,7 @@ from pipelines.decisions.upkeep import UpkeepCounts, expire_proposals
 from pipelines.errors import DecisionError, KeyReusedError, NotPermittedError, OutdatedDecisionError, StoreUnavailableError
 from pipelines.stores.operational import OperationalStore
 from tests.integration.decision_shop import (
+    AS_OF,
     COST,
     NOW,
     change_shop,
@@ -464,15 +465,30 @@ def test_more_than_three_times_the_usual_order_needs_a_second_person(store: Oper
     assert (unusual.outcome, unusual.second_person_reasons) == ("waiting", ("the order is 5.0 times the item's median order of 42 EUR",))
 
 
-def test_a_run_that_proposes_for_a_fifth_of_all_items_needs_a_second_person_for_each(store: OperationalStore) -> None:
-    few = open_shop(store, items=8)[0]
-    narrow = decide(store, request(few), now=NOW)
-    propose_items(store, [f"ITEM-{number}" for number in range(1, 11)], run_id="r2")
+@pytest.mark.parametrize(("items", "outcome"), [(10, "approved"), (11, "waiting")])
+def test_a_run_that_is_broader_than_the_shops_runs_are_needs_a_second_person_for_each(
+    store: OperationalStore, items: int, outcome: str
+) -> None:
+    open_shop(store)
+    for days in (3, 2, 1):
+        propose_items(store, ["ITEM-1", "ITEM-2"], run_id=f"before-{days}", as_of=AS_OF - timedelta(days=days))
+    propose_items(store, [f"ITEM-{number}" for number in range(1, items + 1)], run_id="r2")
 
-    broad = decide(store, request(rec_ids(store, ["ITEM-9"])[0]), now=NOW)
+    result = decide(store, request(rec_ids(store, ["ITEM-9"])[0]), now=NOW)
 
-    assert narrow.outcome == "approved"
-    assert (broad.outcome, broad.second_person_reasons) == ("waiting", ("the run proposes to order 22% of all items, more than 20%",))
+    assert result.outcome == outcome
+    assert result.second_person_reasons == (() if items == 10 else ("the run proposes to order 11 of 40 items, where 2 are usual",))
+
+
+def test_many_runs_of_one_day_do_not_make_a_breadth_usual(store: OperationalStore) -> None:
+    open_shop(store)
+    for number in range(5):
+        propose_items(store, ["ITEM-1", "ITEM-2"], run_id=f"before-{number}", as_of=AS_OF - timedelta(days=1))
+    propose_items(store, [f"ITEM-{number}" for number in range(1, 31)], run_id="r2")
+
+    result = decide(store, request(rec_ids(store, ["ITEM-9"])[0]), now=NOW)
+
+    assert result.outcome == "approved"
 
 
 def test_money_without_a_rate_needs_a_second_person_and_with_one_it_is_converted(store: OperationalStore) -> None:
@@ -589,6 +605,38 @@ def test_a_preview_changes_nothing_and_says_exactly_what_happens(store: Operatio
     assert untouched == before
     assert predicted == real
     assert [result.outcome for result in real] == ["approved", "stale", "approved", "refused", "refused"]
+
+
+def test_a_preview_of_a_batch_knows_the_brake_second_persons_and_what_the_batch_itself_moves(store: OperationalStore) -> None:
+    open_shop(store)
+    for days in (3, 2, 1):
+        propose_items(store, ["ITEM-1", "ITEM-2"], run_id=f"before-{days}", as_of=AS_OF - timedelta(days=days))
+    skus = [f"ITEM-{number}" for number in range(1, 14)]
+    propose_items(store, skus, run_id="broad")
+    broad, stale, dear, twice, undone, late, moved, *_ = rec_ids(store, skus)
+    change_shop(store, SELL, qty=20, sku="ITEM-2")
+    change_shop(store, "UPDATE recommendation SET expires_at = '2026-06-01' WHERE rec_id = :rec_id", rec_id=late)
+    change_shop(store, "UPDATE recommendation SET last_run_id = 'before-1' WHERE rec_id NOT IN (:broad, :dear)", broad=broad, dear=dear)
+    wanted = [
+        request(broad), request(broad, actor="ada"), request(stale), request(stale, version=2, confirmed_qty=72),
+        request(dear, qty=600), request(dear, qty=600, actor="pam"), request(dear, qty=600, actor="ada"), request(twice, decision_id="key"),
+        request(twice, decision_id="key"), request(moved, decision_id="key"), request(undone), request(undone, "undo", version=2),
+        request(undone, version=3), request(late), request(moved, "snooze", until=AS_OF + timedelta(days=9)), request(moved, version=7),
+    ]  # fmt: skip
+    policy = DecisionPolicy(one_person_amount=Decimal(1000))
+    before = whole_store(store)
+
+    predicted = preview_all(store, wanted, policy=policy, now=NOW)
+    untouched = whole_store(store)
+    real = decide_all(store, wanted, policy=policy, now=NOW)
+
+    assert untouched == before
+    assert predicted == real
+    assert [result.outcome for result in real] == [
+        "waiting", "approved", "stale", "approved", "waiting", "waiting", "approved", "approved", "approved", "refused", "approved", "undone",
+        "approved", "refused", "snoozed", "refused",
+    ]  # fmt: skip
+    assert {"the run proposes to order 13 of 40 items, where 2 are usual"} < {why for one in real for why in one.second_person_reasons}
 
 
 def test_a_rerun_neither_overwrites_nor_repeats_what_was_decided(store: OperationalStore) -> None:

@@ -54,6 +54,18 @@ def test_an_override_that_cannot_hold_or_has_no_reason_is_refused(store: Operati
     assert list_overrides(store) == []
 
 
+@pytest.mark.parametrize(("factor", "is_usual"), [(0.2, True), (5.0, True), (0.19, False), (5.1, False), (0.0, False), (15.0, False)])
+def test_a_factor_that_looks_like_a_slip_is_confirmed_first(store: OperationalStore, factor: float, is_usual: bool) -> None:
+    wanted = replace(CAMPAIGN, value=factor)
+
+    if not is_usual:
+        with pytest.raises(OverrideError, match="confirm it with --yes"):
+            set_override(store, wanted, author="ann")
+    set_override(store, wanted, author="ann", is_confirmed=not is_usual)
+
+    assert [line["value"] for line in list_overrides(store)] == [factor]
+
+
 def test_nobody_withdraws_twice_or_what_is_not_there(store: OperationalStore) -> None:
     override_id = set_override(store, CAMPAIGN, author="ann")
     withdraw_override(store, override_id, author="ann")

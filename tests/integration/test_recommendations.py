@@ -268,7 +268,7 @@ def test_the_run_keeps_its_first_counts(store: OperationalStore) -> None:
         row = conn.execute(sa.select(metadata.tables["recommendation_run"])).mappings().one()
 
     assert (row["run_id"], row["as_of_date"], row["release_id"]) == ("r1", date(2026, 6, 30), "R1")
-    assert row["counts"] == '{"proposed": 2, "updated": 0, "unchanged": 0, "superseded": 0, "protected": 0}'
+    assert row["counts"] == '{"proposed": 2, "updated": 0, "unchanged": 0, "superseded": 0, "protected": 0, "items": 2}'
 
 
 def test_only_as_many_as_asked_for_are_listed(store: OperationalStore) -> None:
