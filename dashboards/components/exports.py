@@ -38,8 +38,9 @@ def export_button(frame: pl.DataFrame, *, name: str, as_of: date, filters: Mappi
     """
 
     def recorded_csv() -> bytes:
-        taken = Access(getpass.getuser(), "export", name, frame.height, None, filters, is_about_persons(frame.columns))
-        record_access(load_settings(), taken)
+        settings = load_settings()
+        actor = settings.operator or getpass.getuser()
+        record_access(settings, Access(actor, "export", name, frame.height, None, filters, is_about_persons(frame.columns)))
         return to_csv(frame)
 
     st.download_button(

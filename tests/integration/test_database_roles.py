@@ -59,7 +59,7 @@ MATRIX = {
         "siu[draft_id,line_id,sku,location_id,qty,unit_cost,expected_date,status,drafted_at,released_at]"
     ),
     "exception": "- siu[detail,resolved_at,resolution] siu[detail,resolved_at,resolution]",
-    "access_log": "- - i", 
+    "access_log": "- - i",
     "outbox": f"- su{DELIVERY} siu{DELIVERY}",
 }  # fmt: skip
 PERSONAL = {
