@@ -48,7 +48,7 @@ def write_back(
         target: Where messages in the outbox go; None: nowhere, they wait.
         attempts: Attempts after which a message that could not be delivered is dead.
     """
-    _deliver(store, target, attempts)
+    delivered = _deliver(store, target, attempts)
     followed = follow_shop(store, draft_days=draft_days)
     context, withheld = run_context(conn), withheld_reason(conn)
     run = recommendations.RecommendationRun(
@@ -72,18 +72,17 @@ def write_back(
     done = {name: count for name, count in asdict(followed).items() if count} | ({"expired": expired} if expired else {})
     if done:
         logger.info("Earlier decisions: %s", ", ".join(f"{count:,} {name}" for name, count in done.items()))
-    logger.info("%s", ", ".join(f"{count:,} {name}" for name, count in asdict(counts).items()))
+    proposed = ", ".join(f"{count:,} {name}" for name, count in asdict(counts).items())
+    logger.info("%s%s", proposed, f"; outbox: {delivered}" if delivered else "")
     return counts
 
 
-def _deliver(store: OperationalStore, target: Target | None, attempts: int) -> None:
-    """Messages that are due have been tried; what waits for a person is a warning of the run, and stops nothing."""
-    if target is not None:
-        counts = {name: count for name, count in asdict(deliver(store, target, attempts=attempts)).items() if count}
-        if counts:
-            logger.info(
-                "Outbox: %s by %s", ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items()), target.address
-            )
+def _deliver(store: OperationalStore, target: Target | None, attempts: int) -> str:
+    """Messages that are due have been tried; returns what became of them, "" where none was due.
+
+    What waits for a person is a warning of the run, and stops nothing.
+    """
+    counts = {} if target is None else asdict(deliver(store, target, attempts=attempts))
     standing = count_open(store)
     if target is None and standing:
         logger.warning("%d messages wait in the outbox, and ORDERCAST_OUTBOX_TARGET names no target.", sum(standing.values()))
@@ -92,3 +91,4 @@ def _deliver(store: OperationalStore, target: Target | None, attempts: int) -> N
         logger.warning(
             "Messages that wait for a person: %s; see ordercast outbox.", ", ".join(f"{n} {name}" for name, n in troubled.items())
         )
+    return ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items() if count)
