@@ -114,7 +114,10 @@ def _read_parquet(path: Path, columns: Mapping[str, Kind]) -> tuple[pl.DataFrame
                 _check_parquet_type(path.name, column, kind, parquet.schema_arrow.field(column).type)
             table = _bounded_table(path, parquet, list(columns))
             table.validate(full=True)
-    except (pa.ArrowException, OSError) as exc:
+            if table.num_rows != parquet.metadata.num_rows:
+                detail = f" ({table.num_rows:,} rows, its footer says {parquet.metadata.num_rows:,})"
+                raise refused(faults.DAMAGED, path.name, detail=detail)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as exc:
         raise refused(faults.DAMAGED, path.name, detail=f" ({escaped(exc)})") from None
     frame = pl.from_arrow(table)
     assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a table of Arrow is never a series
@@ -129,7 +132,9 @@ def _bounded_table(path: Path, parquet: pq.ParquetFile, columns: list[str]) -> p
         if size > _MOST_PARQUET_BYTES:
             raise refused(faults.BOMB, path.name)
         batches.append(batch)
-    return pa.Table.from_batches(batches).select(columns) if batches else parquet.read(columns=columns)
+    table = pa.Table.from_batches(batches) if batches else parquet.read(columns=columns)
+    # Built anew without metadata, which no check looks at: a damaged byte in it would end the process in Polars.
+    return pa.Table.from_arrays([table.column(column) for column in columns], names=columns)
 
 
 def _check_parquet_type(file: str, column: str, kind: Kind, found: pa.DataType) -> None:

@@ -5,10 +5,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipelines.errors import SourceFileError
 from pipelines.faults import files as faults
+from pipelines.steps import import_reading
 from pipelines.steps.import_defects import defect
 from pipelines.steps.import_mapping import Dialect, SourceFile
 from pipelines.steps.import_reading import read_file
@@ -139,6 +142,32 @@ def test_a_parquet_file_with_a_hole_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(SourceFileError, match=r"^E110 orders\.parquet: is damaged, cut off or of another format"):
         read_parquet(tmp_path)
+
+
+def test_a_parquet_file_with_a_damaged_column_name_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "orders.parquet"
+    pl.DataFrame({"number": ["A"], "price": [1.5], "colour": ["red"]}).write_parquet(path, use_pyarrow=True)
+    path.write_bytes(path.read_bytes().replace(b"colour", b"col\xf3ur"))
+
+    with pytest.raises(SourceFileError, match=r"^E110 orders\.parquet: is damaged"):
+        read_parquet(tmp_path)
+
+
+def test_a_parquet_file_with_fewer_rows_than_its_footer_says_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pl.DataFrame({"number": ["A", "B"], "price": [1.5, None]}).write_parquet(tmp_path / "orders.parquet")
+    whole = import_reading._bounded_table
+    monkeypatch.setattr(import_reading, "_bounded_table", lambda *given: whole(*given).slice(1))
+
+    with pytest.raises(SourceFileError, match=r"^E110 orders\.parquet: is damaged.*\(1 rows, its footer says 2\)"):
+        read_parquet(tmp_path)
+
+
+def test_metadata_of_a_parquet_file_may_be_anything(tmp_path: Path) -> None:
+    odd = {b"note": b"\xf3"}
+    schema = pa.schema([pa.field("number", pa.string(), metadata=odd), pa.field("price", pa.float64())], metadata=odd)
+    pq.write_table(pa.table({"number": ["A"], "price": [1.5]}, schema=schema), tmp_path / "orders.parquet")
+
+    assert read_parquet(tmp_path).rows.select("number", "price").rows() == [("A", 1.5)]
 
 
 def test_a_text_file_that_is_called_parquet_is_refused(tmp_path: Path) -> None:
