@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from pipelines.errors import StoreUnavailableError
 from pipelines.stores import feed_postgresql, feed_sqlite
+from pipelines.stores.connections import translated_errors
 from pipelines.stores.feed_reading import ChangeReader, FeedPosition
 from pipelines.stores.grants import grant_rights
 from pipelines.stores.source_contract import SOURCE_TABLES
@@ -149,12 +150,13 @@ def read_changes(
         retry_keys: Keys to read again besides, by table, as JSON arrays: documents in quarantine.
 
     Raises:
-        StoreUnavailableError: The store did not answer.
+        StoreUnavailableError: The store did not answer, or stopped while it was read.
     """
     types = store.stored_types()
     hidden = {
         name: field.name for name in types if (field := SOURCE_TABLES[name].customer_field)
     }  # read in full where more is to be hidden
     fingerprint = hashlib.sha256(json.dumps([types, hidden], sort_keys=True).encode()).hexdigest()[:12]
-    with _DIALECTS[store.dialect].open_reader(store.engine.url, types, since, retry_keys, fingerprint) as reader:
+    feed, url = _DIALECTS[store.dialect], store.engine.url
+    with translated_errors(url), feed.open_reader(url, types, since, retry_keys, fingerprint) as reader:
         yield reader

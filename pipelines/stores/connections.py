@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import quote
 
 import adbc_driver_manager
+import duckdb
 import psycopg
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -28,6 +29,7 @@ _DRIVERS: Final[dict[str, str]] = {
 _WRITES = "ordercast_writes"  # execution option: this transaction takes the write lock at once
 BUSY_TIMEOUT_MS: Final = 5_000
 _UNREACHABLE: Final = "cannot be reached; check that the server runs and ORDERCAST_STORE_URL is right."
+_BROKEN_STREAM: Final = "[libpq]"  # of a connection that broke while Arrow, or DuckDB through it, read rows
 _FULL: Final = "has no free connection; try again."
 # Serialisation, deadlock, lock not available, and what a server says that ends connections; a broken connection has no state at all.
 _PASSING_STATES: Final = frozenset({"25P03", "40001", "40P01", "55P03", "57P01", "57P02", "57P03", "08000", "08003", "08006"})
@@ -122,6 +124,10 @@ def translated_errors(url: sa.URL) -> Iterator[None]:
         if reason is None:
             raise
         raise StoreUnavailableError(f"Operational store {describe(url)} {reason}", is_passing=_is_passing(cause)) from None
+    except (OSError, duckdb.Error) as exc:
+        if _BROKEN_STREAM not in str(exc):
+            raise
+        raise StoreUnavailableError(f"Operational store {describe(url)} {_UNREACHABLE}", is_passing=True) from None
 
 
 def require_file(url: sa.URL) -> None:

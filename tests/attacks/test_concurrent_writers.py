@@ -42,7 +42,8 @@ SAVEPOINTS = "SAVEPOINT a; {undone} ROLLBACK TO a; SAVEPOINT b; {kept} RELEASE b
 class Progress:
     """Transactions that ended, polls and ingests that were made, for whoever waits for one of them."""
 
-    ahead: int  # transactions that writers may be ahead of the ingest
+    ahead_of_ingest: int  # transactions that writers may be ahead of each reader, so that it reads again and again
+    ahead_of_poll: int
     transactions: int = 0
     polls: int = 0
     ingests: int = 0
@@ -63,9 +64,12 @@ class Progress:
             self.moved.wait_for(lambda: self.is_over or self.transactions >= number)
             return not self.is_over
 
-    def wait_for_ingest(self) -> None:
+    def wait_for_readers(self) -> None:
         with self.moved:
-            self.moved.wait_for(lambda: self.transactions < (self.ingests + 1) * self.ahead)
+            self.moved.wait_for(lambda: self.is_over or self.transactions < self._limit())
+
+    def _limit(self) -> int:
+        return min((self.ingests + 1) * self.ahead_of_ingest, (self.polls + 1) * self.ahead_of_poll)
 
     def wait_for_poll(self) -> None:
         with self.moved:
@@ -92,7 +96,7 @@ def write(url: str, writer: int, transactions: int, progress: Progress) -> None:
                 text = statements(chance, writer, done, clock)
                 done += 1
                 progress.note(transactions=1)
-                progress.wait_for_ingest()
+                progress.wait_for_readers()
                 if chance.random() < 0.01:  # a long one: open while others commit and a reader looks
                     conn.execute(f"BEGIN; {text}")
                     progress.wait_for_poll()
@@ -201,9 +205,8 @@ class Attack:
     incidents: list[Comparison] = field(default_factory=list)
 
     def run(self) -> None:
-        work = [(self.poll_all, ()), (self.poll_ingest, ()), (self.disturb, ())]
         share = self.transactions // WRITERS
-        others = [threading.Thread(target=target, args=arguments) for target, arguments in work]
+        others = [threading.Thread(target=self.alive, args=(work,)) for work in (self.poll_all, self.poll_ingest, self.disturb)]
         writers = [threading.Thread(target=write, args=(self.url, writer, share, self.progress)) for writer in range(WRITERS)]
         for thread in (*others, *writers):
             thread.start()
@@ -215,13 +218,19 @@ class Attack:
         self.poll()
         self.ingest()
 
+    def alive(self, work: Callable[[], None]) -> None:
+        """Nobody waits for one that has failed."""
+        try:
+            work()
+        except BaseException:
+            self.progress.note(is_over=True)
+            raise
+
     def poll_all(self) -> None:
-        number = 0
-        while self.progress.wait_for_transactions(number):
+        while self.progress.wait_for_transactions(self.progress.polls * self.progress.ahead_of_poll):
             with survived():
                 self.poll()
             self.progress.note(polls=1)
-            number = self.progress.transactions + self.transactions // 100
 
     def poll(self) -> None:
         self.feed.poll(self.store)
@@ -230,7 +239,7 @@ class Attack:
                 cursor.poll(conn)
 
     def poll_ingest(self) -> None:
-        while self.progress.wait_for_transactions(self.progress.ingests * self.progress.ahead):
+        while self.progress.wait_for_transactions(self.progress.ingests * self.progress.ahead_of_ingest):
             with survived():
                 self.ingest()
             self.progress.note(ingests=1)
@@ -272,7 +281,8 @@ def test_no_change_of_eight_writers_is_lost_and_a_cursor_on_updated_at_loses_som
     shop: OperationalStore, postgresql_url: str, settings: Settings, size: Size, tell: Callable[[str], None]
 ) -> None:
     transactions = size(small=10_000, full=300_000)
-    attack = Attack(postgresql_url, settings, shop, transactions, Progress(ahead=transactions // size(small=6, full=150)))
+    progress = Progress(transactions // size(small=6, full=150), transactions // size(small=40, full=1_500))
+    attack = Attack(postgresql_url, settings, shop, transactions, progress)
 
     attack.run()
 

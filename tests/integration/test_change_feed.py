@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
+from pipelines.errors import StoreUnavailableError
 from pipelines.stores.change_feed import (
     FeedHealth,
     FeedPosition,
@@ -494,6 +495,30 @@ def test_a_disabled_trigger_on_a_partition_is_noticed(postgresql_url: str) -> No
         repair_feed(store)
 
         assert (watched.lost, disabled.lost, feed_health(store).lost) == ([], ["orders"], [])
+
+
+@pytest.mark.parametrize("reads", ["arrow", "duckdb"])
+def test_a_connection_that_is_cut_while_rows_are_read_is_a_store_that_does_not_answer(
+    postgresql_shop: OperationalStore, postgresql_url: str, reads: str
+) -> None:
+    execute(
+        postgresql_shop,
+        "INSERT INTO orders (order_id, created_at, currency, order_name) SELECT n, now(), 'EUR', repeat('x', 500) FROM generate_series(1, 60000) n",
+    )
+    with pytest.raises(StoreUnavailableError):
+        read_rows_while_the_connection_is_cut(postgresql_shop, postgresql_url, reads)
+
+
+def read_rows_while_the_connection_is_cut(store: OperationalStore, url: str, reads: str) -> None:
+    with closing(duckdb.connect()) as warehouse, read_changes(store, since=None) as reader:
+        rows = reader.rows("orders")
+        with psycopg.connect(url, autocommit=True) as conn:
+            conn.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%COPY%' AND pid <> pg_backend_pid()")
+        if reads == "arrow":
+            rows.read_all()
+        else:
+            warehouse.register("changed", rows)
+            warehouse.execute("CREATE TABLE t AS SELECT * FROM changed")
 
 
 def test_time_that_ran_backwards_is_read_in_full(postgresql_shop: OperationalStore) -> None:
