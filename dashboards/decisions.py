@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import polars as pl
 import streamlit as st
 
-from dashboards.suggestions import local_time, reason_words
+from dashboards.suggestions import SECOND_PERSON, local_time, reason_words
 from pipelines.decisions import standing
 from pipelines.decisions.requests import UNDONE_OUTCOMES, Decision, DecisionRequest, decision_key
 from pipelines.decisions.service import DecisionPolicy, decide_all, preview_all
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pipelines.decisions.standing import Quote
 
 HISTORY_ROWS: Final = 200
+_STEP_WORDS: Final = {"wait": "approve first", "mark_stale": "find stale", "apply": "submit"}
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 _T = TypeVar("_T")
 
@@ -175,13 +176,14 @@ def history(zone: str) -> pl.DataFrame:
     steps = _with_store(lambda store: standing.list_history(store, limit=HISTORY_ROWS))
     why = [reason_words(*row) for row in steps.select("reason_code", "comment").iter_rows()]
     local = [local_time(at, zone) for at in steps["at"]]
+    steps = steps.with_columns(pl.col("action").replace(_STEP_WORDS))
     words = pl.col("action", "to_state", "from_state").str.replace_all("_", " ").str.to_titlecase()
     shown = steps.with_columns(pl.Series("at", local, dtype=pl.Datetime("us")), pl.Series("why", why, dtype=pl.String), words)
     return shown.drop("reason_code", "comment")
 
 
 def _first_approval(row: Mapping[str, Any]) -> dict[str, Any]:
-    if row["state"] != "Second person":
+    if row["state"] != SECOND_PERSON:
         return {}
     cost = row["seen_unit_cost"]
     return {"qty": row["qty"], "confirmed_qty": row["seen_qty"], "confirmed_unit_cost": None if cost is None else Decimal(cost)}

@@ -71,7 +71,7 @@ def show_results(results: pl.DataFrame) -> None:
     """A result per row with its whole sentence, which may be long."""
     shown = results.with_columns(pl.Series(name, map(escape_markdown, results[name]), dtype=pl.String) for name in ("item", "message"))
     names = {"item": "Item", "outcome": "Result", "message": "What happened"}
-    height: Literal["content"] | int = "content" if results.height <= ROWS_IN_FULL else HEIGHT_PIXELS
+    height: int | Literal["content"] = "content" if results.height <= ROWS_IN_FULL else HEIGHT_PIXELS
     st.table(shown.rename(names), border="horizontal", height=height, hide_index=True, alt="A result for each suggestion")
 
 

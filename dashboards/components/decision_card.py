@@ -42,7 +42,10 @@ def decision_card(row: Mapping[str, Any], acting: Acting, *, today: date) -> Non
         if not acting.may_decide(row):
             _show_why_not(row, acting)
             return
+        now = _show_moved(row, acting) if row["state"] == STALE else None
         with st.container(horizontal=True, gap="small"):
+            if now is not None and now["qty"]:
+                confirm_button(row, _actor(acting), now)
             _ACTIONS[row["state"]](row, acting, today)
 
 
@@ -52,7 +55,7 @@ def confirm_button(row: Mapping[str, Any], actor: str, now: Mapping[str, Any]) -
     price = "" if cost is None else f" at {format_price(cost, now['currency_code'])}"
     _button(
         f"Confirm {format_units(now['qty'])} units{price}", row, "approve", actor,
-        lambda: {"confirmed_qty": now["qty"], "confirmed_unit_cost": cost}, icon=":material/check:", is_primary=True,
+        lambda: {"qty": now["qty"], "confirmed_qty": now["qty"], "confirmed_unit_cost": cost}, icon=":material/check:", is_primary=True,
     )  # fmt: skip
 
 
@@ -111,8 +114,7 @@ def _open(row: Mapping[str, Any], acting: Acting, today: date) -> None:
         icon=":material/check:", is_primary=True, explained="Writes a line on a draft order. A person submits the draft in the shop.",
     )  # fmt: skip
     _edit(row, acting)
-    _snooze(row, acting, today)
-    _reject(row, acting)
+    _put_off(row, acting, today)
 
 
 def _second(row: Mapping[str, Any], acting: Acting, today: date) -> None:
@@ -124,19 +126,20 @@ def _second(row: Mapping[str, Any], acting: Acting, today: date) -> None:
         )  # fmt: skip
     else:
         st.caption("An approver other than the first person has to approve it.", width="content")
-    _snooze(row, acting, today)
-    _reject(row, acting)
+    _put_off(row, acting, today)
 
 
-def _stale(row: Mapping[str, Any], acting: Acting, today: date) -> None:
+def _show_moved(row: Mapping[str, Any], acting: Acting) -> Mapping[str, Any] | None:
+    """What was proposed beside what holds now, which is returned; None where nothing can be proposed any more."""
     asked = decisions.requests_for([row], "approve", decision_id=form_of("preview", [row]), actor=_actor(acting), values={})
     (result,) = decisions.preview(asked)
-    with st.container():
-        st.warning(escape_markdown(result.message), icon=":material/sync_problem:")
-        if result.basis_before is not None and result.basis_now is not None:
-            show_before_and_after(result.basis_before, result.basis_now)
-    if result.basis_now is not None and result.basis_now["qty"]:
-        confirm_button(row, _actor(acting), result.basis_now)
+    st.warning(escape_markdown(result.message), icon=":material/sync_problem:")
+    if result.basis_before is not None and result.basis_now is not None:
+        show_before_and_after(result.basis_before, result.basis_now)
+    return result.basis_now
+
+
+def _put_off(row: Mapping[str, Any], acting: Acting, today: date) -> None:
     _snooze(row, acting, today)
     _reject(row, acting)
 
@@ -240,5 +243,5 @@ def _basis_words(basis: Mapping[str, Any], key: str) -> str:
 
 
 _ACTIONS: Final[dict[str, Callable[[Mapping[str, Any], Acting, date], None]]] = {
-    TO_DECIDE: _open, SECOND_PERSON: _second, STALE: _stale, SNOOZED: _decided, APPROVED: _decided, REJECTED: _decided,
+    TO_DECIDE: _open, SECOND_PERSON: _second, STALE: _put_off, SNOOZED: _decided, APPROVED: _decided, REJECTED: _decided,
 }  # fmt: skip

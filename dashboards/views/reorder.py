@@ -75,7 +75,7 @@ def show_suggestions(served: Served, found: Suggestions) -> None:
     """The suggestions of one state, what was chosen of them, and what may be done about it."""
     who = acting(found)
     if who.why_not and found.standing is not None:
-        st.info(escape_markdown(who.why_not), icon=":material/visibility:")
+        st.markdown(f":material/visibility: {escape_markdown(who.why_not)}")
     state = show_states(found)
     context = served.context
     if state == HISTORY:
@@ -111,7 +111,7 @@ def show_states(found: Suggestions) -> str:
     counts = [f"{found.count(name):,} {WORDS[name]}" for name in STATES if found.count(name)]
     if found.standing is not None and counts:  # not in the buttons: the address would change with every decision
         drafts = f"[{format_count(found.drafts.height, 'draft order')}](#draft-orders)"
-        st.caption(" · ".join([*counts, *([drafts] if found.drafts.height else [])]))
+        st.markdown(f":small[{' · '.join([*counts, *([drafts] if found.drafts.height else [])])}]")
     return state or TO_DECIDE
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import streamlit as st
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 from dashboards import queries
@@ -36,6 +37,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ORDERCAST_HOME", str(tmp_path))
     monkeypatch.setattr(queries, "now", lambda: NOW)
+    # Every run of a page looks through all installed packages for components: most of what it costs, and we have none.
+    monkeypatch.setattr(manifest_scanner, "scan_component_manifests", list)
     st.cache_data.clear()
     return tmp_path
 

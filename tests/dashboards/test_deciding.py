@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
 import uuid
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,25 +12,36 @@ from streamlit.testing.v1 import AppTest
 
 from dashboards.components import deciding, decision_card
 from pipelines.decisions.requests import Decision
-from tests.dashboards.conftest import open_at
-from tests.dashboards.example_release import Merchant
+from tests.dashboards.conftest import APP, open_at
+from tests.dashboards.example_release import Merchant, publish_release
 from tests.dashboards.example_shop import Shop, open_shop
 from tests.dashboards.test_reorder import words
 
-Publish = Callable[[Merchant], None]
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory, catalogue: str) -> Path:
+    """A home folder with the example merchant's release and shop."""
+    home = tmp_path_factory.mktemp("template")
+    publish_release(home, Merchant(), catalogue=catalogue)
+    return open_shop(home).home
 
 
 @pytest.fixture
-def shop(home: Path, publish_for: Publish, monkeypatch: pytest.MonkeyPatch) -> Shop:
-    """The example merchant's shop, with ann, an approver, at the pages."""
-    publish_for(Merchant())
+def shop(home: Path, template: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    """A shop of this test's own, with ann, an approver, at the pages."""
+    shutil.copytree(template, home, dirs_exist_ok=True)
     monkeypatch.setenv("ORDERCAST_OPERATOR", "ann")
     config.set_option("server.address", "127.0.0.1")
-    return open_shop(home)
+    return Shop(home)
 
 
-def worklist(**address: str) -> AppTest:
-    return open_at("views/reorder.py", **address).run()
+def worklist(*chosen: str, **address: str) -> AppTest:
+    """The page alone, with these rows chosen."""
+    page = AppTest.from_file(str(APP.with_name("views") / "reorder.py"), default_timeout=60)
+    page.query_params |= address
+    if chosen:
+        page.session_state["chosen"] = list(chosen)
+    return page.run()
 
 
 def press(page: AppTest, label: str) -> AppTest:
@@ -119,12 +130,13 @@ def test_a_rejection_needs_its_reason_and_stands_with_it_until_it_is_undone(shop
     page.selectbox[0].set_value("budget")
     page = press(page, "Reject it")
     rejected = worklist(show="Rejected")
+    why, said = rejected.dataframe[0].value["decided_why"].tolist(), words(rejected)
     press(rejected, "Undo the rejection")
 
     assert "A rejection needs a reason code" in refused.error[0].value
     assert [label for label in labels(refused) if label.startswith("Accept 240")]
-    assert rejected.dataframe[0].value["decided_why"].tolist() == ["There is no budget for it now."]
-    assert "**Rejected by ann**" in words(rejected)
+    assert why == ["There is no budget for it now."]
+    assert "**Rejected by ann**" in said
     assert shop.status("A-1") == "proposed"
 
 
@@ -171,9 +183,7 @@ def test_an_order_above_the_limit_waits_for_another_approver(shop: Shop, monkeyp
 
 
 def test_a_bulk_is_previewed_with_its_drafts_and_then_answered_row_by_row(shop: Shop) -> None:
-    page = open_at("views/reorder.py")
-    page.session_state["chosen"] = ["k-a", "k-b"]
-    previewed = press(page.run(), "Preview")
+    previewed = press(worklist("k-a", "k-b"), "Preview")
     foreseen = next(table.value for table in previewed.dataframe if "missing_amount" in table.value)
     before = shop.rows("draft_order_line")
     shop.change("UPDATE stock_levels SET on_hand = 1 WHERE sku = 'A-1'")
@@ -189,9 +199,7 @@ def test_a_bulk_is_previewed_with_its_drafts_and_then_answered_row_by_row(shop: 
 
 
 def test_a_preview_of_something_else_carries_nothing_out(shop: Shop) -> None:
-    page = open_at("views/reorder.py")
-    page.session_state["chosen"] = ["k-a", "k-b"]
-    page = press(page.run(), "Preview")
+    page = press(worklist("k-a", "k-b"), "Preview")
     page.button_group(key="bulk-action-To decide").set_value("snooze").run()
 
     assert not [label for label in labels(page) if label.endswith("2 suggestions")]
@@ -208,27 +216,20 @@ def test_the_history_says_who_did_what_and_why(shop: Shop) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("operator", "address", "said"),
-    [
-        (None, "127.0.0.1", "no operator is named"),
-        ("eve", "127.0.0.1", "eve is no operator yet. ordercast operators set eve --role planner makes them one"),
-        ("vic", "127.0.0.1", "vic is a viewer"),
-        ("ann", "0.0.0.0", "only where the pages are served on 127.0.0.1"),
-    ],
-)
-def test_whoever_may_not_decide_sees_no_button_and_how_to_become_one_who_may(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch, operator: str | None, address: str, said: str
-) -> None:
-    monkeypatch.delenv("ORDERCAST_OPERATOR")
-    if operator:
-        monkeypatch.setenv("ORDERCAST_OPERATOR", operator)
-    config.set_option("server.address", address)
+def test_whoever_may_not_decide_sees_no_button_and_how_to_become_one_who_may(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def said(operator: str | None, address: str = "127.0.0.1") -> str:
+        monkeypatch.delenv("ORDERCAST_OPERATOR", raising=False)
+        if operator:
+            monkeypatch.setenv("ORDERCAST_OPERATOR", operator)
+        config.set_option("server.address", address)
+        page = worklist()
+        assert not labels(page)
+        return words(page).replace("\\", "")
 
-    page = worklist()
-
-    assert not labels(page)
-    assert said in page.info[0].value.replace("\\", "")
+    assert "no operator is named. Start the pages with ORDERCAST_OPERATOR=NAME" in said(None)
+    assert "eve is no operator yet. ordercast operators set eve --role planner makes them one" in said("eve")
+    assert "vic is a viewer" in said("vic")
+    assert "only where the pages are served on 127.0.0.1" in said("ann", "0.0.0.0")
 
 
 def test_a_store_that_goes_away_leaves_the_question_open_and_the_same_key_settles_it(shop: Shop) -> None:
