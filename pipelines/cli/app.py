@@ -18,6 +18,7 @@ from pipelines.cli import (
     metrics,
     operators,
     overrides,
+    quarantine,
     reading,
     reference,
     reports,
@@ -51,6 +52,7 @@ targets.register(app)
 baselines.register(app)
 overrides.register(app)
 reading.register(app)
+quarantine.register(app)
 decisions.register(app)
 operators.register(app)
 reports.register(app)

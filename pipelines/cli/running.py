@@ -52,7 +52,7 @@ def run(
         pass  # a store that cannot be opened is said at once, before anything slow is loaded
     prepare_dagster_home(settings)
     console = Console(stderr=True)
-    with _only_run(settings), run_progress(console):
+    with only_run(settings), run_progress(console):
         outcome = _execute(as_of.date().isoformat() if as_of else None)
     if as_json:
         emit_json(outcome.as_dict())
@@ -121,7 +121,7 @@ def _become(settings: Settings, module_and_arguments: list[str]) -> None:
 
 
 @contextmanager
-def _only_run(settings: Settings) -> Iterator[None]:
+def only_run(settings: Settings) -> Iterator[None]:
     """No other `ordercast run` works on this home folder meanwhile; the lock goes with the process, however it ends."""
     with (settings.resolved_home / "run.lock").open("w", encoding="utf-8") as lock:
         try:

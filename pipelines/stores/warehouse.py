@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import duckdb
 
 from pipelines.errors import SourceContractError, WarehouseUnavailableError
-from pipelines.stores import check_results, draft_lines, forecast_history, metrics_targets, overrides, stock_history, transform_state
+from pipelines.stores import check_results, draft_lines, forecast_history, mends, metrics_targets, overrides, stock_history, transform_state
 from pipelines.stores.source_contract import SOURCE_TABLES, WAREHOUSE_TYPES, SourceTable
 
 if TYPE_CHECKING:
@@ -33,11 +33,15 @@ OWN_TABLES: Final[dict[str, str]] = {
     "meta.ingest_counts": "run_id VARCHAR NOT NULL, table_name VARCHAR NOT NULL, rows_in BIGINT NOT NULL, "
     "rows_loaded BIGINT NOT NULL, rows_deleted BIGINT NOT NULL, rows_quarantined BIGINT NOT NULL, "
     "rows_duplicate BIGINT NOT NULL",
+    "meta.publishing_holds": "hold_id VARCHAR NOT NULL, code VARCHAR NOT NULL, table_name VARCHAR NOT NULL, reason VARCHAR NOT NULL, "
+    "run_id VARCHAR NOT NULL, measured_count BIGINT NOT NULL, limit_count BIGINT NOT NULL, is_accepted BOOLEAN NOT NULL",
+    "meta.warnings": "code VARCHAR NOT NULL, table_name VARCHAR NOT NULL, rows_count BIGINT NOT NULL, example_key VARCHAR NOT NULL",
     "meta.check_results": check_results.COLUMNS,
     **transform_state.TABLES,
     "meta.metric_targets": metrics_targets.COLUMNS,
     overrides.TABLE: overrides.COLUMNS,
     **draft_lines.TABLES,
+    mends.TABLE: mends.COLUMNS,
     "quarantine.document_rows": "table_name VARCHAR NOT NULL, document_id VARCHAR, row_key VARCHAR NOT NULL, "
     "row_json VARCHAR, rule VARCHAR NOT NULL, reason VARCHAR NOT NULL, next_step VARCHAR NOT NULL, "
     "first_run_id VARCHAR NOT NULL, last_run_id VARCHAR NOT NULL, resolved_run_id VARCHAR",
@@ -153,17 +157,6 @@ def run_context(conn: duckdb.DuckDBPyConnection) -> RunContext:
     if row is None:
         raise SourceContractError("The warehouse holds no data yet: `ordercast run` ingests the operational store.")
     return RunContext(*row)
-
-
-def quarantined_documents(conn: duckdb.DuckDBPyConnection) -> pl.DataFrame:
-    """What waits in quarantine: table_name, document_id, rule, reason, next_step, first_run_id; a row per cause, oldest first.
-
-    Rows that are held back only because another row of their document is bad are left out.
-    """
-    return conn.sql(
-        "SELECT table_name, document_id, rule, reason, next_step, first_run_id FROM quarantine.document_rows "
-        "WHERE resolved_run_id IS NULL AND rule <> 'document_is_whole' ORDER BY first_run_id, table_name, row_key"
-    ).pl()
 
 
 def quoted(identifier: str) -> str:
