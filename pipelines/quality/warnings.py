@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
     from pipelines.faults.fault import Fault
 
-# The median price of the 90 days before each day an item sold; a day's own price, and an item without a past, tell nothing.
+# Against the median price of the 90 days before each sale; only items whose dearest sale is far from the cheapest need the median.
 _DEAR: Final = (
     "(WITH sold AS (SELECT order_line_id, sku, unit_price, o.created_at FROM raw.order_lines l JOIN raw.orders o USING (order_id)), "
-    "suspects AS (SELECT s.* FROM sold s JOIN (SELECT sku, median(unit_price) AS usual FROM sold GROUP BY sku) USING (sku) "
-    "WHERE s.unit_price > 5 * usual) "
-    "SELECT order_line_id FROM suspects x WHERE unit_price > 10 * (SELECT median(b.unit_price) FROM sold b WHERE b.sku = x.sku "
-    "AND b.created_at < x.created_at AND b.created_at >= x.created_at - INTERVAL 90 DAY))"
+    "varied AS (SELECT sku FROM sold GROUP BY sku HAVING max(unit_price) > 10 * min(unit_price)), "
+    "past AS (SELECT order_line_id, unit_price, median(unit_price) OVER (PARTITION BY sku ORDER BY created_at "
+    "RANGE BETWEEN INTERVAL 90 DAY PRECEDING AND INTERVAL 1 MICROSECOND PRECEDING) AS usual FROM sold SEMI JOIN varied USING (sku)) "
+    "SELECT order_line_id FROM past WHERE unit_price > 10 * usual)"
 )
 _CLOSED: Final = (
     "(SELECT order_id FROM raw.orders JOIN raw.locations USING (location_id) WHERE NOT is_active "

@@ -42,6 +42,7 @@ OWN_TABLES: Final[dict[str, str]] = {
     overrides.TABLE: overrides.COLUMNS,
     **draft_lines.TABLES,
     mends.TABLE: mends.COLUMNS,
+    "history.known_customers": "customer_key VARCHAR NOT NULL, is_forgotten BOOLEAN NOT NULL",
     "quarantine.document_rows": "table_name VARCHAR NOT NULL, document_id VARCHAR, row_key VARCHAR NOT NULL, "
     "row_json VARCHAR, rule VARCHAR NOT NULL, reason VARCHAR NOT NULL, next_step VARCHAR NOT NULL, "
     "first_run_id VARCHAR NOT NULL, last_run_id VARCHAR NOT NULL, resolved_run_id VARCHAR",
