@@ -19,6 +19,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_va
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pipelines.errors import SettingsError
+from pipelines.faults.starting import IMPOSSIBLE_SETTING, NO_TIME_ZONE, UNKNOWN_SETTING
 
 PREFIX = "ORDERCAST_"
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
@@ -88,6 +89,9 @@ class Settings(BaseSettings):
     as_of: date | None = Field(default=None, description="Last complete local day to report; default is derived from the data.")
     time_zone: Annotated[str, AfterValidator(_known_zone)] | None = Field(
         default=None, description="Zone of reporting days; default is what the store's merchant row says."
+    )
+    business_start: date = Field(
+        default=date(1990, 1, 1), description="Nothing can have happened before this day; what says so is quarantined."
     )
     service_level: float = Field(default=0.95, gt=0.5, lt=1.0, description="Chance that stock lasts over lead and review time.")
     review_period_days: int = Field(
@@ -217,16 +221,17 @@ def _problem(error: dict[str, object]) -> str:
     location = error.get("loc")
     why = str(error.get("msg")).removeprefix("Value error, ")
     if not isinstance(location, tuple) or not location:
-        return f"{why}. Correct it and start again."  # about several settings; its input is all of them, with their secrets
+        return f"{IMPOSSIBLE_SETTING.code} {why}. Correct it and start again."  # about several settings; its input is all of them, with their secrets
     name = str(location[0])
     full = name.upper() if name.upper().startswith(PREFIX) else f"{PREFIX}{name}".upper()
     field = Settings.model_fields.get(full.removeprefix(PREFIX).lower())
     is_secret = field is None or "SecretStr" in str(field.annotation)
     value = "as it is" if is_secret else repr(str(error.get("input"))[:80])
-    return f"Setting {full} cannot be {value}: {why}. Correct it and start again."
+    fault = NO_TIME_ZONE if full == f"{PREFIX}TIME_ZONE" else IMPOSSIBLE_SETTING
+    return f"{fault.code} Setting {full} cannot be {value}: {why}. Correct it and start again."
 
 
 def _unknown(name: str, known: set[str]) -> str:
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]}?" if near else f"known settings: {', '.join(sorted(known))}."
-    return f"Unknown setting {name}: {hint}"
+    return f"{UNKNOWN_SETTING.code} Unknown setting {name}: {hint}"

@@ -21,6 +21,7 @@ from pipelines.cli import (
     operators,
     outbox,
     overrides,
+    quarantine,
     reading,
     reconciling,
     reference,
@@ -56,6 +57,7 @@ targets.register(app)
 baselines.register(app)
 overrides.register(app)
 reading.register(app)
+quarantine.register(app)
 decisions.register(app)
 operators.register(app)
 outbox.register(app)

@@ -21,6 +21,8 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 from rich.text import Text
 
+from pipelines.faults.documents import FAULTS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -55,6 +57,23 @@ def emit_csv(rows: Sequence[Mapping[str, Any]]) -> None:
     writer.writeheader()
     for row in rows:
         writer.writerow({key: _cell(value) for key, value in row.items()})
+
+
+def quarantine_lines(console: Console, documents: list[dict[str, Any]], *, at_most: int) -> None:
+    """A line per cause: which document, why, what to do."""
+    for one in documents[:at_most]:
+        text = f"In quarantine: {one['document_id']} ({one['table_name']}): {one['reason']}; {one['next_step']}."
+        console.print(text, style="yellow", markup=False, highlight=False)
+    if len(documents) > at_most:
+        console.print(f"{len(documents) - at_most:,} more are in quarantine: ordercast quarantine", style="yellow", highlight=False)
+
+
+def warning_lines(console: Console, warnings: list[tuple[str, str, int, str]]) -> None:
+    """A line per code and table: what was taken although it looks wrong, how often, and one to look at."""
+    known = {fault.code: fault for fault in FAULTS}
+    for code, table, count, example in warnings:
+        text = f"Warning: {code} {count:,} {known[code].what} ({table}), for example {example}; {known[code].next_step}."
+        console.print(text, style="yellow", markup=False, highlight=False)
 
 
 def _cell(value: Any) -> Any:

@@ -111,7 +111,7 @@ def _failure(result: dg.ExecuteInProcessResult) -> tuple[str | None, str | None,
         if not evaluation.passed and "block_reason" in evaluation.metadata
     ]  # fmt: skip
     if blocked:
-        return "ingest", f"{blocked[0]} Nothing was published; the release before stays.", False
+        return "ingest", f"{blocked[0]}. Nothing was published; the release before stays.", False
     for event in result.get_step_failure_events():
         error = event.step_failure_data.error
         if error is not None:

@@ -1,4 +1,4 @@
-"""Commands that only read: `recommendations`, `quarantine`, `releases`; and what reading the served release takes."""
+"""Commands that only read: `recommendations`, `releases`; and what reading the served release takes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from pipelines.stores import releases
 from pipelines.stores.operational import OperationalStore
 from pipelines.stores.recommendations import PROPOSED, as_of_run, list_recommendations
 from pipelines.stores.releases import Release, list_releases, rollback, served_id
-from pipelines.stores.warehouse import open_warehouse, quarantined_documents
 
 if TYPE_CHECKING:
     from datetime import date
@@ -29,7 +28,6 @@ releases_app = typer.Typer(no_args_is_help=True, help="Published releases: list 
 def register(app: typer.Typer) -> None:
     """The commands stand on `app`."""
     app.command("recommendations")(recommendations)
-    app.command("quarantine")(quarantine)
     releases_app.command("list")(releases_list)
     releases_app.command("rollback")(releases_rollback)
     app.add_typer(releases_app, name="releases")
@@ -111,32 +109,6 @@ def recommendation_lines(console: Console, rows: list[dict[str, Any]]) -> None:
         )
         console.print(f"  {escape(row['reason'])}", style="dim", highlight=False)
         console.print(f"  {escape(_evidence(row))}", style="dim", highlight=False)
-
-
-def quarantine(as_json: Annotated[bool, typer.Option("--json", help="Print the documents as JSON.")] = False) -> None:
-    """Documents that were held back, with the reason and the next step; they load by themselves once mended.
-
-    Example: [b]ordercast quarantine --json[/b]
-    """
-    with open_warehouse(load_settings().warehouse_path, read_only=True) as conn:
-        documents = quarantined_documents(conn).to_dicts()
-    if as_json:
-        accesses.record("quarantine", len(documents), columns=("document_id",))
-        emit_json(documents)
-        return
-    console = Console()
-    if not documents:
-        console.print("Nothing is in quarantine.")
-    quarantine_lines(console, documents, at_most=len(documents))
-
-
-def quarantine_lines(console: Console, documents: list[dict[str, Any]], *, at_most: int) -> None:
-    """A line per cause: which document, why, what to do."""
-    for one in documents[:at_most]:
-        text = f"In quarantine: {one['document_id']} ({one['table_name']}): {one['reason']}. {one['next_step']}"
-        console.print(text, style="yellow", markup=False, highlight=False)
-    if len(documents) > at_most:
-        console.print(f"{len(documents) - at_most:,} more are in quarantine: ordercast quarantine", style="yellow", highlight=False)
 
 
 def _evidence(row: dict[str, Any]) -> str:

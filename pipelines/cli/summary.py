@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Final
 from rich.markup import escape
 from rich.table import Table
 
+from pipelines.cli.display import quarantine_lines, warning_lines
 from pipelines.cli.metrics import metric_values, print_notes
-from pipelines.cli.reading import quarantine_lines, recommendation_lines, served_release
+from pipelines.cli.reading import recommendation_lines, served_release
 from pipelines.cli.wording import value_cells
 from pipelines.stores.operational import OperationalStore
+from pipelines.stores.quarantine_rows import quarantined_documents, standing_warnings
 from pipelines.stores.recommendations import list_recommendations
 from pipelines.stores.source_watch import freshness_note, incident_lines
-from pipelines.stores.warehouse import open_warehouse, quarantined_documents
+from pipelines.stores.warehouse import open_warehouse
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -73,6 +75,7 @@ def _print_ingest(console: Console, settings: Settings, outcome: RunOutcome) -> 
         note = freshness_note(conn)
         for line in [*incident_lines(conn), *([note] if note else [])]:
             console.print(line, style="yellow", markup=False, highlight=False)
+        warning_lines(console, standing_warnings(conn))
 
 
 def _print_recommendations(console: Console, settings: Settings, outcome: RunOutcome) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
-from pipelines.quality.suites import PRECEDED_BY, SOUND, TAKEN_FROM
+from pipelines.quality.suites import AGREED_WITH, LONGEST_FIELD_BYTES, PRECEDED_BY, SOUND, TAKEN_FROM
 from pipelines.stores.source_contract import SOURCE_TABLES, WAREHOUSE_TYPES, Field, SourceTable
 from pipelines.stores.warehouse import quoted
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 # A whole number may carry zeros behind a point, as numeric columns print them; DuckDB alone would round 1.5 to 2.
 _WHOLE_NUMBER: Final = r"\s*[+-]?\d+(\.0*)?\s*"
+
+# DuckDB alone would leave an hour's distance to UTC out and keep the rest as if it were UTC.
+_OFFSET: Final = r":\d\d(\.\d+)?\s*[+-]\d\d(:?\d\d)?\s*$"
 
 # Table of lines -> table of their headers, as the contract's names pair them: order_lines -> orders.
 _HEADER_OF_LINES: Final = {line: header for header in SOURCE_TABLES if (line := f"{header.removesuffix('s')}_lines") in SOURCE_TABLES}
@@ -187,21 +190,24 @@ def _judged(conn: duckdb.DuckDBPyConnection, arrival: Arrival, rule: RowRule, he
     match rule.aspect:
         case "given":
             return f"({text} IS NOT NULL AND {text} <> '')"
-        case "intact":
-            return f"({text} IS NULL OR NOT contains({text}, chr(0)))"
+        case "intact" | "short":
+            test = f"NOT contains({text}, chr(0))" if rule.aspect == "intact" else f"strlen({text}) <= {LONGEST_FIELD_BYTES}"
+            return f"({text} IS NULL OR {test})"
         case "readable":
             return f"({text} IS NULL OR {_cast(field, text)} IS NOT NULL)"
         case "known":
             return f"({text} IS NULL OR {text} IN ({_known_values(field, headers)}))"
-        case "in_order" | "covered" | "unique":
+        case "in_order" | "agreed" | "covered" | "unique":
             return _compared(conn, arrival, rule)
-        case "sound" | "plausible" | "allowed":
+        case "sound" | "past" | "plausible" | "allowed":
             return f"epoch({_cast(field, text)})" if field.kind == "timestamp" else _cast(field, text)
 
 
 def _compared(conn: duckdb.DuckDBPyConnection, arrival: Arrival, rule: RowRule) -> str:
     if rule.aspect == "in_order":
         return _in_order(arrival, rule.field)
+    if rule.aspect == "agreed":
+        return _agreed(arrival, rule.field)
     return _covered(arrival, rule.field) if rule.aspect == "covered" else _unique(conn, arrival)
 
 
@@ -210,6 +216,12 @@ def _in_order(arrival: Arrival, name: str) -> str:
     field = arrival.table.field(name)
     before = f"SELECT max(e.{at})::DATE FROM raw.{quoted(earlier)} e WHERE e.{link} = {arrival.incoming}.{link}"
     return f"coalesce({_cast(field, quoted(field.warehouse_name))}::DATE >= ({before}), true)"
+
+
+def _agreed(arrival: Arrival, name: str) -> str:
+    link, other, column = AGREED_WITH[arrival.table.name, name]
+    theirs = f"SELECT max(o.{column}) FROM raw.{quoted(other)} o WHERE o.{link} = {arrival.incoming}.{link}"
+    return f"coalesce({quoted(name)} = ({theirs}), true)"
 
 
 def _covered(arrival: Arrival, name: str) -> str:
@@ -256,8 +268,13 @@ def _cast(field: Field, text: str) -> str:
             return text
         case "integer":
             return f"(CASE WHEN regexp_full_match({text}, '{_WHOLE_NUMBER}') THEN {cast} END)"
-        case "timestamp" | "date" | "float":
+        case "float":
             return f"(CASE WHEN isfinite({cast}) THEN {cast} END)"
+        case "timestamp":
+            moved = f"(TRY_CAST({text} AS TIMESTAMPTZ) AT TIME ZONE 'UTC')"
+            cast = f"(CASE WHEN regexp_matches({text}, '{_OFFSET}') THEN {moved} ELSE {cast} END)"
+    if field.kind in {"timestamp", "date"}:  # beyond these years nothing can be reckoned with
+        return f"(CASE WHEN isfinite({cast}) AND year({cast}) BETWEEN 1 AND 9999 THEN {cast} END)"
     return cast
 
 

@@ -60,6 +60,11 @@ def note_after_change(conn: duckdb.DuckDBPyConnection, table: SourceTable, *, ke
     _note(conn, table, keys)
 
 
+def note_orders(conn: duckdb.DuckDBPyConnection, *, where: str) -> None:
+    """The orders of which this holds as `raw` now says; SQL over `raw.orders`."""
+    _insert(conn, [f"SELECT order_id FROM raw.orders WHERE {where}"])
+
+
 def _note(conn: duckdb.DuckDBPyConnection, table: SourceTable, keys: str) -> None:
     selects = list(_THROUGH.get(table.name, ()))
     if "order_id" in table.field_names:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from pipelines.errors import QualityError
+from pipelines.faults import publishing as faults
 from pipelines.quality import quarantine
 from pipelines.quality.arrivals import Arrival, count, frame_to_check
 from pipelines.quality.changed_orders import note_after_change, note_before_change
+from pipelines.quality.holds import Finding, Holds, stocked_items
 from pipelines.quality.runner import RuleOutcome, check_rows
 from pipelines.quality.suites import IS_TRUE, SOUND, rules_for
 from pipelines.stores.source_contract import SOURCE_TABLES
@@ -26,8 +29,6 @@ MUST_HAVE_ROWS: Final = "has_rows_where_there_is_history"
 MUST_KEEP_ROWS: Final = "keeps_a_tenth_of_its_rows"
 MUST_KEEP_STOCK: Final = "keeps_stock_at_half_of_its_places"
 
-# Compared with the batch before and not with a median of 28 days: ours is a whole table and not a daily extract, so its rows never
-# fall by themselves, and nothing has to be remembered beyond `raw` itself.
 _LEAST_KEPT_RATE: Final = 0.1
 _LEAST_STOCKED_RATE: Final = 0.5
 _LEAST_LOST: Final = 20  # below that, a small shop that tidies up would be a catastrophe
@@ -83,7 +84,7 @@ class Standing:
     @classmethod
     def of(cls, conn: duckdb.DuckDBPyConnection) -> Standing:
         """What it holds now; to be asked before a full resync empties it."""
-        return cls({name: count(conn, f"SELECT count(*) FROM raw.{quoted(name)}") for name in SOURCE_TABLES}, _stocked_items(conn))
+        return cls({name: count(conn, f"SELECT count(*) FROM raw.{quoted(name)}") for name in SOURCE_TABLES}, stocked_items(conn))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,7 @@ class Gate:
         now: Naive UTC, the latest time at which something can have happened.
         is_full_resync: All rows arrive and `raw` is empty.
         before: What `raw` held before the batch.
+        holds: What forbade to publish before it.
     """
 
     conn: duckdb.DuckDBPyConnection
@@ -104,9 +106,10 @@ class Gate:
     now: datetime
     is_full_resync: bool
     before: Standing
+    holds: Holds
 
-    def let_through(self, group: Sequence[Arrival]) -> tuple[list[TableIngest], list[str]]:
-        """Good documents of the group are in `raw`; also returns the reasons why nothing may be published.
+    def let_through(self, group: Sequence[Arrival]) -> tuple[list[TableIngest], list[Finding]]:
+        """Good documents of the group are in `raw`; also returns what forbids to publish.
 
         Raises:
             QualityError: Too many documents are bad. The caller rolls back.
@@ -114,17 +117,18 @@ class Gate:
         quarantine.start_group(self.conn)
         outcomes = {arrival.table.name: self._judge(arrival, group) for arrival in group}
         quarantine.hold_back(self.conn, group)
-        blocks = self._over_the_limit(group)
+        found = self._over_the_limit(group)
         results = [self._apply(arrival, outcomes[arrival.table.name]) for arrival in group]
-        blocks = blocks or self._standing_over_the_limit(group)
+        found = found or self._standing_over_the_limit(group)
         quarantine.end_group(self.conn, group)
         checked = [self._with_history_checked(result) for result in results]
-        return [result for result, _ in checked], blocks + [reason for _, reasons in checked for reason in reasons]
+        return [result for result, _ in checked], found + [one for _, findings in checked for one in findings]
 
     def _judge(self, arrival: Arrival, group: Sequence[Arrival]) -> tuple[RuleOutcome, ...]:
         if not arrival.rows_incoming:
             return ()
-        rules = rules_for(arrival.table, fields=arrival.fields, tables=self.tables, now=self.now)
+        start = self.settings.business_start
+        rules = rules_for(arrival.table, fields=arrival.fields, tables=self.tables, now=self.now, business_start=start)
         headers: Mapping[str, Arrival] = {other.table.name: other for other in group if other is not arrival}
         on_values = [rule for rule in rules if rule.test is not IS_TRUE]
         worked_out = [rule for rule in rules if rule.test is IS_TRUE]
@@ -138,29 +142,32 @@ class Gate:
         quarantine.record_violations(self.conn, arrival, ordered)
         return ordered
 
-    def _over_the_limit(self, group: Sequence[Arrival]) -> list[str]:
-        documents, bad = quarantine.count_documents(self.conn, group, is_full_resync=self.is_full_resync)
+    def _over_the_limit(self, group: Sequence[Arrival]) -> list[Finding]:
+        documents, bad = quarantine.count_documents(self.conn, group)
         rate, reject_rate = self.settings.quarantine_block_rate, self.settings.quarantine_reject_rate
-        if bad < self.settings.quarantine_block_documents or bad <= rate * documents:
+        least = max(self.settings.quarantine_block_documents, math.floor(rate * documents) + 1)
+        if bad < least:
             return []
-        example = quarantine.example_of_violation(self.conn)
-        what = f"{bad:,} of {documents:,} documents of {group[0].table.name} are bad, for example {example}"
-        if bad > reject_rate * documents:
-            raise QualityError(
-                f"{what}. Over {reject_rate:.0%} reject the batch: nothing was changed. "
-                "Correct the source and run again; the same changes are read once more."
-            )
-        return [f"{what} (more than {rate:.0%} of the batch)"]
+        table = group[0].table.name
+        is_rejected = bad > reject_rate * documents
+        fault, limit = (faults.BATCH_REJECTED, reject_rate) if is_rejected else (faults.BATCH_SUSPECT, rate)
+        example = quarantine.example_of_violation(self.conn, table)
+        what = f"{bad:,} of {documents:,} documents of {table} {fault.what} (more than {limit:.0%}), for example {example}"
+        if is_rejected:
+            raise QualityError(f"{fault.code} {what}; nothing was changed; {fault.next_step}.")
+        return [Finding(fault, table, what, bad, least)]
 
-    def _standing_over_the_limit(self, group: Sequence[Arrival]) -> list[str]:
-        waiting = quarantine.count_open_documents(self.conn, group)
-        if waiting < self.settings.quarantine_block_documents:
+    def _standing_over_the_limit(self, group: Sequence[Arrival]) -> list[Finding]:
+        table, rate = group[0].table.name, self.settings.quarantine_block_rate
+        if self.holds.is_suspect(table):  # says the same of the same documents
             return []
+        waiting = quarantine.count_open_documents(self.conn, table, but_of_runs=self.holds.accepted_runs(table))
         known = count(self.conn, f"SELECT count(*) FROM {group[0].raw}") + waiting
-        if waiting <= self.settings.quarantine_block_rate * known:
+        least = max(self.settings.quarantine_block_documents, math.floor(rate * known) + 1)
+        if waiting < least:
             return []
-        rate = f"{self.settings.quarantine_block_rate:.0%}"
-        return [f"{waiting:,} of {known:,} documents of {group[0].table.name} wait in quarantine (more than {rate})"]
+        what = f"{waiting:,} of {known:,} documents of {table} {faults.TOO_MANY_WAIT.what} (more than {rate:.0%})"
+        return [Finding(faults.TOO_MANY_WAIT, table, what, waiting, least)]
 
     def _apply(self, arrival: Arrival, outcomes: Sequence[RuleOutcome]) -> TableIngest:
         """Rows and deletions of good documents are in `raw`, the others in quarantine, and none is unaccounted for."""
@@ -198,41 +205,38 @@ class Gate:
         same = " AND ".join(f"r.{name} = k.{name}" for name in names)
         self.conn.execute(f"DELETE FROM {arrival.raw} r USING touched_keys k WHERE {same}")
 
-    def _with_history_checked(self, result: TableIngest) -> tuple[TableIngest, list[str]]:
-        """A table that has lost what it held fails its suite; also returns the reasons.
+    def _with_history_checked(self, result: TableIngest) -> tuple[TableIngest, list[Finding]]:
+        """A table that has lost what it held fails its suite; also returns what was found.
 
         One that is empty although an earlier run loaded rows fails until rows are back. The others are compared with what `raw`
-        held before the batch, so they fail once: whoever has looked and finds the loss true runs again.
+        held before the batch and not with a median of 28 days: ours is a whole table and not a daily extract, so its rows never
+        fall by themselves.
         """
         rows = count(self.conn, f"SELECT count(*) FROM raw.{quoted(result.name)}")
         known = "SELECT count(*) FROM meta.ingest_counts WHERE rows_loaded > 0 AND table_name = ?"
         is_lost = rows == 0 and not result.rows_quarantined and count(self.conn, known, [result.name]) > 0
-        reasons = {MUST_HAVE_ROWS: f"{result.name} holds no row although earlier runs loaded some" if is_lost else ""}
-        reasons[MUST_KEEP_ROWS] = "" if is_lost else self._lost_rows(result.name, rows)
+        emptied = [Finding(faults.EMPTIED, result.name, f"{result.name} {faults.EMPTIED.what}", 0, 1)] if is_lost else []
+        findings = {MUST_HAVE_ROWS: emptied, MUST_KEEP_ROWS: [] if is_lost else self._lost_rows(result.name, rows)}
         if result.name == "stock_levels":
-            reasons[MUST_KEEP_STOCK] = "" if is_lost else self._lost_stock()
-        rules = (*result.suite.rules, *(RuleCount(name, int(bool(reason))) for name, reason in reasons.items()))
-        told = [reason for reason in reasons.values() if reason]
+            findings[MUST_KEEP_STOCK] = [] if is_lost else self._lost_stock()
+        rules = (*result.suite.rules, *(RuleCount(name, len(found)) for name, found in findings.items()))
+        told = [one for found in findings.values() for one in found]
         return replace(result, suite=SuiteResult(not told, rules)), told
 
-    def _lost_rows(self, name: str, rows: int) -> str:
+    def _lost_rows(self, name: str, rows: int) -> list[Finding]:
         before = self.before.rows[name]
-        if before - rows < _LEAST_LOST or rows >= _LEAST_KEPT_RATE * before:
-            return ""
-        return f"{name} fell from {before:,} rows to {rows:,} in one batch. {_LOOK_FIRST}"
+        least = math.ceil(_LEAST_KEPT_RATE * before)
+        if before - rows < _LEAST_LOST or rows >= least:
+            return []
+        return [Finding(faults.ROWS_FELL, name, f"{name} {faults.ROWS_FELL.what}: {before:,} became {rows:,}", rows, least)]
 
-    def _lost_stock(self) -> str:
-        before, now = self.before.stocked_items, _stocked_items(self.conn)
-        if before - now < _LEAST_LOST or now >= _LEAST_STOCKED_RATE * before:
-            return ""
-        return f"sku-locations with stock on hand fell from {before:,} to {now:,} in one batch. {_LOOK_FIRST}"
-
-
-_LOOK_FIRST: Final = "Mend the source; or, if it is true, run again: the next run compares with these rows and publishes"
-
-
-def _stocked_items(conn: duckdb.DuckDBPyConnection) -> int:
-    return count(conn, "SELECT count(*) FROM raw.stock_levels WHERE on_hand > 0")
+    def _lost_stock(self) -> list[Finding]:
+        before, now = self.before.stocked_items, stocked_items(self.conn)
+        least = math.ceil(_LEAST_STOCKED_RATE * before)
+        if before - now < _LEAST_LOST or now >= least:
+            return []
+        text = f"stock_levels {faults.STOCK_FELL.what}: sku-locations with stock fell from {before:,} to {now:,}"
+        return [Finding(faults.STOCK_FELL, "stock_levels", text, now, least)]
 
 
 def _require_conservation(result: TableIngest) -> None:

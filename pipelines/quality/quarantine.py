@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
-from pipelines.quality.arrivals import Arrival, count
+from pipelines.faults.documents import WITH_ITS_DOCUMENT
+from pipelines.quality.arrivals import Arrival, count, document_groups
+from pipelines.quality.suites import LONGEST_FIELD_BYTES
 from pipelines.stores.source_contract import SOURCE_TABLES, SourceTable
 from pipelines.stores.warehouse import quoted
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     import duckdb
 
     from pipelines.quality.runner import RuleOutcome
+
+_HELD: Final = f"{WITH_ITS_DOCUMENT.code} {WITH_ITS_DOCUMENT.what}"
 
 
 def open_keys(conn: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
@@ -28,6 +32,17 @@ def open_keys(conn: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
         "WHERE resolved_run_id IS NULL GROUP BY table_name ORDER BY table_name"
     ).fetchall()
     return {table: keys for table, keys in rows if table in SOURCE_TABLES and not _is_keyed_by_customer(SOURCE_TABLES[table])}
+
+
+def requeue(conn: duckdb.DuckDBPyConnection) -> int:
+    """The next ingest reads all that waits; returns how many rows that are.
+
+    Rows whose keys the warehouse does not know can only be read with all others.
+    """
+    tables = conn.execute("SELECT table_name, count(*) FROM quarantine.document_rows WHERE resolved_run_id IS NULL GROUP BY ALL").fetchall()
+    if any(table in SOURCE_TABLES and _is_keyed_by_customer(SOURCE_TABLES[table]) for table, _ in tables):
+        conn.execute("DELETE FROM meta.feed_state")
+    return sum(rows for _, rows in tables)
 
 
 def _is_keyed_by_customer(table: SourceTable) -> bool:
@@ -54,7 +69,7 @@ def record_violations(conn: duckdb.DuckDBPyConnection, arrival: Arrival, outcome
             f"INSERT INTO violations SELECT ?, i.rowid, ?, ?, "
             f"? || ', got ' || coalesce(to_json(left({text}, 80))::VARCHAR, 'nothing'), ?, {arrival.unit}, _key "
             f"FROM {arrival.incoming} i JOIN failed_rows f ON i.rowid = f.row",
-            [arrival.table.name, position, rule.name, f"{rule.field} {rule.reason}", rule.next_step],
+            [arrival.table.name, position, rule.name, rule.reason, rule.fault.next_step],
         )
         conn.unregister("failed_rows")
 
@@ -68,7 +83,7 @@ def hold_back(conn: duckdb.DuckDBPyConnection, group: Sequence[Arrival]) -> None
     )
     for arrival in group:
         document = quoted(arrival.table.field(arrival.table.document).warehouse_name)
-        packed = ", ".join(f"{name} := {name}" for name in (quoted(f.warehouse_name) for f in arrival.present))
+        packed = ", ".join(f"{name} := left({name}, {LONGEST_FIELD_BYTES})" for name in (quoted(f.warehouse_name) for f in arrival.present))
         conn.execute(
             f"CREATE OR REPLACE TEMP TABLE {held(arrival)} AS "
             "WITH broken AS (SELECT row, arg_min(rule, position) AS rule, "
@@ -77,7 +92,7 @@ def hold_back(conn: duckdb.DuckDBPyConnection, group: Sequence[Arrival]) -> None
             f"arrived AS (SELECT rowid AS row, *, {arrival.unit} AS unit FROM {arrival.incoming}) "
             f"SELECT a._key AS row_key, a.{document} AS document_id, to_json(struct_pack({packed}))::VARCHAR AS row_json, "
             "coalesce(b.rule, 'document_is_whole') AS rule, "
-            "coalesce(b.reason, 'held back with its document (' || u.cause || ')') AS reason, "
+            f"coalesce(b.reason, '{_HELD} (' || u.cause || ')') AS reason, "
             "coalesce(b.next_step, u.next_step) AS next_step "
             "FROM arrived a JOIN bad_units u ON a.unit = u.unit LEFT JOIN broken b ON a.row = b.row"
             f"{_held_deletions(arrival)}",
@@ -92,9 +107,9 @@ def end_group(conn: duckdb.DuckDBPyConnection, group: Sequence[Arrival]) -> None
             conn.execute(f"DROP TABLE {name}")
 
 
-def example_of_violation(conn: duckdb.DuckDBPyConnection) -> str:
-    """One row of the group that breaks a rule, with the rule's reason."""
-    row = conn.execute("SELECT cause FROM bad_units ORDER BY unit LIMIT 1").fetchone()
+def example_of_violation(conn: duckdb.DuckDBPyConnection, table: str) -> str:
+    """One row of the group that breaks a rule, with the rule's reason, of a document that was not in quarantine before."""
+    row = conn.execute(f"SELECT cause FROM bad_units WHERE unit NOT IN ({_open_units(table)}) ORDER BY unit LIMIT 1").fetchone()
     return str(row[0]) if row else ""
 
 
@@ -111,21 +126,17 @@ def _held_deletions(arrival: Arrival) -> str:
     same = " AND ".join(f"r.{quoted(name)} = g.{quoted(name)}" for name in arrival.key_columns)
     return (
         f" UNION ALL SELECT g._key, r.{document}, NULL, 'document_is_whole', "
-        f"'its deletion is held back with its document (' || u.cause || ')', u.next_step "
+        f"'{_HELD} (' || u.cause || ')', u.next_step "
         f"FROM {arrival.gone} g JOIN {arrival.raw} r ON {same} JOIN bad_units u ON r.{document} = u.unit"
     )
 
 
-def count_documents(conn: duckdb.DuckDBPyConnection, group: Sequence[Arrival], *, is_full_resync: bool) -> tuple[int, int]:
-    """Documents that arrived, and how many of them are bad; those that were in quarantine before count in neither.
-
-    On a full resync every document counts, so that a batch cannot pass for having been refused before.
-    """
+def count_documents(conn: duckdb.DuckDBPyConnection, group: Sequence[Arrival]) -> tuple[int, int]:
+    """Documents that arrived, and how many of them are bad; those in quarantine before count in neither: a hold remembers them."""
     units = " UNION ".join(f"SELECT {arrival.unit} AS unit FROM {arrival.incoming}" for arrival in group)
-    seen = "false" if is_full_resync else f"u.unit IN ({_open_units(group)})"
     row = conn.execute(
-        f"SELECT count(*) FILTER (b.unit IS NULL OR NOT ({seen})), count(*) FILTER (b.unit IS NOT NULL AND NOT ({seen})) "
-        f"FROM ({units}) u LEFT JOIN bad_units b ON b.unit = u.unit"
+        f"SELECT count(*), count(*) FILTER (b.unit IS NOT NULL) FROM ({units}) u LEFT JOIN bad_units b ON b.unit = u.unit "
+        f"WHERE u.unit NOT IN ({_open_units(group[0].table.name)})"
     ).fetchone()
     return (int(row[0]), int(row[1])) if row else (0, 0)
 
@@ -135,28 +146,34 @@ def count_held_documents(conn: duckdb.DuckDBPyConnection, arrival: Arrival) -> i
     return count(conn, f"SELECT count(DISTINCT coalesce(document_id, row_key)) FROM {held(arrival)}")
 
 
-def count_open_documents(conn: duckdb.DuckDBPyConnection, group: Sequence[Arrival]) -> int:
-    """Documents of these tables that are in quarantine now."""
-    return count(conn, f"SELECT count(*) FROM ({_open_units(group)})")
+def count_open_documents(conn: duckdb.DuckDBPyConnection, table: str, *, but_of_runs: Sequence[str] = ()) -> int:
+    """Documents of this table and its lines that are in quarantine now, without those that came in one of these runs."""
+    return count(conn, f"SELECT count(*) FROM ({_open_units(table)} AND NOT list_contains(?, first_run_id))", [list(but_of_runs)])
 
 
-def _open_units(group: Sequence[Arrival]) -> str:
-    unit = "coalesce(document_id, row_key)" if group[0].is_grouped else "row_key"
-    tables = ", ".join(f"'{arrival.table.name}'" for arrival in group)
+def count_documents_of_run(conn: duckdb.DuckDBPyConnection, table: str, *, run_id: str) -> int:
+    """Documents of this table and its lines that came into quarantine in this run and are there still."""
+    return count(conn, f"SELECT count(*) FROM ({_open_units(table)} AND first_run_id = ?)", [run_id])
+
+
+def _open_units(table: str) -> str:
+    group = next(names for names in ([one.name for one in group] for group in document_groups()) if table in names)
+    unit = "coalesce(document_id, row_key)" if len(group) > 1 else "row_key"
+    tables = ", ".join(f"'{name}'" for name in group)
     return f"SELECT DISTINCT {unit} AS unit FROM quarantine.document_rows WHERE resolved_run_id IS NULL AND table_name IN ({tables})"
 
 
 def write_quarantine(conn: duckdb.DuckDBPyConnection, arrival: Arrival, *, run_id: str, is_full_resync: bool) -> int:
     """Rows held back are open in quarantine, rows that came in clean or are gone are resolved; returns the rows held.
 
-    A row that was open before keeps the run in which it was first seen.
+    Of what is resolved only the reason stays. A row that was open before keeps the run in which it was first seen.
     """
     name = arrival.table.name
     came = "true" if is_full_resync else (
         f"row_key IN (SELECT _key FROM {arrival.incoming} UNION ALL SELECT _key FROM {arrival.gone})"
     )  # fmt: skip
     conn.execute(
-        f"UPDATE quarantine.document_rows SET resolved_run_id = ? WHERE table_name = ? AND resolved_run_id IS NULL "
+        f"UPDATE quarantine.document_rows SET resolved_run_id = ?, row_json = NULL WHERE table_name = ? AND resolved_run_id IS NULL "
         f"AND {came} AND row_key NOT IN (SELECT row_key FROM {held(arrival)})",
         [run_id, name],
     )
@@ -182,6 +199,6 @@ def write_quarantine(conn: duckdb.DuckDBPyConnection, arrival: Arrival, *, run_i
 def resolve_all(conn: duckdb.DuckDBPyConnection, table: str, *, run_id: str) -> None:
     """Nothing of this table is open in quarantine: the source has it no more."""
     conn.execute(
-        "UPDATE quarantine.document_rows SET resolved_run_id = ? WHERE table_name = ? AND resolved_run_id IS NULL",
+        "UPDATE quarantine.document_rows SET resolved_run_id = ?, row_json = NULL WHERE table_name = ? AND resolved_run_id IS NULL",
         [run_id, table],
     )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from pipelines.stores.source_contract import Field
 
-_UNKNOWN = "differing"
+_DIFFERING = "differing"
 
 
 def counts_differ(conn: duckdb.DuckDBPyConnection, arrival: Arrival, *, rows_in_store: int) -> bool:
@@ -36,11 +36,11 @@ def counts_differ(conn: duckdb.DuckDBPyConnection, arrival: Arrival, *, rows_in_
     return untouched != rows_in_store - arrival.rows_incoming - arrival.rows_duplicate
 
 
-def compare(conn: duckdb.DuckDBPyConnection, arrival: Arrival, rows: pa.RecordBatchReader) -> tuple[int, tuple[Difference, ...]]:
-    """How many rows the store has, and how many of which day stand otherwise in `raw`, this batch and quarantine left out.
+def find_differing(conn: duckdb.DuckDBPyConnection, arrival: Arrival, rows: pa.RecordBatchReader) -> int:
+    """How many rows the store has. Those that stand otherwise in `raw`, this batch and quarantine left out, stand in a temporary table.
 
     Each row is cast from the store's text as loading casts it, and the hash of its columns is compared with that of the row in `raw`.
-    The keys stand in a temporary table until `differing_keys` has taken them.
+    That includes rows that are read otherwise than the store has them; `differences_in` tells them from the others.
 
     Args:
         conn: The warehouse, before the batch is applied.
@@ -58,19 +58,37 @@ def compare(conn: duckdb.DuckDBPyConnection, arrival: Arrival, rows: pa.RecordBa
     )
     conn.unregister("compared_rows")
     _find_differing(conn, arrival, day)
+    return count(conn, "SELECT count(*) FROM compared")
+
+
+def differences_in(conn: duckdb.DuckDBPyConnection, arrival: Arrival) -> tuple[Difference, ...]:
+    """Of what `find_differing` found, how many rows of which day the feed did not tell; to be asked once.
+
+    Args:
+        conn: The warehouse, before the batch is applied.
+        arrival: The batch, in which the rows found have been read again, with all that is corrected in coming in.
+    """
+    typed = ", ".join(arrival.typed_columns().values())
+    same = f"SELECT i._key FROM (SELECT _key, {_typed_keys(arrival)}, hash({typed}) AS _hash FROM {arrival.incoming}) AS i "
+    standing = ", ".join(f"r.{quoted(name)}" for name in arrival.typed_columns())
+    same += f"JOIN {arrival.raw} AS r ON {_same(arrival, 'i', 'r')} WHERE i._hash = hash({standing})"
+    conn.execute(
+        f"DELETE FROM {_DIFFERING} WHERE source_key IN ({same}) OR "
+        f"(raw_key IS NULL AND source_key NOT IN (SELECT _key FROM {arrival.incoming}))"
+    )
     found = conn.execute(
         "SELECT day, count(*) FILTER (is_missing), count(*) FILTER (source_key IS NOT NULL AND NOT is_missing), "
-        f"count(*) FILTER (source_key IS NULL) FROM {_UNKNOWN} GROUP BY day ORDER BY day"
+        f"count(*) FILTER (source_key IS NULL) FROM {_DIFFERING} GROUP BY day ORDER BY day"
     ).fetchall()
-    return count(conn, "SELECT count(*) FROM compared"), tuple(Difference(*row) for row in found)
+    conn.execute(f"DROP TABLE {_DIFFERING}")
+    conn.execute("DROP TABLE compared")
+    return tuple(Difference(*row) for row in found)
 
 
 def differing_keys(conn: duckdb.DuckDBPyConnection) -> tuple[list[str], list[str]]:
-    """Keys that `compare` found to be read again, and keys of rows that the store has no more, as JSON; to be asked once."""
-    lost = conn.execute(f"SELECT DISTINCT source_key FROM {_UNKNOWN} WHERE source_key IS NOT NULL").fetchall()
-    gone = conn.execute(f"SELECT raw_key FROM {_UNKNOWN} WHERE source_key IS NULL").fetchall()
-    conn.execute(f"DROP TABLE {_UNKNOWN}")
-    conn.execute("DROP TABLE compared")
+    """Keys that `compare` found to be read again, and keys of rows that the store has no more, as JSON."""
+    lost = conn.execute(f"SELECT DISTINCT source_key FROM {_DIFFERING} WHERE source_key IS NOT NULL").fetchall()
+    gone = conn.execute(f"SELECT raw_key FROM {_DIFFERING} WHERE source_key IS NULL").fetchall()
     return [key for (key,) in lost], [key for (key,) in gone]
 
 
@@ -82,15 +100,15 @@ def _find_differing(conn: duckdb.DuckDBPyConnection, arrival: Arrival, day: Fiel
     standing = f"SELECT {raw_key} AS _key, {', '.join(names)}, hash({columns}) AS _hash, {raw_day} AS _day FROM {arrival.raw}"
     merged = ", ".join(f"coalesce(s.{name}, r.{name}) AS {name}" for name in names)
     conn.execute(
-        f"CREATE OR REPLACE TEMP TABLE {_UNKNOWN} AS SELECT s._key AS source_key, r._key AS raw_key, {merged}, "
+        f"CREATE OR REPLACE TEMP TABLE {_DIFFERING} AS SELECT s._key AS source_key, r._key AS raw_key, {merged}, "
         "coalesce(s._day, r._day) AS day, r._key IS NULL AS is_missing "
         f"FROM compared AS s FULL JOIN ({standing}) AS r ON {_same(arrival, 's', 'r')} WHERE s._hash IS DISTINCT FROM r._hash"
     )
     waiting = f"SELECT row_key AS _key FROM quarantine.document_rows WHERE table_name = '{arrival.table.name}' AND resolved_run_id IS NULL"
     known = f"SELECT _key FROM {arrival.incoming} UNION SELECT _key FROM {arrival.gone} UNION {waiting}"
-    conn.execute(f"DELETE FROM {_UNKNOWN} WHERE source_key IN ({known})")
+    conn.execute(f"DELETE FROM {_DIFFERING} WHERE source_key IN ({known})")
     conn.execute(
-        f"DELETE FROM {_UNKNOWN} AS d USING (SELECT {_typed_keys(arrival)} FROM ({known})) AS k "
+        f"DELETE FROM {_DIFFERING} AS d USING (SELECT {_typed_keys(arrival)} FROM ({known})) AS k "
         f"WHERE d.source_key IS NULL AND {_same(arrival, 'd', 'k')}"
     )
 

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final, Literal
+from datetime import date, datetime, time, timedelta
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
+from zoneinfo import available_timezones
+
+from pipelines.faults import documents as faults
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
+    from pipelines.faults.fault import Fault
     from pipelines.stores.source_contract import Field, Kind, SourceTable
+
+    _Allowed: TypeAlias = "tuple[Within | OneOf, Fault, str | None]"
 
 LARGEST_QTY: Final = 1_000_000_000
 SMALLEST_RATE: Final = 1e-9
-EARLIEST_AT: Final = datetime(1990, 1, 1)  # noqa: DTZ001 - the warehouse's timestamps are naive UTC
+LARGEST_RATE: Final = 1e9
+EARLIEST_DATE: Final = date(1990, 1, 1)
+LONGEST_FIELD_BYTES: Final = 65_536
+LONGEST_DAYS: Final = 3_650
 CLOCK_TOLERANCE: Final = timedelta(minutes=5)
 
 # ISO 4217, without funds, metals and test codes.
@@ -26,8 +35,6 @@ _CURRENCY_CODES: Final = (
     "USD UYU UZS VED VES VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG"
 )
 CURRENCIES: Final = frozenset(_CURRENCY_CODES.split())
-
-CORRECT_IT: Final = "Correct it in the shop; it is read again on the next run."
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +52,9 @@ class OneOf:
     values: frozenset[str] | frozenset[bool]
 
 
+Aspect = Literal[
+    "given", "readable", "known", "unique", "in_order", "intact", "short", "agreed", "covered", "sound", "past", "plausible", "allowed"
+]
 IS_TRUE: Final = OneOf(frozenset({True}))
 
 
@@ -52,17 +62,18 @@ IS_TRUE: Final = OneOf(frozenset({True}))
 class RowRule:
     """One rule over one field of the batch; a row that breaks it takes its document into quarantine.
 
-    Values are judged as they are (`plausible`, `allowed`); the other aspects are booleans the database works out
+    Values are judged as they are (`past`, `plausible`, `allowed`); the other aspects are booleans the database works out
     beforehand: `given`, `readable` (the text could be cast), `known` (the reference was found), `unique` (the key),
-    `in_order` (not on a day before what it follows from, see `PRECEDED_BY`), `intact` (a text without a NUL byte), `covered`
-    (with all others not more than what it is taken from, see `TAKEN_FROM`), and `sound` (all of these at once).
+    `in_order` (not on a day before what it follows from, see `PRECEDED_BY`), `intact` (a text without a NUL byte), `short` (of at
+    most 64 KB), `agreed` (the currency of its order), `covered` (with all others not more than what it is taken from, see
+    `TAKEN_FROM`), and `sound` (all of these at once).
     """
 
     field: str
-    aspect: Literal["given", "readable", "known", "unique", "in_order", "intact", "covered", "sound", "plausible", "allowed"]
+    aspect: Aspect
     test: Within | OneOf
-    reason: str
-    next_step: str = CORRECT_IT
+    fault: Fault
+    detail: str | None = None  # says it more precisely than the fault
 
     @property
     def name(self) -> str:
@@ -70,54 +81,59 @@ class RowRule:
         return f"{self.field}_is_{self.aspect}"
 
     @property
+    def reason(self) -> str:
+        """What quarantine says of a row that breaks it, before the value."""
+        return f"{self.fault.code} {self.field} {self.detail or self.fault.what}"
+
+    @property
     def column(self) -> str:
         """The column of the batch's frame that is judged."""
-        return self.field if self.aspect in {"plausible", "allowed"} else self.name
+        return self.field if self.aspect in {"past", "plausible", "allowed"} else self.name
 
 
 # Stands in for all rules on aspects that the database works out: only rows that break it are judged rule by rule.
-SOUND: Final = RowRule("row", "sound", IS_TRUE, "breaks a rule")
+SOUND: Final = RowRule("row", "sound", IS_TRUE, faults.NOT_ALLOWED)
 
-_WRONG_KIND: Final[dict[Kind, str]] = {
-    "integer": "is not a whole number",
-    "decimal": "is not a decimal number",
-    "float": "is not a number",
-    "timestamp": "is not a time",
-    "date": "is not a date",
-    "boolean": "is neither true nor false",
+_UNREADABLE: Final[dict[Kind, Fault]] = {
+    "integer": faults.NO_WHOLE_NUMBER,
+    "decimal": faults.NO_DECIMAL,
+    "float": faults.NO_NUMBER,
+    "timestamp": faults.NO_TIME,
+    "date": faults.NO_DATE,
+    "boolean": faults.NO_BOOLEAN,
 }
-_A_QUANTITY: Final = (Within(1, LARGEST_QTY), "is below 1 or above 1,000,000,000")
-_ANY_STOCK: Final = (Within(-LARGEST_QTY, LARGEST_QTY), "is beyond 1,000,000,000 either way")
-_NOT_NEGATIVE: Final = (Within(0), "is negative")
+_A_QUANTITY: Final[_Allowed] = (Within(1, LARGEST_QTY), faults.BAD_QUANTITY, None)
+_ANY_STOCK: Final[_Allowed] = (Within(-LARGEST_QTY, LARGEST_QTY), faults.BAD_STOCK, None)
+_NOT_NEGATIVE: Final[_Allowed] = (Within(0), faults.NEGATIVE, None)
+_SOME: Final[_Allowed] = (Within(0, LARGEST_QTY), faults.BAD_TERM, "is below 0 or above 1,000,000,000")
+_DAYS: Final[_Allowed] = (Within(0, LONGEST_DAYS), faults.BAD_TERM, "is below 0 or above 3,650 days")
 
 # Rules by field name hold in every table that has the field, unless the table says otherwise below.
-_BY_FIELD: Final[dict[str, tuple[Within | OneOf, str]]] = {
+_BY_FIELD: Final[dict[str, _Allowed]] = {
     "quantity": _A_QUANTITY,
     "ordered_qty": _A_QUANTITY,
-    "received_qty": _NOT_NEGATIVE,
-    "on_hand": _ANY_STOCK,
-    "unit_price": _NOT_NEGATIVE,
-    "unit_cost": _NOT_NEGATIVE,
-    "list_price": _NOT_NEGATIVE,
-    "price": _NOT_NEGATIVE,
-    "total_price": _NOT_NEGATIVE,
-    "lead_time_days": _NOT_NEGATIVE,
-    "min_order_qty": _NOT_NEGATIVE,
-    "order_multiple": _NOT_NEGATIVE,
-    "holding_cost_rate": _NOT_NEGATIVE,
-    "score": (Within(1, 5), "is not between 1 and 5"),
-    "currency": (OneOf(CURRENCIES), "is no ISO 4217 currency code"),
-    "match_basis": (OneOf(frozenset({"given", "matched", "unmatched"})), "is not given, matched or unmatched"),
-    "actor_type": (OneOf(frozenset({"human", "system"})), "is neither human nor system"),
+    **dict.fromkeys(("received_qty", "fulfillable_quantity", "min_order_qty", "order_multiple", "max_order_qty"), _SOME),
+    **dict.fromkeys(("on_hand", "committed", "reserved", "incoming", "damaged", "available"), _ANY_STOCK),
+    **dict.fromkeys(("unit_price", "unit_cost", "list_price", "price", "total_price", "holding_cost_rate"), _NOT_NEGATIVE),
+    **dict.fromkeys(("lead_time_days", "transfer_lead_time_days", "review_period_days"), _DAYS),
+    "score": (Within(1, 5), faults.NOT_ALLOWED, "is not between 1 and 5"),
+    "currency": (OneOf(CURRENCIES), faults.BAD_CURRENCY, None),
+    "match_basis": (OneOf(frozenset({"given", "matched", "unmatched"})), faults.NOT_ALLOWED, "is not given, matched or unmatched"),
+    "actor_type": (OneOf(frozenset({"human", "system"})), faults.NOT_ALLOWED, "is neither human nor system"),
 }
-_BY_TABLE: Final[dict[tuple[str, str], tuple[Within | OneOf, str]]] = {
+_BY_TABLE: Final[dict[tuple[str, str], _Allowed]] = {
     ("stock_movements", "quantity"): _ANY_STOCK,  # signed: what leaves is negative
     ("payment_holds", "amount"): _NOT_NEGATIVE,  # invoices and payments may be credit notes and paybacks
-    ("payment_holds", "outcome"): (OneOf(frozenset({"released", "cancelled"})), "is neither released nor cancelled"),
-    ("fx_rates", "rate"): (Within(SMALLEST_RATE), "is not above zero"),
-    ("rebate_agreements", "rate"): (Within(0, 1), "is not a share between 0 and 1"),
-    ("locations", "type"): (OneOf(frozenset({"store", "dc", "3pl", "supplier"})), "is not store, dc, 3pl or supplier"),
-}
+    ("payment_holds", "outcome"): (
+        OneOf(frozenset({"released", "cancelled"})), faults.NOT_ALLOWED, "is neither released nor cancelled",
+    ),
+    ("fx_rates", "rate"): (Within(SMALLEST_RATE, LARGEST_RATE), faults.BAD_RATE, "is not above zero or beyond 1,000,000,000"),
+    ("rebate_agreements", "rate"): (Within(0, 1), faults.BAD_RATE, "is not a share between 0 and 1"),
+    ("locations", "type"): (
+        OneOf(frozenset({"store", "dc", "3pl", "supplier"})), faults.NOT_ALLOWED, "is not store, dc, 3pl or supplier",
+    ),
+    ("locations", "time_zone"): (OneOf(frozenset(available_timezones())), faults.NO_TIME_ZONE, None),
+}  # fmt: skip
 # When something happened: never ahead of the clock. Promises, plans and validities may lie in the future.
 _HAPPENED_AT: Final = frozenset(
     {("orders", "created_at"), ("order_events", "occurred_at"), ("returns", "created_at"),
@@ -125,58 +141,71 @@ _HAPPENED_AT: Final = frozenset(
      ("payments", "paid_at")}
 )  # fmt: skip
 
+# Terms without a lead time are kept: the items are listed as such, and not as if nobody sold them.
+_MAY_BE_EMPTY: Final = frozenset({("supplier_items", "lead_time_days")})
+
 # What happened cannot precede what it follows from: the time of (table, field) against that of the row referred to.
 PRECEDED_BY: Final = {
     ("returns", "created_at"): ("order_id", "orders", "created_at"),
     ("payment_holds", "placed_at"): ("order_id", "orders", "created_at"),
     ("invoices", "issued_at"): ("order_id", "orders", "created_at"),
 }
+# What is about an order is in its currency.
+AGREED_WITH: Final = {("returns", "currency"): ("order_id", "orders", "currency")}
 # What comes back cannot exceed what it comes from: the sum of (table, field) over the rows that share a link.
 TAKEN_FROM: Final = {("return_lines", "quantity"): ("order_line_id", "order_lines", "quantity")}
 
 
-def rules_for(table: SourceTable, *, fields: Collection[str], tables: Collection[str], now: datetime) -> tuple[RowRule, ...]:
+def rules_for(
+    table: SourceTable, *, fields: Collection[str], tables: Collection[str], now: datetime, business_start: date = EARLIEST_DATE
+) -> tuple[RowRule, ...]:
     """The row rules that apply to what the source provides, the most basic first.
 
     Args:
         fields: Fields of this table that the source has.
         tables: Tables that the source has; a reference into an absent one is not checked.
         now: Naive UTC; an event may not lie more than five minutes after it.
+        business_start: Nothing happened before this day.
     """
     present = [field for field in table.fields if field.name in fields]
-    unique = RowRule(
-        table.key[0],
-        "unique",
-        IS_TRUE,
-        f"stands in more than one row with the same key ({', '.join(table.key)})",
-        "Keep one of the rows in the shop; it is read again on the next run.",
+    twice = f"{faults.TWICE.what} ({', '.join(table.key)})"
+    span = Within(datetime.combine(business_start, time()), None), Within(None, now + CLOCK_TOLERANCE)
+    return RowRule(table.key[0], "unique", IS_TRUE, faults.TWICE, twice), *(
+        rule for field in present for rule in _rules_of(table, field, fields, tables, span)
     )
-    return unique, *(rule for field in present for rule in _rules_of(table, field, fields, tables, now))
 
 
-def _rules_of(table: SourceTable, field: Field, fields: Collection[str], tables: Collection[str], now: datetime) -> Iterator[RowRule]:
+def _rules_of(
+    table: SourceTable, field: Field, fields: Collection[str], tables: Collection[str], span: tuple[Within, Within]
+) -> Iterator[RowRule]:
     name = field.name
-    if field.is_required:
-        yield RowRule(name, "given", IS_TRUE, "is missing")
-    if field.kind in _WRONG_KIND:
-        yield RowRule(name, "readable", IS_TRUE, _WRONG_KIND[field.kind])
-    if name in table.key and field.kind == "text" and name != "customer_id":  # its hash arrives in its place
-        yield RowRule(name, "intact", IS_TRUE, "holds a NUL byte")
-    if field.references:
-        referenced, _, column = field.references.partition(".")
-        if referenced in tables:
-            next_step = f"It loads by itself once {referenced} holds it; add it there or correct it in the shop."
-            yield RowRule(name, "known", IS_TRUE, f"is not found in {referenced}.{column}", next_step)
+    if field.is_required and (table.name, name) not in _MAY_BE_EMPTY:
+        yield RowRule(name, "given", IS_TRUE, faults.MISSING)
+    if field.kind in _UNREADABLE:
+        yield RowRule(name, "readable", IS_TRUE, _UNREADABLE[field.kind])
+    elif field is not table.customer_field:  # its hash arrives in its place
+        yield RowRule(name, "intact", IS_TRUE, faults.NUL_BYTE)
+        yield RowRule(name, "short", IS_TRUE, faults.TOO_LONG)
+    if field.references and field.references.partition(".")[0] in tables:
+        fault = faults.ORPHAN if name == table.document and table.name.endswith("_lines") else faults.NOT_FOUND
+        yield RowRule(name, "known", IS_TRUE, fault, f"is not found in {field.references}")
     if (table.name, name) in _HAPPENED_AT:
-        span = Within(EARLIEST_AT, now + CLOCK_TOLERANCE)
-        yield RowRule(name, "plausible", span, "lies before 1990 or more than 5 minutes in the future")
-    link, earlier, _ = PRECEDED_BY.get((table.name, name), ("", "", ""))
-    if earlier in tables and link in fields:
-        yield RowRule(name, "in_order", IS_TRUE, f"lies before that of its {earlier.removesuffix('s')}")
-    link, origin, _ = TAKEN_FROM.get((table.name, name), ("", "", ""))
-    if origin in tables and link in fields:
-        whole = origin.removesuffix("s").replace("_", " ")
-        yield RowRule(name, "covered", IS_TRUE, f"brings the sum of its {whole} to more than was ordered")
+        began, ended = span
+        yield RowRule(name, "plausible", began, faults.BEFORE_BUSINESS)
+        yield RowRule(name, "past", ended, faults.IN_THE_FUTURE)
+    yield from _compared(table.name, name, fields, tables)
     allowed = _BY_TABLE.get((table.name, name)) or _BY_FIELD.get(name)
     if allowed:
         yield RowRule(name, "allowed", *allowed)
+
+
+def _compared(table: str, name: str, fields: Collection[str], tables: Collection[str]) -> Iterator[RowRule]:
+    """Rules that hold a field against the row of another table that it belongs to."""
+    for others, aspect, fault, detail in (
+        (PRECEDED_BY, "in_order", faults.OUT_OF_ORDER, "lies before that of its {}"),
+        (AGREED_WITH, "agreed", faults.MIXED_CURRENCY, "is not that of its {}"),
+        (TAKEN_FROM, "covered", faults.MORE_THAN_SOLD, "brings the sum of its {} to more than was ordered"),
+    ):
+        link, other, _ = others.get((table, name), ("", "", ""))
+        if other in tables and link in fields:
+            yield RowRule(name, cast("Aspect", aspect), IS_TRUE, fault, detail.format(other.removesuffix("s").replace("_", " ")))

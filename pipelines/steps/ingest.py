@@ -6,35 +6,40 @@ import contextlib
 import difflib
 import logging
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Final
-from zoneinfo import ZoneInfo
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
 import sqlalchemy as sa
 
-from pipelines.errors import QualityError, SettingsError, SourceContractError
-from pipelines.quality import quarantine
+from pipelines.errors import SourceContractError
+from pipelines.quality import erasure, quarantine, warnings
 from pipelines.quality.arrivals import count, document_groups
 from pipelines.quality.gate import Gate, Standing, TableIngest
-from pipelines.steps.ingest_reading import Comparison, SourceReading
+from pipelines.quality.holds import Holds, orders_without_rate, sums_that_overflow
+from pipelines.steps.ingest_context import context_of, data_day, latest_time
+from pipelines.steps.ingest_reading import Comparison, Corrections, SourceReading
 from pipelines.stores import source_watch, transform_state
 from pipelines.stores.change_feed import FeedPosition, prune_feed, read_changes, repair_feed
 from pipelines.stores.check_results import CheckTally, record_checks
 from pipelines.stores.customer_keys import Pseudonyms
 from pipelines.stores.draft_lines import list_draft_lines, read_audit_head, write_draft_lines
+from pipelines.stores.mends import accepted_holds, list_mends, unapplied_keys, write_mends
 from pipelines.stores.metrics_targets import write_targets
 from pipelines.stores.overrides import list_overrides, write_overrides
 from pipelines.stores.source_contract import SOURCE_TABLES
 from pipelines.stores.stock_history import keep_stock_levels
 from pipelines.stores.targets import list_targets
-from pipelines.stores.warehouse import RunContext, quoted
+from pipelines.stores.warehouse import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from datetime import date
 
+    from pipelines.quality.holds import Finding
     from pipelines.settings import Settings
-    from pipelines.stores.operational import Merchant, OperationalStore
+    from pipelines.stores.operational import OperationalStore
+    from pipelines.stores.warehouse import RunContext
 
 LOG: Final = logging.getLogger("ordercast.ingest")
 LEAST_TABLES: Final = ("orders", "order_lines")
@@ -81,20 +86,30 @@ def ingest(
     """
     _require_contract(store, store.present_fields())
     merchant = store.merchant()
-    pseudonyms = Pseudonyms.of_home(settings.resolved_home)
+    mends = list_mends(store)
     repaired = repair_feed(store)
     conn.begin()
     try:
-        with read_changes(store, since=_position(conn), retry_keys=quarantine.open_keys(conn)) as changes:
-            gate = Gate(conn, run_id, settings, set(changes.fields), _now(merchant), changes.is_full_resync, Standing.of(conn))
+        warnings.begin(conn)
+        holds = Holds.of(conn, accepted=accepted_holds(store))
+        with read_changes(store, since=_position(conn), retry_keys=_retry_keys(conn, mends)) as changes:
+            gate = Gate(
+                conn, run_id, settings, set(changes.fields), latest_time(merchant), changes.is_full_resync, Standing.of(conn), holds
+            )
+            as_of = None if changes.is_full_resync else _reported_day(conn)
+            corrections = Corrections(Pseudonyms.of_home(settings.resolved_home), mends, as_of)
             now = datetime.now(UTC).replace(tzinfo=None)
-            reading = SourceReading(conn, changes, pseudonyms, now, repaired, compares_all, on_progress)
-            tables, blocks = _ingest_tables(gate, reading)
+            reading = SourceReading(conn, changes, corrections, now, repaired, compares_all, on_progress)
+            tables, findings, is_one_back = _ingest_tables(gate, reading)
             fields, position, is_full_resync = changes.fields, changes.position, changes.is_full_resync
-        if compares_all:
-            _require_publishable(blocks)
-        context = _context(conn, merchant, run_id=run_id, settings=settings)
-        day = _data_day(conn, merchant, context.reporting_time_zone)
+        context = context_of(conn, merchant, run_id=run_id, settings=settings)
+        findings += sums_that_overflow(conn) + (
+            orders_without_rate(conn, currency_code=context.currency_code) if "fx_rates" in fields else []
+        )
+        blocks = holds.settle(conn, findings, run_id=run_id)
+        warnings.note_standing(conn)
+        write_mends(conn, mends)
+        day = data_day(conn, merchant, context.reporting_time_zone)
         if day is not None and "stock_levels" in fields:
             keep_stock_levels(conn, day=day, time_zone=context.reporting_time_zone)
         _write_meta(conn, context, fields, tables)
@@ -108,25 +123,36 @@ def ingest(
         record_checks(conn, origin="arrival", tallies=tallies)
         _record_comparisons(conn, reading, run_id=run_id)
         _write_position(conn, position, run_id, tables)
+        if is_one_back:  # whose orders are read again, with everything else, on the next run
+            conn.execute("DELETE FROM meta.feed_state")
         conn.commit()
     except BaseException:
         with contextlib.suppress(duckdb.Error):
             conn.rollback()
         raise
     prune_feed(store)
-    result = IngestResult(run_id, is_full_resync, tables, "; ".join(blocks) or None, context, tuple(reading.comparisons))
+    result = IngestResult(run_id, is_full_resync, tables, ". ".join(blocks) or None, context, tuple(reading.comparisons))
     _tell(result)
     return result
 
 
-def _ingest_tables(gate: Gate, reading: SourceReading) -> tuple[tuple[TableIngest, ...], list[str]]:
-    """Every table is up to date; also returns why nothing may be published, if so."""
+def _retry_keys(conn: duckdb.DuckDBPyConnection, mends: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
+    """Rows to read again although the shop did not change them: those in quarantine, and those that were mended or unmended."""
+    keys = quarantine.open_keys(conn)
+    for table, mended in unapplied_keys(conn, mends).items():
+        keys[table] = sorted({*keys.get(table, ()), *mended})
+    return keys
+
+
+def _ingest_tables(gate: Gate, reading: SourceReading) -> tuple[tuple[TableIngest, ...], list[Finding], bool]:
+    """Every table is up to date; also returns what forbids to publish, and whether a customer who was forgotten is back."""
     if gate.is_full_resync:
         for name in SOURCE_TABLES:
             gate.conn.execute(f"DELETE FROM raw.{quoted(name)}")
         transform_state.forget(gate.conn)
     done: dict[str, TableIngest] = {}
-    blocks: list[str] = []
+    findings: list[Finding] = []
+    is_one_back = False
     for group in document_groups():
         present = [table for table in group if table.name in reading.changes.fields]
         for table in (table for table in group if table not in present):
@@ -136,15 +162,13 @@ def _ingest_tables(gate: Gate, reading: SourceReading) -> tuple[tuple[TableInges
             done[table.name] = TableIngest(table.name)
         arrivals = [reading.receive(table) for table in present]
         if arrivals:
-            results, reasons = gate.let_through(arrivals)
+            results, found = gate.let_through(arrivals)
             done |= {result.name: result for result in results}
-            blocks += reasons
-    return tuple(done[name] for name in SOURCE_TABLES), blocks
-
-
-def _require_publishable(blocks: Sequence[str]) -> None:
-    if blocks:
-        raise QualityError(f"{'; '.join(blocks)}. Nothing was changed: `ordercast run` loads it and publishes nothing.")
+            findings += found
+            # whoever went in what looks like a mistake is forgotten once a person has accepted it, or the rows are back
+            if group[0].name == "customers" and not found and not gate.holds.of_table("customers"):
+                is_one_back = erasure.forget_deleted(gate.conn)
+    return tuple(done[name] for name in SOURCE_TABLES), findings, is_one_back
 
 
 def _record_comparisons(conn: duckdb.DuckDBPyConnection, reading: SourceReading, *, run_id: str) -> None:
@@ -153,6 +177,11 @@ def _record_comparisons(conn: duckdb.DuckDBPyConnection, reading: SourceReading,
     source_watch.save_watched_tables(conn, reading.watches)
     source_watch.add_incidents(conn, missed, run_id=run_id, at=reading.now)
     record_checks(conn, origin="reconcile", tallies=[CheckTally(name, 1, int(name in missed)) for name in reading.watches])
+
+
+def _reported_day(conn: duckdb.DuckDBPyConnection) -> date | None:
+    row = conn.execute("SELECT as_of_date FROM meta.run_context").fetchone()
+    return row[0] if row else None
 
 
 def _require_contract(store: OperationalStore, fields: Mapping[str, frozenset[str]]) -> None:
@@ -182,60 +211,6 @@ def _position(conn: duckdb.DuckDBPyConnection) -> FeedPosition | None:
     """How far the committed rows go; None before the first ingest."""
     row = conn.execute("SELECT source_epoch, position FROM meta.feed_state WHERE source = ?", [_SOURCE]).fetchone()
     return FeedPosition(*row) if row else None
-
-
-def _now(merchant: Merchant | None) -> datetime:
-    """Naive UTC; data that is declared complete beyond the clock, as simulated days can be, counts as happened."""
-    now = datetime.now(UTC).replace(tzinfo=None)
-    return max(now, merchant.data_until) if merchant and merchant.data_until else now
-
-
-def _context(conn: duckdb.DuckDBPyConnection, merchant: Merchant | None, *, run_id: str, settings: Settings) -> RunContext:
-    zone = settings.time_zone or (merchant.reporting_time_zone if merchant else None)
-    if zone is None:
-        raise SourceContractError(
-            "The store does not say in which zone its days are reported: set ORDERCAST_TIME_ZONE, "
-            "for example to Europe/Berlin. The warehouse is unchanged."
-        )
-    currency = merchant.currency_code if merchant else _commonest_currency(conn)
-    as_of = settings.as_of or _data_day(conn, merchant, zone)
-    if as_of is None:
-        raise SourceContractError(
-            "The store holds no order yet, so there is no day to report: load one, or set ORDERCAST_AS_OF. The warehouse is unchanged."
-        )
-    if as_of > _last_day(conn, merchant, zone):
-        raise SettingsError(f"As-of {as_of} lies after the last day with data; choose an earlier one. The warehouse is unchanged.")
-    name, origin = (merchant.name, merchant.origin) if merchant else ("Merchant", "operational store")
-    return RunContext(run_id, as_of, zone, currency, name, origin)
-
-
-def _data_day(conn: duckdb.DuckDBPyConnection, merchant: Merchant | None, zone: str) -> date | None:
-    """The last complete local day of the data, whatever day this run reports; None before the first order."""
-    if merchant and merchant.as_of_date:
-        return merchant.as_of_date
-    until = merchant.data_until if merchant else None
-    if until is None:
-        row = conn.execute("SELECT max(created_at) FROM raw.orders").fetchone()
-        until = row[0] if row else None
-    return _local_day(until, zone) - timedelta(days=1) if until else None
-
-
-def _last_day(conn: duckdb.DuckDBPyConnection, merchant: Merchant | None, zone: str) -> date:
-    """The last local day that holds an order or that the source says to be complete."""
-    row = conn.execute("SELECT max(created_at) FROM raw.orders").fetchone()
-    known = [time for time in (row[0] if row else None, merchant.data_until if merchant else None) if time is not None]
-    return max((_local_day(time, zone) for time in known), default=date.max)
-
-
-def _local_day(time: datetime, zone: str) -> date:
-    return time.replace(tzinfo=UTC).astimezone(ZoneInfo(zone)).date()
-
-
-def _commonest_currency(conn: duckdb.DuckDBPyConnection) -> str:
-    row = conn.execute("SELECT currency FROM raw.orders GROUP BY currency ORDER BY count(*) DESC, currency LIMIT 1").fetchone()
-    if row is None:
-        raise SourceContractError("The store holds no order yet, so its currency is unknown: load one and run again.")
-    return str(row[0])
 
 
 def _write_meta(

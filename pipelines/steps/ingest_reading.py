@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
+from pipelines.quality import erasure, mending, warnings
 from pipelines.quality.arrivals import Arrival, receive
-from pipelines.quality.reconcile import compare, counts_differ, differing_keys
+from pipelines.quality.reconcile import counts_differ, differences_in, differing_keys, find_differing
 from pipelines.stores.customer_keys import Pseudonyms, no_customers
 from pipelines.stores.source_watch import Difference, TableWatch, watched_tables
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
+    from datetime import date
 
     import duckdb
 
@@ -37,6 +39,26 @@ class Comparison:
     is_incident: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Corrections:
+    """How rows are read that do not come in as the store has them: ids hidden, the forgotten left out, mends in place.
+
+    Attributes:
+        as_of: The day that the run before reported; None on a first or full read, where everything is old.
+    """
+
+    pseudonyms: Pseudonyms
+    mends: Sequence[dict[str, Any]]
+    as_of: date | None
+
+    def apply(self, conn: duckdb.DuckDBPyConnection, arrival: Arrival) -> Arrival:
+        """The batch as it is to be judged; ids are hidden already."""
+        arrival = erasure.without_forgotten(conn, arrival)
+        mending.apply(conn, arrival, self.mends)
+        warnings.note_arriving(conn, arrival, as_of=self.as_of)
+        return arrival
+
+
 @dataclass(slots=True)
 class SourceReading:
     """The tables of one snapshot, each to be received once, in load order.
@@ -54,7 +76,7 @@ class SourceReading:
 
     conn: duckdb.DuckDBPyConnection
     changes: ChangeReader
-    pseudonyms: Pseudonyms
+    corrections: Corrections
     now: datetime
     repaired: frozenset[str] = frozenset()
     compares_all: bool = False
@@ -107,14 +129,15 @@ class SourceReading:
 
     def _compared(self, table: SourceTable, arrival: Arrival, others: Collection[str]) -> Arrival:
         rows, others = self._pseudonymised(table, self.changes.everything(table.name), known=others)
-        rows_compared, differences = compare(self.conn, arrival, rows)
+        rows_compared = find_differing(self.conn, arrival, rows)
+        lost, gone = differing_keys(self.conn)
+        if lost or gone:
+            self.changes.read_again(table.name, self._keys_in_store(table, lost, others))
+            arrival, _ = self._receive(table, gone=gone)
+        differences = differences_in(self.conn, arrival)
         is_incident = bool(differences) and self.changes.read_by(table.name) == "feed"
         self.comparisons.append(Comparison(table.name, rows_compared, differences, is_incident))
-        lost, gone = differing_keys(self.conn)
-        if not differences:
-            return arrival
-        self.changes.read_again(table.name, self._keys_in_store(table, lost, others))
-        return self._receive(table, gone=gone)[0]
+        return arrival
 
     def _keys_in_store(self, table: SourceTable, keys: list[str], others: Collection[str]) -> list[str]:
         """The store's own keys; a customer's id is found by hashing all of them once more, so that none is ever kept."""
@@ -122,11 +145,11 @@ class SourceReading:
             return keys
         own = self.changes.keys(table.name)["key"]
         wanted = set(keys)
-        hashed = self.pseudonyms.replace_in_keys(table, own, others=others).to_pylist()
+        hashed = self.corrections.pseudonyms.replace_in_keys(table, own, others=others).to_pylist()
         return [key for key, replaced in zip(own.to_pylist(), hashed, strict=True) if replaced in wanted]
 
     def _receive(self, table: SourceTable, *, gone: Collection[str] = ()) -> tuple[Arrival, Collection[str]]:
-        changes, pseudonyms = self.changes, self.pseudonyms
+        changes, pseudonyms = self.changes, self.corrections.pseudonyms
         keys = None if changes.is_full_resync else changes.changed_keys(table.name)
         doubtful = _doubtful(table)
         if keys is not None and doubtful is not None:
@@ -138,7 +161,8 @@ class SourceReading:
         if keys is not None:
             hashed = pseudonyms.replace_in_keys(table, keys["key"], others=others)
             keys = pa.table({"key": pa.array([*hashed.to_pylist(), *gone], pa.string())}) if gone else keys.set_column(0, "key", hashed)
-        return receive(self.conn, table, fields=changes.fields[table.name], rows=rows, changed_keys=keys), others
+        arrival = receive(self.conn, table, fields=changes.fields[table.name], rows=rows, changed_keys=keys)
+        return self.corrections.apply(self.conn, arrival), others
 
     def _pseudonymised(
         self, table: SourceTable, rows: pa.RecordBatchReader, *, keys: pa.Table | None = None, known: Collection[str] = ()
@@ -151,7 +175,7 @@ class SourceReading:
             changed = [] if keys is None else [str(json.loads(key)[table.key.index(name)]) for key in keys["key"].to_pylist()]
             others = no_customers(self.conn, table, [*whole[name].to_pylist(), *changed])
             rows = whole.to_reader()
-        return self.pseudonyms.replace_in(table, rows, others=others), others
+        return self.corrections.pseudonyms.replace_in(table, rows, others=others), others
 
 
 def _doubtful(table: SourceTable) -> str | None:

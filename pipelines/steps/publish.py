@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+from pipelines.quality.warnings import note_derived
 from pipelines.stores import releases
 from pipelines.stores.check_results import tally_checks
 from pipelines.stores.metrics import catalogue_from_manifest, catalogue_to_json
@@ -39,6 +40,7 @@ def publish_release(conn: duckdb.DuckDBPyConnection, *, settings: Settings, mani
         WarehouseUnavailableError: The disk is full. The release before stays.
     """
     context = run_context(conn)
+    note_derived(conn)
     passed, total = tally_checks(conn)
     facts = releases.ReleaseFacts(
         release_id=context.run_id,

@@ -21,7 +21,15 @@ from inventory.schema import Inbound, OrderTerms, Position, Reorder, ReorderPoli
 from pipelines.steps.forecast import FALLBACK_MODELS
 from pipelines.steps.panel import DemandHistory, read_demand_history
 from pipelines.steps.recommend_overrides import like_means, like_paths, series_overrides
-from pipelines.steps.recommend_rows import EXCLUSIONS, OUTLOOK, RECOMMENDATIONS, STEPS, outlook_frame, recommendation_frames
+from pipelines.steps.recommend_rows import (
+    EXCLUSIONS,
+    OUTLOOK,
+    RECOMMENDATIONS,
+    STEPS,
+    exclusion_frame,
+    outlook_frame,
+    recommendation_frames,
+)
 from pipelines.stores.check_results import withheld_reason
 from pipelines.stores.warehouse import replace_table, run_context
 
@@ -93,7 +101,7 @@ def recommend(conn: duckdb.DuckDBPyConnection, *, settings: Settings) -> Recomme
     replace_table(conn, "planning", "recommendations", recommendations)
     replace_table(conn, "planning", "recommendation_steps", steps)
     replace_table(conn, "planning", "stock_outlook", outlook_frame(planned, as_of=as_of))
-    replace_table(conn, "planning", "recommendation_exclusions", excluded.select(*SERIES_KEY, pl.col("exclusion_reason").alias("reason")))
+    replace_table(conn, "planning", "recommendation_exclusions", exclusion_frame(excluded))
     logger.info("%d of %d items to order, %d cannot be ordered", len(planned), items.height, excluded.height)
     return RecommendSummary(
         recommended_count=len(planned),

@@ -12,6 +12,7 @@ import polars as pl
 from forecasting.schema import SERIES_KEY
 from inventory.explain import explain, reason
 from inventory.reorder import POLICY_VERSION, recommendation_key
+from pipelines.faults.planning import BY_KIND
 from pipelines.stores.metrics_values import major_units
 
 if TYPE_CHECKING:
@@ -44,7 +45,16 @@ OUTLOOK: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "stock_p50_qty": pl.Float64,
     "stock_p90_qty": pl.Float64,
 }
-EXCLUSIONS: Final[dict[str, pl.DataType | type[pl.DataType]]] = {"sku": pl.String, "location_id": pl.String, "reason": pl.String}
+EXCLUSIONS: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
+    "sku": pl.String, "location_id": pl.String, "code": pl.String, "reason": pl.String,
+}  # fmt: skip
+_CODES: Final = {kind: fault.code for kind, fault in BY_KIND.items()}
+
+
+def exclusion_frame(excluded: pl.DataFrame) -> pl.DataFrame:
+    """Items that cannot be ordered as `inventory.eligibility.judge_items` gives them, each with its code (E6xx) and reason."""
+    code = pl.col("exclusion_kind").replace_strict(_CODES, return_dtype=pl.String).alias("code")
+    return excluded.select("sku", "location_id", code, pl.col("exclusion_reason").alias("reason"))
 
 
 def recommendation_frames(planned: Sequence[tuple[Mapping[str, Any], Reorder]], *, as_of: date) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -52,6 +52,8 @@ OWN_RIGHTS: Final[dict[str, dict[str, str]]] = {
         "released_at)",
     },
     "exception": {_BOTH: "SELECT, INSERT, UPDATE (detail, resolved_at, resolution)"},
+    "quarantine_mend": {INGEST: "SELECT", WRITER: "SELECT, INSERT, UPDATE (withdrawn_at, withdrawn_by)"},
+    "publishing_acceptance": {INGEST: "SELECT", WRITER: "SELECT, INSERT"},
     "access_log": {WRITER: "INSERT"},
     "outbox": {RECOMMENDER: f"SELECT, {_DELIVERY}", WRITER: f"SELECT, INSERT, {_DELIVERY}"},
 }  # fmt: skip

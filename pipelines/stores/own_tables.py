@@ -208,3 +208,17 @@ outbox = sa.Table(
     sa.Column("next_at", Timestamp), sa.Column("is_in_doubt", sa.Boolean), sa.Column("target", sa.Text), sa.Column("claim", sa.Text),
     sa.Column("last_error", sa.Text), sa.Column("created_at", Timestamp),
 )  # fmt: skip
+
+quarantine_mend = sa.Table(
+    "quarantine_mend", metadata,
+    sa.Column("mend_id", sa.Text, primary_key=True), sa.Column("table_name", sa.Text), sa.Column("row_key", sa.Text),
+    sa.Column("field", sa.Text), sa.Column("old_value", sa.Text), sa.Column("new_value", sa.Text), sa.Column("reason", sa.Text),
+    sa.Column("mended_by", sa.Text), sa.Column("mended_at", Timestamp), sa.Column("withdrawn_by", sa.Text),
+    sa.Column("withdrawn_at", Timestamp),
+)  # fmt: skip
+
+publishing_acceptance = sa.Table(
+    "publishing_acceptance", metadata,
+    sa.Column("hold_id", sa.Text, primary_key=True), sa.Column("code", sa.Text), sa.Column("table_name", sa.Text),
+    sa.Column("found", sa.Text), sa.Column("reason", sa.Text), sa.Column("accepted_by", sa.Text), sa.Column("accepted_at", Timestamp),
+)  # fmt: skip

@@ -123,7 +123,7 @@ SOURCE_TABLES: Final[dict[str, SourceTable]] = {
         _table("returns", "Returns as customers announce them.", "return_id",
                "return_id! created_at:ts! order_id received_at:ts refunded_at:ts refund_amount:dec currency exchange_order_id match_basis"),
         _table("return_lines", "What came back and why.", "return_line_id",
-               "return_line_id! return_id!>returns.return_id sku!>products.sku quantity:int! order_line_id reason_code reason_note restock_type condition",
+               "return_line_id! return_id!>returns.return_id sku!>products.sku quantity:int! order_line_id reason_code restock_type condition",
                document="return_id"),
         _table("stock_levels", "Stock as it stands now; the shop overwrites it.", "sku location_id",
                "sku!>products.sku location_id!>locations.location_id on_hand:int! committed:int reserved:int incoming:int damaged:int version:int",

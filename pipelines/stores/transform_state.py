@@ -39,8 +39,14 @@ def scope(conn: duckdb.DuckDBPyConnection, *, project_hash: str) -> Scope:
 
 
 def save(conn: duckdb.DuckDBPyConnection, *, project_hash: str) -> None:
-    """The models are those of this run's rows: no order counts as changed any more. One transaction."""
+    """The models are those of this run's rows: no order counts as changed any more, and no model names a forgotten customer.
+
+    One transaction. The list of customers to compute is the one model that knows whose an order was before.
+    """
     conn.begin()
+    if conn.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'int_changed_customers'").fetchone() != (0,):
+        forgotten = "SELECT customer_key FROM history.known_customers WHERE is_forgotten"
+        conn.execute(f"DELETE FROM intermediate.int_changed_customers WHERE customer_key IN ({forgotten})")
     conn.execute("DELETE FROM meta.changed_orders")
     conn.execute("DELETE FROM meta.transform_state")
     conn.execute(

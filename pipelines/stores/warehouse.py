@@ -16,6 +16,7 @@ from pipelines.stores import (
     check_results,
     draft_lines,
     forecast_history,
+    mends,
     metrics_targets,
     overrides,
     source_watch,
@@ -46,12 +47,17 @@ OWN_TABLES: Final[dict[str, str]] = {
     "meta.ingest_counts": "run_id VARCHAR NOT NULL, table_name VARCHAR NOT NULL, rows_in BIGINT NOT NULL, "
     "rows_loaded BIGINT NOT NULL, rows_deleted BIGINT NOT NULL, rows_quarantined BIGINT NOT NULL, "
     "rows_duplicate BIGINT NOT NULL",
+    "meta.publishing_holds": "hold_id VARCHAR NOT NULL, code VARCHAR NOT NULL, table_name VARCHAR NOT NULL, reason VARCHAR NOT NULL, "
+    "run_id VARCHAR NOT NULL, measured_count BIGINT NOT NULL, limit_count BIGINT NOT NULL, is_accepted BOOLEAN NOT NULL",
+    "meta.warnings": "code VARCHAR NOT NULL, table_name VARCHAR NOT NULL, rows_count BIGINT NOT NULL, example_key VARCHAR NOT NULL",
     "meta.check_results": check_results.COLUMNS,
     **transform_state.TABLES,
     **source_watch.TABLES,
     "meta.metric_targets": metrics_targets.COLUMNS,
     overrides.TABLE: overrides.COLUMNS,
     **draft_lines.TABLES,
+    mends.TABLE: mends.COLUMNS,
+    "history.known_customers": "customer_key VARCHAR NOT NULL, is_forgotten BOOLEAN NOT NULL",
     "quarantine.document_rows": "table_name VARCHAR NOT NULL, document_id VARCHAR, row_key VARCHAR NOT NULL, "
     "row_json VARCHAR, rule VARCHAR NOT NULL, reason VARCHAR NOT NULL, next_step VARCHAR NOT NULL, "
     "first_run_id VARCHAR NOT NULL, last_run_id VARCHAR NOT NULL, resolved_run_id VARCHAR",
@@ -195,17 +201,6 @@ def run_context(conn: duckdb.DuckDBPyConnection) -> RunContext:
     if row is None:
         raise SourceContractError("The warehouse holds no data yet: `ordercast run` ingests the operational store.")
     return RunContext(*row)
-
-
-def quarantined_documents(conn: duckdb.DuckDBPyConnection) -> pl.DataFrame:
-    """What waits in quarantine: table_name, document_id, rule, reason, next_step, first_run_id; a row per cause, oldest first.
-
-    Rows that are held back only because another row of their document is bad are left out.
-    """
-    return conn.sql(
-        "SELECT table_name, document_id, rule, reason, next_step, first_run_id FROM quarantine.document_rows "
-        "WHERE resolved_run_id IS NULL AND rule <> 'document_is_whole' ORDER BY first_run_id, table_name, row_key"
-    ).pl()
 
 
 def quoted(identifier: str) -> str:

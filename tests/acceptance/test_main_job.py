@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import polars as pl
 import pytest
+import sqlalchemy as sa
 
 from pipelines.settings import Settings
 from pipelines.simulator.merchant import simulate
@@ -19,6 +21,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SEED = 3
+# What the shop knows of persons, in columns that are no part of the contract.
+CANARY = {
+    "customers": {"full_name": "Zebulon Quagmire", "email": "zebulon@quagmire.example", "phone": "+49 170 5550199"},
+    "orders": {"ship_to_street": "Canary Lane 77", "note": "my sister Zenobia rings twice"},
+    "return_lines": {"reason_note": "it squeaked, yours Zebulon Quagmire"},
+}
+NAMES = "Quagmire|quagmire|5550199|Canary Lane|Zenobia"
+TABLES = "SELECT schema_name, table_name FROM duckdb_tables() WHERE NOT internal AND database_name = current_database()"
 HEADLINE = {"order_cycle_time_p50_days", "unit_fill_rate", "on_time_in_full", "net_sales", "return_rate", "in_stock_rate"}
 
 
@@ -30,6 +40,7 @@ def merchant(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     ordercast = CommandLine(home, url)
     said: dict[str, Any] = {"ordercast": ordercast, "home": home}
     said["simulated"] = ordercast.json("simulate", "--scenario", "small", "--seed", str(SEED))
+    plant_canary(url or f"sqlite:///{home / 'store.db'}")
     said["first"] = ordercast.json("run")
     said["first_recommendations"] = ordercast.json("recommendations")
     said["second"] = ordercast.json("run")
@@ -39,6 +50,30 @@ def merchant(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     said["week_later"] = ordercast.json("run")
     said["releases"] = ordercast.json("releases", "list")
     return said
+
+
+def plant_canary(url: str) -> None:
+    """The canary stands in every row of these tables, good ones and bad ones."""
+    with OperationalStore.open(url) as store, store.transaction() as conn:
+        for table, columns in CANARY.items():
+            for column, text in columns.items():
+                conn.execute(sa.text(f"ALTER TABLE {table} ADD COLUMN {column} TEXT"))
+                conn.execute(sa.text(f"UPDATE {table} SET {column} = :text"), {"text": text})
+
+
+def test_what_the_shop_knows_of_a_person_is_in_no_file_that_the_runs_wrote(merchant: dict[str, Any]) -> None:
+    secrets = [text for columns in CANARY.values() for text in columns.values()]
+    files = [path for path in merchant["home"].rglob("*") if path.is_file() and not path.name.startswith("store.db")]
+
+    assert len([path for path in files if path.suffix == ".duckdb"]) >= 3
+    for path in files:
+        assert not [secret for secret in secrets if secret.encode() in path.read_bytes()], path
+        if path.suffix == ".duckdb":  # compressed, so its bytes alone prove nothing
+            with duckdb.connect(str(path), read_only=True) as conn:
+                for name in [f'"{schema}"."{table}"' for schema, table in conn.execute(TABLES).fetchall()]:
+                    assert conn.execute(f"SELECT count(*) FROM {name} t WHERE regexp_matches(t::VARCHAR, ?)", [NAMES]).fetchone() == (0,), (
+                        name
+                    )
 
 
 def test_a_first_run_loads_every_row_or_says_what_became_of_it(merchant: dict[str, Any]) -> None:

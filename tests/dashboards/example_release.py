@@ -152,7 +152,7 @@ def publish_release(home: Path, merchant: Merchant, *, catalogue: str) -> None:
         tables = {
             "meta.source_fields": _source_fields(merchant), "planning.recommendations": proposals, "planning.recommendation_steps": steps(),
             "planning.stock_outlook": outlook(),
-            "planning.recommendation_exclusions": pl.DataFrame([("C-3", "L1", "No supplier sells this item.")], schema=EXCLUSIONS, orient="row"),
+            "planning.recommendation_exclusions": pl.DataFrame([("C-3", "L1", "E604", "No supplier sells this item.")], schema=EXCLUSIONS, orient="row"),
         }  # fmt: skip
         for name, frame in tables.items():
             conn.register("frame", frame.to_arrow())

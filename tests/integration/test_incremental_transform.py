@@ -36,6 +36,7 @@ def lived_on(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Setting
         change_hands(store)
         assert run(store, settings, "r3") == "same_day"
         continue_merchant(store, days=1)
+        forget_someone(store)
         assert run(store, settings, "r4") == "new_day"
         yield settings, store
 
@@ -87,6 +88,13 @@ def change_hands(store: OperationalStore) -> None:
         conn.execute(sa.text(f"UPDATE return_lines SET restock_type = 'return' WHERE return_line_id = ({scrapped})"))
 
 
+def forget_someone(store: OperationalStore) -> None:
+    """The shop deletes a customer who has bought, and keeps the orders."""
+    bought = "SELECT min(customer_id) FROM customers WHERE customer_id IN (SELECT customer_id FROM orders)"
+    with store.transaction() as conn:
+        conn.execute(sa.text(f"DELETE FROM customers WHERE customer_id = ({bought})"))
+
+
 def contents(settings: Settings) -> dict[str, list[tuple[object, ...]]]:
     with duckdb.connect(str(settings.warehouse_path), read_only=True) as conn:
         tables = conn.execute(
@@ -110,6 +118,23 @@ def test_models_built_change_by_change_equal_a_build_from_all_rows(lived_on: tup
     expected, found = contents(anew), contents(lived_on[0])
     assert found.keys() == expected.keys()
     assert [name for name in expected if found[name] != expected[name]] == []
+
+
+def test_a_customer_whom_the_shop_deleted_is_in_no_model(lived_on: tuple[Settings, OperationalStore]) -> None:
+    forgotten = "SELECT customer_key FROM history.known_customers WHERE is_forgotten"
+    with duckdb.connect(str(lived_on[0].warehouse_path), read_only=True) as conn:
+        gone = [key for (key,) in conn.execute(forgotten).fetchall()]
+        columns = conn.execute(
+            "SELECT table_schema, table_name, column_name FROM information_schema.columns WHERE data_type = 'VARCHAR' "
+            "AND table_schema <> 'information_schema' AND table_name <> 'known_customers'"
+        ).fetchall()
+        found = [
+            f"{schema}.{table}.{column}" for schema, table, column in columns
+            if conn.execute(f'SELECT count(*) FROM {schema}."{table}" WHERE list_contains(?, "{column}")', [gone]).fetchone() != (0,)
+        ]  # fmt: skip
+
+    assert len(gone) == 1
+    assert found == []
 
 
 def test_a_run_that_brings_nothing_new_computes_no_order(lived_on: tuple[Settings, OperationalStore]) -> None:

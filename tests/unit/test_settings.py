@@ -31,7 +31,7 @@ def test_all_state_lies_in_one_folder_by_default(tmp_path: Path) -> None:
 def test_an_unknown_setting_refuses_to_start_and_suggests_the_known_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ORDERCAST_SERVICE_LEVL", "0.9")
 
-    with pytest.raises(SettingsError, match="Unknown setting ORDERCAST_SERVICE_LEVL: did you mean ORDERCAST_SERVICE_LEVEL"):
+    with pytest.raises(SettingsError, match="E701 Unknown setting ORDERCAST_SERVICE_LEVL: did you mean ORDERCAST_SERVICE_LEVEL"):
         load_settings()
 
 
@@ -46,14 +46,14 @@ def test_an_unknown_setting_in_the_env_file_refuses_too(tmp_path: Path) -> None:
 def test_a_service_level_that_no_stock_can_reach_is_refused(monkeypatch: pytest.MonkeyPatch, level: str) -> None:
     monkeypatch.setenv("ORDERCAST_SERVICE_LEVEL", level)
 
-    with pytest.raises(SettingsError, match="ORDERCAST_SERVICE_LEVEL cannot be"):
+    with pytest.raises(SettingsError, match="E702 Setting ORDERCAST_SERVICE_LEVEL cannot be"):
         load_settings()
 
 
 def test_a_zone_that_is_an_abbreviation_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ORDERCAST_TIME_ZONE", "CEST")
 
-    with pytest.raises(SettingsError, match="no IANA time zone"):
+    with pytest.raises(SettingsError, match=r"E703 .*no IANA time zone"):
         load_settings()
 
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inventory.eligibility import judge_items, preferred_suppliers
+from pipelines.faults.planning import BY_KIND
 
 SCHEMA = {
     "sku": pl.String, "location_id": pl.String, "is_active": pl.Boolean, "is_location_active": pl.Boolean, "on_hand_qty": pl.Int64,
@@ -25,29 +26,35 @@ def judged(*, is_pack_size_known: bool = True, **changes: Any) -> dict[str, Any]
     return judge_items(pl.DataFrame([{**FINE, **changes}], schema=SCHEMA), is_pack_size_known=is_pack_size_known).row(0, named=True)
 
 
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        ({}, None),
-        ({"is_active": False}, "Item is inactive or discontinued."),
-        ({"is_location_active": False}, "Location is inactive."),
-        ({"on_hand_qty": None}, "No stock level for this item at this location."),
-        ({"supplier_id": None, "preferred_count": None}, "No supplier sells this item."),
-        ({"preferred_count": 2}, "2 suppliers share the first priority; give one of them a lower number."),
-        ({"currency_code": None}, "The supplier's price has no currency."),
-        ({"unit_cost_amount": None}, "The supplier's price is missing."),
-        ({"lead_time_days": None}, "The supplier's lead time is missing."),
-        ({"lead_time_days": -2}, "The supplier's lead time of -2 days is negative."),
-        ({"lead_time_days": 0}, None),
-        ({"order_multiple": None}, "The pack size is missing."),
-        ({"order_multiple": 0}, "A pack size of 0 cannot be ordered."),
-        ({"max_order_qty": 11, "min_order_qty": 12}, "At most 11 can be ordered, and the smallest order is 12."),
-        ({"max_order_qty": 20, "min_order_qty": 12, "order_multiple": 10}, None),
-        ({"forecast_reason": "Sold on 2 days only, 5 are needed."}, "No forecast: Sold on 2 days only, 5 are needed."),
-    ],
-)
+CASES: list[tuple[dict[str, Any], str | None]] = [
+    ({}, None),
+    ({"is_active": False}, "Item is inactive or discontinued."),
+    ({"is_location_active": False}, "Location is inactive."),
+    ({"on_hand_qty": None}, "No stock level for this item at this location."),
+    ({"supplier_id": None, "preferred_count": None}, "No supplier sells this item."),
+    ({"preferred_count": 2}, "2 suppliers share the first priority; give one of them a lower number."),
+    ({"currency_code": None}, "The supplier's price has no currency."),
+    ({"unit_cost_amount": None}, "The supplier's price is missing."),
+    ({"lead_time_days": None}, "The supplier's lead time is missing."),
+    ({"lead_time_days": -2}, "The supplier's lead time of -2 days is negative."),
+    ({"lead_time_days": 0}, None),
+    ({"order_multiple": None}, "The pack size is missing."),
+    ({"order_multiple": 0}, "A pack size of 0 cannot be ordered."),
+    ({"max_order_qty": 11, "min_order_qty": 12}, "At most 11 can be ordered, and the smallest order is 12."),
+    ({"max_order_qty": 20, "min_order_qty": 12, "order_multiple": 10}, None),
+    ({"forecast_reason": "Sold on 2 days only, 5 are needed."}, "No forecast: Sold on 2 days only, 5 are needed."),
+]
+
+
+@pytest.mark.parametrize(("changes", "expected"), CASES)
 def test_what_stands_in_the_way_of_an_order_is_named(changes: dict[str, Any], expected: str | None) -> None:
     assert judged(**changes)["exclusion_reason"] == expected
+
+
+def test_every_kind_of_reason_has_its_code_and_a_case() -> None:
+    kinds = {judged(**changes)["exclusion_kind"] for changes, expected in CASES if expected is not None}
+
+    assert kinds == set(BY_KIND)
 
 
 def test_without_pack_sizes_in_the_source_a_pack_is_one_unit() -> None:
