@@ -10,11 +10,13 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 
+from pipelines.decisions import approving, service
 from pipelines.decisions.audit import verify
 from pipelines.decisions.lifecycle import TRANSITIONS
 from pipelines.decisions.requests import Decision, DecisionRequest
@@ -37,7 +39,7 @@ from tests.integration.decision_shop import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from tests.attacks.conftest import Size
 
@@ -302,7 +304,7 @@ def guards_off(store: OperationalStore) -> Iterator[sa.Connection]:
             conn.exec_driver_sql(statement)
 
 
-def run_machine(store: OperationalStore, *, examples: int, steps: int = 25) -> None:
+def run_machine(store: OperationalStore, *, examples: int, steps: int = 25, phases: Sequence[Phase] = tuple(Phase)) -> None:
     class OnThisStore(Decisions):
         pass
 
@@ -315,6 +317,8 @@ def run_machine(store: OperationalStore, *, examples: int, steps: int = 25) -> N
             deadline=None,
             derandomize=True,
             database=None,
+            phases=phases,
+            report_multiple_bugs=False,
             suppress_health_check=list(HealthCheck),
         ),
     )
@@ -326,3 +330,17 @@ def test_the_invariants_hold_whatever_happens(store: OperationalStore, size: Siz
     run_machine(store, examples=examples)
 
     tell(f"{store.dialect}: {examples} lives of 25 steps by people, the shop, the clock and runs: every invariant held after each step")
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "instead"),
+    [(approving, "_has_moved", False), (approving, "_is_second", True), (service, "_claim", None)],
+    ids=["stock", "second person", "key"],
+)
+def test_the_machine_finds_what_is_wrong_without_a_protection(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch, module: object, name: str, instead: object
+) -> None:
+    monkeypatch.setattr(module, name, lambda *_: instead)
+
+    with OperationalStore.open(sqlite_url) as store, pytest.raises(AssertionError):
+        run_machine(store, examples=20, phases=[Phase.generate])
