@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from pipelines.cli import accesses
 from pipelines.cli.display import emit_json, quarantine_lines
 from pipelines.cli.running import only_run
 from pipelines.errors import DecisionError
@@ -19,6 +20,7 @@ from pipelines.faults import documents as faults
 from pipelines.quality.holds import list_holds
 from pipelines.quality.mending import accept, mend, unmend
 from pipelines.settings import load_settings
+from pipelines.stores.grants import INGEST, WRITER
 from pipelines.stores.mends import list_mends
 from pipelines.stores.operational import OperationalStore
 from pipelines.stores.quarantine_rows import held_row, held_rows, quarantined_documents
@@ -68,6 +70,8 @@ def quarantine(
         documents = quarantined_documents(conn, table=table, code=code, document=document).to_dicts()
         holds = list_holds(conn)
     if as_json:
+        chosen = {"table": table, "code": code, "document": document}
+        accesses.record("quarantine", len(documents), columns=("document_id",), filters=chosen)
         emit_json(documents)
         return
     console = Console()
@@ -92,6 +96,8 @@ def quarantine_show(
     """
     with open_warehouse(load_settings().warehouse_path, read_only=True) as conn:
         rows = held_rows(conn, document)
+    if rows:
+        accesses.record("quarantine", len(rows), action="drill", object_id=document)
     if as_json:
         emit_json([asdict(row) | {"key": row.key} for row in rows])
         return
@@ -124,7 +130,7 @@ def quarantine_mend(
         row = held_row(conn, table, key)
     if row is None:
         raise DecisionError(f"No row {key!r} of {table!r} is in quarantine; ordercast quarantine show <document> gives tables and keys.")
-    with OperationalStore.open(settings.resolved_store_url) as store:
+    with OperationalStore.open(settings.resolved_store_url, role=WRITER) as store:
         store.migrate()
         mend_id = mend(store, row, field=field, value=value, reason=reason, actor=actor or getpass.getuser())
     Console().print(f"Mended as {mend_id}; the next run, or ordercast quarantine requeue, reads it.", markup=False, highlight=False)
@@ -135,7 +141,7 @@ def quarantine_unmend(mend_id: Annotated[str, typer.Argument(help="Id of the men
 
     Example: [b]ordercast quarantine unmend 3f2a9c04b1d7[/b]
     """
-    with OperationalStore.open(load_settings().resolved_store_url) as store:
+    with OperationalStore.open(load_settings().resolved_store_url, role=WRITER) as store:
         store.migrate()
         gone = unmend(store, mend_id, actor=actor or getpass.getuser())
     Console().print(
@@ -148,7 +154,7 @@ def quarantine_mends(as_json: Annotated[bool, typer.Option("--json", help="Print
 
     Example: [b]ordercast quarantine mends --json[/b]
     """
-    with OperationalStore.open(load_settings().resolved_store_url) as store:
+    with OperationalStore.open_to_read(load_settings().resolved_store_url) as store:
         mends = list_mends(store)
     if as_json:
         emit_json(mends)
@@ -175,7 +181,7 @@ def quarantine_accept(
     settings = load_settings()
     with open_warehouse(settings.warehouse_path, read_only=True) as conn:
         chosen = _chosen(list_holds(conn), hold)
-    with OperationalStore.open(settings.resolved_store_url) as store:
+    with OperationalStore.open(settings.resolved_store_url, role=WRITER) as store:
         store.migrate()
         accept(store, chosen, reason=reason, actor=actor or getpass.getuser())
     Console().print("Accepted; ordercast run publishes.", markup=False, highlight=False)
@@ -210,7 +216,7 @@ def _judge_again(settings: Settings) -> tuple[int, int, IngestResult]:
     from pipelines.steps.ingest import ingest  # noqa: PLC0415
 
     run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
-    with OperationalStore.open(settings.resolved_store_url) as store, open_warehouse(settings.warehouse_path) as conn:
+    with OperationalStore.open(settings.resolved_store_url, role=INGEST) as store, open_warehouse(settings.warehouse_path) as conn:
         store.migrate()
         before = requeue(conn)
         result = ingest(store, conn, run_id=run_id, settings=settings)
