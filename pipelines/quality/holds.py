@@ -91,6 +91,7 @@ class Holds:
                 kept.remove(before)
             reason = f"{finding.fault.code} {finding.text}; {finding.fault.next_step}"
             kept.append(Hold(f"{run_id}:{key[0]}:{key[1]}", *key, reason, run_id, finding.measured, finding.limit))
+        kept.sort(key=lambda hold: hold.hold_id)
         _write(conn, kept)
         return [hold.reason for hold in kept if not hold.is_accepted]
 

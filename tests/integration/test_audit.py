@@ -140,7 +140,7 @@ def test_the_migration_goes_back_and_forth(store: OperationalStore) -> None:
     columns = {column["name"] for column in sa.inspect(store.engine).get_columns("recommendation")}
     store.migrate()
 
-    assert before - without == {
+    assert before - without >= {
         "operator", "decision", "audit_log", "audit_head", "stock_version", "draft_order", "draft_order_line", "exception", "access_log", "outbox",
     }  # fmt: skip
     assert "snoozed_until" not in columns
