@@ -12,6 +12,7 @@ from dashboards import queries
 from pipelines.stores.operational import OperationalStore
 from tests.dashboards.conftest import open_at
 from tests.dashboards.example_release import NOW, Merchant
+from tests.resealing import reseal
 
 Open = Callable[[], AppTest]
 Publish = Callable[[Merchant], None]
@@ -229,8 +230,10 @@ def test_what_a_person_has_decided_leaves_the_list(reorder: Open, publish_for: P
 
 def test_a_release_of_an_older_version_says_what_to_run_and_the_search_goes_on(reorder: Open, publish_for: Publish, home: Path) -> None:
     publish_for(Merchant())
-    with duckdb.connect(str(next((home / "releases").glob("*.duckdb")))) as conn:
+    release = next((home / "releases").glob("*.duckdb"))
+    with duckdb.connect(str(release)) as conn:
         conn.execute("drop table planning.stock_outlook")
+    reseal(release)
 
     page = reorder()
     page.text_input(key="item").set_value("green").run()

@@ -12,6 +12,7 @@ from pipelines.stores.customer_keys import Pseudonyms
 from pipelines.stores.operational import OperationalStore
 from pipelines.stores.releases import ReleaseFacts, publish
 from tests.integration.test_cli import Terminal
+from tests.resealing import reseal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,6 +88,7 @@ def test_without_a_model_the_reason_for_it_is_told(ordercast: Terminal) -> None:
     with duckdb.connect(str(release)) as conn:
         conn.execute("update planning.customer_scores set p_alive = null, is_churned = null, lifetime_value_364_days_amount = null")
         conn.execute("update planning.customer_model set refusal_reason = 'The search for parameters did not converge.'")
+    reseal(release)
 
     _, out, _ = ordercast("timeline", "--customer", "anna")
 
