@@ -64,6 +64,7 @@ def open_workbench() -> Iterator[duckdb.DuckDBPyConnection]:
     """An in-memory database of bounded size, from which no expression reaches a file, the network or a Python variable."""
     with TemporaryDirectory(prefix="ordercast-") as spill, duckdb.connect(":memory:") as conn:
         conn.execute(f"SET memory_limit = '{_MEMORY}'; SET threads = 2; SET temp_directory = {literal(spill)}")
+        conn.execute("SET enable_progress_bar = false")  # DuckDB would draw it into the JSON on standard output
         for statement in (_MOST_FREQUENT, *_LOCKS):
             conn.execute(statement)
         yield conn

@@ -18,7 +18,7 @@ LARGEST_FILE_BYTES: Final = 2 * 1024**3
 MOST_TIMES_UNPACKED: Final = 200
 _ALWAYS_ALLOWED_BYTES: Final = 1024**2  # so little harms nobody, however well it packs
 _CHUNK_BYTES: Final = 1024**2
-_DAMAGES: Final = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, ValueError, OSError)
+_DAMAGES: Final = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, OSError)
 
 
 def unpacked(path: Path) -> bytes:

@@ -245,3 +245,7 @@ def test_an_expression_reaches_no_file(conn: duckdb.DuckDBPyConnection, expressi
 
     with pytest.raises(ContractError, match="disabled"):
         built(conn, mapping(tables={"products": products}), part(line("A")))
+
+
+def test_no_progress_is_drawn_into_what_other_programs_read(conn: duckdb.DuckDBPyConnection) -> None:
+    assert conn.sql("SELECT current_setting('enable_progress_bar')").fetchall() == [(False,)]
