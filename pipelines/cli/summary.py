@@ -11,6 +11,7 @@ from pipelines.cli.display import quarantine_lines, warning_lines
 from pipelines.cli.metrics import metric_values, print_notes
 from pipelines.cli.reading import recommendation_lines, served_release
 from pipelines.cli.wording import value_cells
+from pipelines.stores.grants import RECOMMENDER
 from pipelines.stores.operational import OperationalStore
 from pipelines.stores.quarantine_rows import quarantined_documents, standing_warnings
 from pipelines.stores.recommendations import list_recommendations
@@ -88,7 +89,7 @@ def _print_recommendations(console: Console, settings: Settings, outcome: RunOut
     if withheld := outcome.counts.get("recommend", {}).get("withheld_reason"):
         console.print(f"\n[b]Reorder suggestions[/b]\nWithheld: {escape(withheld)} Those proposed before stand.", highlight=False)
         return
-    with OperationalStore.open_to_read(settings.resolved_store_url) as store:
+    with OperationalStore.open(settings.resolved_store_url, role=RECOMMENDER, is_read_only=True) as store:
         rows = list_recommendations(store, status="proposed").to_dicts()
     written = outcome.counts.get("write_back", {})
     console.print(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pipelines.faults import files
+from pipelines.faults import documents, files, planning, publishing, starting
 from pipelines.faults.fault import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_MODULES: Final = (files,)
+_MODULES: Final = (files, documents, publishing, planning, starting)
 
 # By the digit after the E.
 FAMILIES: Final = {
