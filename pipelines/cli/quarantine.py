@@ -55,14 +55,14 @@ def register(app: typer.Typer) -> None:
 def quarantine(
     context: typer.Context,
     table: Annotated[str | None, typer.Option(help="Only this table.")] = None,
-    code: Annotated[str | None, typer.Option(help="Only this code, such as E316.")] = None,
+    code: Annotated[str | None, typer.Option(help="Only this code, as docs/errors.md lists them.")] = None,
     document: Annotated[str | None, typer.Option(help="Only the document of this id.")] = None,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print the documents as JSON.")] = False,
 ) -> None:
     """Documents that were held back, by code, with the reason and the next step; they load by themselves once mended.
 
-    Examples: [b]ordercast quarantine[/b] | [b]ordercast quarantine --code E316 --json[/b] | [b]ordercast quarantine show O-1001[/b]
+    Examples: [b]ordercast quarantine[/b] | [b]ordercast quarantine --table orders --json[/b] | [b]ordercast quarantine show O-1001[/b]
     """
     if context.invoked_subcommand is not None:
         return

@@ -111,11 +111,11 @@ def verify(store: OperationalStore, *, known_heads: Iterable[AuditHead] = ()) ->
     last = AuditHead(0, "")
     count = 0
     with store.transaction(writes=False) as conn:
+        if store.dialect == "postgresql":  # the log and its noted end as of one moment, while decisions go on
+            conn.execute(sa.text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
         if not sa.inspect(conn).has_table(audit_log.name):
             gone = tuple(f"A release kept row {seq}, but there is no log." for seq in sorted(kept) if seq > 0)
             return AuditReport(0, last, gone, min((seq for seq in kept if seq > 0), default=None))
-        if store.dialect == "postgresql":  # the log and its noted end as of one moment, while decisions go on
-            conn.execute(sa.text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
         noted = [AuditHead(row.seq, row.hash) for row in conn.execute(sa.select(audit_head.c.seq, audit_head.c.hash))]
         for row in conn.execute(sa.select(audit_log).order_by(audit_log.c.seq)).mappings():
             count += 1

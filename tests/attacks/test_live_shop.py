@@ -6,11 +6,13 @@ import threading
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import partial
 from queue import Queue
 from typing import TYPE_CHECKING, Final
 
 from pipelines.decisions import approving
 from pipelines.decisions.audit import verify
+from pipelines.decisions.retrying import retried
 from pipelines.decisions.service import decide
 from pipelines.stores.operational import OperationalStore
 from tests.integration.decision_shop import NOW, change_shop, open_shop, request, rows_of
@@ -67,7 +69,8 @@ class Shop:
     def _sell(self) -> None:
         with OperationalStore.open(self._url) as store:
             while (sale := self._waiting.get()) is not None:
-                change_shop(store, sale.statement, sku=sale.sku, **({"qty": sale.qty} if ":qty" in sale.statement else {}))
+                values = {"qty": sale.qty} if ":qty" in sale.statement else {}
+                retried(partial(change_shop, store, sale.statement, sku=sale.sku, **values))
                 sale.is_done.set()
 
     def __enter__(self) -> Shop:

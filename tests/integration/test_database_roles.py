@@ -59,7 +59,7 @@ MATRIX = {
         "siu[draft_id,line_id,sku,location_id,qty,unit_cost,expected_date,status,drafted_at,released_at]"
     ),
     "exception": "- siu[detail,resolved_at,resolution] siu[detail,resolved_at,resolution]",
-    "quarantine_mend": "s - siu[withdrawn_at,withdrawn_by]", "publishing_acceptance": "s - si",
+    "quarantine_mend": "s - siu[withdrawn_by,withdrawn_at]", "publishing_acceptance": "s - si",
     "access_log": "- - i",
     "outbox": f"- su{DELIVERY} siu{DELIVERY}",
 }  # fmt: skip

@@ -7,6 +7,7 @@ import pytest
 from pipelines.delivery.mail import Mailbox
 from pipelines.delivery.targets import open_target
 from pipelines.errors import SettingsError
+from pipelines.faults.starting import IMPOSSIBLE_SETTING
 from pipelines.settings import Settings, load_settings
 from pipelines.steps.publish import config_hash
 
@@ -79,7 +80,7 @@ SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYqr"
 def test_a_target_without_what_it_needs_refuses_to_start(monkeypatch: pytest.MonkeyPatch, target: str, lacking: str) -> None:
     monkeypatch.setenv("ORDERCAST_OUTBOX_TARGET", target)
 
-    with pytest.raises(SettingsError, match=f"^ORDERCAST_OUTBOX_TARGET={target} needs .*{lacking}"):
+    with pytest.raises(SettingsError, match=f"^{IMPOSSIBLE_SETTING.code} ORDERCAST_OUTBOX_TARGET={target} needs .*{lacking}"):
         load_settings()
 
 
