@@ -176,7 +176,7 @@ def quarantine_accept(
 ) -> None:
     """Publish from the next run on in spite of what was found; what gets worse, or comes later, blocks again.
 
-    Example: [b]ordercast quarantine accept E505 --reason "old orders were archived"[/b]
+    Example: [b]ordercast quarantine accept HOLD --reason "old orders were archived"[/b]
     """
     settings = load_settings()
     with open_warehouse(settings.warehouse_path, read_only=True) as conn:

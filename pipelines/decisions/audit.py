@@ -110,9 +110,7 @@ def verify(store: OperationalStore, *, known_heads: Iterable[AuditHead] = ()) ->
     found: list[tuple[int, str]] = []
     last = AuditHead(0, "")
     count = 0
-    with store.transaction(writes=False) as conn:
-        if store.dialect == "postgresql":  # the log and its noted end as of one moment, while decisions go on
-            conn.execute(sa.text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+    with store.transaction(writes=False, is_snapshot=True) as conn:  # the log and its end of one moment, while decisions go on
         if not sa.inspect(conn).has_table(audit_log.name):
             gone = tuple(f"A release kept row {seq}, but there is no log." for seq in sorted(kept) if seq > 0)
             return AuditReport(0, last, gone, min((seq for seq in kept if seq > 0), default=None))

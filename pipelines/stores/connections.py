@@ -93,13 +93,14 @@ def postgresql_options(url: sa.URL) -> str:
 
 
 @contextmanager
-def transaction(engine: sa.Engine, *, writes: bool, is_bulk: bool = False) -> Iterator[sa.Connection]:
+def transaction(engine: sa.Engine, *, writes: bool, is_bulk: bool = False, is_snapshot: bool = False) -> Iterator[sa.Connection]:
     """One transaction, committed at the end of the block and rolled back when it raises.
 
     Args:
         engine: The store's engine.
         writes: Take the write lock at the start instead of failing half way (SQLite), and bound the waiting (PostgreSQL).
         is_bulk: A load of unknown size: PostgreSQL does not stop it after 30 seconds.
+        is_snapshot: All reads see the same moment on PostgreSQL, as they always do on SQLite.
 
     Raises:
         StoreUnavailableError: The store did not answer or is locked; nothing was written.
@@ -107,6 +108,8 @@ def transaction(engine: sa.Engine, *, writes: bool, is_bulk: bool = False) -> It
     with translated_errors(engine.url), engine.connect() as unstarted:
         conn = unstarted.execution_options(**{_WRITES: writes})
         with conn.begin():
+            if is_snapshot and engine.dialect.name == "postgresql":
+                conn.execute(sa.text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
             if writes and engine.dialect.name == "postgresql":
                 conn.execute(sa.text("SET LOCAL lock_timeout = '3s'"))
                 conn.execute(sa.text(f"SET LOCAL statement_timeout = '{0 if is_bulk else 30}s'"))

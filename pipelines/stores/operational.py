@@ -105,12 +105,12 @@ class OperationalStore:
         return Path(str(self.engine.url.database)) if self.dialect == "sqlite" else None
 
     @contextmanager
-    def transaction(self, *, writes: bool = True, is_bulk: bool = False) -> Iterator[sa.Connection]:
+    def transaction(self, *, writes: bool = True, is_bulk: bool = False, is_snapshot: bool = False) -> Iterator[sa.Connection]:
         """One transaction on this store, or the one that `one_transaction` has open; see `connections.transaction`."""
         if self._shared is not None:
             yield self._shared
             return
-        with transaction(self.engine, writes=writes, is_bulk=is_bulk) as conn:
+        with transaction(self.engine, writes=writes, is_bulk=is_bulk, is_snapshot=is_snapshot) as conn:
             yield conn
 
     @contextmanager
@@ -147,7 +147,8 @@ class OperationalStore:
                 conn.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('ordercast.migrate'))"))
             config.attributes["connection"] = conn
             move(config, wanted)
-            grant_rights(conn, stored_types(conn))
+            if wanted == newest_migration():
+                grant_rights(conn, stored_types(conn))
 
     def is_migrated(self) -> bool:
         """Whether our own tables stand at their newest version."""
