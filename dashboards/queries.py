@@ -17,6 +17,7 @@ from dashboards.kpis import overview_kpis
 from dashboards.reading import BY_RELEASE, CACHE_ENTRIES, CACHE_SECONDS, read_frame, reading
 from pipelines.settings import load_settings
 from pipelines.stores.releases import Release, current_release
+from pipelines.stores.source_watch import freshness_note
 from pipelines.stores.warehouse import RunContext, run_context
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Served:
 
     release: Release
     context: RunContext
+    may_miss: str | None = None  # which source tables' rows may be missing, in a sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ def served() -> Served | None:
         SettingsError: A setting is unknown or impossible.
     """
     release = current_release(load_settings().releases_path)
-    return None if release is None else Served(release, _context(release))
+    return None if release is None else Served(release, *_context(release))
 
 
 def missing_tables(served: Served, tables: Sequence[str]) -> list[str]:
@@ -147,9 +149,9 @@ def exclusions(served: Served) -> pl.DataFrame:
 
 
 @st.cache_data(max_entries=CACHE_ENTRIES, ttl=CACHE_SECONDS, show_spinner=False, hash_funcs=BY_RELEASE)
-def _context(release: Release) -> RunContext:
+def _context(release: Release) -> tuple[RunContext, str | None]:
     with reading(release) as conn:
-        return run_context(conn)
+        return run_context(conn), freshness_note(conn)
 
 
 @st.cache_data(max_entries=CACHE_ENTRIES, ttl=CACHE_SECONDS, show_spinner=False, hash_funcs=BY_RELEASE)

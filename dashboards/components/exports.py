@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import getpass
-import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import streamlit as st
 
 from pipelines.decisions.access import NO_FILTERS, Access, is_about_persons, record_access
 from pipelines.settings import load_settings
+from pipelines.stores.spreadsheets import guarded_frame
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
-
-# A spreadsheet takes a text cell that begins with one of these for a formula.
-_FORMULA_START: Final = r"^([=+\-@\t\r])"
 
 
 def to_csv(frame: pl.DataFrame) -> bytes:
@@ -25,9 +22,7 @@ def to_csv(frame: pl.DataFrame) -> bytes:
 
     A text cell or a heading that would be taken for a formula gets a `'` in front; numbers and dates stand as they are.
     """
-    guarded = frame.with_columns(pl.col(pl.String).str.replace(_FORMULA_START, "'${1}"))
-    headings = {name: f"'{name}" for name in guarded.columns if re.match(_FORMULA_START, name)}
-    return guarded.rename(headings).write_csv(include_bom=True).encode()
+    return guarded_frame(frame).write_csv(include_bom=True).encode()
 
 
 def export_button(frame: pl.DataFrame, *, name: str, as_of: date, filters: Mapping[str, Any] = NO_FILTERS) -> None:

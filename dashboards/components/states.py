@@ -70,6 +70,8 @@ def show_freshness(served: Served, *, now: datetime) -> None:
         f"{escape_markdown(context.merchant_name)} · **as of {as_of}**, {context.reporting_time_zone} · "
         f"release {format_age(published_age)} old · checks {release.checks_passed:,}/{release.checks_total:,} passed"
     )
+    if served.may_miss:
+        st.caption(f":material/visibility_off: {escape_markdown(served.may_miss)}")
     data_age = now - end_of_day(context.as_of_date, context.reporting_time_zone)
     if data_age > STALE_AFTER:
         st.warning(

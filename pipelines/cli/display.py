@@ -6,7 +6,6 @@ import csv
 import dataclasses
 import json
 import logging
-import re
 import sys
 from contextlib import contextmanager
 from datetime import date, datetime
@@ -22,6 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipelines.faults.documents import FAULTS
+from pipelines.stores.spreadsheets import guarded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -80,10 +80,7 @@ def _cell(value: Any) -> Any:
     """Text that a spreadsheet would take for a formula is quoted; a list or a mapping is JSON."""
     if isinstance(value, (dict, list, tuple)):
         return json.dumps(value, default=_plain, ensure_ascii=False)
-    return f"'{value}" if isinstance(value, str) and re.match(FORMULA_START, value) else value
-
-
-FORMULA_START: Final = r"^([=+\-@\t\r])"
+    return guarded(value)
 
 
 def _plain(value: Any) -> Any:

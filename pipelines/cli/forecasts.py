@@ -14,12 +14,13 @@ from rich.markup import escape
 import forecasting
 from forecasting.backtest import most_windows
 from pipelines.cli import accesses
-from pipelines.cli.display import FORMULA_START, emit_json, progress_bar
+from pipelines.cli.display import emit_json, progress_bar
 from pipelines.cli.forecast_tables import show_backtest, show_evidence, show_forecast
 from pipelines.errors import ContractError, SourceFileError
 from pipelines.settings import load_settings
 from pipelines.stores.forecast_evidence import read_evidence, read_forecast
 from pipelines.stores.releases import open_served
+from pipelines.stores.spreadsheets import guarded_frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -273,5 +274,5 @@ def _contract(path: Path) -> Iterator[None]:
 
 def _write(rows: pl.DataFrame, path: Path) -> None:
     """The rows stand in the file; text that a spreadsheet would take for a formula has a `'` in front."""
-    rows.with_columns(pl.col(pl.String).str.replace(FORMULA_START, "'${1}")).write_csv(path)
+    guarded_frame(rows).write_csv(path)
     Console(stderr=True).print(f"{rows.height:,} rows are in {escape(str(path))}.", highlight=False)

@@ -21,6 +21,7 @@ from pipelines.errors import ReportError
 from pipelines.settings import load_settings
 from pipelines.stores import reports as report_store
 from pipelines.stores.releases import open_served
+from pipelines.stores.spreadsheets import guarded_frame
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -80,7 +81,7 @@ def report(
             filters=conditions,
         )  # fmt: skip
     if as_csv:
-        typer.echo(rows.write_csv(), nl=False)
+        typer.echo(guarded_frame(rows).write_csv(), nl=False)
     elif as_json:
         status = "ok" if total or compared else "no_data"
         facts = {"status": status, "compared_count": compared, "row_count": total, "rows": rows.to_dicts()}

@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import os
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pipelines.delivery.message import Outcome
+from pipelines.stores.spreadsheets import guarded
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +20,6 @@ COLUMNS: Final = (
     "idem_key", "action", "kind", "draft_id", "rec_id", "supplier_id", "source_location_id", "location_id", "sku", "qty", "unit_cost",
     "currency_code", "need_by", "expected_receipt", "cancels",
 )  # fmt: skip
-_FORMULA: Final = re.compile(r"[=+\-@\t\r]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +64,8 @@ def _csv(message: Message) -> bytes:
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(COLUMNS)
     values: dict[str, Any] = message.data | {"idem_key": message.idem_key}
-    writer.writerow([_cell(values.get(name)) for name in COLUMNS])
+    writer.writerow([guarded(values.get(name)) for name in COLUMNS])
     return text.getvalue().encode()
-
-
-def _cell(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
 
 
 def _sync(path: Path) -> None:

@@ -27,6 +27,7 @@ from pipelines.stores.draft_lines import list_draft_lines, read_audit_head, writ
 from pipelines.stores.mends import accepted_holds, list_mends, unapplied_keys, write_mends
 from pipelines.stores.metrics_targets import write_targets
 from pipelines.stores.overrides import list_overrides, write_overrides
+from pipelines.stores.refused_files import remove_old_refused
 from pipelines.stores.source_contract import SOURCE_TABLES
 from pipelines.stores.stock_history import keep_stock_levels
 from pipelines.stores.targets import list_targets
@@ -131,6 +132,7 @@ def ingest(
             conn.rollback()
         raise
     prune_feed(store)
+    remove_old_refused(settings.refused_path, days=settings.refused_days)
     result = IngestResult(run_id, is_full_resync, tables, ". ".join(blocks) or None, context, tuple(reading.comparisons))
     _tell(result)
     return result

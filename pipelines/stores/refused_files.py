@@ -11,12 +11,13 @@ import shutil
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from pipelines.stores.spreadsheets import guarded
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
 LARGEST_KEPT_BYTES: Final = 2 * 1024**3
-_FORMULA_BEGINS: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 def keep_refused(folder: Path, file: Path, *, sha256: str, reason: str, mapping: str) -> Path:
@@ -68,8 +69,8 @@ def _make(folder: Path) -> None:
 
 
 def _cell(value: object) -> object:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA_BEGINS) and not _is_number(value) else value
+    return guarded(value) if isinstance(value, str) and not _is_number(value) else value
 
 
 def _is_number(text: str) -> bool:
-    return text[0] in "+-" and text[1:].replace(".", "", 1).replace(",", "", 1).isdecimal()
+    return text[:1] in {"+", "-"} and text[1:].replace(".", "", 1).replace(",", "", 1).isdecimal()

@@ -83,7 +83,9 @@ def incident_lines(conn: duckdb.DuckDBPyConnection) -> list[str]:
 
 
 def freshness_note(conn: duckdb.DuckDBPyConnection) -> str | None:
-    """Which tables may miss rows since they were last compared; None where triggers note every change."""
+    """Which tables may miss rows since they were last compared; None where triggers note every change, or a release knows nothing of it."""
+    if not conn.execute("SELECT 1 FROM duckdb_tables() WHERE schema_name = 'meta' AND table_name = 'source_tables'").fetchall():
+        return None
     row = conn.execute(
         "SELECT string_agg(table_name, ', ' ORDER BY table_name), min(compared_at) FROM meta.source_tables WHERE read_by = 'overlap'"
     ).fetchone()
