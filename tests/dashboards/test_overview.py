@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
+import duckdb
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -12,6 +13,7 @@ from dashboards import queries
 from pipelines.stores.operational import OperationalStore
 from tests.dashboards.conftest import open_at
 from tests.dashboards.example_release import NOW, Merchant
+from tests.resealing import reseal
 
 Open = Callable[[], AppTest]
 Publish = Callable[[Merchant], None]
@@ -206,3 +208,18 @@ def test_a_decided_suggestion_waits_no_more(overview: Open, publish_for: Publish
 
     assert "**1 reorder suggestions**" not in words(page)
     assert "**1 reorder suggestion**, EUR 2,000 · **0 to order today**" in words(page)
+
+
+def test_tables_whose_rows_may_be_missing_are_named(overview: Open, publish_for: Publish, home: Path) -> None:
+    publish_for(Merchant())
+    release = next((home / "releases").glob("*.duckdb"))
+    with duckdb.connect(str(release)) as conn:
+        conn.execute(
+            "create or replace table meta.source_tables (table_name varchar, read_by varchar, read_at timestamp, compared_at timestamp)"
+        )
+        conn.execute("insert into meta.source_tables values ('orders', 'overlap', now()::timestamp, '2026-11-20 04:00')")
+    reseal(release)
+
+    said = words(overview())
+
+    assert "orders may miss rows until reconcile; compared last at 2026-11-20 04:00 UTC" in said
