@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from dashboards.queries import Served
+    from pipelines.decisions.roles import Operator
     from pipelines.decisions.standing import LastDecision, Standing
 
 UNKNOWN_STATUS: Final = "unknown"
@@ -88,8 +89,17 @@ def suggestions(served: Served) -> Suggestions:
     if not is_whole:  # published, but not written back yet
         waiting = planned.join(live, on="recommendation_key", how="anti").select(pl.col(name) for name in planned.columns)
         live = pl.concat([live, waiting], how="diagonal_relaxed").sort("order_by", "priority_score", descending=[False, True])
-    frame = _as_shown(served, live, standing.last_decisions)
-    return Suggestions(frame, _named(served, standing.drafts), _named(served, standing.draft_lines), standing, None)
+    frame = _in_scope(standing.operator, _as_shown(served, live, standing.last_decisions))
+    drafts = _in_scope(standing.operator, standing.drafts)
+    lines = standing.draft_lines.join(drafts.select("draft_id"), on="draft_id", how="semi", maintain_order="left")
+    return Suggestions(frame, _named(served, drafts), _named(served, lines), standing, None)
+
+
+def _in_scope(operator: Operator | None, rows: pl.DataFrame) -> pl.DataFrame:
+    """What the operator may decide about; everything where nobody is named."""
+    if operator is None or (operator.locations is None and operator.suppliers is None) or rows.is_empty():
+        return rows
+    return rows.filter(pl.Series([operator.may_see(row) for row in rows.iter_rows(named=True)]))
 
 
 def filtered(frame: pl.DataFrame, *, suppliers: Sequence[str], locations: Sequence[str]) -> pl.DataFrame:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pipelines.decisions.requests import Decision
 
 BULK_ACTIONS: Final[dict[str, tuple[DecisionAction, ...]]] = {
-    TO_DECIDE: ("approve", "snooze", "reject"), SECOND_PERSON: ("approve", "snooze", "reject"), STALE: ("snooze", "reject"),
+    TO_DECIDE: ("approve", "snooze", "reject"), SECOND_PERSON: ("approve", "undo", "snooze", "reject"), STALE: ("snooze", "reject"),
     SNOOZED: ("undo", "reject"), APPROVED: ("undo",), REJECTED: ("undo",),
 }  # fmt: skip
 _VERBS: Final = {"approve": "Accept", "snooze": "Snooze", "reject": "Reject", "undo": "Undo"}

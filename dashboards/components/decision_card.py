@@ -126,6 +126,7 @@ def _second(row: Mapping[str, Any], acting: Acting, today: date) -> None:
         )  # fmt: skip
     else:
         st.caption("An approver other than the first person has to approve it.", width="content")
+    undo_button(row, _actor(acting), label="Undo the first approval")
     _put_off(row, acting, today)
 
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pipelines.cli import accesses
 from pipelines.cli.display import emit_json
 from pipelines.delivery import settling
 from pipelines.delivery.outbox import deliver
@@ -61,6 +62,7 @@ def outbox_list(
     with OperationalStore.open_to_read(load_settings().resolved_store_url) as store:
         entries = settling.list_messages(store, is_whole=is_whole)
     if as_json:
+        accesses.record("outbox", len(entries), filters={"all": is_whole})
         emit_json([asdict(entry) for entry in entries])
     elif not entries:
         Console().print("Nothing waits in the outbox.")

@@ -74,6 +74,9 @@ def quarantine(
         accesses.record("quarantine", len(documents), columns=("document_id",), filters=chosen)
         emit_json(documents)
         return
+    if documents:
+        chosen = {"table": table, "code": code, "document": document}
+        accesses.record("quarantine", len(documents), action="drill", filters=chosen)
     console = Console()
     for hold in holds:
         mark = "Accepted" if hold.is_accepted else "Nothing is published"
@@ -157,6 +160,7 @@ def quarantine_mends(as_json: Annotated[bool, typer.Option("--json", help="Print
     with OperationalStore.open_to_read(load_settings().resolved_store_url) as store:
         mends = list_mends(store)
     if as_json:
+        accesses.record("quarantine mends", len(mends), columns=("document_id",))
         emit_json(mends)
         return
     console = Console()

@@ -126,15 +126,18 @@ def _is_second(turn: Turn, qty: int, cost: Decimal | None) -> bool:
     """Whether somebody else, who still may decide, has approved the same quantity and price of this version, and this one may be second."""
     if not turn.actor.is_at_least("approver"):
         return False
-    first = (
-        sa.select(decision.c.actor, decision.c.result)
-        .where(decision.c.rec_id == turn.row["rec_id"], decision.c.rec_version == turn.row["version"])
-        .where(decision.c.outcome == "waiting", decision.c.actor != turn.actor.actor, decision.c.qty_after == qty)
-    )
     return any(
-        Decision.from_json(row.result).unit_cost == cost and roles.may_decide(turn.conn, row.actor, turn.row)
-        for row in turn.conn.execute(first).all()
+        actor != turn.actor.actor and (first.ordered_qty, first.unit_cost) == (qty, cost) and roles.may_decide(turn.conn, actor, turn.row)
+        for actor, first in first_approvals(turn)
     )
+
+
+def first_approvals(turn: Turn) -> list[tuple[str, Decision]]:
+    """Who has approved this version of the recommendation and waits for a second person, and what they approved."""
+    waiting = sa.select(decision.c.actor, decision.c.result).where(
+        decision.c.rec_id == turn.row["rec_id"], decision.c.rec_version == turn.row["version"], decision.c.outcome == "waiting"
+    )
+    return [(row.actor, Decision.from_json(row.result)) for row in turn.conn.execute(waiting).all()]
 
 
 def _moved(turn: Turn, action: Any, after: dict[str, Any]) -> tuple[str, int]:

@@ -13,12 +13,13 @@ DecisionAction = Literal["approve", "reject", "snooze", "undo"]
 # What a person may ask for. All other actions follow from what the shop, the clock or the next run says.
 DECISIONS: Final[tuple[DecisionAction, ...]] = ("approve", "reject", "snooze", "undo")
 
-# wait: the first of two persons has approved. wake: the day a snooze lasts until has come. apply: a person has submitted the draft in
-# the shop. close: nothing more will come of it. fail: the target refused the draft for good.
+# wait: the first of two persons has approved; until the second has, that can be undone. wake: the day a snooze lasts until has come.
+# apply: a person has submitted the draft in the shop. close: nothing more will come of it. fail: the target refused the draft for good.
 TRANSITIONS: Final[dict[tuple[Status, Action], Status]] = {
     ("proposed", "approve"): "approved",
     ("proposed", "wait"): "proposed",
     ("proposed", "mark_stale"): "stale",
+    ("proposed", "undo"): "proposed",
     ("proposed", "reject"): "rejected",
     ("proposed", "snooze"): "snoozed",
     ("proposed", "expire"): "expired",
@@ -26,6 +27,7 @@ TRANSITIONS: Final[dict[tuple[Status, Action], Status]] = {
     ("stale", "approve"): "approved",
     ("stale", "wait"): "stale",
     ("stale", "mark_stale"): "stale",
+    ("stale", "undo"): "stale",
     ("stale", "reject"): "rejected",
     ("stale", "snooze"): "snoozed",
     ("stale", "expire"): "expired",

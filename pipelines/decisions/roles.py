@@ -13,6 +13,8 @@ from pipelines.decisions import audit
 from pipelines.errors import DecisionError, NotPermittedError
 from pipelines.stores.own_tables import operator
 
+HIGHEST_LIMIT: Final = 10**9
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from decimal import Decimal
@@ -122,8 +124,9 @@ def set_operator(store: OperationalStore, wanted: Operator, *, by: str) -> Opera
     """
     if wanted.role not in ROLES:
         raise DecisionError(f"There is no role {wanted.role!r}; roles are {', '.join(ROLES)}.")
-    if not wanted.actor.strip() or (wanted.approve_limit is not None and wanted.approve_limit < 0):
-        raise DecisionError("An operator needs a name, and a limit of at least 0.")
+    limit = wanted.approve_limit
+    if not wanted.actor.strip() or (limit is not None and not (limit.is_finite() and 0 <= limit <= HIGHEST_LIMIT)):
+        raise DecisionError(f"An operator needs a name, and a limit from 0 to {HIGHEST_LIMIT:,}.")
     with store.transaction() as conn:
         if store.dialect == "postgresql":  # two first admins at once would each find an empty table
             conn.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('ordercast.operators'))"))

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from pipelines.decisions import roles
-from pipelines.decisions.approving import Turn, approve
+from pipelines.decisions.approving import Turn, approve, first_approvals
 from pipelines.decisions.drafts import cancel_draft
 from pipelines.decisions.lifecycle import check_reason, next_status
 from pipelines.decisions.requests import Decision, check_request, decision_key, is_storable
@@ -228,6 +228,8 @@ def _snooze(turn: Turn) -> Decision:
 def _undo(turn: Turn) -> Decision:
     """The decision before is taken back: the recommendation is proposed again, and a draft line is cancelled with it."""
     next_status(turn.row["status"], "undo")
+    if turn.row["status"] in {"proposed", "stale"} and not first_approvals(turn):
+        raise DecisionError("Nobody has decided about this recommendation, so there is nothing to undo.")
     cancelled: dict[str, Any] = {}
     if turn.row["status"] in {"approved", "failed"}:
         lock_item(turn.conn, turn.row)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 FINISHED: Final = ("cancelled", "canceled", "closed", "done", "received", "rejected")
 CALLED_OFF: Final = ("cancelled", "canceled", "rejected")
 DRAFT: Final = "draft"
+_RATE_SERVES: Final = timedelta(days=7)  # as in the marts
 MOST_UNITS: Final = 10**9  # a quantity above this is a typing error
 
 _NAMES: Final = ", ".join(f"'{name}'" for name in DECISION_TABLES)
@@ -178,17 +179,21 @@ def remove_row(conn: sa.Connection, table: str, key: Mapping[str, Any], shop: Sh
 
 
 def in_reporting_currency(conn: sa.Connection, shop: Shop, amount: Decimal, currency_code: str | None) -> Decimal | None:
-    """The amount at the newest rate that is known on the shop's day; None where no rate is: never a rate of one."""
+    """The amount at the newest rate of the week up to the shop's day; None where there is none: never a rate of one.
+
+    Where the store names no reporting currency, limits are meant in the order's own.
+    """
     if currency_code == shop.currency_code or shop.currency_code is None:
         return amount
     if currency_code is None or not shop.has("fx_rates"):
         return None
     statement = (
-        "SELECT rate, from_currency FROM fx_rates AS r WHERE rate_date <= :day AND ((from_currency = :own AND to_currency = :theirs) "
-        f"OR (from_currency = :theirs AND to_currency = :own)) AND {shop.alive('fx_rates', 'r')} ORDER BY rate_date DESC LIMIT 1"
+        "SELECT rate, from_currency FROM fx_rates AS r WHERE rate_date BETWEEN :oldest AND :day "
+        f"AND ((from_currency = :own AND to_currency = :theirs) OR (from_currency = :theirs AND to_currency = :own)) AND {shop.alive('fx_rates', 'r')} ORDER BY rate_date DESC LIMIT 1"
     )
-    day = shop.today.isoformat() if conn.dialect.name == "sqlite" else shop.today
-    for rate, from_currency in query(conn, statement, day=day, own=currency_code, theirs=shop.currency_code):
+    days = (shop.today - _RATE_SERVES, shop.today)
+    oldest, day = (one.isoformat() for one in days) if conn.dialect.name == "sqlite" else days
+    for rate, from_currency in query(conn, statement, oldest=oldest, day=day, own=currency_code, theirs=shop.currency_code):
         if rate:
             return amount * Decimal(str(rate)) if from_currency == currency_code else amount / Decimal(str(rate))
     return None

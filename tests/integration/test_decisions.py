@@ -465,6 +465,26 @@ def test_more_than_three_times_the_usual_order_needs_a_second_person(store: Oper
     assert (unusual.outcome, unusual.second_person_reasons) == ("waiting", ("the order is 5.0 times the item's median order of 42 EUR",))
 
 
+def test_a_first_approval_can_be_taken_back_until_the_second(store: OperationalStore) -> None:
+    (rec_id,) = open_shop(store, items=1)
+    strict = DecisionPolicy(one_person_amount=Decimal(1))
+    first = decide(store, request(rec_id, decision_id="first"), policy=strict, now=NOW)
+
+    undone = decide(store, request(rec_id, "undo", decision_id="undo"), policy=strict, now=NOW)
+    second = decide(store, request(rec_id, version=2, actor="ann", decision_id="second"), policy=strict, now=NOW)
+
+    assert (first.outcome, undone.outcome, second.outcome) == ("waiting", "undone", "waiting")
+    assert rows_of(store, "draft_order_line") == []
+    assert verify(store).problems == ()
+
+
+def test_what_nobody_has_decided_cannot_be_undone(store: OperationalStore) -> None:
+    (rec_id,) = open_shop(store, items=1)
+
+    with pytest.raises(DecisionError, match="nothing to undo"):
+        decide(store, request(rec_id, "undo"), now=NOW)
+
+
 @pytest.mark.parametrize(("items", "outcome"), [(10, "approved"), (11, "waiting")])
 def test_a_run_that_is_broader_than_the_shops_runs_are_needs_a_second_person_for_each(
     store: OperationalStore, items: int, outcome: str
@@ -494,14 +514,22 @@ def test_many_runs_of_one_day_do_not_make_a_breadth_usual(store: OperationalStor
 def test_money_without_a_rate_needs_a_second_person_and_with_one_it_is_converted(store: OperationalStore) -> None:
     rec_id, other = open_shop(store, currency_code="USD")
     change_shop(store, "UPDATE supplier_items SET currency = 'USD'")
+    insert = "INSERT INTO fx_rates (rate_date, from_currency, to_currency, rate) VALUES ('{}', 'EUR', 'USD', 2.0)"
+    change_shop(store, insert.format("2026-06-23"))  # a rate serves for a week
     unknown = decide(store, request(rec_id), now=NOW)
-    change_shop(store, "INSERT INTO fx_rates (rate_date, from_currency, to_currency, rate) VALUES ('2026-06-30', 'EUR', 'USD', 2.0)")
+    change_shop(store, insert.format("2026-06-24"))
 
     cheap = decide(store, request(rec_id), policy=DecisionPolicy(Decimal(105)), now=NOW)
     dear = decide(store, request(other), policy=DecisionPolicy(Decimal(104)), now=NOW)
 
     assert unknown.second_person_reasons == ("no exchange rate is known for USD, so the limit of 10,000 cannot be checked",)
     assert (cheap.outcome, dear.outcome) == ("approved", "waiting")
+
+
+@pytest.mark.parametrize("limit", ["NaN", "Infinity", "-1", "1e30"])
+def test_a_limit_is_an_amount(store: OperationalStore, limit: str) -> None:
+    with pytest.raises(DecisionError, match="a limit from 0 to 1,000,000,000"):
+        set_operator(store, Operator("ada", "admin", Decimal(limit)), by="ada")
 
 
 def test_only_an_admin_sets_operators_and_one_stays(store: OperationalStore) -> None:
