@@ -189,7 +189,8 @@ def in_reporting_currency(conn: sa.Connection, shop: Shop, amount: Decimal, curr
         return None
     statement = (
         "SELECT rate, from_currency FROM fx_rates AS r WHERE rate_date BETWEEN :oldest AND :day "
-        f"AND ((from_currency = :own AND to_currency = :theirs) OR (from_currency = :theirs AND to_currency = :own)) AND {shop.alive('fx_rates', 'r')} ORDER BY rate_date DESC LIMIT 1"
+        "AND ((from_currency = :own AND to_currency = :theirs) OR (from_currency = :theirs AND to_currency = :own)) "
+        f"AND {shop.alive('fx_rates', 'r')} ORDER BY rate_date DESC LIMIT 1"
     )
     days = (shop.today - _RATE_SERVES, shop.today)
     oldest, day = (one.isoformat() for one in days) if conn.dialect.name == "sqlite" else days
