@@ -245,6 +245,43 @@ def test_every_decision_works_under_the_writers_role(owner: OperationalStore, ur
     assert verify(owner).problems == ()
 
 
+@pytest.mark.parametrize("is_sent", [False, True])
+def test_the_writer_approves_again_what_it_undid_where_the_shop_marks_lines_as_deleted(
+    owner: OperationalStore, url: str, logins: dict[Role | str, str], is_sent: bool
+) -> None:
+    one, two = open_marking_shop(owner)
+    with working_as(url, logins, WRITER) as store:
+        first = decide(store, request(one), now=NOW)
+        if is_sent:  # the rest of the draft goes out before the second approval
+            decide(store, request(two), now=NOW)
+        undone = decide(store, request(one, "undo", version=2), now=NOW)
+        if is_sent:
+            change_shop(owner, "UPDATE purchase_orders SET status = 'sent'")
+        again = decide(store, request(one, version=3, qty=72), now=NOW)
+
+    line = next(row for row in rows_of(owner, "purchase_order_lines") if row["po_line_id"] == f"RL-{one}")
+    assert (first.outcome, undone.outcome, again.outcome) == ("approved", "undone", "approved")
+    assert (line["po_id"], line["ordered_qty"], line["is_deleted"]) == (again.draft_id, 72, False)
+    assert again.draft_id != first.draft_id
+
+
+def test_the_writer_moves_no_line_but_one_of_ours_that_was_undone(owner: OperationalStore, url: str, logins: dict[Role | str, str]) -> None:
+    one, two = open_marking_shop(owner)
+    with working_as(url, logins, WRITER) as store:
+        decide(store, request(one), now=NOW)
+        decide(store, request(two), now=NOW)
+        decide(store, request(two, "undo", version=2), now=NOW)
+    change_shop(owner, "INSERT INTO purchase_orders (po_id, supplier_id, status) VALUES ('OTHER', 'SUP', 'draft')")
+    change_shop(owner, "INSERT INTO purchase_order_lines (po_line_id, po_id, sku, location_id, ordered_qty, received_qty, is_deleted) "
+                       "SELECT 'THEIRS', po_id, 'ITEM-9', 'DC', 5, 0, true FROM purchase_orders WHERE po_id <> 'OTHER'")  # fmt: skip
+    move = "UPDATE purchase_order_lines SET po_id = 'OTHER' WHERE po_line_id = '{}'"
+    with psycopg.connect(under(url, logins[WRITER]), autocommit=True) as conn:
+        conn.execute(f"SET ROLE {WRITER}")
+        held = [is_held(conn, move.format(line)) for line in (f"RL-{one}", f"RL-{two}", "THEIRS")]
+
+    assert held == [True, False, True]
+
+
 def test_runs_propose_follow_and_expire_under_the_recommenders_role(
     owner: OperationalStore, url: str, logins: dict[Role | str, str]
 ) -> None:
@@ -386,6 +423,12 @@ def test_the_migration_takes_the_rights_back_and_gives_them_again(owner: Operati
     owner.migrate()
 
     assert (without, measured()) == ("--", "siusiu[version]")
+
+
+def open_marking_shop(store: OperationalStore) -> list[str]:
+    """The decisions' shop, whose orders and lines are marked as deleted instead of removed."""
+    store.create_source_tables({table: [*FIELDS[table], "is_deleted"] for table in grants.ORDER_TABLES})
+    return open_whole_shop(store)
 
 
 def more_proposals(store: OperationalStore) -> list[str]:
