@@ -20,6 +20,7 @@ from pipelines.decisions.service import decide, preview_all
 from pipelines.decisions.upkeep import expire_proposals, follow_shop
 from pipelines.errors import StoreUnavailableError
 from pipelines.settings import Settings
+from pipelines.decisions.roles import Operator, set_operator
 from pipelines.steps.ingest import ingest
 from pipelines.stores import grants
 from pipelines.stores.change_feed import install_feed, prune_feed
@@ -402,6 +403,67 @@ def test_who_may_not_create_roles_is_told_how_they_come_to_be(
         grants.create_roles(conn)
 
     assert "CREATE ROLE ops_writer NOLOGIN; CREATE ROLE ops_owner NOLOGIN" in caplog.text
+
+@pytest.fixture
+def server_without_roles(postgresql_server: str, url: str) -> Iterator[None]:
+    """The roles that other databases know have other names meanwhile; those made in the test are gone after it."""
+    names = (*ROLES, grants.OWNER)
+    with psycopg.connect(postgresql_server, autocommit=True) as conn:
+        for name in names:
+            conn.execute(f"ALTER ROLE {name} RENAME TO kept_{name}")
+    yield
+    with psycopg.connect(url, autocommit=True) as conn:
+        for name in names:
+            if conn.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name]).fetchone():
+                conn.execute(f"DROP OWNED BY {name} CASCADE")
+                conn.execute(f"DROP ROLE {name}")
+            conn.execute(f"ALTER ROLE kept_{name} RENAME TO {name}")
+
+
+@pytest.mark.usefixtures("server_without_roles")
+def test_who_is_no_superuser_but_may_create_roles_migrates_back_and_up_again(
+    url: str, logins: dict[Role | str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    name, shop = sa.make_url(url).database, logins["shop"]
+    with psycopg.connect(url, autocommit=True) as conn:
+        conn.execute(f"DROP SCHEMA public CASCADE; DROP SCHEMA feed CASCADE; ALTER ROLE {shop} CREATEROLE")
+        conn.execute(f"ALTER DATABASE {name} OWNER TO {shop}; CREATE SCHEMA public AUTHORIZATION {shop}")
+    standing = []
+    with caplog.at_level(logging.WARNING), OperationalStore.open(under(url, shop)) as store:
+        store.migrate()
+        open_shop(store)
+        install_feed(store)
+        standing.append(roles_and_rights(store))
+        for version in ("0005", "0003"):
+            store.migrate(to=version)
+            standing.append(roles_and_rights(store))
+        store.migrate()
+        standing.append(roles_and_rights(store))
+        for actor, role in (("ada", "admin"), ("ann", "approver")):
+            set_operator(store, Operator(actor, role), by="ada")  # type: ignore[arg-type]
+        propose_items(store, ["ITEM-1"])
+        rec_id = rec_ids(store, ["ITEM-1"])[0]
+        with psycopg.connect(url, autocommit=True) as conn:
+            conn.execute(f"GRANT {WRITER} TO {logins[WRITER]}")
+        with working_as(url, logins, WRITER) as writer:
+            outcome = decide(writer, request(rec_id), now=NOW).outcome
+
+    assert standing == [(4, True), (0, False), (0, False), (4, True)]
+    assert outcome == "approved"
+    assert not caplog.messages
+    with psycopg.connect(url, autocommit=True) as conn:
+        conn.execute(f"REASSIGN OWNED BY {shop} TO CURRENT_USER")
+
+
+def roles_and_rights(store: OperationalStore) -> tuple[int, bool]:
+    """How many of the roles there are, and whether one of them has a right or a thing in this database."""
+    with store.transaction(writes=False) as conn:
+        known = conn.execute(sa.text("SELECT oid FROM pg_roles WHERE starts_with(rolname, 'ops_')")).scalars().all()
+        held = conn.execute(
+            sa.text("SELECT count(*) FROM pg_shdepend WHERE refobjid = ANY(:known) AND dbid <> 0"), {"known": list(known)}
+        ).scalar_one()
+    return len(known), held > 0
+
 
 
 def test_the_migration_takes_the_rights_back_and_gives_them_again(owner: OperationalStore, url: str) -> None:
