@@ -148,6 +148,7 @@ def _restore_sqlite(staged: Path, backup: Backup, *, settings: Settings, target:
     settle_sqlite(copy)
     with _swapped(staged, settings):
         target.parent.mkdir(parents=True, exist_ok=True)
+        target.touch(mode=0o600)  # a new one is closed to others; one that stands keeps whom the merchant lets read it
         with translated_errors(parse_store_url(settings.resolved_store_url)):
             try:
                 overwrite_sqlite(copy, target)

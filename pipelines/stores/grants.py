@@ -69,28 +69,56 @@ _FUNCTIONS: Final = (
     f"GRANT EXECUTE ON FUNCTION feed.prune(timestamptz, timestamptz) TO {INGEST}",
     f"GRANT EXECUTE ON FUNCTION ordercast_remove_draft_line(text, text) TO {WRITER}",
 )
+# REASSIGN OWNED and DROP OWNED are for members of the roles only: who may migrate goes by what the catalogue says depends on them.
+_DEPENDS: Final = "SELECT objid FROM pg_shdepend WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())"
+_TAKE_BACK: Final = f"""
+DO $$ DECLARE statement text; BEGIN
+  FOR statement IN
+    SELECT 'ALTER TABLE ' || oid::regclass || ' OWNER TO CURRENT_USER' FROM pg_class
+    WHERE relkind = 'r' AND relowner = '{OWNER}'::regrole AND pg_has_role(relowner, 'USAGE')
+    UNION ALL
+    SELECT 'ALTER FUNCTION ' || oid::regprocedure || ' OWNER TO CURRENT_USER' FROM pg_proc
+    WHERE proowner = '{OWNER}'::regrole AND pg_has_role(proowner, 'USAGE')
+  LOOP EXECUTE statement; END LOOP;
+END $$"""
+_REVOKE: Final = f"""
+DO $$ DECLARE statement text; BEGIN
+  FOR statement IN
+    WITH given AS ({_DEPENDS} AND deptype = 'a' AND refobjid IN (SELECT oid FROM pg_roles WHERE rolname IN ({_NAMES}, '{OWNER}')))
+    SELECT 'REVOKE ALL ON ' || oid::regclass || ' FROM {_ALL}, {OWNER}' FROM pg_class
+    WHERE oid IN (TABLE given) AND pg_has_role(relowner, 'USAGE')
+    UNION ALL
+    SELECT 'REVOKE ALL ON FUNCTION ' || oid::regprocedure || ' FROM {_ALL}, {OWNER}' FROM pg_proc
+    WHERE oid IN (TABLE given) AND pg_has_role(proowner, 'USAGE')
+    UNION ALL
+    SELECT 'REVOKE ALL ON SCHEMA ' || quote_ident(nspname) || ' FROM {_ALL}, {OWNER}' FROM pg_namespace
+    WHERE oid IN (TABLE given) AND pg_has_role(nspowner, 'USAGE')
+  LOOP EXECUTE statement; END LOOP;
+END $$"""
 _LOG: Final = logging.getLogger("ordercast.grants")
 _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtext('ordercast.migrate'))"
 _IS_SUPERUSER: Final = "(SELECT rolsuper FROM pg_roles WHERE rolname = current_user)"
 
 
-def take_role(url: sa.URL, role: Role | None) -> sa.URL:
-    """The address with the role that its sessions begin under, where its user was granted that role; else the address as it is.
+def take_role(url: sa.URL, *wanted: Role) -> sa.URL:
+    """The address with the first of these roles that its user was granted, which its sessions begin under; else as it is.
 
     A superuser was granted nothing and is bound by nothing, so it takes no role.
 
     Raises:
         StoreUnavailableError: The store did not answer.
     """
-    if role is None or url.get_backend_name() == "sqlite":
+    if not wanted or url.get_backend_name() == "sqlite":
         return url
     engine = sa.create_engine(url, poolclass=sa.NullPool, connect_args={"options": postgresql_options(url), "connect_timeout": 10})
     with translated_errors(url), engine.connect() as conn:
         kind = "SET" if conn.exec_driver_sql("SHOW server_version_num").scalar_one() >= "160000" else "MEMBER"
-        granted = f"SELECT pg_has_role(oid, '{kind}') AND NOT {_IS_SUPERUSER} FROM pg_roles WHERE rolname = '{role}'"
-        if not conn.exec_driver_sql(granted).scalar():
-            return url
-    return url.update_query_dict({"options": f"{postgresql_options(url)} -c role={role}"})
+        found = conn.exec_driver_sql(
+            f"SELECT rolname FROM pg_roles WHERE rolname IN ({_NAMES}) AND pg_has_role(oid, '{kind}') AND NOT {_IS_SUPERUSER}"
+        )
+        granted = {str(name) for (name,) in found}
+    role = next((role for role in wanted if role in granted), None)
+    return url if role is None else url.update_query_dict({"options": f"{postgresql_options(url)} -c role={role}"})
 
 
 def create_roles(conn: sa.Connection) -> None:
@@ -147,11 +175,14 @@ def drop_roles(conn: sa.Connection) -> None:
     """The roles have no right in this database any more, and are gone where no other database gives them any."""
     if _missing_roles(conn):
         return
-    conn.exec_driver_sql(f"REASSIGN OWNED BY {OWNER} TO CURRENT_USER")
-    conn.exec_driver_sql(f"DROP OWNED BY {_ALL}, {OWNER}")
-    conn.exec_driver_sql(f"GRANT TEMPORARY ON DATABASE {_database(conn)} TO PUBLIC")
+    conn.exec_driver_sql(_TAKE_BACK)
+    conn.exec_driver_sql(_REVOKE)
+    if conn.exec_driver_sql("SELECT pg_has_role(datdba, 'USAGE') FROM pg_database WHERE datname = current_database()").scalar():
+        conn.exec_driver_sql(f"GRANT TEMPORARY ON DATABASE {_database(conn)} TO PUBLIC")
     for name in (*ROLES, OWNER):
-        conn.exec_driver_sql(f"DO $$ BEGIN DROP ROLE {name}; EXCEPTION WHEN dependent_objects_still_exist THEN NULL; END $$")
+        conn.exec_driver_sql(
+            f"DO $$ BEGIN DROP ROLE {name}; EXCEPTION WHEN dependent_objects_still_exist OR insufficient_privilege THEN NULL; END $$"
+        )
 
 
 def _own_statements(table: str) -> Iterator[str]:

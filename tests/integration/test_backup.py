@@ -175,6 +175,21 @@ def test_a_folder_that_is_no_backup_or_of_another_kind_is_refused(shop: Operatio
             restore(tmp_path / name, settings=settings)
 
 
+def test_a_store_file_that_was_lost_comes_back_closed_to_others_and_one_that_stands_keeps_its_mode(sqlite_url: str, tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path / "home", store_url=sqlite_url, _env_file=None)
+    file, modes = tmp_path / "store.db", []
+    with OperationalStore.open(sqlite_url) as store:
+        back_up(store, tmp_path / "backup", settings=settings)
+    file.chmod(0o640)
+    for is_lost in (False, True):
+        if is_lost:
+            file.unlink()
+        restore(tmp_path / "backup", settings=settings)
+        modes.append(stat.S_IMODE(file.stat().st_mode))
+
+    assert modes == [0o640, 0o600]
+
+
 def test_an_audit_log_that_was_changed_in_the_backup_is_found_though_its_sums_are_right(
     shop: OperationalStore, settings: Settings, tmp_path: Path
 ) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import sys
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -15,7 +17,10 @@ from alembic import command
 from alembic.config import Config
 from psycopg import sql
 
+from pipelines.cli.app import main
+from pipelines.cli.doctor import examine
 from pipelines.decisions.audit import verify
+from pipelines.decisions.roles import Operator, set_operator
 from pipelines.decisions.service import decide, preview_all
 from pipelines.decisions.upkeep import expire_proposals, follow_shop
 from pipelines.errors import StoreUnavailableError
@@ -30,8 +35,12 @@ from pipelines.stores.warehouse import open_warehouse
 from tests.integration.decision_shop import FIELDS, NOW, change_shop, open_shop, propose_items, rec_ids, request, rows_of, status_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from pipelines.cli.doctor import Finding
+
+    Command = Callable[..., tuple[int, str, str]]
 
 # Per table the rights of ops_ingest, ops_recommender, ops_writer: s select, i insert, u update, d delete, t truncate. A small letter
 # in brackets after u names the only columns. docs/methods/decisions.md has the same in words.
@@ -71,11 +80,12 @@ PERSONAL = {
 
 @pytest.fixture
 def logins(postgresql_server: str) -> Iterator[dict[Role | str, str]]:
-    """A login that was granted each role and holds nothing by itself, and one of the shop's own; gone after their database."""
-    names: dict[Role | str, str] = {role: f"login_{role}" for role in ROLES} | {"shop": "login_shop"}
+    """Logins that hold nothing by themselves: one for each role, one for runs, and one of the shop's own; gone after their database."""
+    names: dict[Role | str, str] = {role: f"login_{role}" for role in ROLES} | {"shop": "login_shop", "runs": "login_runs"}
+    granted: dict[Role | str, tuple[Role, ...]] = {role: (role,) for role in ROLES} | {"shop": (), "runs": (INGEST, RECOMMENDER)}
     with psycopg.connect(postgresql_server, autocommit=True) as conn:
         for role, name in names.items():
-            conn.execute(f"CREATE ROLE {name} LOGIN NOINHERIT" + ("" if role == "shop" else f" IN ROLE {role}"))
+            conn.execute(f"CREATE ROLE {name} LOGIN NOINHERIT" + (f" IN ROLE {', '.join(granted[role])}" if granted[role] else ""))
     yield names
     with psycopg.connect(postgresql_server, autocommit=True) as conn:
         for name in names.values():
@@ -245,6 +255,43 @@ def test_every_decision_works_under_the_writers_role(owner: OperationalStore, ur
     assert verify(owner).problems == ()
 
 
+@pytest.mark.parametrize("is_sent", [False, True])
+def test_the_writer_approves_again_what_it_undid_where_the_shop_marks_lines_as_deleted(
+    owner: OperationalStore, url: str, logins: dict[Role | str, str], is_sent: bool
+) -> None:
+    one, two = open_marking_shop(owner)
+    with working_as(url, logins, WRITER) as store:
+        first = decide(store, request(one), now=NOW)
+        if is_sent:  # the rest of the draft goes out before the second approval
+            decide(store, request(two), now=NOW)
+        undone = decide(store, request(one, "undo", version=2), now=NOW)
+        if is_sent:
+            change_shop(owner, "UPDATE purchase_orders SET status = 'sent'")
+        again = decide(store, request(one, version=3, qty=72), now=NOW)
+
+    line = next(row for row in rows_of(owner, "purchase_order_lines") if row["po_line_id"] == f"RL-{one}")
+    assert (first.outcome, undone.outcome, again.outcome) == ("approved", "undone", "approved")
+    assert (line["po_id"], line["ordered_qty"], line["is_deleted"]) == (again.draft_id, 72, False)
+    assert again.draft_id != first.draft_id
+
+
+def test_the_writer_moves_no_line_but_one_of_ours_that_was_undone(owner: OperationalStore, url: str, logins: dict[Role | str, str]) -> None:
+    one, two = open_marking_shop(owner)
+    with working_as(url, logins, WRITER) as store:
+        decide(store, request(one), now=NOW)
+        decide(store, request(two), now=NOW)
+        decide(store, request(two, "undo", version=2), now=NOW)
+    change_shop(owner, "INSERT INTO purchase_orders (po_id, supplier_id, status) VALUES ('OTHER', 'SUP', 'draft')")
+    change_shop(owner, "INSERT INTO purchase_order_lines (po_line_id, po_id, sku, location_id, ordered_qty, received_qty, is_deleted) "
+                       "SELECT 'THEIRS', po_id, 'ITEM-9', 'DC', 5, 0, true FROM purchase_orders WHERE po_id <> 'OTHER'")  # fmt: skip
+    move = "UPDATE purchase_order_lines SET po_id = 'OTHER' WHERE po_line_id = '{}'"
+    with psycopg.connect(under(url, logins[WRITER]), autocommit=True) as conn:
+        conn.execute(f"SET ROLE {WRITER}")
+        held = [is_held(conn, move.format(line)) for line in (f"RL-{one}", f"RL-{two}", "THEIRS")]
+
+    assert held == [True, False, True]
+
+
 def test_runs_propose_follow_and_expire_under_the_recommenders_role(
     owner: OperationalStore, url: str, logins: dict[Role | str, str]
 ) -> None:
@@ -357,6 +404,67 @@ def test_who_is_no_superuser_migrates_their_own_database_and_decides_in_it(
         conn.execute(f"REASSIGN OWNED BY {logins['shop']} TO CURRENT_USER")
 
 
+@pytest.fixture
+def server_without_roles(postgresql_server: str, url: str) -> Iterator[None]:
+    """The roles that other databases know have other names meanwhile; those made in the test are gone after it."""
+    names = (*ROLES, grants.OWNER)
+    with psycopg.connect(postgresql_server, autocommit=True) as conn:
+        for name in names:
+            conn.execute(f"ALTER ROLE {name} RENAME TO kept_{name}")
+    yield
+    with psycopg.connect(url, autocommit=True) as conn:
+        for name in names:
+            if conn.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name]).fetchone():
+                conn.execute(f"DROP OWNED BY {name} CASCADE")
+                conn.execute(f"DROP ROLE {name}")
+            conn.execute(f"ALTER ROLE kept_{name} RENAME TO {name}")
+
+
+@pytest.mark.usefixtures("server_without_roles")
+def test_who_is_no_superuser_but_may_create_roles_migrates_back_and_up_again(
+    url: str, logins: dict[Role | str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    name, shop = sa.make_url(url).database, logins["shop"]
+    with psycopg.connect(url, autocommit=True) as conn:
+        conn.execute(f"DROP SCHEMA public CASCADE; DROP SCHEMA feed CASCADE; ALTER ROLE {shop} CREATEROLE")
+        conn.execute(f"ALTER DATABASE {name} OWNER TO {shop}; CREATE SCHEMA public AUTHORIZATION {shop}")
+    standing = []
+    with caplog.at_level(logging.WARNING), OperationalStore.open(under(url, shop)) as store:
+        store.migrate()
+        open_shop(store)
+        install_feed(store)
+        standing.append(roles_and_rights(store))
+        for version in ("0005", "0003"):
+            store.migrate(to=version)
+            standing.append(roles_and_rights(store))
+        store.migrate()
+        standing.append(roles_and_rights(store))
+        for actor, role in (("ada", "admin"), ("ann", "approver")):
+            set_operator(store, Operator(actor, role), by="ada")  # type: ignore[arg-type]
+        propose_items(store, ["ITEM-1"])
+        rec_id = rec_ids(store, ["ITEM-1"])[0]
+        with psycopg.connect(url, autocommit=True) as conn:
+            conn.execute(f"GRANT {WRITER} TO {logins[WRITER]}")
+        with working_as(url, logins, WRITER) as writer:
+            outcome = decide(writer, request(rec_id), now=NOW).outcome
+
+    assert standing == [(4, True), (0, False), (0, False), (4, True)]
+    assert outcome == "approved"
+    assert not caplog.messages
+    with psycopg.connect(url, autocommit=True) as conn:
+        conn.execute(f"REASSIGN OWNED BY {shop} TO CURRENT_USER")
+
+
+def roles_and_rights(store: OperationalStore) -> tuple[int, bool]:
+    """How many of the roles there are, and whether one of them has a right or a thing in this database."""
+    with store.transaction(writes=False) as conn:
+        known = conn.execute(sa.text("SELECT oid FROM pg_roles WHERE starts_with(rolname, 'ops_')")).scalars().all()
+        held = conn.execute(
+            sa.text("SELECT count(*) FROM pg_shdepend WHERE refobjid = ANY(:known) AND dbid <> 0"), {"known": list(known)}
+        ).scalar_one()
+    return len(known), held > 0
+
+
 def test_who_may_not_create_roles_is_told_how_they_come_to_be(
     url: str, logins: dict[Role | str, str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -386,6 +494,70 @@ def test_the_migration_takes_the_rights_back_and_gives_them_again(owner: Operati
     owner.migrate()
 
     assert (without, measured()) == ("--", "siusiu[version]")
+
+
+@pytest.fixture
+def ordercast(url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Command:
+    """The command line under a login."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ORDERCAST_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("COLUMNS", "400")
+
+    def run(login: str, *arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setenv("ORDERCAST_STORE_URL", under(url, login))
+        monkeypatch.setattr(sys, "argv", ["ordercast", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        printed = capsys.readouterr()
+        return int(ended.value.code or 0), printed.out, printed.err
+
+    return run
+
+
+def test_a_login_for_runs_reconciles_lists_and_hears_which_login_a_look_wants(
+    owner: OperationalStore, logins: dict[Role | str, str], ordercast: Command, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, _ = open_whole_shop(owner)
+    change_shop(owner, "INSERT INTO orders VALUES ('O1', '2026-06-30', 'EUR', 'C1')")
+    compared = ordercast(logins["runs"], "reconcile")
+    listed = ordercast(logins["runs"], "recommendations", "--json")
+    waiting = ordercast(logins["runs"], "outbox")
+    scoped = ordercast(logins["runs"], "recommendations", "--actor", "pam")
+    decided = ordercast(logins["runs"], "decide", "approve", one, "--actor", "ann")
+
+    assert (compared[0], listed[0], waiting[0]) == (0, 0, 0), (compared, listed, waiting)
+    assert [row["sku"] for row in json.loads(listed[1])] == ["ITEM-1", "ITEM-2"]
+    assert "missing from the access log" in caplog.text  # which only who decides may write: the list leaves, with a warning
+    for code, _, said in (scoped, decided):
+        assert code
+        assert "give ORDERCAST_STORE_URL the login that this command wants (docs/methods/decisions.md)" in said
+
+
+def test_the_doctor_sees_lost_triggers_or_says_under_which_login_it_could_not_look(
+    owner: OperationalStore, url: str, logins: dict[Role | str, str], tmp_path: Path
+) -> None:
+    open_whole_shop(owner)
+    change_shop(owner, "ALTER TABLE orders DISABLE TRIGGER USER")
+
+    def found(login: str) -> dict[str, Finding]:
+        settings = Settings(home=tmp_path / "home", store_url=under(url, login), _env_file=None)
+        return {finding.subject: finding for finding in examine(settings)}
+
+    runs, pages, ingests = found(logins["runs"]), found(logins[WRITER]), found(logins[INGEST])
+
+    assert runs["Operational store"].is_fine
+    assert "Outbox" not in runs
+    assert runs["Change feed"].detail == "the triggers of orders are missing or disabled."
+    assert not pages["Change feed"].is_fine
+    assert pages["Change feed"].detail.startswith("could not be looked at as the login login_ops_writer: ")
+    assert pages["Change feed"].remedy == "A login that was granted ops_ingest may look."
+    assert ingests["Outbox"].remedy == "A login that was granted ops_writer or ops_recommender may look."
+
+
+def open_marking_shop(store: OperationalStore) -> list[str]:
+    """The decisions' shop, whose orders and lines are marked as deleted instead of removed."""
+    store.create_source_tables({table: [*FIELDS[table], "is_deleted"] for table in grants.ORDER_TABLES})
+    return open_whole_shop(store)
 
 
 def more_proposals(store: OperationalStore) -> list[str]:

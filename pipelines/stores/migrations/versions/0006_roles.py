@@ -55,8 +55,10 @@ BEGIN
     END IF;
   ELSIF TG_TABLE_NAME = 'purchase_order_lines' THEN
     is_draft := EXISTS (SELECT FROM purchase_orders AS o WHERE o.po_id = NEW.po_id AND lower(o.status) = 'draft');
-    IF TG_OP = 'UPDATE' THEN
-      is_draft := is_draft AND OLD.po_id = NEW.po_id;
+    IF TG_OP = 'UPDATE' AND OLD.po_id IS DISTINCT FROM NEW.po_id THEN
+      -- A line of ours that was undone and marked as deleted stands on no order any more; the next approval puts it on another.
+      is_draft := is_draft AND (to_jsonb(OLD) ->> 'is_deleted')::boolean AND OLD.po_line_id = NEW.po_line_id
+        AND EXISTS (SELECT FROM draft_order_line AS d WHERE d.line_id = OLD.po_line_id AND d.status = 'cancelled');
     END IF;
   ELSE
     is_draft := EXISTS (SELECT FROM transfers AS o WHERE o.transfer_id = NEW.transfer_id AND lower(o.status) = 'draft');
