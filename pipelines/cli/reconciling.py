@@ -47,7 +47,7 @@ def reconcile(as_json: Annotated[bool, typer.Option("--json", help="Print the co
             result = ingest(store, conn, run_id=run_id, settings=settings, compares_all=True, on_progress=report)
     if as_json:
         tables = [asdict(one) for one in result.comparisons]
-        emit_json({"run_id": run_id, "is_full_resync": result.is_full_resync, "tables": tables})
+        emit_json({"run_id": run_id, "is_full_resync": result.is_full_resync, "block_reason": result.block_reason, "tables": tables})
     else:
         _print(Console(), result)
     if any(one.is_incident for one in result.comparisons):
@@ -57,7 +57,16 @@ def reconcile(as_json: Annotated[bool, typer.Option("--json", help="Print the co
 def _print(console: Console, result: IngestResult) -> None:
     if result.is_full_resync:
         console.print("Everything was read anew, so there was nothing to compare with.")
-        return
+    else:
+        _print_comparisons(console, result)
+    if result.block_reason:
+        console.print(f"Nothing will be published: {result.block_reason}.", markup=False, highlight=False)
+        console.print("Next: [b]ordercast quarantine[/b] shows what to correct, mend or accept", highlight=False)
+    else:
+        console.print("Next: [b]ordercast run[/b]", highlight=False)
+
+
+def _print_comparisons(console: Console, result: IngestResult) -> None:
     for one in result.comparisons:
         for difference in one.differences:
             day = f" of {difference.day}" if difference.day else ""
@@ -67,4 +76,4 @@ def _print(console: Console, result: IngestResult) -> None:
                 highlight=False,
             )
     rows = sum(one.rows_compared for one in result.comparisons)
-    console.print(f"{rows:,} rows of {len(result.comparisons)} tables compared. Next: [b]ordercast run[/b]", highlight=False)
+    console.print(f"{rows:,} rows of {len(result.comparisons)} tables compared.", highlight=False)

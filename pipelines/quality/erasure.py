@@ -13,24 +13,30 @@ from pipelines.stores.warehouse import quoted
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow as pa
 
 LOG: Final = logging.getLogger("ordercast.ingest")
 # Who has ever had a row in the shop's `customers`; releases carry nothing of it.
 TABLE: Final = "history.known_customers"
 _FORGOTTEN: Final = f"SELECT customer_key FROM {TABLE} WHERE is_forgotten"
+_RETURNED: Final = "returned_customers"
 
 
-def forget_deleted(conn: duckdb.DuckDBPyConnection) -> bool:
+def begin(conn: duckdb.DuckDBPyConnection) -> None:
+    """Nobody is known to have come back in the ingest that begins."""
+    conn.execute(f"CREATE OR REPLACE TEMP TABLE {_RETURNED} (customer_key VARCHAR)")
+
+
+def forget_deleted(conn: duckdb.DuckDBPyConnection) -> None:
     """Customers who were known and have no row any more are forgotten, in `raw` and in quarantine; those who came back are known again.
 
-    To be called when `raw.customers` is up to date, in the transaction of the ingest.
-
-    Returns:
-        Whether one came back, whose orders have to be read again.
+    To be called when `raw.customers` is up to date, in the transaction of the ingest. What the store has of those who came back is to be
+    read again: `keys_of_returned` finds it.
     """
     present = "SELECT customer_key FROM raw.customers UNION ALL SELECT row_key ->> 0 FROM quarantine.document_rows"
     present += " WHERE table_name = 'customers' AND resolved_run_id IS NULL"
-    back = count(conn, f"UPDATE {TABLE} SET is_forgotten = false WHERE is_forgotten AND customer_key IN ({present})")
+    conn.execute(f"INSERT INTO {_RETURNED} {_FORGOTTEN} AND customer_key IN ({present})")
+    conn.execute(f"UPDATE {TABLE} SET is_forgotten = false WHERE customer_key IN (SELECT customer_key FROM {_RETURNED})")
     conn.execute(f"INSERT INTO {TABLE} SELECT customer_key, false FROM raw.customers ANTI JOIN {TABLE} USING (customer_key)")
     conn.execute(
         f"CREATE OR REPLACE TEMP TABLE leaving AS SELECT customer_key FROM {TABLE} "
@@ -41,7 +47,26 @@ def forget_deleted(conn: duckdb.DuckDBPyConnection) -> bool:
         _take_out(conn)
         LOG.info("%s customers were deleted in the shop and are forgotten", f"{leaving:,}")
     conn.execute("DROP TABLE leaving")
-    return back > 0
+
+
+def is_of_returned(conn: duckdb.DuckDBPyConnection, table: SourceTable) -> bool:
+    """Whether the table may have rows of a customer who came back in this ingest."""
+    return table in _places() and count(conn, f"SELECT count(*) FROM {_RETURNED}") > 0
+
+
+def keys_of_returned(conn: duckdb.DuckDBPyConnection, table: SourceTable, rows: pa.RecordBatchReader) -> list[str]:
+    """Keys, as JSON, of the rows of customers who came back in this ingest.
+
+    Args:
+        conn: The warehouse.
+        table: One that `is_of_returned`.
+        rows: All rows of the table in the store as text, customers' ids replaced.
+    """
+    conn.register("all_rows", rows)
+    theirs = f"{quoted(_column(table))} IN (SELECT customer_key FROM {_RETURNED})"
+    found = conn.execute(f"SELECT DISTINCT _key FROM all_rows WHERE {theirs} ORDER BY _key").fetchall()
+    conn.unregister("all_rows")
+    return [key for (key,) in found]
 
 
 def _take_out(conn: duckdb.DuckDBPyConnection) -> None:

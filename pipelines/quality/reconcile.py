@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipelines.quality.arrivals import Arrival, count
+from pipelines.quality.warnings import is_read_trimmed
 from pipelines.stores.source_watch import Difference
 from pipelines.stores.warehouse import quoted
 
@@ -40,7 +41,8 @@ def find_differing(conn: duckdb.DuckDBPyConnection, arrival: Arrival, rows: pa.R
     """How many rows the store has. Those that stand otherwise in `raw`, this batch and quarantine left out, stand in a temporary table.
 
     Each row is cast from the store's text as loading casts it, and the hash of its columns is compared with that of the row in `raw`.
-    That includes rows that are read otherwise than the store has them; `differences_in` tells them from the others.
+    That includes rows that are read otherwise than the store has them; `differences_in` tells them from the others. White space
+    around an SKU is no difference: whether it was taken off hangs on the products there were when the row was read.
 
     Args:
         conn: The warehouse, before the batch is applied.
@@ -51,9 +53,12 @@ def find_differing(conn: duckdb.DuckDBPyConnection, arrival: Arrival, rows: pa.R
     keys = ", ".join(f"{typed[name]} AS {quoted(name)}" for name in arrival.key_columns)
     day = _day(arrival.present)
     marked = "coalesce(TRY_CAST(is_deleted AS BOOLEAN), false)" if "is_deleted" in arrival.fields else "false"
+    sku = next((field.name for field in arrival.present if is_read_trimmed(arrival, field)), None)
+    as_read = {**typed, sku: f"trim({typed[sku]})"} if sku else typed
     conn.register("compared_rows", rows)
     conn.execute(
         f"CREATE OR REPLACE TEMP TABLE compared AS SELECT _key, {keys}, hash({', '.join(typed.values())}) AS _hash, "
+        f"hash({', '.join(as_read.values())}) AS _hash_trimmed, "
         f"{f'CAST({typed[day.warehouse_name]} AS DATE)' if day else 'NULL::DATE'} AS _day FROM compared_rows WHERE NOT {marked}"
     )
     conn.unregister("compared_rows")
@@ -102,7 +107,8 @@ def _find_differing(conn: duckdb.DuckDBPyConnection, arrival: Arrival, day: Fiel
     conn.execute(
         f"CREATE OR REPLACE TEMP TABLE {_DIFFERING} AS SELECT s._key AS source_key, r._key AS raw_key, {merged}, "
         "coalesce(s._day, r._day) AS day, r._key IS NULL AS is_missing "
-        f"FROM compared AS s FULL JOIN ({standing}) AS r ON {_same(arrival, 's', 'r')} WHERE s._hash IS DISTINCT FROM r._hash"
+        f"FROM compared AS s FULL JOIN ({standing}) AS r ON {_same(arrival, 's', 'r')} "
+        "WHERE s._hash IS DISTINCT FROM r._hash AND s._hash_trimmed IS DISTINCT FROM r._hash"
     )
     waiting = f"SELECT row_key AS _key FROM quarantine.document_rows WHERE table_name = '{arrival.table.name}' AND resolved_run_id IS NULL"
     known = f"SELECT _key FROM {arrival.incoming} UNION SELECT _key FROM {arrival.gone} UNION {waiting}"

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from pipelines.faults.fault import Fault
+    from pipelines.stores.source_contract import Field
 
 # Against the median price of the 90 days before each sale; only items whose dearest sale is far from the cheapest need the median.
 _DEAR: Final = (
@@ -71,8 +72,7 @@ def note_arriving(conn: duckdb.DuckDBPyConnection, arrival: Arrival, *, as_of: d
         created = f"SELECT {_KEY} FROM {arrival.incoming} WHERE {arrival.typed_columns()['created_at']} < DATE '{as_of}' - {_LATE_DAYS} "
         _forget(conn, faults.LATE, "orders")
         _note(conn, faults.LATE, "orders", f"({created} AND (_key ->> 0) NOT IN (SELECT order_id FROM raw.orders))")
-    sku = next((field for field in arrival.present if field.references == "products.sku"), None)
-    if sku is None or sku.name in arrival.table.key:
+    if not any(is_read_trimmed(arrival, field) for field in arrival.present):
         return
     known = "SELECT sku FROM raw.products"
     is_meant = f"sku <> trim(sku) AND sku NOT IN ({known}) AND trim(sku) IN ({known})"
@@ -81,6 +81,11 @@ def note_arriving(conn: duckdb.DuckDBPyConnection, arrival: Arrival, *, as_of: d
     _forget(conn, faults.WHITE_SPACE, arrival.table.name)
     _note(conn, faults.WHITE_SPACE, arrival.table.name, f"(SELECT {_KEY} FROM {arrival.incoming} WHERE {is_meant})")
     conn.execute(f"UPDATE {arrival.incoming} SET sku = trim(sku) WHERE {is_meant}")
+
+
+def is_read_trimmed(arrival: Arrival, field: Field) -> bool:
+    """Whether this is an SKU that may be read without its white space; one that is part of the row's key never is."""
+    return field.references == "products.sku" and field.name not in arrival.table.key
 
 
 def note_standing(conn: duckdb.DuckDBPyConnection) -> None:

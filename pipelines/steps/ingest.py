@@ -77,7 +77,7 @@ def ingest(
         conn: The warehouse.
         run_id: Names this ingest.
         settings: Limits of the gate, and the home folder.
-        compares_all: Compare every row with the store, and refuse what must not be published: only a run can say so and hold it back.
+        compares_all: Compare every row with the store, whenever that was done last.
         on_progress: Told the table that is read and the share of tables done.
 
     Raises:
@@ -92,6 +92,7 @@ def ingest(
     conn.begin()
     try:
         warnings.begin(conn)
+        erasure.begin(conn)
         holds = Holds.of(conn, accepted=accepted_holds(store))
         with read_changes(store, since=_position(conn), retry_keys=_retry_keys(conn, mends)) as changes:
             gate = Gate(
@@ -101,7 +102,7 @@ def ingest(
             corrections = Corrections(Pseudonyms.of_home(settings.resolved_home), mends, as_of)
             now = datetime.now(UTC).replace(tzinfo=None)
             reading = SourceReading(conn, changes, corrections, now, repaired, compares_all, on_progress)
-            tables, findings, is_one_back = _ingest_tables(gate, reading)
+            tables, findings = _ingest_tables(gate, reading)
             fields, position, is_full_resync = changes.fields, changes.position, changes.is_full_resync
         context = context_of(conn, merchant, run_id=run_id, settings=settings)
         findings += sums_that_overflow(conn) + (
@@ -124,8 +125,6 @@ def ingest(
         record_checks(conn, origin="arrival", tallies=tallies)
         _record_comparisons(conn, reading, run_id=run_id)
         _write_position(conn, position, run_id, tables)
-        if is_one_back:  # whose orders are read again, with everything else, on the next run
-            conn.execute("DELETE FROM meta.feed_state")
         conn.commit()
     except BaseException:
         with contextlib.suppress(duckdb.Error):
@@ -146,15 +145,14 @@ def _retry_keys(conn: duckdb.DuckDBPyConnection, mends: Sequence[dict[str, Any]]
     return keys
 
 
-def _ingest_tables(gate: Gate, reading: SourceReading) -> tuple[tuple[TableIngest, ...], list[Finding], bool]:
-    """Every table is up to date; also returns what forbids to publish, and whether a customer who was forgotten is back."""
+def _ingest_tables(gate: Gate, reading: SourceReading) -> tuple[tuple[TableIngest, ...], list[Finding]]:
+    """Every table is up to date; also returns what forbids to publish."""
     if gate.is_full_resync:
         for name in SOURCE_TABLES:
             gate.conn.execute(f"DELETE FROM raw.{quoted(name)}")
         transform_state.forget(gate.conn)
     done: dict[str, TableIngest] = {}
     findings: list[Finding] = []
-    is_one_back = False
     for group in document_groups():
         present = [table for table in group if table.name in reading.changes.fields]
         for table in (table for table in group if table not in present):
@@ -169,8 +167,8 @@ def _ingest_tables(gate: Gate, reading: SourceReading) -> tuple[tuple[TableInges
             findings += found
             # whoever went in what looks like a mistake is forgotten once a person has accepted it, or the rows are back
             if group[0].name == "customers" and not found and not gate.holds.of_table("customers"):
-                is_one_back = erasure.forget_deleted(gate.conn)
-    return tuple(done[name] for name in SOURCE_TABLES), findings, is_one_back
+                erasure.forget_deleted(gate.conn)
+    return tuple(done[name] for name in SOURCE_TABLES), findings
 
 
 def _record_comparisons(conn: duckdb.DuckDBPyConnection, reading: SourceReading, *, run_id: str) -> None:

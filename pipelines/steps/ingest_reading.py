@@ -106,6 +106,8 @@ class SourceReading:
         else:
             if self.changes.read_by(table.name) == "overlap":
                 self._read_recent_again(table, before)
+            if erasure.is_of_returned(self.conn, table):
+                self._read_returned_again(table)
             arrival, others = self._receive(table)
             is_compared = self._is_to_be_compared(arrival, before)
             if is_compared:
@@ -126,6 +128,12 @@ class SourceReading:
         latest = row[0] if row and row[0] is not None else datetime.min + OVERLAP  # noqa: DTZ901 - naive UTC like all of raw
         since = min(latest, before.read_at if before else latest) - OVERLAP
         self.changes.read_again(table.name, self.changes.keys(table.name, updated_since=since)["key"].to_pylist())
+
+    def _read_returned_again(self, table: SourceTable) -> None:
+        """Rows of customers who were forgotten and are back: the shop did not change them, and `raw` has them as nobody's or not at all."""
+        rows, others = self._pseudonymised(table, self.changes.everything(table.name))
+        keys = erasure.keys_of_returned(self.conn, table, rows)
+        self.changes.read_again(table.name, self._keys_in_store(table, keys, others))
 
     def _compared(self, table: SourceTable, arrival: Arrival, others: Collection[str]) -> Arrival:
         rows, others = self._pseudonymised(table, self.changes.everything(table.name), known=others)

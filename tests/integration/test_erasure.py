@@ -121,13 +121,15 @@ def test_a_forgotten_customer_stays_forgotten_when_their_rows_come_again_and_is_
     changed = ingest(shop, warehouse, run_id="r3", settings=settings)
     after_changes = places_of(warehouse, anna)
     shop.append("customers", pl.DataFrame({"customer_id": ["anna"], "country": ["DE"]}))
-    ingest(shop, warehouse, run_id="r4", settings=settings)
-
-    back = ingest(shop, warehouse, run_id="r5", settings=settings)
+    back = ingest(shop, warehouse, run_id="r4", settings=settings, compares_all=True)
+    after = ingest(shop, warehouse, run_id="r5", settings=settings, compares_all=True)
 
     assert after_changes == {}
     assert all(one.rows_in == one.rows_loaded + one.rows_deleted + one.rows_quarantined + one.rows_duplicate for one in changed.tables)
-    assert back.is_full_resync
+    assert not back.is_full_resync
+    assert [one.table_name for result in (back, after) for one in result.comparisons if one.differences] == []
+    assert sum(one.rows_in for one in after.tables) == 0
+    assert set(places_of(warehouse, anna)) == {"raw.customers", "raw.orders", "raw.subscriptions", "raw.experiments"}
     assert owners(warehouse) == {"anna-1": anna, "anna-2": anna, "ben-1": ben, "ben-2": ben}
 
 

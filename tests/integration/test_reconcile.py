@@ -242,6 +242,20 @@ def test_what_waits_in_quarantine_is_no_incident(shop: OperationalStore, warehou
     assert warehouse.execute("SELECT sku FROM raw.order_lines WHERE order_line_id = 'O2-1'").fetchone() == ("MUG",)
 
 
+def test_white_space_that_was_taken_off_an_sku_is_no_incident_once_its_product_is_gone(
+    shop: OperationalStore, warehouse: duckdb.DuckDBPyConnection, settings: Settings
+) -> None:
+    sql(shop, "INSERT INTO products (sku) VALUES ('CUP')", "UPDATE order_lines SET sku = 'CUP ' WHERE order_line_id = 'O1-1'")
+    ingest(shop, warehouse, run_id="run-1", settings=settings)
+    sql(shop, "DELETE FROM products WHERE sku = 'CUP'")
+
+    result = ingest(shop, warehouse, run_id="run-2", settings=settings, compares_all=True)
+
+    assert warehouse.execute("SELECT sku FROM raw.order_lines WHERE order_line_id = 'O1-1'").fetchone() == ("CUP",)
+    assert [one.table_name for one in result.comparisons if one.differences] == []
+    assert sum(one.rows_quarantined for one in result.tables) == 0
+
+
 def test_what_a_comparison_finds_unfit_to_publish_holds_the_next_run_back(
     shop: OperationalStore, warehouse: duckdb.DuckDBPyConnection, settings: Settings
 ) -> None:
