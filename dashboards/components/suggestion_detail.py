@@ -18,6 +18,7 @@ from dashboards.components.formats import (
     format_units,
 )
 from dashboards.components.stock_chart import WITH, WITHOUT, stock_chart
+from dashboards.suggestions import APPROVED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,14 +48,19 @@ def suggestion_detail(served: Served, suggestion: Mapping[str, Any], acting: Act
         st.markdown(_proposal(suggestion, as_of=as_of, today=today))
     decision_card(suggestion, acting, today=clock)
     item = {"sku": suggestion["sku"], "location_id": suggestion["location_id"]}
+    is_ordered = suggestion["state"] == APPROVED
     left, right = st.columns([3, 2], gap="medium")
     with left:
-        show_outlook(queries.stock_outlook(served, suggestion), today=today)
+        if is_ordered:
+            st.caption("Runs since count this order as on its way, so the steps to it and the stock without it are not shown any more.")
+        else:
+            show_outlook(queries.stock_outlook(served, suggestion), today=today)
         show_demand(forecasts.demand_outlook(served, **item), today=today)
     with right:
-        show_steps(queries.steps(served, suggestion["recommendation_key"]), suggestion)
-        with st.container(border=True):
-            show_consequences(suggestion)
+        if not is_ordered:
+            show_steps(queries.steps(served, suggestion["recommendation_key"]), suggestion)
+            with st.container(border=True):
+                show_consequences(suggestion)
         with st.container(border=True):
             show_evidence(forecasts.evidence(served, **item), today=today)
 
@@ -142,6 +148,8 @@ def _dearer_words(suggestion: Mapping[str, Any]) -> str:
 
 
 def _proposal(suggestion: Mapping[str, Any], *, as_of: date, today: date) -> str:
+    if suggestion["state"] == APPROVED:
+        return f"Proposed were {format_units(suggestion['recommended_qty'])} units from {escape_markdown(suggestion['supplier'])}."
     due = "today" if suggestion["order_by"] <= as_of else f"by {format_date(suggestion['order_by'], today=today)}"
     return (
         f"Order **{format_units(suggestion['recommended_qty'])} units** (raw need {format_units(suggestion['raw_qty'])}) from "

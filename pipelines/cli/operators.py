@@ -16,6 +16,7 @@ from pipelines.cli import accesses
 from pipelines.cli.display import emit_json
 from pipelines.decisions.audit import AuditHead, verify
 from pipelines.decisions.roles import ROLES, Operator, Role, list_operators, set_operator
+from pipelines.decisions.standing import list_history
 from pipelines.errors import ContractError, DecisionError
 from pipelines.settings import load_settings
 from pipelines.stores.operational import OperationalStore
@@ -32,7 +33,7 @@ def register(app: typer.Typer) -> None:
     operators_app.command("set")(operators_set)
     app.add_typer(operators_app, name="operators")
     audit_app.command("verify")(audit_verify)
-    audit_app.callback()(lambda: None)  # a group of one command stays a group
+    audit_app.command("log")(audit_log)
     app.add_typer(audit_app, name="audit")
 
 
@@ -74,7 +75,7 @@ def operators_set(
 
     The first operator of a store is the admin who names themselves. To take rights away, set the role to viewer.
 
-    Examples: [b]ordercast operators set $USER --role admin[/b] |
+    Examples: [b]ordercast operators set $(id -un) --role admin[/b] |
     [b]ordercast operators set pam --role planner --limit 2500 --location LOC-CENTRAL[/b]
     """
     wanted = Operator(
@@ -84,6 +85,33 @@ def operators_set(
         store.migrate()
         set_operator(store, wanted, by=actor or getpass.getuser())
     Console().print(f"{name} is {role} from now on.", highlight=False, markup=False)
+
+
+def audit_log(
+    limit: Annotated[int, typer.Option(min=1, help="At most this many.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a list of steps as JSON.")] = False,
+) -> None:
+    """Who did what about suggestions, newest first, whether a person, a run or the shop.
+
+    Example: [b]ordercast audit log --limit 50[/b]
+    """
+    with OperationalStore.open_to_read(load_settings().resolved_store_url) as store:
+        steps = list_history(store, limit=limit).to_dicts()
+    if as_json:
+        accesses.record("audit log", len(steps), filters={"limit": limit})
+        emit_json(steps)
+        return
+    console = Console()
+    for one in steps:
+        qty = "" if one["qty"] is None else f" {one['qty']:,} units"
+        why = " ".join(str(part) for part in (one["reason_code"], one["comment"]) if part)
+        console.print(
+            f"{one['at']:%Y-%m-%d %H:%M}  {one['actor']}: {one['action']} {one['sku']} at {one['location_id']}{qty} "
+            f"({one['from_state']} -> {one['to_state']}){'; ' if why else ''}{why}",
+            markup=False, highlight=False,
+        )  # fmt: skip
+    if not steps:
+        console.print("Nobody has decided anything yet.")
 
 
 def audit_verify(as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False) -> None:

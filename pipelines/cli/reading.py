@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final, get_args
 
 import typer
 from rich.console import Console
@@ -12,7 +12,9 @@ from rich.table import Column, Table
 from pipelines.cli import accesses
 from pipelines.cli.display import emit_json
 from pipelines.cli.wording import money, quantity
+from pipelines.decisions.lifecycle import Status
 from pipelines.decisions.roles import known_operator
+from pipelines.decisions.standing import read_standing
 from pipelines.settings import Settings, load_settings
 from pipelines.stores import releases
 from pipelines.stores.operational import OperationalStore
@@ -22,6 +24,11 @@ from pipelines.stores.releases import Release, list_releases, rollback, served_i
 if TYPE_CHECKING:
     from datetime import date
 
+    from pipelines.decisions.standing import LastDecision
+
+WAITING: Final = "waiting"
+OPEN: Final = ("proposed", "stale")
+STATUSES: Final = (*get_args(Status), WAITING)
 releases_app = typer.Typer(no_args_is_help=True, help="Published releases: list them, or go back to one.")
 
 
@@ -44,7 +51,7 @@ def served_release(settings: Settings) -> Release:
 
 def recommendations(
     status: Annotated[
-        str | None, typer.Option(help="Only this status, such as proposed or superseded; default is all that is open.")
+        str | None, typer.Option(help=f"Only these: {', '.join(STATUSES)}; waiting is for a second person. Default is all that is open.")
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="At most this many.")] = None,
     actor: Annotated[str | None, typer.Option(help="Only what this operator may decide about; default is everything.")] = None,
@@ -55,6 +62,8 @@ def recommendations(
     Examples: [b]ordercast recommendations --limit 10[/b] | [b]ordercast recommendations --status proposed --json[/b] |
     [b]ordercast recommendations --actor pam[/b]
     """
+    if status not in (None, *STATUSES):
+        raise typer.BadParameter(f"there is no status {status!r}; there are {', '.join(STATUSES)}.", param_hint="--status")
     settings = load_settings()
     served = served_id(settings.releases_path)
     with OperationalStore.open_to_read(settings.resolved_store_url) as store:
@@ -90,25 +99,47 @@ def _say_whose(console: Console, settings: Settings, *, run_id: str, as_of: date
 
 
 def _worklist(store: OperationalStore, actor: str | None, *, status: str | None, limit: int | None) -> list[dict[str, Any]]:
-    """Suggestions; where an operator is named, only what lies in their scope."""
+    """Suggestions with what was decided about them; where an operator is named, only what lies in their scope."""
     who = None if actor is None else known_operator(store, actor)
     locations, suppliers = (None, None) if who is None else (who.locations, who.suppliers)
-    return list_recommendations(store, locations=locations, suppliers=suppliers, status=status, limit=limit).to_dicts()
+    stored, most = (None, None) if status == WAITING else (status, limit)
+    rows = list_recommendations(store, locations=locations, suppliers=suppliers, status=stored, limit=most).to_dicts()
+    standing = read_standing(store, actor=actor)
+    lines = {line["rec_id"]: line for line in standing.draft_lines.iter_rows(named=True)}
+    told = [row | _decided(row, standing.last_decisions.get(row["rec_id"]), lines.get(row["rec_id"], {})) for row in rows]
+    return [row for row in told if row["first_approved_by"]][:limit] if status == WAITING else told
+
+
+def _decided(row: dict[str, Any], last: LastDecision | None, line: dict[str, Any]) -> dict[str, Any]:
+    """ordered_qty and draft_id of its draft line, and who approved it first where it waits for a second person; None otherwise."""
+    is_waiting = last is not None and last.result.outcome == "waiting" and last.rec_version == row["version"] and row["status"] in OPEN
+    first = last.actor if last is not None and is_waiting else None
+    return {"ordered_qty": line.get("qty"), "draft_id": line.get("draft_id"), "first_approved_by": first}
 
 
 def recommendation_lines(console: Console, rows: list[dict[str, Any]]) -> None:
     """Suggestions as three lines each: its id, what, how much, until when and at what price; why; and how good the forecast has been."""
     for row in rows:
         currency = row["currency_code"]
-        cost = None if row["unit_cost"] is None else row["unit_cost"] * row["recommended_qty"]
-        status = "" if row["status"] == "proposed" else f" ({row['status']})"
+        qty = row.get("ordered_qty") or row["recommended_qty"]
+        cost = None if row["unit_cost"] is None else row["unit_cost"] * qty
+        status = _status_words(row)
         console.print(
             f"{row['rec_id'][:8]}  [b]{escape(row['sku'])}[/b] at {escape(row['location_id'])}: "
-            f"order {quantity(row['recommended_qty'])} by {row['order_by']} for {money(cost, currency)}; {_at_risk(row)}{status}",
+            f"order {quantity(qty)} by {row['order_by']} for {money(cost, currency)}; {_at_risk(row)}{status}",
             highlight=False,
         )
         console.print(f"  {escape(row['reason'])}", style="dim", highlight=False)
         console.print(f"  {escape(_evidence(row))}", style="dim", highlight=False)
+
+
+def _status_words(row: dict[str, Any]) -> str:
+    if first := row.get("first_approved_by"):
+        return f" (approved by {escape(first)}, waits for a second person)"
+    if row.get("ordered_qty"):
+        proposed = "" if row["ordered_qty"] == row["recommended_qty"] else f" instead of {quantity(row['recommended_qty'])}"
+        return f" ({row['status']}{proposed}, on draft {row['draft_id']})"
+    return "" if row["status"] == PROPOSED else f" ({row['status']})"
 
 
 def _evidence(row: dict[str, Any]) -> str:

@@ -63,7 +63,10 @@ def require(conn: sa.Connection, actor: str, role: Role) -> Operator:
     """
     row = conn.execute(sa.select(operator).where(operator.c.actor == actor)).mappings().first()
     if row is None:
-        raise NotPermittedError(f"{actor!r} is no operator; an admin can make them one: ordercast operators set {actor} --role planner.")
+        is_first = conn.execute(sa.select(sa.func.count()).select_from(operator)).scalar() == 0
+        how = "nobody is yet, so begin with yourself" if is_first else "an admin can make them one"
+        role_of_first = "admin" if is_first else "planner"
+        raise NotPermittedError(f"{actor!r} is no operator; {how}: ordercast operators set {actor} --role {role_of_first}.")
     found = _operator(row)
     if not found.is_at_least(role):
         raise NotPermittedError(f"{actor!r} is {_article(found.role)} {found.role}, and this takes {_article(role)} {role}.")

@@ -93,7 +93,7 @@ def hold_back(conn: duckdb.DuckDBPyConnection, group: Sequence[Arrival]) -> None
             f"SELECT a._key AS row_key, a.{document} AS document_id, to_json(struct_pack({packed}))::VARCHAR AS row_json, "
             "coalesce(b.rule, 'document_is_whole') AS rule, "
             f"coalesce(b.reason, '{_HELD} (' || u.cause || ')') AS reason, "
-            "coalesce(b.next_step, u.next_step) AS next_step "
+            f"coalesce(b.next_step, '{WITH_ITS_DOCUMENT.next_step}') AS next_step "
             "FROM arrived a JOIN bad_units u ON a.unit = u.unit LEFT JOIN broken b ON a.row = b.row"
             f"{_held_deletions(arrival)}",
             [arrival.table.name],
@@ -126,7 +126,7 @@ def _held_deletions(arrival: Arrival) -> str:
     same = " AND ".join(f"r.{quoted(name)} = g.{quoted(name)}" for name in arrival.key_columns)
     return (
         f" UNION ALL SELECT g._key, r.{document}, NULL, 'document_is_whole', "
-        f"'{_HELD} (' || u.cause || ')', u.next_step "
+        f"'{_HELD} (' || u.cause || ')', '{WITH_ITS_DOCUMENT.next_step}' "
         f"FROM {arrival.gone} g JOIN {arrival.raw} r ON {same} JOIN bad_units u ON r.{document} = u.unit"
     )
 

@@ -149,7 +149,8 @@ def prepare_manifest(settings: Settings) -> Path:
     if all(file.exists() for file in files) and fingerprint_path.read_text(encoding="utf-8") == fingerprint:
         return path
     if fingerprint not in _PARSED:
-        said = _run_dbt(["parse"], settings, lambda _: None)
+        # A project of another version is no edit of this one: going on from it, dbt may miss a source that is new.
+        said = _run_dbt(["parse", "--no-partial-parse"], settings, lambda _: None)
         if not isinstance(said.result, Manifest):
             raise TransformError(f"The dbt project cannot be parsed: {_one_line(str(said.exception or ''))}")
         _PARSED[fingerprint] = said.result

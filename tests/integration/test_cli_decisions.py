@@ -147,6 +147,32 @@ def test_what_cannot_be_understood_is_one_sentence(ordercast: Command, shop: lis
     assert len(err.strip().splitlines()) == 1
 
 
+def test_the_list_says_what_was_ordered_and_what_waits_for_a_second_person(
+    ordercast: Command, store: OperationalStore, shop: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ordercast("decide", "edit", shop[0], "72", "--actor", "ann")
+    monkeypatch.setenv("ORDERCAST_ONE_PERSON_AMOUNT", "1")
+    ordercast("decide", "approve", shop[1], "--actor", "ann")
+
+    _, out, _ = ordercast("recommendations")
+    _, waiting, _ = ordercast("recommendations", "--status", "waiting", "--json")
+    _, log, _ = ordercast("audit", "log")
+
+    assert "order 72 by" in out
+    assert "(approved instead of 60, on draft DRAFT-" in out
+    assert "(approved by ann, waits for a second person)" in out
+    assert [(row["rec_id"], row["first_approved_by"], row["ordered_qty"]) for row in results(waiting)] == [(shop[1], "ann", None)]
+    assert "ann: approve ITEM-1 at DC 72 units (proposed -> approved)" in log
+    assert "ann: wait ITEM-2 at DC" in log
+
+
+def test_a_status_that_is_none_is_refused(ordercast: Command, shop: list[str]) -> None:
+    code, _, err = ordercast("recommendations", "--status", "nonsense")
+
+    assert code == 2
+    assert "there is no status 'nonsense'" in err
+
+
 def test_without_a_name_the_user_of_the_computer_decides(ordercast: Command, shop: list[str]) -> None:
     code, out, _ = ordercast("decide", "approve", shop[0])
 
