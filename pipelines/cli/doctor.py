@@ -8,7 +8,7 @@ import socket
 import sys
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 from rich.console import Console
@@ -19,6 +19,7 @@ from pipelines.delivery.settling import count_open
 from pipelines.errors import OrdercastError
 from pipelines.settings import Settings, load_settings
 from pipelines.stores.change_feed import feed_health
+from pipelines.stores.grants import INGEST, RECOMMENDER, WRITER
 from pipelines.stores.operational import OperationalStore
 from pipelines.stores.releases import current_release, damaged_releases
 from pipelines.stores.source_contract import SOURCE_TABLES
@@ -27,6 +28,9 @@ from pipelines.stores.warehouse import open_warehouse
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pipelines.stores.grants import Role
+
+Seen = TypeVar("Seen")
 LEAST_FREE_BYTES = 2 * 1024**3
 UNHEALTHY = 5
 
@@ -146,11 +150,9 @@ def _store(settings: Settings) -> list[Finding]:
 
 
 def _outbox(settings: Settings) -> list[Finding]:
-    try:
-        with OperationalStore.open_to_read(settings.resolved_store_url) as store:
-            standing = count_open(store)
-    except OrdercastError:
-        return []  # the store's own finding says why
+    standing, findings = _look("Outbox", settings, (WRITER, RECOMMENDER), count_open)
+    if standing is None:
+        return findings
     troubled = ", ".join(f"{standing[state]} {state}" for state in TROUBLED if state in standing)
     if troubled:
         return [Finding("Outbox", is_fine=False, detail=f"messages wait for a person: {troubled}.", remedy="See `ordercast outbox`.")]
@@ -161,13 +163,10 @@ def _outbox(settings: Settings) -> list[Finding]:
 
 
 def _change_feed(settings: Settings) -> list[Finding]:
-    try:
-        with OperationalStore.open_to_read(settings.resolved_store_url) as store:
-            if not store.is_migrated():
-                return []  # the next run brings our tables to their newest version
-            health = feed_health(store)
-    except OrdercastError:
-        return []  # said of the store already
+    # The next run brings our tables to their newest version.
+    health, findings = _look("Change feed", settings, (INGEST,), lambda store: feed_health(store) if store.is_migrated() else None)
+    if health is None:
+        return findings
     if health.lost:
         lost = f"the triggers of {', '.join(health.lost)} are missing or disabled."
         return [Finding("Change feed", is_fine=False, detail=lost, remedy="`ordercast run` makes them again and compares the tables.")]
@@ -175,6 +174,23 @@ def _change_feed(settings: Settings) -> list[Finding]:
         detail = f"no triggers on {', '.join(health.unwatched)}: may miss rows until reconcile, once a day or with `ordercast reconcile`."
         return [Finding("Change feed", is_fine=True, detail=detail)]
     return [Finding("Change feed", is_fine=True, detail="triggers on every table.")]
+
+
+def _look(
+    subject: str, settings: Settings, roles: tuple[Role, ...], see: Callable[[OperationalStore], Seen]
+) -> tuple[Seen | None, list[Finding]]:
+    """What is seen under the first of these roles that the login was granted, or None and what hid it."""
+    try:
+        store = OperationalStore.open(settings.resolved_store_url, role=roles, is_read_only=True)
+    except OrdercastError:
+        return None, []  # said of the store already
+    with store:
+        try:
+            return see(store), []
+        except OrdercastError as exc:
+            login = f" as the login {store.engine.url.username}" if store.engine.url.username else ""
+            remedy = f"A login that was granted {' or '.join(roles)} may look." if store.dialect == "postgresql" else ""
+            return None, [Finding(subject, is_fine=False, detail=f"could not be looked at{login}: {exc}", remedy=remedy)]
 
 
 def _warehouse(settings: Settings) -> list[Finding]:

@@ -13,6 +13,7 @@ from pipelines.cli.display import emit_json, progress_bar
 from pipelines.cli.doctor import UNHEALTHY
 from pipelines.cli.running import only_run
 from pipelines.settings import load_settings
+from pipelines.stores.grants import INGEST
 from pipelines.stores.operational import OperationalStore
 from pipelines.stores.warehouse import open_warehouse
 
@@ -36,7 +37,11 @@ def reconcile(as_json: Annotated[bool, typer.Option("--json", help="Print the co
 
     settings = load_settings()
     run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-reconcile"
-    with OperationalStore.open(settings.resolved_store_url) as store, only_run(settings), open_warehouse(settings.warehouse_path) as conn:
+    with (
+        OperationalStore.open(settings.resolved_store_url, role=INGEST) as store,
+        only_run(settings),
+        open_warehouse(settings.warehouse_path) as conn,
+    ):
         store.migrate()
         with progress_bar(Console(stderr=True), "Comparing") as report:
             result = ingest(store, conn, run_id=run_id, settings=settings, compares_all=True, on_progress=report)

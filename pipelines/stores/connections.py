@@ -181,7 +181,8 @@ def _reason(cause: BaseException | None) -> str | None:
         return "is locked by another transaction; wait for it to end and try again."
     if isinstance(cause, psycopg.errors.InsufficientPrivilege):
         return (
-            f"does not let this user do that ({str(cause).splitlines()[0]}); grant the right, or run `ordercast connect` as the owner once."
+            f"does not let this user do that ({str(cause).splitlines()[0]}): give ORDERCAST_STORE_URL the login that this command wants "
+            "(docs/methods/decisions.md), or grant the right, for instance with `ordercast connect` as the owner."
         )
     if isinstance(cause, adbc_driver_manager.ProgrammingError) and "permission denied" in str(cause):
         return "does not let this user read all of its tables; grant SELECT on them."

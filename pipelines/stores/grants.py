@@ -100,23 +100,25 @@ _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtext('ordercast.migrate'))"
 _IS_SUPERUSER: Final = "(SELECT rolsuper FROM pg_roles WHERE rolname = current_user)"
 
 
-def take_role(url: sa.URL, role: Role | None) -> sa.URL:
-    """The address with the role that its sessions begin under, where its user was granted that role; else the address as it is.
+def take_role(url: sa.URL, *wanted: Role) -> sa.URL:
+    """The address with the first of these roles that its user was granted, which its sessions begin under; else as it is.
 
     A superuser was granted nothing and is bound by nothing, so it takes no role.
 
     Raises:
         StoreUnavailableError: The store did not answer.
     """
-    if role is None or url.get_backend_name() == "sqlite":
+    if not wanted or url.get_backend_name() == "sqlite":
         return url
     engine = sa.create_engine(url, poolclass=sa.NullPool, connect_args={"options": postgresql_options(url), "connect_timeout": 10})
     with translated_errors(url), engine.connect() as conn:
         kind = "SET" if conn.exec_driver_sql("SHOW server_version_num").scalar_one() >= "160000" else "MEMBER"
-        granted = f"SELECT pg_has_role(oid, '{kind}') AND NOT {_IS_SUPERUSER} FROM pg_roles WHERE rolname = '{role}'"
-        if not conn.exec_driver_sql(granted).scalar():
-            return url
-    return url.update_query_dict({"options": f"{postgresql_options(url)} -c role={role}"})
+        found = conn.exec_driver_sql(
+            f"SELECT rolname FROM pg_roles WHERE rolname IN ({_NAMES}) AND pg_has_role(oid, '{kind}') AND NOT {_IS_SUPERUSER}"
+        )
+        granted = {str(name) for (name,) in found}
+    role = next((role for role in wanted if role in granted), None)
+    return url if role is None else url.update_query_dict({"options": f"{postgresql_options(url)} -c role={role}"})
 
 
 def create_roles(conn: sa.Connection) -> None:
@@ -178,7 +180,9 @@ def drop_roles(conn: sa.Connection) -> None:
     if conn.exec_driver_sql("SELECT pg_has_role(datdba, 'USAGE') FROM pg_database WHERE datname = current_database()").scalar():
         conn.exec_driver_sql(f"GRANT TEMPORARY ON DATABASE {_database(conn)} TO PUBLIC")
     for name in (*ROLES, OWNER):
-        conn.exec_driver_sql(f"DO $$ BEGIN DROP ROLE {name}; EXCEPTION WHEN dependent_objects_still_exist THEN NULL; END $$")
+        conn.exec_driver_sql(
+            f"DO $$ BEGIN DROP ROLE {name}; EXCEPTION WHEN dependent_objects_still_exist OR insufficient_privilege THEN NULL; END $$"
+        )
 
 
 def _own_statements(table: str) -> Iterator[str]:

@@ -17,7 +17,7 @@ from alembic.script import ScriptDirectory
 
 from pipelines.stores import own_tables
 from pipelines.stores.connections import Dialect, create_engine, describe, parse_store_url, require_file, transaction
-from pipelines.stores.grants import WRITER, grant_rights, take_role
+from pipelines.stores.grants import INGEST, RECOMMENDER, WRITER, grant_rights, take_role
 from pipelines.stores.source_contract import SOURCE_TABLES
 from pipelines.stores.source_rows import checked_frame, quoted, text_sql, typed_frame
 from pipelines.stores.source_writing import column_type, contract_columns, create_statement, load_rows, merge_rows, refusals
@@ -62,13 +62,14 @@ class OperationalStore:
         self._shared: sa.Connection | None = None
 
     @classmethod
-    def open(cls, url: str, *, must_exist: bool = True, role: Role | None = None, is_read_only: bool = False) -> OperationalStore:
+    def open(cls, url: str, *, must_exist: bool = True, role: Role | tuple[Role, ...] = (), is_read_only: bool = False) -> OperationalStore:
         """A store that has answered once.
 
         Args:
             url: `sqlite:////path/store.db` or `postgresql://user:password@host/database`.
             must_exist: Refuse a missing SQLite file instead of creating it.
-            role: The database role to work under on PostgreSQL, where the address's user was granted it; see `grants.take_role`.
+            role: The database role to work under on PostgreSQL, where the address's user was granted it; of several the
+                first that was. See `grants.take_role`.
             is_read_only: The database refuses every write of this store object.
 
         Raises:
@@ -80,7 +81,7 @@ class OperationalStore:
             require_file(parsed)
         elif parsed.get_backend_name() == "sqlite":
             Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
-        store = cls(create_engine(take_role(parsed, role), is_read_only=is_read_only))
+        store = cls(create_engine(take_role(parsed, *((role,) if isinstance(role, str) else role)), is_read_only=is_read_only))
         try:
             with store.transaction(writes=False) as conn:
                 conn.execute(sa.text("SELECT count(*) FROM sqlite_master" if store.dialect == "sqlite" else "SELECT 1"))
@@ -91,8 +92,11 @@ class OperationalStore:
 
     @classmethod
     def open_to_read(cls, url: str) -> OperationalStore:
-        """A store for listings and pages: whatever they do, the database refuses to be changed; see `open`."""
-        return cls.open(url, role=WRITER, is_read_only=True)
+        """A store for listings and pages: whatever they do, the database refuses to be changed; see `open`.
+
+        Who decides may read most; a login for runs alone reads what these may.
+        """
+        return cls.open(url, role=(WRITER, RECOMMENDER, INGEST), is_read_only=True)
 
     @property
     def address(self) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import sys
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -14,13 +16,16 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 from psycopg import sql
+from pydantic import SecretStr
 
+from pipelines.cli.app import main
+from pipelines.cli.doctor import examine
 from pipelines.decisions.audit import verify
+from pipelines.decisions.roles import Operator, set_operator
 from pipelines.decisions.service import decide, preview_all
 from pipelines.decisions.upkeep import expire_proposals, follow_shop
 from pipelines.errors import StoreUnavailableError
 from pipelines.settings import Settings
-from pipelines.decisions.roles import Operator, set_operator
 from pipelines.steps.ingest import ingest
 from pipelines.stores import grants
 from pipelines.stores.change_feed import install_feed, prune_feed
@@ -31,8 +36,12 @@ from pipelines.stores.warehouse import open_warehouse
 from tests.integration.decision_shop import FIELDS, NOW, change_shop, open_shop, propose_items, rec_ids, request, rows_of, status_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from pipelines.cli.doctor import Finding
+
+    Command = Callable[..., tuple[int, str, str]]
 
 # Per table the rights of ops_ingest, ops_recommender, ops_writer: s select, i insert, u update, d delete, t truncate. A small letter
 # in brackets after u names the only columns. docs/methods/decisions.md has the same in words.
@@ -72,11 +81,12 @@ PERSONAL = {
 
 @pytest.fixture
 def logins(postgresql_server: str) -> Iterator[dict[Role | str, str]]:
-    """A login that was granted each role and holds nothing by itself, and one of the shop's own; gone after their database."""
-    names: dict[Role | str, str] = {role: f"login_{role}" for role in ROLES} | {"shop": "login_shop"}
+    """Logins that hold nothing by themselves: one for each role, one for runs, and one of the shop's own; gone after their database."""
+    names: dict[Role | str, str] = {role: f"login_{role}" for role in ROLES} | {"shop": "login_shop", "runs": "login_runs"}
+    granted: dict[Role | str, tuple[Role, ...]] = {role: (role,) for role in ROLES} | {"shop": (), "runs": (INGEST, RECOMMENDER)}
     with psycopg.connect(postgresql_server, autocommit=True) as conn:
         for role, name in names.items():
-            conn.execute(f"CREATE ROLE {name} LOGIN NOINHERIT" + ("" if role == "shop" else f" IN ROLE {role}"))
+            conn.execute(f"CREATE ROLE {name} LOGIN NOINHERIT" + (f" IN ROLE {', '.join(granted[role])}" if granted[role] else ""))
     yield names
     with psycopg.connect(postgresql_server, autocommit=True) as conn:
         for name in names.values():
@@ -395,15 +405,6 @@ def test_who_is_no_superuser_migrates_their_own_database_and_decides_in_it(
         conn.execute(f"REASSIGN OWNED BY {logins['shop']} TO CURRENT_USER")
 
 
-def test_who_may_not_create_roles_is_told_how_they_come_to_be(
-    url: str, logins: dict[Role | str, str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(grants, "_missing_roles", lambda _conn: ["ops_writer", "ops_owner"])
-    with OperationalStore.open(under(url, logins["shop"])) as store, store.transaction() as conn, caplog.at_level(logging.WARNING):
-        grants.create_roles(conn)
-
-    assert "CREATE ROLE ops_writer NOLOGIN; CREATE ROLE ops_owner NOLOGIN" in caplog.text
-
 @pytest.fixture
 def server_without_roles(postgresql_server: str, url: str) -> Iterator[None]:
     """The roles that other databases know have other names meanwhile; those made in the test are gone after it."""
@@ -458,12 +459,21 @@ def test_who_is_no_superuser_but_may_create_roles_migrates_back_and_up_again(
 def roles_and_rights(store: OperationalStore) -> tuple[int, bool]:
     """How many of the roles there are, and whether one of them has a right or a thing in this database."""
     with store.transaction(writes=False) as conn:
-        known = conn.execute(sa.text("SELECT oid FROM pg_roles WHERE starts_with(rolname, 'ops_')")).scalars().all()
-        held = conn.execute(
-            sa.text("SELECT count(*) FROM pg_shdepend WHERE refobjid = ANY(:known) AND dbid <> 0"), {"known": list(known)}
+        known: list[int] = list(conn.execute(sa.text("SELECT oid FROM pg_roles WHERE starts_with(rolname, 'ops_')")).scalars())
+        held: int = conn.execute(
+            sa.text("SELECT count(*) FROM pg_shdepend WHERE refobjid = ANY(:known) AND dbid <> 0"), {"known": known}
         ).scalar_one()
     return len(known), held > 0
 
+
+def test_who_may_not_create_roles_is_told_how_they_come_to_be(
+    url: str, logins: dict[Role | str, str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(grants, "_missing_roles", lambda _conn: ["ops_writer", "ops_owner"])
+    with OperationalStore.open(under(url, logins["shop"])) as store, store.transaction() as conn, caplog.at_level(logging.WARNING):
+        grants.create_roles(conn)
+
+    assert "CREATE ROLE ops_writer NOLOGIN; CREATE ROLE ops_owner NOLOGIN" in caplog.text
 
 
 def test_the_migration_takes_the_rights_back_and_gives_them_again(owner: OperationalStore, url: str) -> None:
@@ -485,6 +495,64 @@ def test_the_migration_takes_the_rights_back_and_gives_them_again(owner: Operati
     owner.migrate()
 
     assert (without, measured()) == ("--", "siusiu[version]")
+
+
+@pytest.fixture
+def ordercast(url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Command:
+    """The command line under a login."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ORDERCAST_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("COLUMNS", "400")
+
+    def run(login: str, *arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setenv("ORDERCAST_STORE_URL", under(url, login))
+        monkeypatch.setattr(sys, "argv", ["ordercast", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        printed = capsys.readouterr()
+        return int(ended.value.code or 0), printed.out, printed.err
+
+    return run
+
+
+def test_a_login_for_runs_reconciles_lists_and_hears_which_login_a_look_wants(
+    owner: OperationalStore, logins: dict[Role | str, str], ordercast: Command, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, _ = open_whole_shop(owner)
+    change_shop(owner, "INSERT INTO orders VALUES ('O1', '2026-06-30', 'EUR', 'C1')")
+    compared = ordercast(logins["runs"], "reconcile")
+    listed = ordercast(logins["runs"], "recommendations", "--json")
+    waiting = ordercast(logins["runs"], "outbox")
+    scoped = ordercast(logins["runs"], "recommendations", "--actor", "pam")
+    decided = ordercast(logins["runs"], "decide", "approve", one, "--actor", "ann")
+
+    assert (compared[0], listed[0], waiting[0]) == (0, 0, 0), (compared, listed, waiting)
+    assert [row["sku"] for row in json.loads(listed[1])] == ["ITEM-1", "ITEM-2"]
+    assert "missing from the access log" in caplog.text  # which only who decides may write: the list leaves, with a warning
+    for code, _, said in (scoped, decided):
+        assert code
+        assert "give ORDERCAST_STORE_URL the login that this command wants (docs/methods/decisions.md)" in said
+
+
+def test_the_doctor_sees_lost_triggers_or_says_under_which_login_it_could_not_look(
+    owner: OperationalStore, url: str, logins: dict[Role | str, str], tmp_path: Path
+) -> None:
+    open_whole_shop(owner)
+    change_shop(owner, "ALTER TABLE orders DISABLE TRIGGER USER")
+
+    def found(login: str) -> dict[str, Finding]:
+        settings = Settings(home=tmp_path / "home", store_url=SecretStr(under(url, login)))
+        return {finding.subject: finding for finding in examine(settings)}
+
+    runs, pages, ingests = found(logins["runs"]), found(logins[WRITER]), found(logins[INGEST])
+
+    assert runs["Operational store"].is_fine
+    assert "Outbox" not in runs
+    assert runs["Change feed"].detail == "the triggers of orders are missing or disabled."
+    assert not pages["Change feed"].is_fine
+    assert pages["Change feed"].detail.startswith("could not be looked at as the login login_ops_writer: ")
+    assert pages["Change feed"].remedy == "A login that was granted ops_ingest may look."
+    assert ingests["Outbox"].remedy == "A login that was granted ops_writer or ops_recommender may look."
 
 
 def open_marking_shop(store: OperationalStore) -> list[str]:
