@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 from psycopg import sql
+from pydantic import SecretStr
 
 from pipelines.cli.app import main
 from pipelines.cli.doctor import examine
@@ -458,9 +459,9 @@ def test_who_is_no_superuser_but_may_create_roles_migrates_back_and_up_again(
 def roles_and_rights(store: OperationalStore) -> tuple[int, bool]:
     """How many of the roles there are, and whether one of them has a right or a thing in this database."""
     with store.transaction(writes=False) as conn:
-        known = conn.execute(sa.text("SELECT oid FROM pg_roles WHERE starts_with(rolname, 'ops_')")).scalars().all()
-        held = conn.execute(
-            sa.text("SELECT count(*) FROM pg_shdepend WHERE refobjid = ANY(:known) AND dbid <> 0"), {"known": list(known)}
+        known: list[int] = list(conn.execute(sa.text("SELECT oid FROM pg_roles WHERE starts_with(rolname, 'ops_')")).scalars())
+        held: int = conn.execute(
+            sa.text("SELECT count(*) FROM pg_shdepend WHERE refobjid = ANY(:known) AND dbid <> 0"), {"known": known}
         ).scalar_one()
     return len(known), held > 0
 
@@ -540,7 +541,7 @@ def test_the_doctor_sees_lost_triggers_or_says_under_which_login_it_could_not_lo
     change_shop(owner, "ALTER TABLE orders DISABLE TRIGGER USER")
 
     def found(login: str) -> dict[str, Finding]:
-        settings = Settings(home=tmp_path / "home", store_url=under(url, login), _env_file=None)
+        settings = Settings(home=tmp_path / "home", store_url=SecretStr(under(url, login)))
         return {finding.subject: finding for finding in examine(settings)}
 
     runs, pages, ingests = found(logins["runs"]), found(logins[WRITER]), found(logins[INGEST])
