@@ -229,6 +229,7 @@ def test_reconcile_mends_what_changed_past_the_feed_and_says_so_by_its_exit_code
         "orders": 1,
         "order_lines": 0,
     }
+    assert json.loads(again[1])["block_reason"] is None
 
 
 def test_a_database_that_is_connected_without_triggers_has_none_and_doctor_says_so(
