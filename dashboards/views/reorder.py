@@ -76,6 +76,8 @@ def show_suggestions(served: Served, found: Suggestions) -> None:
     who = acting(found)
     if who.why_not and found.standing is not None:
         st.markdown(f":material/visibility: {escape_markdown(who.why_not)}")
+    elif who.operator is not None:
+        st.caption(f":material/person: You decide as **{escape_markdown(who.operator.actor)}**, {who.operator.role}.")
     state = show_states(found)
     context = served.context
     if state == HISTORY:

@@ -232,6 +232,10 @@ def test_whoever_may_not_decide_sees_no_button_and_how_to_become_one_who_may(sho
     assert "only where the pages are served on 127.0.0.1" in said("ann", "0.0.0.0")
 
 
+def test_the_page_says_under_whose_name_it_decides(shop: Shop) -> None:
+    assert "You decide as **ann**, " in words(worklist())
+
+
 def test_a_store_that_goes_away_leaves_the_question_open_and_the_same_key_settles_it(shop: Shop) -> None:
     page = worklist()
     (shop.home / "store.db").rename(shop.home / "away.db")
