@@ -14,7 +14,7 @@ from pipelines.cli.display import emit_json
 from pipelines.cli.wording import money, quantity
 from pipelines.decisions.lifecycle import Status
 from pipelines.decisions.roles import known_operator
-from pipelines.decisions.standing import read_standing
+from pipelines.decisions.standing import read_decided
 from pipelines.settings import Settings, load_settings
 from pipelines.stores import releases
 from pipelines.stores.operational import OperationalStore
@@ -24,7 +24,7 @@ from pipelines.stores.releases import Release, list_releases, rollback, served_i
 if TYPE_CHECKING:
     from datetime import date
 
-    from pipelines.decisions.standing import LastDecision
+    from pipelines.decisions.standing import DraftLine, LastDecision
 
 WAITING: Final = "waiting"
 OPEN: Final = ("proposed", "stale")
@@ -104,17 +104,17 @@ def _worklist(store: OperationalStore, actor: str | None, *, status: str | None,
     locations, suppliers = (None, None) if who is None else (who.locations, who.suppliers)
     stored, most = (None, None) if status == WAITING else (status, limit)
     rows = list_recommendations(store, locations=locations, suppliers=suppliers, status=stored, limit=most).to_dicts()
-    standing = read_standing(store, actor=actor)
-    lines = {line["rec_id"]: line for line in standing.draft_lines.iter_rows(named=True)}
-    told = [row | _decided(row, standing.last_decisions.get(row["rec_id"]), lines.get(row["rec_id"], {})) for row in rows]
+    decided, lines = read_decided(store)
+    told = [row | _decided(row, decided.get(row["rec_id"]), lines.get(row["rec_id"])) for row in rows]
     return [row for row in told if row["first_approved_by"]][:limit] if status == WAITING else told
 
 
-def _decided(row: dict[str, Any], last: LastDecision | None, line: dict[str, Any]) -> dict[str, Any]:
+def _decided(row: dict[str, Any], last: LastDecision | None, line: DraftLine | None) -> dict[str, Any]:
     """ordered_qty and draft_id of its draft line, and who approved it first where it waits for a second person; None otherwise."""
     is_waiting = last is not None and last.result.outcome == "waiting" and last.rec_version == row["version"] and row["status"] in OPEN
     first = last.actor if last is not None and is_waiting else None
-    return {"ordered_qty": line.get("qty"), "draft_id": line.get("draft_id"), "first_approved_by": first}
+    qty, draft_id = (None, None) if line is None else (line.qty, line.draft_id)
+    return {"ordered_qty": qty, "draft_id": draft_id, "first_approved_by": first}
 
 
 def recommendation_lines(console: Console, rows: list[dict[str, Any]]) -> None:

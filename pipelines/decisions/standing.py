@@ -123,8 +123,7 @@ def read_standing(store: OperationalStore, *, actor: str | None) -> Standing:
         StoreUnavailableError: The store did not answer, or does not have the tables of decisions yet.
     """
     with store.transaction(writes=False) as conn:
-        if not sa.inspect(conn).has_table(draft_order.name):
-            raise StoreUnavailableError(f"Operational store {store.address} has no tables for decisions yet; `ordercast run` adds them.")
+        _require_tables(conn, store)
         shop = read_shop(conn)
         operator, has_operators = find_operator(conn, actor)
         lines = _draft_lines(conn)
@@ -134,6 +133,23 @@ def read_standing(store: OperationalStore, *, actor: str | None) -> Standing:
     place = {order.draft_id: number for number, order in enumerate(listed)}
     shown = sorted((line for line in lines if line.draft_id in place), key=lambda line: (place[line.draft_id], line.sku))
     return Standing(operator, has_operators, shop.today, decided, _frame(listed, _DRAFT_ORDERS), _frame(shown, _DRAFT_LINES))
+
+
+def read_decided(store: OperationalStore) -> tuple[dict[str, LastDecision], dict[str, DraftLine]]:
+    """By rec_id the last decision about each recommendation that is open, and its line on a draft; who may decide is not asked.
+
+    Raises:
+        StoreUnavailableError: The store did not answer, or does not have the tables of decisions yet.
+    """
+    with store.transaction(writes=False) as conn:
+        _require_tables(conn, store)
+        decided = {row["rec_id"]: _last_decision(row) for row in conn.execute(_DECIDED).mappings()}
+        return decided, {line.rec_id: line for line in _draft_lines(conn)}
+
+
+def _require_tables(conn: sa.Connection, store: OperationalStore) -> None:
+    if not sa.inspect(conn).has_table(draft_order.name):
+        raise StoreUnavailableError(f"Operational store {store.address} has no tables for decisions yet; `ordercast run` adds them.")
 
 
 def list_history(store: OperationalStore, *, limit: int) -> pl.DataFrame:
