@@ -52,13 +52,13 @@ def write_draft(
         qty: Units to order.
         unit_cost: Price of a unit.
         currency_code: Its currency.
-        key: The decision_id; ids follow from it, so that a preview names what the real call names.
+        key: The decision_id, which a message of the outbox belongs to.
 
     Raises:
         DecisionError: There is a standing line of this recommendation already. The transaction cannot go on.
         SourceContractError: The shop's database refuses the line. The transaction cannot go on.
     """
-    order = _open_order(conn, shop, row, currency_code, key)
+    order = _open_order(conn, shop, row, currency_code)
     line_id = order["draft_id"] if row["kind"] == "transfer" else f"RL-{row['rec_id']}"
     if order["target"] == "source":
         _write_lines(conn, shop, row, order, qty=qty, unit_cost=unit_cost, line_id=line_id)
@@ -123,14 +123,18 @@ def resolve_exception(conn: sa.Connection, rec_id: str, resolution: str, *, kind
     conn.execute(sa.update(exception).where(*chosen).values(resolved_at=datetime.now(UTC), resolution=resolution))
 
 
-def _open_order(conn: sa.Connection, shop: Shop, row: Mapping[Any, Any], currency_code: str | None, key: str) -> dict[str, Any]:
-    """The open draft of the recommendation's group, locked; made where there is none that is still a draft in the shop."""
+def _open_order(conn: sa.Connection, shop: Shop, row: Mapping[Any, Any], currency_code: str | None) -> dict[str, Any]:
+    """The open draft of the recommendation's group, locked; made where there is none that is still a draft in the shop.
+
+    Its id follows from the recommendation and its version, so that a preview names what the real call names, whatever their keys.
+    """
     target = "source" if shop.may_write(*_TABLES[row["kind"]]) else "outbox"
     names = ("kind", "supplier_id", "source_location_id", "location_id", "need_by")
     group = {name: row[name] for name in names} | {"currency_code": currency_code, "target": target}
     insert = sqlite.insert if conn.dialect.name == "sqlite" else postgresql.insert
+    first = f"{row['rec_id']}:{row['version']}"
     new = group | {
-        "draft_id": f"DRAFT-{hashlib.sha256(key.encode()).hexdigest()[:12].upper()}", "group_key": canonical_json(group),
+        "draft_id": f"DRAFT-{hashlib.sha256(first.encode()).hexdigest()[:12].upper()}", "group_key": canonical_json(group),
         "status": DRAFT, "drafted_at": shop.now,
     }  # fmt: skip
     chosen = sa.select(draft_order).where(draft_order.c.group_key == new["group_key"], draft_order.c.status == DRAFT).with_for_update()

@@ -99,6 +99,13 @@ def test_the_same_key_again_orders_once_and_answers_the_same(ordercast: Command,
     assert len(rows_of(store, "purchase_order_lines")) == 1
 
 
+def test_a_dry_run_names_the_drafts_that_the_real_call_writes_to(ordercast: Command, store: OperationalStore, shop: list[str]) -> None:
+    predicted, done = (results(ordercast("decide", "approve", *shop, "--actor", "ann", "--json", *dry)[1]) for dry in (("--dry-run",), ()))
+
+    assert [one["draft_id"] for one in predicted] == [one["draft_id"] for one in done]
+    assert all(one["draft_id"] for one in done)
+
+
 def test_a_stale_one_shows_the_command_that_confirms_it(ordercast: Command, store: OperationalStore, shop: list[str]) -> None:
     change_shop(store, "UPDATE stock_levels SET on_hand = 20 WHERE sku = 'ITEM-1'")
 
