@@ -121,7 +121,8 @@ def expected_costs(law: FloatArray, levels: IntArray, *, holding_cost: float, sh
         shortage_cost: p.
     """
     gap = levels[:, None] - np.arange(len(law))[None, :]
-    return (holding_cost * np.maximum(gap, 0) + shortage_cost * np.maximum(-gap, 0)) @ law
+    costs: FloatArray = (holding_cost * np.maximum(gap, 0) + shortage_cost * np.maximum(-gap, 0)) @ law
+    return costs
 
 
 def _critical_ratio(*, holding_cost: float, shortage_cost: float) -> float:
