@@ -190,7 +190,8 @@ def _first_approval(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _policy() -> DecisionPolicy:
-    return DecisionPolicy(one_person_amount=Decimal(str(load_settings().one_person_amount)))
+    settings = load_settings()
+    return DecisionPolicy(Decimal(str(settings.one_person_amount)), has_target=settings.outbox_target is not None)
 
 
 def _with_store(act: Callable[[OperationalStore], _T]) -> _T:

@@ -163,7 +163,7 @@ def _decide(
     ids: Sequence[str], action: DecisionAction, actor: str | None, key: str | None, *, is_dry_run: bool, as_json: bool, **values: Any
 ) -> None:
     settings = load_settings()
-    policy = DecisionPolicy(one_person_amount=Decimal(str(settings.one_person_amount)))
+    policy = DecisionPolicy(Decimal(str(settings.one_person_amount)), has_target=settings.outbox_target is not None)
     who, base = actor or getpass.getuser(), key or uuid.uuid4().hex
     with OperationalStore.open(settings.resolved_store_url, role=WRITER) as store:
         store.migrate()

@@ -1,4 +1,4 @@
-"""An approval inside its transaction: the basis computed anew, the quantity checked, the brake asked, the draft line written."""
+"""An approval inside its transaction: the basis computed anew, the quantity checked, the brake asked, the draft written."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from pipelines.decisions import roles
-from pipelines.decisions.basis import accepted_qty, check_basis
-from pipelines.decisions.brake import second_person_reasons
-from pipelines.decisions.drafts import write_draft
+from pipelines.decisions.basis import accepted_qty
+from pipelines.decisions.brake import PRICED, second_person_reasons
+from pipelines.decisions.kinds import act_of
 from pipelines.decisions.lifecycle import next_status
 from pipelines.decisions.requests import Decision
 from pipelines.decisions.transitions import count_item_change, lock_item, move
@@ -25,12 +25,10 @@ if TYPE_CHECKING:
     from pipelines.decisions.roles import Operator
     from pipelines.decisions.shop import Shop
 
-KINDS = ("purchase", "transfer")
-
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One decision while it is made: its transaction, the shop, who asks for what, and the recommendation under lock."""
+    """One decision while it is made: its transaction, the shop, who asks for what, the recommendation under lock, what the shop allows."""
 
     conn: sa.Connection
     shop: Shop
@@ -38,6 +36,7 @@ class Turn:
     actor: Operator
     row: dict[str, Any]
     one_person_amount: Decimal
+    has_target: bool
 
     def result(self, outcome: Outcome, message: str, **values: Any) -> Decision:
         """The decision's result."""
@@ -48,44 +47,52 @@ class Turn:
 
 
 def approve(turn: Turn) -> Decision:
-    """The recommendation is approved and its draft line written; or it is stale, or waits for a second person, and nothing is ordered.
+    """The recommendation is approved and its draft written; or it is stale, or waits for a second person, and nothing was done.
 
     Raises:
-        DecisionError: It cannot be approved: its status, its kind, it has expired, or the quantity is none the supplier accepts.
+        DecisionError: It cannot be approved: its status, its kind, it has expired, or the quantity is none that can be had.
     """
     _require_open(turn)
+    act = act_of(turn.row)
     lock_item(turn.conn, turn.row)
-    check = check_basis(turn.conn, turn.shop, turn.row)
+    check = act.check(turn.conn, turn.shop, turn.row)
     if _has_moved(turn, check):
         return _stale(turn, check)
-    qty = accepted_qty(check.now.qty if turn.request.qty is None else turn.request.qty, check.terms)
-    cost, currency = check.now.unit_cost, check.now.currency_code
-    amount = qty * cost if turn.row["kind"] == "purchase" and cost is not None else Decimal(0)
+    qty = accepted_qty(check.now.qty if turn.request.qty is None else turn.request.qty, check)
+    cost = check.now.unit_cost
     reasons = second_person_reasons(
-        turn.conn, turn.shop, turn.row, amount=amount, currency_code=currency, actor=turn.actor, most=turn.one_person_amount
-    )
+        turn.conn, turn.shop, turn.row, amount=_amount_at_stake(turn, check, qty), currency_code=_currency(turn, check), actor=turn.actor,
+        most=turn.one_person_amount,
+    )  # fmt: skip
     if reasons and not _is_second(turn, qty, cost):
         return _waiting(turn, check, qty, reasons)
     count_item_change(turn.conn, turn.row)
-    draft = write_draft(
-        turn.conn, turn.shop, turn.row, qty=qty, unit_cost=cost, currency_code=currency, key=turn.request.decision_id
-    )  # fmt: skip
+    draft = act.write(turn.conn, turn.shop, turn.row, check, qty=qty, key=turn.request.decision_id, has_target=turn.has_target)
     after = {"ordered_qty": qty, "unit_cost": cost, "draft_id": draft.draft_id, "line_id": draft.line_id, "target": draft.target}
     status, version = _moved(turn, "approve", after | _bases(check))
     return turn.result(
-        "approved", _said(draft, qty), status=status, version=version, ordered_qty=qty, unit_cost=cost, currency_code=currency,
-        draft_id=draft.draft_id, line_id=draft.line_id, target=draft.target, order_amount=draft.order_amount,
-        minimum_amount=draft.minimum_amount, second_person_reasons=reasons, **_bases(check),
+        "approved", _said(draft, act.said(turn.row, check, qty)), status=status, version=version, ordered_qty=qty, unit_cost=cost,
+        currency_code=check.now.currency_code, draft_id=draft.draft_id, line_id=draft.line_id, target=draft.target,
+        order_amount=draft.order_amount, minimum_amount=draft.minimum_amount, second_person_reasons=reasons, **_bases(check),
     )  # fmt: skip
 
 
 def _require_open(turn: Turn) -> None:
     next_status(turn.row["status"], "approve")
-    if turn.row["kind"] not in KINDS:
-        raise DecisionError(f"A recommendation to {turn.row['kind']} is carried out in the shop; it causes no draft.")
     expires_at = turn.row["expires_at"]
     if expires_at is not None and expires_at <= turn.shop.now:
         raise DecisionError(f"This recommendation expired at {expires_at:%Y-%m-%d %H:%M}; the next run (ordercast run) proposes anew.")
+
+
+def _amount_at_stake(turn: Turn, check: Check, qty: int) -> Decimal:
+    """Money that the approval spends, or takes back from a supplier; 0 where it only moves units or days."""
+    cost = check.now.unit_cost
+    return qty * cost if turn.row["kind"] in PRICED and cost is not None else Decimal(0)
+
+
+def _currency(turn: Turn, check: Check) -> str | None:
+    """Where no money is at stake no rate is needed."""
+    return check.now.currency_code if turn.row["kind"] in PRICED else turn.shop.currency_code
 
 
 def _has_moved(turn: Turn, check: Check) -> bool:
@@ -98,24 +105,30 @@ def _has_moved(turn: Turn, check: Check) -> bool:
         return True
     else:
         seen = (turn.row["recommended_qty"], turn.row["unit_cost"])
-    return seen != (check.now.qty, check.now.unit_cost)
+    return seen != (check.now.qty, check.now.unit_cost) or _shown(turn, check).get("lines") != check.now.as_dict().get("lines")
+
+
+def _shown(turn: Turn, check: Check) -> dict[str, Any]:
+    """The basis that the person has seen: the proposal's, or the one of the answer that found this version stale."""
+    if turn.row["status"] != "stale":
+        return check.before.as_dict()
+    found = sa.select(decision.c.result).where(decision.c.rec_id == turn.row["rec_id"], decision.c.outcome == "stale")
+    answers = [Decision.from_json(str(text)) for (text,) in turn.conn.execute(found)]
+    return next((one.basis_now or {} for one in answers if one.version == turn.row["version"]), {})
 
 
 def _stale(turn: Turn, check: Check) -> Decision:
     status, version = _moved(turn, "mark_stale", _bases(check))
-    before, now = check.before, check.now
-    message = (
-        f"Nothing was ordered: {before.qty} units at {_money(before.unit_cost)} were proposed, but with {now.free_qty} free and "
-        f"{now.inbound_qty} on their way (then {before.free_qty} and {before.inbound_qty}) it is {now.qty} at {_money(now.unit_cost)} now. "
-    )
-    message += "Confirm the new numbers." if now.qty else "Nothing needs ordering any more; reject it."
-    return turn.result("stale", message, status=status, version=version, currency_code=now.currency_code, **_bases(check))
+    message = f"Nothing was {act_of(turn.row).done}: {check.moved} "
+    message += "Confirm the new numbers." if check.now.qty else act_of(turn.row).nothing_left
+    return turn.result("stale", message, status=status, version=version, currency_code=check.now.currency_code, **_bases(check))
 
 
 def _waiting(turn: Turn, check: Check, qty: int, reasons: tuple[str, ...]) -> Decision:
     cost, currency = check.now.unit_cost, check.now.currency_code
     status, version = _moved(turn, "wait", {"ordered_qty": qty, "unit_cost": cost, "reasons": reasons})
-    message = f"Nothing was ordered yet: an approver other than {turn.actor.actor} has to approve {qty} units too, because {reasons[0]}."
+    message = f"Nothing was {act_of(turn.row).done} yet: "
+    message += f"an approver other than {turn.actor.actor} has to approve {qty} units too, because {reasons[0]}."
     return turn.result(
         "waiting", message, status=status, version=version, ordered_qty=qty, unit_cost=cost, currency_code=currency,
         second_person_reasons=reasons, **_bases(check),
@@ -148,14 +161,10 @@ def _bases(check: Check) -> dict[str, Any]:
     return {"basis_before": check.before.as_dict(), "basis_now": check.now.as_dict()}
 
 
-def _said(draft: Draft, qty: int) -> str:
-    told = f"Approved: {qty} units on draft {draft.draft_id}"
+def _said(draft: Draft, what: str) -> str:
+    told = f"Approved: {what} {draft.draft_id}"
     if draft.target == "outbox":
         told += ", which waits in the outbox"
     if draft.minimum_amount is not None and draft.order_amount is not None and draft.order_amount < draft.minimum_amount:
         told += f"; the draft amounts to {draft.order_amount:,.2f}, its supplier asks for {draft.minimum_amount:,.2f}"
     return told + "."
-
-
-def _money(amount: Decimal | None) -> str:
-    return "no price" if amount is None else f"{amount:,.2f}"

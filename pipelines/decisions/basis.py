@@ -5,25 +5,24 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any, Final
-
-import sqlalchemy as sa
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from inventory.reorder import round_order
-from pipelines.decisions.shop import DRAFT, FINISHED, query, whole
+from pipelines.decisions.inbound import inbound_qty
+from pipelines.decisions.shop import query, whole
 from pipelines.decisions.terms import purchase_terms, transfer_terms
 from pipelines.errors import DecisionError, StoreUnavailableError
-from pipelines.stores.own_tables import draft_order, draft_order_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from decimal import Decimal
+
+    import sqlalchemy as sa
 
     from inventory.schema import OrderTerms
     from pipelines.decisions.shop import Shop
 
 _READS: Final = 5
-_FINISHED_SQL: Final = ", ".join(f"'{status}'" for status in FINISHED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +41,40 @@ class Basis:
         return asdict(self) | {"unit_cost": None if self.unit_cost is None else f"{self.unit_cost.normalize():f}"}
 
 
+class Facts(Protocol):
+    """What every kind of basis says: the quantity it leads to, and its price."""
+
+    @property
+    def qty(self) -> int:
+        """Units."""
+        ...
+
+    @property
+    def unit_cost(self) -> Decimal | None:
+        """In major units of the currency."""
+        ...
+
+    @property
+    def currency_code(self) -> str | None:
+        """ISO 4217."""
+        ...
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
-    """The basis of a proposal, what holds now, and the terms that quantities are held to."""
+    """The basis of a proposal, what holds now, and the terms that quantities are held to; None: it is decided as a whole.
 
-    before: Basis
-    now: Basis
-    terms: OrderTerms
+    `moved` says in a sentence what was and what is, for whoever finds it stale.
+    """
+
+    before: Facts
+    now: Facts
+    terms: OrderTerms | None
+    moved: str
 
 
 def check_basis(conn: sa.Connection, shop: Shop, row: Mapping[Any, Any]) -> Check:
@@ -70,7 +96,7 @@ def check_basis(conn: sa.Connection, shop: Shop, row: Mapping[Any, Any]) -> Chec
     sku, place = row["sku"], row["location_id"]
     for _ in range(_READS):
         stock = _stock(conn, shop, row)
-        inbound = _inbound_qty(conn, shop, sku, place, until=until)
+        inbound = inbound_qty(conn, shop, sku, place, until=until)
         if row["kind"] == "transfer":
             terms, unit_cost, currency = transfer_terms(conn, shop, row, basis, stock.__getitem__)
         else:
@@ -89,7 +115,15 @@ def check_basis(conn: sa.Connection, shop: Shop, row: Mapping[Any, Any]) -> Chec
     before = Basis(
         row["recommended_qty"], row["unit_cost"], row["currency_code"], level, _free_before(basis), basis.get("inbound_qty") or 0
     )
-    return Check(before, Basis(qty, unit_cost, currency, level, free, inbound), terms)
+    now = Basis(qty, unit_cost, currency, level, free, inbound)
+    return Check(before, now, terms, _moved(before, now))
+
+
+def _moved(before: Basis, now: Basis) -> str:
+    return (
+        f"{before.qty} units at {_money(before.unit_cost)} were proposed, but with {now.free_qty} free and "
+        f"{now.inbound_qty} on their way (then {before.free_qty} and {before.inbound_qty}) it is {now.qty} at {_money(now.unit_cost)} now."
+    )
 
 
 def _basis(row: Mapping[Any, Any]) -> tuple[dict[str, Any], date]:
@@ -109,17 +143,22 @@ def _basis(row: Mapping[Any, Any]) -> tuple[dict[str, Any], date]:
 def _stock(conn: sa.Connection, shop: Shop, row: Mapping[Any, Any]) -> dict[str, int]:
     """Free units at the recommendation's location, and at a transfer's source."""
     places = {row["location_id"], row["source_location_id"] if row["kind"] == "transfer" else None} - {None}
-    return {place: _free_qty(conn, shop, row["sku"], place) for place in sorted(places)}
+    return {place: stock_of(conn, shop, row["sku"], place) for place in sorted(places)}
 
 
-def accepted_qty(qty: int, terms: OrderTerms) -> int:
-    """The quantity, if the supplier accepts it as it is.
+def accepted_qty(qty: int, check: Check) -> int:
+    """The quantity, if it can be had as it is.
 
     Raises:
-        DecisionError: It does not; the message says what it rounds to.
+        DecisionError: It cannot; the message says what it rounds to.
     """
+    terms = check.terms
     if qty < 1:
         raise DecisionError(f"A quantity of {qty} orders nothing; reject the recommendation instead.")
+    if terms is None:
+        if qty != check.now.qty:
+            raise DecisionError(f"It is about {check.now.qty} units as a whole: approve it as it is, or reject it.")
+        return qty
     try:
         rounded = round_order(qty, terms=terms)
     except ValueError as exc:
@@ -136,10 +175,16 @@ def _free_before(basis: Mapping[str, Any]) -> int:
     return max(0, basis.get("on_hand_qty") or 0) - held
 
 
-def _free_qty(conn: sa.Connection, shop: Shop, sku: str, location_id: str) -> int:
-    """Stock on hand less what is committed, reserved or damaged."""
+def stock_of(
+    conn: sa.Connection, shop: Shop, sku: str, location_id: str, *, less: Sequence[str] = ("committed", "reserved", "damaged")
+) -> int:
+    """Stock on hand less what is held for something else, by these columns of the stock level.
+
+    Raises:
+        DecisionError: There is no stock level any more, or it is no number of units.
+    """
     if shop.has("stock_levels"):
-        held = (shop.column("stock_levels", name, "s") for name in ("committed", "reserved", "damaged"))
+        held = (shop.column("stock_levels", name, "s") for name in less)
         statement = (
             f"SELECT s.on_hand, {', '.join(held)} FROM stock_levels AS s "
             f"WHERE s.sku = :sku AND s.location_id = :location AND {shop.alive('stock_levels', 's')}"
@@ -150,77 +195,5 @@ def _free_qty(conn: sa.Connection, shop: Shop, sku: str, location_id: str) -> in
     raise DecisionError(f"There is no stock level of {sku} at {location_id} any more, so the quantity cannot be checked.")
 
 
-def _inbound_qty(conn: sa.Connection, shop: Shop, sku: str, location_id: str, *, until: date) -> int:
-    """Units on their way that are expected by then, as dbt's fct_inbound counts them; what nobody dated counts."""
-    released = {
-        line.line_id: line.target
-        for line in conn.execute(
-            sa.select(draft_order_line.c.line_id, draft_order.c.target)
-            .join(draft_order, draft_order.c.draft_id == draft_order_line.c.draft_id)
-            .where(draft_order_line.c.sku == sku, draft_order_line.c.location_id == location_id)
-            .where(draft_order_line.c.released_at.is_not(None))
-        )
-    }
-    lines = [*_purchased(conn, shop, sku, location_id), *_transferred(conn, shop, sku, location_id)]
-    total = 0
-    for line_id, status, qty, expected in lines:
-        is_released = line_id in released and str(status).lower() == DRAFT
-        if not is_released and (expected is None or expected <= until):
-            total += qty
-    return total + _handed_over(conn, shop, sku, location_id, until)
-
-
-def _purchased(conn: sa.Connection, shop: Shop, sku: str, location_id: str) -> list[tuple[str, str, int, date | None]]:
-    if not shop.has("purchase_orders", "purchase_order_lines"):
-        return []
-    has_terms = shop.has("supplier_items")
-    lead = "i.lead_time_days" if has_terms else "NULL"
-    join = "LEFT JOIN supplier_items AS i ON i.supplier_id = o.supplier_id AND i.sku = l.sku" if has_terms else ""
-    times = [shop.column("purchase_order_lines", "expected_at", "l")]
-    times += [shop.column("purchase_orders", name, "o") for name in ("expected_at", "confirmed_at", "created_at")]
-    statement = (
-        f"SELECT l.po_line_id, o.status, l.ordered_qty - l.received_qty, {lead}, {', '.join(times)} FROM purchase_order_lines AS l "
-        f"JOIN purchase_orders AS o ON o.po_id = l.po_id {join} WHERE l.sku = :sku AND l.location_id = :location "
-        f"AND l.ordered_qty > l.received_qty AND lower(o.status) NOT IN ({_FINISHED_SQL}) "
-        f"AND {shop.alive('purchase_order_lines', 'l')} AND {shop.alive('purchase_orders', 'o')}"
-    )
-    found = []
-    rows = query(conn, statement, sku=sku, location=location_id)
-    for line_id, status, qty, lead_days, line_at, order_at, confirmed_at, created_at in rows:
-        expected = shop.local_date(line_at) or shop.local_date(order_at)
-        begun = shop.local_date(confirmed_at) or shop.local_date(created_at)
-        if expected is None and begun is not None and lead_days is not None:
-            expected = begun + timedelta(days=int(lead_days))
-        found.append((str(line_id), str(status), int(qty), expected))
-    return found
-
-
-def _transferred(conn: sa.Connection, shop: Shop, sku: str, location_id: str) -> list[tuple[str, str, int, date | None]]:
-    if not shop.has("transfers", "transfer_lines"):
-        return []
-    received = shop.column("transfers", "received_at", "t")
-    statement = (
-        f"SELECT t.transfer_id, t.status, l.quantity, {shop.column('transfers', 'expected_at', 't')} FROM transfer_lines AS l "
-        f"JOIN transfers AS t ON t.transfer_id = l.transfer_id WHERE l.sku = :sku AND t.to_location_id = :location "
-        f"AND lower(t.status) NOT IN ({_FINISHED_SQL}) AND {received} IS NULL "
-        f"AND {shop.alive('transfer_lines', 'l')} AND {shop.alive('transfers', 't')}"
-    )
-    rows = query(conn, statement, sku=sku, location=location_id)
-    return [(str(line_id), str(status), int(qty), shop.local_date(at)) for line_id, status, qty, at in rows]
-
-
-def _handed_over(conn: sa.Connection, shop: Shop, sku: str, location_id: str, until: date) -> int:
-    """Units approved for a target outside the database, until the shop's tables name them."""
-    line = draft_order_line.c
-    statement = (
-        sa.select(line.rec_id, line.qty, line.expected_date)
-        .join(draft_order, draft_order.c.draft_id == line.draft_id)
-        .where(line.sku == sku, line.location_id == location_id, draft_order.c.target == "outbox")
-        .where(line.status.in_(("draft", "submitted")), line.released_at.is_(None))
-    )
-    rows = [row for row in conn.execute(statement) if row.expected_date is None or row.expected_date <= until]
-    if not rows or "source_rec_id" not in shop.columns.get("purchase_order_lines", frozenset()):
-        return sum(row.qty for row in rows)
-    named = f"SELECT l.source_rec_id FROM purchase_order_lines AS l WHERE l.sku = :sku AND {shop.alive('purchase_order_lines', 'l')}"
-    known = {rec_id for (rec_id,) in query(conn, named, sku=sku)}
-    return sum(row.qty for row in rows if row.rec_id not in known)
+def _money(amount: Decimal | None) -> str:
+    return "no price" if amount is None else f"{amount:,.2f}"

@@ -28,6 +28,7 @@ USUAL_DAYS_LEAST: Final = 3
 USUAL_DAYS_MOST: Final = 10
 _RUNS_READ: Final = 100
 
+PRICED: Final = ("purchase", "cancel_po")  # what an approval of these amounts to is held to the limits
 _NOT_PAST: Final = ", ".join(f"'{status}'" for status in (*CALLED_OFF, DRAFT))
 
 
@@ -40,7 +41,7 @@ def second_person_reasons(
         conn: The caller's transaction.
         shop: The shop's tables.
         row: The recommendation.
-        amount: What is ordered, in the currency below; 0 for a transfer.
+        amount: What is ordered or called off, in the currency below; 0 where only units or days move.
         currency_code: Its currency.
         actor: Who approves.
         most: What one person may approve alone, in the reporting currency.
@@ -48,8 +49,8 @@ def second_person_reasons(
     reasons = []
     limit = most if actor.approve_limit is None else min(most, actor.approve_limit)
     value = in_reporting_currency(conn, shop, amount, currency_code)
-    if row["kind"] == "purchase" and amount == 0:
-        reasons.append(f"its price is 0, so the limit of {limit:,.0f} says nothing")
+    if row["kind"] in PRICED and amount == 0:
+        reasons.append(f"its price is {'0' if row['kind'] == 'purchase' else 'not known'}, so the limit of {limit:,.0f} says nothing")
     elif value is None:
         reasons.append(f"no exchange rate is known for {currency_code}, so the limit of {limit:,.0f} cannot be checked")
     elif value > limit:

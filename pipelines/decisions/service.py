@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from pipelines.decisions import roles
 from pipelines.decisions.approving import Turn, approve, first_approvals
-from pipelines.decisions.drafts import cancel_draft
+from pipelines.decisions.kinds import act_of
 from pipelines.decisions.lifecycle import check_reason, next_status
 from pipelines.decisions.requests import Decision, check_request, decision_key, is_storable
 from pipelines.decisions.retrying import retried
@@ -32,9 +32,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class DecisionPolicy:
-    """What the shop allows one person: `one_person_amount` is the most an order may cost, in the reporting currency."""
+    """What the shop's settings say about decisions.
+
+    Attributes:
+        one_person_amount: The most an order of one person may cost, in the reporting currency.
+        has_target: Whether messages of the outbox have somewhere to go, so that changes of orders and reservations are told of.
+    """
 
     one_person_amount: Decimal = Decimal(10_000)
+    has_target: bool = False
 
 
 DEFAULT_POLICY: Final = DecisionPolicy()
@@ -176,7 +182,7 @@ def _decide(conn: sa.Connection, request: DecisionRequest, policy: DecisionPolic
             f"The recommendation has changed since you saw it (version {request.rec_version}, now {row['version']}, {row['status']}): "
             f"it proposes {row['recommended_qty']} units now. Look at it again."
         )
-    turn = Turn(conn, read_shop(conn, now=now), request, actor, row, policy.one_person_amount)
+    turn = Turn(conn, read_shop(conn, now=now), request, actor, row, policy.one_person_amount, policy.has_target)
     return _finish(turn, _ACTIONS[request.action](turn))
 
 
@@ -230,14 +236,15 @@ def _undo(turn: Turn) -> Decision:
     next_status(turn.row["status"], "undo")
     if turn.row["status"] in {"proposed", "stale"} and not first_approvals(turn):
         raise DecisionError("Nobody has decided about this recommendation, so there is nothing to undo.")
-    cancelled: dict[str, Any] = {}
+    cancelled, said = dict[str, Any](), "Undone; it is proposed again."
     if turn.row["status"] in {"approved", "failed"}:
         lock_item(turn.conn, turn.row)
         count_item_change(turn.conn, turn.row)
-        line = cancel_draft(turn.conn, turn.shop, turn.row, key=turn.request.decision_id)
+        act = act_of(turn.row)
+        line = act.cancel(turn.conn, turn.shop, turn.row, key=turn.request.decision_id)
         cancelled = {"cancelled_qty": line["qty"], "draft_id": line["draft_id"], "line_id": line["line_id"]}
+        said = f"Undone; {act.undone(line)}."
     status, version = _moved(turn, after=cancelled, snoozed_until=None)
-    said = f"Undone; its line on draft {cancelled['draft_id']} is cancelled." if cancelled else "Undone; it is proposed again."
     return turn.result("undone", said, status=status, version=version, draft_id=cancelled.get("draft_id"), line_id=cancelled.get("line_id"))
 
 

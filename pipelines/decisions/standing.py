@@ -12,8 +12,8 @@ import polars as pl
 import sqlalchemy as sa
 
 from inventory.reorder import round_order
-from pipelines.decisions.basis import check_basis
 from pipelines.decisions.drafts import supplier_minimum
+from pipelines.decisions.kinds import act_of
 from pipelines.decisions.requests import Decision
 from pipelines.decisions.roles import Operator, find_operator
 from pipelines.decisions.shop import DRAFT, read_shop
@@ -176,17 +176,19 @@ def quote(store: OperationalStore, rec_id: str, wanted_qty: int) -> Quote:
     """What this many units of a recommendation come to, by the terms that its approval would be held to.
 
     Raises:
-        DecisionError: Stock, supplier or pack size are not known any more, or no quantity can be ordered.
+        DecisionError: Stock, supplier or pack size are not known any more, no quantity can be ordered, or its kind has none to choose.
         StoreUnavailableError: The store did not answer.
     """
     with store.transaction(writes=False) as conn:
         row = conn.execute(sa.select(recommendation).where(recommendation.c.rec_id == rec_id)).mappings().one()
-        check = check_basis(conn, read_shop(conn), row)
+        check = act_of(row).check(conn, read_shop(conn), row)
+    terms, cost = check.terms, check.now.unit_cost
+    if terms is None:
+        raise DecisionError("It is approved or rejected as a whole.")
     try:
-        rounded = round_order(wanted_qty, terms=check.terms)
+        rounded = round_order(wanted_qty, terms=terms)
     except ValueError as exc:
         raise DecisionError(f"No quantity can be ordered now: {exc}") from None
-    cost, terms = check.now.unit_cost, check.terms
     amount = None if cost is None else rounded.qty * cost
     return Quote(
         wanted_qty, rounded.qty, terms.order_multiple, rounded.smallest_qty, terms.max_order_qty, cost, amount, check.now.currency_code

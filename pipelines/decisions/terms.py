@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy as sa
 
 from inventory.schema import OrderTerms
+from pipelines.decisions.sales import held_by_line
 from pipelines.decisions.shop import DRAFT, query, whole
 from pipelines.errors import DecisionError
 from pipelines.stores.metrics_values import MINOR_UNIT_EXPONENTS
@@ -47,7 +48,7 @@ def purchase_terms(conn: sa.Connection, shop: Shop, row: Mapping[Any, Any]) -> T
 def transfer_terms(
     conn: sa.Connection, shop: Shop, row: Mapping[Any, Any], basis: Mapping[str, Any], free_qty: Callable[[str], int]
 ) -> Terms:
-    """A transfer takes at most what is free at its source, less what drafts take from there already; its cost does not move.
+    """A transfer takes at most what is free at its source, less what drafts take and orders have proposed there; its cost stays.
 
     Args:
         conn: The caller's transaction, which holds the stock version of both ends.
@@ -60,7 +61,7 @@ def transfer_terms(
         DecisionError: Less is free there than the least a transfer takes.
     """
     place = row["source_location_id"]
-    most = free_qty(place) - _leaving_qty(conn, shop, row["sku"], place)
+    most = free_qty(place) - _leaving_qty(conn, shop, row["sku"], place) - sum(held_by_line(conn, shop, row["sku"], place).values())
     least = max(1, basis.get("min_order_qty") or 1)
     if most < least:
         raise DecisionError(

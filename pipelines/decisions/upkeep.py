@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import uuid
 from collections import Counter
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from pipelines.decisions.audit import SYSTEM, append
-from pipelines.decisions.drafts import UNSUBMITTED, find_line, resolve_exception, set_line
+from pipelines.decisions.audit import SYSTEM
+from pipelines.decisions.drafts import find_line, resolve_exception, set_line
+from pipelines.decisions.following import close, follow_change, follow_reservations, is_overdue, release
 from pipelines.decisions.lifecycle import TRANSITIONS
 from pipelines.decisions.messages import newest_message
 from pipelines.decisions.retrying import retried
+from pipelines.decisions.sales import PROPOSED
 from pipelines.decisions.shop import CALLED_OFF, DRAFT, FINISHED, query, read_shop
 from pipelines.decisions.transitions import count_item_change, lock_item, lock_recommendation, move
-from pipelines.stores.own_tables import decision, draft_order_line, exception, recommendation
+from pipelines.stores.own_tables import draft_order_line, order_line_reservation, purchase_order_change, recommendation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from pipelines.decisions.shop import Shop
     from pipelines.stores.operational import OperationalStore
-
-_DUE_AFTER: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +50,10 @@ class _InShop:
 def follow_shop(store: OperationalStore, *, draft_days: int, now: datetime | None = None) -> UpkeepCounts:
     """Approved recommendations stand where the shop has taken their drafts; snoozes that have ended and stale ones in time make room.
 
-    A draft that was submitted is applied, one that was received or called off is closed. One that nobody submitted for `draft_days`
-    days becomes an exception and counts as inbound no more; it stays approved, so that nothing is ordered a second time, until a
-    person submits it or undoes the approval. Each is a transaction of its own; called twice, the second time changes nothing.
+    A draft that was submitted is applied, one that was received or called off is closed; so is a draft change once the order is as it
+    says, and an allocation once its orders are sent. What nobody carried out for `draft_days` days becomes an exception and counts no
+    more; it stays approved, so that nothing is ordered a second time, until a person carries it out or undoes the approval. Each is a
+    transaction of its own; called twice, the second time changes nothing.
 
     Args:
         store: The operational store.
@@ -66,10 +66,9 @@ def follow_shop(store: OperationalStore, *, draft_days: int, now: datetime | Non
     counts: Counter[str] = Counter()
     with store.transaction(writes=False) as conn:
         shop = read_shop(conn, now=now)
-        rec, line = recommendation.c, draft_order_line.c
+        rec = recommendation.c
         asleep = sa.select(rec.rec_id).where(rec.status == "snoozed", rec.snoozed_until <= shop.today).order_by(rec.rec_id)
-        drafted = sa.select(line.rec_id).where(line.status.in_((DRAFT, "submitted"))).order_by(line.sku, line.location_id, line.rec_id)
-        waking, following = _ids(conn, asleep), _ids(conn, drafted)
+        waking, following = _ids(conn, asleep), _drafted(conn)
     counts.update(_each(store, waking, _wake, now))
     counts.update(_each(store, following, lambda conn, shop, row: _follow(conn, shop, row, draft_days), now))
     counts.update(_expire(store, ("stale",), now))
@@ -79,6 +78,13 @@ def follow_shop(store: OperationalStore, *, draft_days: int, now: datetime | Non
 def expire_proposals(store: OperationalStore, *, now: datetime | None = None) -> int:
     """Proposals past their day that no run repeated have expired; returns how many. Call it after a run has proposed."""
     return _expire(store, ("proposed", "stale"), now)["expired"]
+
+
+def _drafted(conn: sa.Connection) -> list[str]:
+    """Recommendations whose drafts, changes or reservations have not ended, by item."""
+    tables = ((draft_order_line, (DRAFT, "submitted")), (purchase_order_change, (DRAFT,)), (order_line_reservation, (PROPOSED,)))
+    chosen = [sa.select(one.c.sku, one.c.location_id, one.c.rec_id).where(one.c.status.in_(statuses)) for one, statuses in tables]
+    return [row.rec_id for row in conn.execute(sa.union(*chosen).order_by("sku", "location_id", "rec_id"))]
 
 
 def _ids(conn: sa.Connection, chosen: sa.Select[Any]) -> list[str]:
@@ -124,7 +130,13 @@ def _expire(store: OperationalStore, statuses: tuple[str, ...], now: datetime | 
 
 
 def _follow(conn: sa.Connection, shop: Shop, row: dict[str, Any], draft_days: int) -> str | None:
-    """The recommendation stands where its draft line stands in its target."""
+    """The recommendation stands where what it drafted stands in its target."""
+    if row["kind"] == "allocate":
+        return follow_reservations(conn, shop, row, draft_days)
+    return (_follow_order if row["kind"] in {"purchase", "transfer"} else follow_change)(conn, shop, row, draft_days)
+
+
+def _follow_order(conn: sa.Connection, shop: Shop, row: dict[str, Any], draft_days: int) -> str | None:
     line = find_line(conn, row["rec_id"])
     if line is None or line["status"] not in {DRAFT, "submitted"}:
         return None
@@ -133,8 +145,9 @@ def _follow(conn: sa.Connection, shop: Shop, row: dict[str, Any], draft_days: in
     if is_over:
         return _close(conn, row, line, found)
     if found.status == DRAFT:
-        is_old = line["drafted_at"] + timedelta(days=draft_days) <= shop.now
-        return _release(conn, row, line, draft_days) if is_old and line["released_at"] is None else None
+        if not is_overdue(shop, line["drafted_at"], line["released_at"], draft_days):
+            return None
+        return release(conn, row, _not_submitted(row, line, draft_days), line["draft_id"])
     if (row["status"], "apply") not in TRANSITIONS:
         return None
     lock_item(conn, row)
@@ -149,42 +162,17 @@ def _close(conn: sa.Connection, row: dict[str, Any], line: dict[str, Any], found
     if (row["status"], "close") not in TRANSITIONS:
         return None
     why = "removed in the shop" if found.status is None else ("called off" if found.status in CALLED_OFF else "received")
-    lock_item(conn, row)
-    count_item_change(conn, row)
     set_line(conn, row["rec_id"], status="closed", released_at=None)
-    resolve_exception(conn, row["rec_id"], f"It was {why}.")
-    after = {"ordered_qty": found.ordered_qty, "received_qty": found.received_qty, "why": why, "draft_id": line["draft_id"]}
-    move(conn, row, "close", actor=SYSTEM, after=after)
-    return "closed"
+    return close(
+        conn, row, why, {"ordered_qty": found.ordered_qty, "received_qty": found.received_qty, "draft_id": line["draft_id"]}
+    )  # fmt: skip
 
 
-def _release(conn: sa.Connection, row: dict[str, Any], line: dict[str, Any], draft_days: int) -> str:
-    """The draft counts as inbound no more, and whoever approved it has an exception to settle."""
-    lock_item(conn, row)
-    count_item_change(conn, row)
-    at = datetime.now(UTC)
-    owner = conn.execute(
-        sa.select(decision.c.actor)
-        .where(decision.c.rec_id == row["rec_id"], decision.c.outcome == "approved")
-        .order_by(decision.c.decided_at.desc())
-    ).scalar()
-    detail = (
+def _not_submitted(row: dict[str, Any], line: dict[str, Any], draft_days: int) -> str:
+    return (
         f"Draft {line['draft_id']} with {line['qty']} units of {row['sku']} for {row['location_id']} was not submitted for "
         f"{draft_days} days. Submit it in the shop, or undo the approval: it does not count as on its way any more."
     )
-    set_line(conn, row["rec_id"], released_at=at)
-    conn.execute(
-        sa.insert(exception).values(
-            exception_id=uuid.uuid4().hex, kind=UNSUBMITTED, rec_id=row["rec_id"], detail=detail, owner=owner, opened_at=at,
-            due_at=at + _DUE_AFTER,
-        )
-    )  # fmt: skip
-    status = row["status"]
-    append(
-        conn, actor=SYSTEM, rec_id=row["rec_id"], states=(status, status), before={"version": row["version"]},
-        after={"action": "release", "version": row["version"], "draft_id": line["draft_id"]},
-    )  # fmt: skip
-    return "released"
 
 
 def _in_shop(conn: sa.Connection, shop: Shop, line: dict[str, Any]) -> _InShop:

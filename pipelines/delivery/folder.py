@@ -8,6 +8,7 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from pipelines.decisions.audit import canonical_json
 from pipelines.delivery.message import Outcome
 from pipelines.stores.spreadsheets import guarded
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 COLUMNS: Final = (
     "idem_key", "action", "kind", "draft_id", "rec_id", "supplier_id", "source_location_id", "location_id", "sku", "qty", "unit_cost",
-    "currency_code", "need_by", "expected_receipt", "cancels",
+    "currency_code", "need_by", "expected_receipt", "cancels", "po_id", "po_line_id", "from_date", "to_date", "lines",
 )  # fmt: skip
 
 
@@ -59,11 +60,13 @@ class Folder:
 
 
 def _csv(message: Message) -> bytes:
-    """A line of headings and a line of values, in UTF-8; text that a spreadsheet would take for a formula begins with an apostrophe."""
+    """Headings and values, in UTF-8, order lines as JSON; text that a spreadsheet would take for a formula begins with an apostrophe."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(COLUMNS)
     values: dict[str, Any] = message.data | {"idem_key": message.idem_key}
+    if values.get("lines"):
+        values["lines"] = canonical_json(values["lines"])
     writer.writerow([guarded(values.get(name)) for name in COLUMNS])
     return text.getvalue().encode()
 

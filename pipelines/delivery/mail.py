@@ -21,6 +21,15 @@ _DOT: Final = re.compile(rb"(?m)^\.")
 _LABELS: Final = {
     "draft_id": "Draft", "supplier_id": "Supplier", "source_location_id": "From", "location_id": "To", "sku": "Item", "qty": "Units",
     "unit_cost": "Unit price", "currency_code": "Currency", "need_by": "Needed by", "expected_receipt": "Expected", "cancels": "Cancels",
+    "po_id": "Order", "po_line_id": "Order line", "from_date": "Expected until now", "to_date": "Wanted", "lines": "Order lines",
+}  # fmt: skip
+_DRAFT: Final = ("draft order line", "Please draft this line; it is no order yet.")
+_ASKS: Final = {
+    "purchase": _DRAFT, "transfer": _DRAFT,
+    "expedite": ("order change", "Please ask the supplier for these units of the order earlier."),
+    "defer": ("order change", "Please ask the supplier for these units of the order later."),
+    "cancel_po": ("order change", "Please cancel these units of the order with the supplier."),
+    "allocate": ("reservation", "Please reserve these units for the order lines below."),
 }  # fmt: skip
 
 
@@ -105,14 +114,15 @@ class Mailbox:
         is_new = data["action"] == "create"
         mail = EmailMessage(policy=policy.SMTP)
         mail["From"], mail["To"] = self.sender, self.recipient
-        mail["Subject"] = f"{'Draft order line' if is_new else 'CANCELLED: draft order line'} {message.idem_key}"
+        subject, asked = _ASKS[data["kind"]]
+        mail["Subject"] = f"{subject.capitalize() if is_new else f'CANCELLED: {subject}'} {message.idem_key}"
         mail["Message-ID"] = f"<{message.idem_key}@{self.sender.rpartition('@')[2]}>"
         mail["Date"] = message.created_at.replace(tzinfo=UTC)
         mail["Auto-Submitted"] = "auto-generated"
         lines = [f"{label}: {_plain(data[name])}" for name, label in _LABELS.items() if data.get(name) is not None]
-        begins = "Please draft this line; it is no order yet." if is_new else "Please cancel the draft line of the mail named below."
+        begins = asked if is_new else f"Please cancel the {subject} of the mail named below."
         mail.set_content(
-            "\n".join([begins, "", *lines, "", f"Key: {message.idem_key}. A second mail with this key is the same line."]) + "\n",
+            "\n".join([begins, "", *lines, "", f"Key: {message.idem_key}. A second mail with this key is the same one."]) + "\n",
             cte="quoted-printable",
         )
         mail.add_attachment(message.body, maintype="application", subtype="json", filename=f"{message.idem_key}.json")
@@ -128,7 +138,9 @@ def _judged(code: int, address: str) -> Outcome:
 
 
 def _plain(value: Any) -> str:
-    """The value on one line: a name that holds a line break cannot write lines of its own."""
+    """The value on one line: a name that holds a line break cannot write lines of its own. Order lines are their ids and units."""
+    if isinstance(value, list):
+        return ", ".join(_plain(f"{line['order_line_id']}: {line['qty']}") for line in value)
     return "".join(char if char.isprintable() else "?" for char in str(value))
 
 

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from pipelines.decisions.audit import canonical_json
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
+
+# What a message of each kind is about, as its type begins.
+SUBJECTS: Final = {
+    "purchase": "draft_line", "transfer": "draft_line", "expedite": "order_change", "defer": "order_change", "cancel_po": "order_change",
+    "allocate": "reservation",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +36,7 @@ class Message:
 
     @property
     def data(self) -> dict[str, Any]:
-        """What it says: action (create or cancel), draft, item, places, quantity, price."""
+        """What it says: action (create or cancel), kind, draft, item, places, quantity, price, days, order lines."""
         found: dict[str, Any] = json.loads(self.payload)
         return found
 
@@ -38,7 +44,7 @@ class Message:
     def body(self) -> bytes:
         """It as JSON in UTF-8: type, timestamp and data, as Standard Webhooks recommends."""
         data = self.data
-        text = {"type": f"draft_line.{data['action']}", "timestamp": f"{self.created_at.isoformat()}Z", "data": data}
+        text = {"type": f"{SUBJECTS[data['kind']]}.{data['action']}", "timestamp": f"{self.created_at.isoformat()}Z", "data": data}
         return canonical_json(text).encode()
 
 

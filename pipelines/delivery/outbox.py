@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy as sa
 
 from pipelines.decisions.audit import SYSTEM
-from pipelines.decisions.drafts import resolve_exception, set_line
+from pipelines.decisions.drafts import resolve_exception
+from pipelines.decisions.following import count_no_more
 from pipelines.decisions.lifecycle import TRANSITIONS
 from pipelines.decisions.messages import UNDELIVERED, State, report_undelivered
 from pipelines.decisions.retrying import retried
@@ -180,7 +181,7 @@ def _follow_up(conn: sa.Connection, rec: dict[str, Any], row: Mapping[Any, Any],
         if (rec["status"], "fail") in TRANSITIONS:  # a refused cancellation leaves the recommendation as it is
             lock_item(conn, rec)
             count_item_change(conn, rec)
-            set_line(conn, row["rec_id"], released_at=datetime.now(UTC))
+            count_no_more(conn, row["rec_id"], datetime.now(UTC))
             move(conn, rec, "fail", actor=SYSTEM, after={"message": key, "why": outcome.detail})
 
 

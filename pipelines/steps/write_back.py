@@ -6,6 +6,7 @@ import logging
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from pipelines.decisions.kinds import KINDS
 from pipelines.decisions.messages import TROUBLED
 from pipelines.decisions.upkeep import expire_proposals, follow_shop
 from pipelines.delivery.outbox import deliver
@@ -59,7 +60,7 @@ def write_back(
         config_hash=release.config_hash,
         seed=release.seed,
         gate_status="passed" if withheld is None else f"withheld: {withheld}",
-        kinds=("purchase",) if withheld is None else (),  # what an earlier run proposed stays as it stands
+        kinds=KINDS if withheld is None else (),  # what an earlier run proposed stays as it stands
     )
     counts = recommendations.propose(
         store,

@@ -187,6 +187,23 @@ draft_order_line = sa.Table(
     sa.Column("expected_date", Day), sa.Column("status", sa.Text), sa.Column("drafted_at", Timestamp), sa.Column("released_at", Timestamp),
 )  # fmt: skip
 
+purchase_order_change = sa.Table(
+    "purchase_order_change", metadata,
+    sa.Column("change_id", sa.Text, primary_key=True), sa.Column("rec_id", sa.Text), sa.Column("kind", sa.Text),
+    sa.Column("target", sa.Text), sa.Column("po_id", sa.Text), sa.Column("po_line_id", sa.Text), sa.Column("supplier_id", sa.Text),
+    sa.Column("sku", sa.Text), sa.Column("location_id", sa.Text), sa.Column("ordered_qty", sa.BigInteger), sa.Column("qty", sa.BigInteger),
+    sa.Column("from_date", Day), sa.Column("to_date", Day), sa.Column("status", sa.Text), sa.Column("drafted_at", Timestamp),
+    sa.Column("released_at", Timestamp),
+)  # fmt: skip
+
+order_line_reservation = sa.Table(
+    "order_line_reservation", metadata,
+    sa.Column("reservation_id", sa.Text, primary_key=True), sa.Column("rec_id", sa.Text), sa.Column("target", sa.Text),
+    sa.Column("order_id", sa.Text), sa.Column("order_line_id", sa.Text), sa.Column("sku", sa.Text), sa.Column("location_id", sa.Text),
+    sa.Column("open_qty", sa.BigInteger), sa.Column("qty", sa.BigInteger), sa.Column("status", sa.Text),
+    sa.Column("proposed_at", Timestamp), sa.Column("released_at", Timestamp),
+)  # fmt: skip
+
 exception = sa.Table(
     "exception", metadata,
     sa.Column("exception_id", sa.Text, primary_key=True), sa.Column("kind", sa.Text), sa.Column("rec_id", sa.Text),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
 
 SAME_NEED_DAYS: Final = 14
 
+ORDER_CHANGES: Final = ("expedite", "defer", "cancel_po")
 _SAME: Final = ("kind", "sku", "location_id", "supplier_id", "source_location_id")
 
 
@@ -21,9 +23,11 @@ def match_to_open(proposals: _Rows, standing: _Rows) -> dict[str, str]:
     and source location that is needed within 14 days of it; the nearest day wins, and a row takes at most one proposal. So a
     row that takes on another key takes one that no open row had before: keys never have to change places.
 
+    A change of a purchase order is about the order line that its basis names, whatever day is wanted.
+
     Args:
         proposals: What is proposed now, by `recommendation_key` (unique); each with kind, sku, location_id, supplier_id,
-            source_location_id and need_by (a date; None is only matched by its key).
+            source_location_id, need_by (a date; None is only matched by its key) and basis.
         standing: Open recommendations by key, proposed or decided, with the same fields.
     """
     found = {key: key for key in proposals if key in standing}
@@ -45,10 +49,13 @@ def match_to_open(proposals: _Rows, standing: _Rows) -> dict[str, str]:
 
 
 def _identity(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple(row[name] for name in _SAME)
+    line = json.loads(row["basis"] or "{}").get("po_line_id") if row["kind"] in ORDER_CHANGES else None
+    return (*(row[name] for name in _SAME), line)
 
 
 def _days_apart(one: Mapping[str, Any], other: Mapping[str, Any]) -> int | None:
+    if one["kind"] in ORDER_CHANGES:
+        return 0
     if one["need_by"] is None or other["need_by"] is None:
         return None
     return abs(int((one["need_by"] - other["need_by"]).days))

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pipelines.stores.operational import OperationalStore
 
 PROPOSED: Final = "proposed"
+_ORDERING: Final = ("purchase", "transfer")  # what counts in how broad a run is
 ENDED: Final = ("superseded", "expired", "closed")
 
 _SHOWN_EVIDENCE: Final = ("model", "wape_rate", "naive_wape_rate", "windows_count", "backtest_date")
@@ -120,7 +121,8 @@ def propose(
         _replace_details(conn, {rec_ids[key]: wanted[key] for key in changed}, is_new=False)
         _replace_details(conn, {rec_ids[key]: wanted[key] for key in new}, is_new=True)
         counts = ProposalCounts(len(new), len(changed), len(kept) - len(changed), len(gone), len(found) - len(kept))
-        _record_run(conn, run, counts, items=len({proposal.values["sku"] for proposal in wanted.values()}))
+        ordered = {proposal.values["sku"] for proposal in wanted.values() if proposal.values["kind"] in _ORDERING}
+        _record_run(conn, run, counts, items=len(ordered))
     return counts
 
 

@@ -47,7 +47,7 @@ def fill(store: OperationalStore, count: int) -> None:
     at = datetime(2026, 7, 1, 9)
     rows = [
         {"idem_key": f"msg_{number:032d}", "decision_id": f"d-{number}", "rec_id": rec_id, "number": 1, "state": "pending", "attempts": 0,
-         "payload": '{"action":"create","draft_id":"D"}', "next_at": at, "is_in_doubt": False, "created_at": at + timedelta(seconds=number)}
+         "payload": '{"action":"create","draft_id":"D","kind":"purchase"}', "next_at": at, "is_in_doubt": False, "created_at": at + timedelta(seconds=number)}
         for number, rec_id in enumerate(rec_ids)
     ]  # fmt: skip
     with store.transaction() as conn:

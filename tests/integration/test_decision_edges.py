@@ -194,7 +194,7 @@ def test_a_receipt_between_two_reads_of_the_position_is_in_neither_twice_nor_not
             shop,
             "INSERT INTO purchase_order_lines (po_line_id, po_id, sku, location_id, ordered_qty, received_qty) VALUES ('L', 'P', 'ITEM-1', 'DC', 60, 0)",
         )
-        real: Callable[..., int] = basis._inbound_qty
+        real: Callable[..., int] = basis.inbound_qty
         arrivals = iter([True])
 
         def inbound(*arguments: Any, **named: Any) -> int:
@@ -204,7 +204,7 @@ def test_a_receipt_between_two_reads_of_the_position_is_in_neither_twice_nor_not
                     conn.execute(sa.text("UPDATE stock_levels SET on_hand = on_hand + 60 WHERE sku = 'ITEM-1' AND location_id = 'DC'"))
             return real(*arguments, **named)
 
-        monkeypatch.setattr(basis, "_inbound_qty", inbound)
+        monkeypatch.setattr(basis, "inbound_qty", inbound)
 
         result = decide(store, request(rec_id), now=NOW)
 

@@ -182,6 +182,31 @@ def test_a_mail_says_what_to_draft_to_a_person_and_to_a_program(mail: MailReceiv
     assert json.loads(attached.get_content())["data"] == SAID
 
 
+@pytest.mark.parametrize(
+    ("said", "begins", "subject", "line"),
+    [
+        ({"kind": "defer", "po_id": "PO-17", "to_date": "2026-08-10"}, "order_change", "Order change", "Wanted: 2026-08-10"),
+        ({"kind": "cancel_po", "po_id": "PO-17", "action": "cancel"}, "order_change", "CANCELLED: order change", "Order: PO-17"),
+        ({"kind": "allocate", "lines": [{"order_line_id": "O-1", "qty": 6}, {"order_line_id": "O\n2", "qty": 13}]}, "reservation",
+         "Reservation", "Order lines: O-1: 6, O?2: 13"),
+    ],
+)  # fmt: skip
+def test_a_change_and_a_reservation_say_what_they_ask_for(
+    said: dict[str, Any], begins: str, subject: str, line: str, mail: MailReceiver, tmp_path: Path
+) -> None:
+    mailbox(mail.port).send(message(**said))
+    Folder(tmp_path, "csv").send(message(**said))
+
+    parsed = email.message_from_bytes(mail.mails[0][2], policy=policy.default)
+    text, attached = parsed.iter_parts()
+    (told,) = csv.DictReader(io.StringIO(next(tmp_path.glob("*.csv")).read_text(encoding="utf-8")))
+    assert json.loads(attached.get_content())["type"].startswith(f"{begins}.")
+    assert parsed["Subject"] == f"{subject} msg_0123abcd"
+    assert line in text.get_content().splitlines()
+    assert told["po_id"] == said.get("po_id", "")
+    assert json.loads(told["lines"] or "[]") == said.get("lines", [])
+
+
 def test_no_name_of_the_shop_can_write_a_header_or_a_line_of_a_mail(mail: MailReceiver) -> None:
     evil = "X\r\nBcc: thief@example.net\r\n\r\n.\r\nMAIL FROM:<a@b>\nUnits: 9000"
 
