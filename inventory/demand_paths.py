@@ -1,0 +1,111 @@
+"""Joint paths of coming demand for all series of a matrix, from the forecast that is best for replenishment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from forecasting.boosted_quantiles import BlendedSpread, learn_sum_trees, why_no_sum_trees
+from forecasting.mending import joined, series_notes
+from forecasting.models import LIGHTGBM
+from forecasting.paths import path_chunks
+from forecasting.schema import POOLED_ENSEMBLE, SEASONAL_NAIVE
+from forecasting.selection import choose
+from forecasting.silent import names_put_back, reasons_put_back
+from forecasting.spread import fit_spread
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from forecasting.matrix import SeriesMatrix
+    from forecasting.pooled import PooledFit
+    from forecasting.schema import BoolArray, IntArray, PathArray
+    from forecasting.spread import SumDistribution
+
+PATHS: Final = 300  # per series; with twice as many orders change by rounding only
+
+
+@dataclass(frozen=True, slots=True)
+class DemandLaw:
+    """What is known of coming demand.
+
+    Attributes:
+        matrix: All series.
+        fit: The pooled fit of those that have sold.
+        rows: Their positions in the matrix.
+        periods: The sum of so many coming periods is what the spread was learnt for.
+        spread: The distribution of that sum, of the series at `rows`.
+        names: Per series of the matrix, the model.
+        reasons: Per series, what is unusual about it or its forecast; None where nothing is.
+    """
+
+    matrix: SeriesMatrix
+    fit: PooledFit
+    rows: IntArray
+    periods: int
+    spread: SumDistribution
+    names: list[str]
+    reasons: list[str | None]
+
+    @property
+    def is_whole(self) -> BoolArray:
+        """[series]; has only ever sold whole units."""
+        demand = self.matrix.demand
+        result: BoolArray = (demand == np.rint(demand)).all(axis=0)
+        return result
+
+    def chunks(self, rows: IntArray, *, periods: int, seed: int, paths: int = PATHS) -> Iterator[tuple[IntArray, PathArray]]:
+        """Positions in `rows`, and their demand as [position, path, period]; zero for a series that never sold.
+
+        Args:
+            rows: Positions in the matrix.
+            periods: Length of a path.
+            seed: Seed of the draws. A series' draws depend on its key and the seed only.
+            paths: Paths per series.
+        """
+        place = np.full(self.matrix.keys.height, -1)
+        place[self.rows] = np.arange(len(self.rows))
+        wanted = place[rows]
+        known = np.flatnonzero(wanted >= 0)
+        position = np.full(len(self.rows), -1)
+        position[wanted[known]] = known
+        drawn = path_chunks(
+            self.fit, wanted[known], periods=periods, paths=paths, seed=seed, spread_periods=self.periods, spread=self.spread
+        )
+        for fitted, demand in drawn:
+            yield position[fitted], np.nan_to_num(demand)
+        silent = np.flatnonzero(wanted < 0)
+        if len(silent):
+            yield silent, np.zeros((len(silent), paths, periods), dtype=np.float32)
+
+
+def learn_demand(matrix: SeriesMatrix, *, periods: int, seed: int) -> DemandLaw:
+    """The pooled fit that was best on past cut-offs and the spread of its sums, half of it from trees where there is enough to learn from.
+
+    Args:
+        matrix: Demand that is known, and the calendar ahead.
+        periods: Length of the sums that matter: lead plus review time.
+        seed: Seed of the trees.
+    """
+    selling, rows = matrix.selling()
+    choice = choose(selling, periods=periods)
+    fit = choice.fit(selling)
+    name = POOLED_ENSEMBLE if choice.name == SEASONAL_NAIVE else choice.name
+    names = [name if own == POOLED_ENSEMBLE else own for own in fit.model_names()]
+    spread: SumDistribution = fit_spread(fit, periods=periods)
+    if why_no_sum_trees(fit, periods=periods) is None:
+        said = learn_sum_trees(fit, periods=periods, seed=seed).quantiles(np.array([fit.matrix.periods_count]))[:, 0]
+        spread = BlendedSpread(spread, said)
+        names = [LIGHTGBM if is_said else own for is_said, own in zip(np.isfinite(said[0]).tolist(), names, strict=True)]
+    reasons = reasons_put_back(matrix, rows, fit.fallback_reasons())
+    return DemandLaw(
+        matrix=matrix,
+        fit=fit,
+        rows=rows,
+        periods=periods,
+        spread=spread,
+        names=names_put_back(matrix, rows, names),
+        reasons=joined(series_notes(matrix), reasons),
+    )

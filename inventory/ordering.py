@@ -1,0 +1,82 @@
+"""From simulated demand and stock to a quantity a supplier accepts: what a plan and a replay have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from inventory.projection import Needs, fill_quantity, need_quantile, project_needs
+from inventory.rounding import Rounded, SupplierTerms, round_by_cost
+
+if TYPE_CHECKING:
+    from forecasting.schema import BoolArray, FloatArray, IntArray, PathArray
+    from inventory.item_terms import ItemTerms
+    from inventory.policy import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to order, per series.
+
+    Attributes:
+        needs: What it was decided from.
+        raw: [series]; before packs, minimum and maximum.
+        is_filled: [series]; the fill rate asked for more than the ratio did.
+        ratio: [series]; the share of paths on which the raw quantity is enough, at least the ratio asked for.
+        rounded: The accepted quantity, step by step.
+    """
+
+    needs: Needs
+    raw: FloatArray
+    is_filled: BoolArray
+    ratio: FloatArray
+    rounded: Rounded
+
+
+def decide(
+    paths: PathArray,
+    *,
+    rows: IntArray,
+    on_hand: FloatArray,
+    arriving: FloatArray,
+    terms: ItemTerms,
+    policy: Policy,
+    is_whole: BoolArray,
+    seed: int,
+) -> Decision:
+    """The quantile of the need, raised to the fill rate asked for, in a quantity that is accepted.
+
+    The lead time of this order and that of the next review's are drawn independently of each other and of demand.
+
+    Args:
+        paths: [position, path, period] in units.
+        rows: Positions of these series in all that follows.
+        on_hand: [series]; units that can be sold.
+        arriving: [period ahead, series].
+        terms: Of all series.
+        policy: What is common to them.
+        is_whole: [series]; sold in whole units.
+        seed: Of how lead times are paired with paths.
+    """
+    generator = np.random.default_rng(seed)
+    count = paths.shape[1]
+    arrives = terms.drawn_leads(rows, count, generator)
+    until = terms.drawn_leads(rows, count, generator) + policy.review_periods
+    if (arrives == arrives[0, 0]).all() and (until == until[0, 0]).all():
+        arrives, until = arrives[:1, :1], until[:1, :1]
+    whole = is_whole[rows]
+    needs = project_needs(paths, on_hand=on_hand[rows], arriving=arriving[:, rows], arrives=arrives, until=until, shortage=policy.shortage)
+    ratio = terms.ratio[rows]
+    raw = need_quantile(needs.need, ratio, is_whole=whole)
+    floor = np.zeros_like(raw)
+    if policy.min_fill_rate is not None:
+        floor = fill_quantity(needs.need, needs.demand_within, policy.min_fill_rate, is_whole=whole)
+    is_filled = floor > raw
+    raised = np.maximum(raw, floor)
+    ratio = np.where(is_filled, np.maximum(ratio, (needs.need <= raised[:, None]).mean(axis=1)), ratio)
+    own = terms.supplier
+    supplier = SupplierTerms(own.pack[rows], own.minimum[rows], own.maximum[rows])
+    rounded = round_by_cost(raw, needs.need, terms.ratio[rows], floor=floor, terms=supplier)
+    return Decision(needs, raised, is_filled, ratio, rounded)

@@ -1,0 +1,169 @@
+"""The quantity that only this order can supply: simulated demand through the stock there is and what is on its way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from forecasting.schema import BoolArray, FloatArray, IntArray, PathArray
+    from inventory.policy import Shortage
+
+LEAST_UNITS: Final = 1e-6  # less than that is rounding, not a shortage
+ROUNDING: Final = 1e-9  # of probabilities counted on paths
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What an order decided now is for, per series; units.
+
+    The order's own periods run from its arrival to the arrival of the one decided at the next review.
+
+    Attributes:
+        need: [series, path], rising along a series; what it takes to lose nothing in the order's own periods.
+        demand_before: [series]; mean demand before the order arrives.
+        demand_within: [series]; mean demand in the order's own periods.
+        lost_before: [series]; mean demand lost before it arrives, which it cannot help; 0 where demand waits.
+        inbound: [series]; mean of what is on its way and arrives by the end of its periods.
+        stock_at_arrival: [series]; mean stock when it arrives and before it is added, below 0 where units are owed.
+        stockout_rate: [series]; share of paths on which a unit is missing by the end of its periods if nothing is ordered.
+    """
+
+    need: FloatArray
+    demand_before: FloatArray
+    demand_within: FloatArray
+    lost_before: FloatArray
+    inbound: FloatArray
+    stock_at_arrival: FloatArray
+    stockout_rate: FloatArray
+
+
+def project_needs(
+    paths: PathArray,
+    *,
+    on_hand: FloatArray,
+    arriving: FloatArray,
+    arrives: IntArray | int,
+    until: IntArray | int,
+    shortage: Shortage,
+) -> Needs:
+    """Demand run through the stock, period by period and path by path, without the order in question.
+
+    With demand lost, the need of a path is what would be lost in the order's own periods, so that much of it is what the
+    order can save; with demand that waits it is what would be owed at their end.
+
+    Source: lost sales, the base of the myopic policy of Morton (1971), The near-myopic nature of the lagged-proportional-cost
+    inventory problem with lost sales, Operations Research 19; backorders, Snyder and Shen (2019), section 4.3.
+
+    Args:
+        paths: [series, path, period] in units, period 0 being the next one.
+        on_hand: [series]; stock now that can be sold, below 0 where units are owed.
+        arriving: [period ahead, series]; what is there at the start of each coming period, already on its way.
+        arrives: Period of the paths in which the order is sellable, one for all or [series, path]: the lead time.
+        until: Period in which the next review's order is sellable; the lead plus the review time.
+        shortage: What becomes of demand that is not met.
+    """
+    first, last = np.atleast_2d(arrives), np.atleast_2d(until)
+    stock = np.repeat(on_hand[:, None].astype(np.float64), paths.shape[1], axis=1)
+    before, within, lost_before, lost_within, inbound, at_arrival = (np.zeros_like(stock) for _ in range(6))
+    at_end = stock.copy()
+    is_short = stock < -LEAST_UNITS
+    for period in range(min(paths.shape[2], int(last.max()))):
+        is_before, is_within = period < first, (period >= first) & (period < last)
+        counted = period < np.maximum(first, last)
+        if period < len(arriving):
+            stock += arriving[period][:, None]
+            inbound += np.where(counted, arriving[period][:, None], 0.0)
+        np.copyto(at_arrival, stock, where=period == first)
+        demand = paths[:, :, period].astype(np.float64)
+        missing = np.maximum(demand - np.maximum(stock, 0.0), 0.0)
+        stock -= demand
+        if shortage == "lost":
+            stock += missing
+        before += np.where(is_before, demand, 0.0)
+        within += np.where(is_within, demand, 0.0)
+        lost_before += np.where(is_before, missing, 0.0)
+        lost_within += np.where(is_within, missing, 0.0)
+        is_short |= counted & (missing > LEAST_UNITS)
+        np.copyto(at_end, stock, where=counted)
+    has_own = np.broadcast_to(last > first, stock.shape)
+    owed = np.maximum(-at_end, 0.0)
+    need = np.where(has_own, lost_within + owed, 0.0) if shortage == "lost" else owed
+    if shortage != "lost":
+        lost_before = np.zeros_like(lost_before)
+    return Needs(
+        need=np.sort(need, axis=1),
+        demand_before=before.mean(axis=1),
+        demand_within=within.mean(axis=1),
+        lost_before=lost_before.mean(axis=1),
+        inbound=inbound.mean(axis=1),
+        stock_at_arrival=at_arrival.mean(axis=1),
+        stockout_rate=is_short.mean(axis=1),
+    )
+
+
+def need_quantile(need: FloatArray, ratio: FloatArray | float, *, is_whole: BoolArray | bool = True) -> FloatArray:
+    """The least quantity that is enough on this share of the paths, [series].
+
+    Args:
+        need: [series, path], rising along a series.
+        ratio: The share, one or [series]; 1 is the largest need of all paths.
+        is_whole: Series sold in whole units take a need as it is, others lie between two needs.
+    """
+    count = need.shape[1]
+    ratio = np.broadcast_to(np.asarray(ratio, dtype=np.float64), need.shape[:1])
+    rows = np.arange(len(need))
+    enough = np.clip(np.ceil(ratio * count - ROUNDING).astype(np.int64) - 1, 0, count - 1)
+    place = np.clip(ratio * count - 0.5, 0.0, count - 1.0)
+    low = np.floor(place).astype(np.int64)
+    between = need[rows, low] + (place - low) * (need[rows, np.minimum(low + 1, count - 1)] - need[rows, low])
+    result: FloatArray = np.where(ratio <= 0, 0.0, np.where(is_whole, need[rows, enough], between))
+    return result
+
+
+def fill_quantity(need: FloatArray, demand: FloatArray, fill_rate: FloatArray | float, *, is_whole: BoolArray | bool = True) -> FloatArray:
+    """The least quantity with which this share of mean demand is met in the order's own periods, [series].
+
+    Args:
+        need: [series, path], rising along a series.
+        demand: [series]; mean demand in these periods.
+        fill_rate: The share, one or [series].
+        is_whole: Of series sold in whole units, rounded up.
+    """
+    count = need.shape[1]
+    allowed = (1.0 - np.broadcast_to(fill_rate, demand.shape)) * demand
+    after = np.arange(count - 1, -1, -1)
+    missing = (np.cumsum(need[:, ::-1], axis=1)[:, ::-1] - need - after * need) / count  # if so much were ordered as this path needs
+    place = (missing > allowed[:, None] + LEAST_UNITS).sum(axis=1)
+    rows = np.arange(len(need))
+    spare = (allowed - missing[rows, np.minimum(place, count - 1)]) * count / (count - np.minimum(place, count - 1))
+    quantity = np.maximum(need[rows, np.minimum(place, count - 1)] - np.maximum(spare, 0.0), 0.0)
+    result: FloatArray = np.where(is_whole, np.ceil(quantity - LEAST_UNITS), quantity)
+    return result
+
+
+def order_quantity(
+    paths: PathArray, *, on_hand: FloatArray, arriving: FloatArray, lead_periods: int, review_periods: int, ratio: float, shortage: Shortage
+) -> FloatArray:
+    """[series]; what to order where demand is known to be like `paths` and lead times are fixed: the kernel in one call.
+
+    Args:
+        paths: [series, path, period] in units, of at least lead plus review periods.
+        on_hand: [series]; stock at the end of the period.
+        arriving: [period ahead, series]; row 0 is there at the start of the next period.
+        lead_periods: Full periods before the one in which the order is sellable.
+        review_periods: Periods until the next decision.
+        ratio: The quantile of the need.
+        shortage: "lost" or "backorder".
+
+    Raises:
+        ValueError: The paths are too short.
+    """
+    until = lead_periods + review_periods
+    if paths.shape[2] < until:
+        raise ValueError(f"paths: hold {paths.shape[2]} periods, lead plus review time is {until}; simulate that many.")
+    needs = project_needs(paths, on_hand=on_hand, arriving=arriving, arrives=lead_periods, until=until, shortage=shortage)
+    whole: BoolArray = (needs.need == np.rint(needs.need)).all(axis=1)
+    return need_quantile(needs.need, ratio, is_whole=whole)

@@ -1,0 +1,112 @@
+"""Quantities a supplier accepts, and which of them costs least."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from forecasting.schema import BoolArray, FloatArray
+
+ROUNDING: Final = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class SupplierTerms:
+    """What can be ordered, per series.
+
+    Attributes:
+        pack: [series]; orders are multiples of it, at least 1.
+        minimum: [series]; the least order.
+        maximum: [series]; the most, infinite where there is none.
+    """
+
+    pack: FloatArray
+    minimum: FloatArray
+    maximum: FloatArray
+
+    @property
+    def smallest(self) -> FloatArray:
+        """The least quantity that can be ordered at all."""
+        result: FloatArray = np.maximum(np.ceil(self.minimum / self.pack - ROUNDING), 1.0) * self.pack
+        return result
+
+    @property
+    def largest(self) -> FloatArray:
+        """The most that can be ordered at once, infinite where there is no maximum."""
+        finite = np.where(np.isfinite(self.maximum), self.maximum, 0.0)
+        result: FloatArray = np.where(np.isfinite(self.maximum), np.floor(finite / self.pack + ROUNDING) * self.pack, np.inf)
+        return result
+
+    @property
+    def is_possible(self) -> BoolArray:
+        """Some quantity can be ordered."""
+        result: BoolArray = self.largest >= self.smallest
+        return result
+
+
+@dataclass(frozen=True, slots=True)
+class Rounded:
+    """From the raw quantity to one a supplier accepts, per series; each step holds the quantity after it.
+
+    Attributes:
+        packs: In whole packs.
+        minimum: Not below the minimum, or nothing.
+        maximum: Not above the maximum.
+    """
+
+    packs: FloatArray
+    minimum: FloatArray
+    maximum: FloatArray
+
+
+def round_by_cost(raw: FloatArray, need: FloatArray, ratio: FloatArray, *, floor: FloatArray, terms: SupplierTerms) -> Rounded:
+    """The accepted quantity next to the raw one, above or below it, whose expected cost is least.
+
+    The cost of a quantity q is that which makes the raw quantity the best of all: the mean of r (need - q)+ + (1 - r) (q - need)+. It is
+    convex, so the best accepted quantity is a neighbour of the best of all; more stock lowers every need and so never raises the
+    choice. Of two that cost the same it is the smaller.
+
+    Source: Koenker and Bassett (1978), Regression quantiles, Econometrica 46, equation 2, for the loss whose minimum is the quantile.
+
+    Args:
+        raw: [series] in units, not below 0.
+        need: [series, path].
+        ratio: [series]; the quantile that was taken.
+        floor: [series]; not to be rounded below, but by the maximum.
+        terms: The suppliers'.
+    """
+    pack, smallest = terms.pack, terms.smallest
+    low = np.floor(raw / pack + ROUNDING) * pack
+    high = np.ceil(raw / pack - ROUNDING) * pack
+    packs = _cheaper(low, high, need, ratio)
+    packs = np.maximum(packs, np.ceil(floor / pack - ROUNDING) * pack)
+    is_small = (packs < smallest) & (raw > 0)
+    # what is rounded to no pack at all may still be worth the least order, and the other way round
+    least = np.where(floor > 0, smallest, _cheaper(np.zeros_like(raw), smallest, need, ratio))
+    minimum = np.where(is_small, least, packs)
+    return Rounded(packs, minimum, np.minimum(minimum, terms.largest))
+
+
+def round_up(raw: FloatArray, terms: SupplierTerms) -> FloatArray:
+    """The least accepted quantity that is not below the raw one, at most the largest; for rules that know no need."""
+    wanted = np.maximum(np.ceil(raw / terms.pack - ROUNDING) * terms.pack, terms.smallest)
+    result: FloatArray = np.where(raw > ROUNDING, np.minimum(wanted, terms.largest), 0.0)
+    return result
+
+
+def _cheaper(low: FloatArray, high: FloatArray, need: FloatArray, ratio: FloatArray) -> FloatArray:
+    open_rows = np.flatnonzero(high > low)
+    result = low.copy()
+    if len(open_rows):
+        some, share = need[open_rows], ratio[open_rows]
+        costs = [_loss(quantity[open_rows], some, share) for quantity in (low, high)]
+        result[open_rows] = np.where(costs[1] < costs[0] - ROUNDING, high[open_rows], low[open_rows])
+    return result
+
+
+def _loss(quantity: FloatArray, need: FloatArray, ratio: FloatArray) -> FloatArray:
+    short = need - quantity[:, None]
+    return np.maximum(ratio[:, None] * short, (ratio[:, None] - 1.0) * short).mean(axis=1)

@@ -1,0 +1,203 @@
+"""Shops that live through the same demand under different rules, all series at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from inventory.demand_paths import learn_demand
+from inventory.ordering import decide
+from inventory.policy import ReplayState
+from inventory.rounding import round_up
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from forecasting.matrix import SeriesMatrix
+    from forecasting.schema import FloatArray, IntArray
+    from inventory.demand_paths import DemandLaw
+    from inventory.item_terms import ItemTerms
+    from inventory.policy import OrderRule, Policy
+
+
+class Learner(Protocol):
+    """Something that learns demand as `learn_demand` does."""
+
+    def __call__(self, matrix: SeriesMatrix, *, periods: int, seed: int) -> DemandLaw:
+        """What is known of the demand that comes after the matrix."""
+        ...
+
+
+@dataclass(slots=True)
+class Shop:
+    """One policy's stock, and what it has cost since counting began.
+
+    Attributes:
+        policy: How it is run: review, shortage, what it knows of lead times.
+        terms: The same per series.
+        on_hand: [series]; below 0 are backorders.
+        arriving: [periods ahead, series]; row 0 is there at the start of the next period.
+        rule: What orders; None is the kernel of this package.
+        held: [series]; units left at the ends of periods, added up.
+        missed: [series]; units lost, or units times periods waited.
+        unmet: [series]; units of demand that were not met when they were asked for.
+        demand: [series]; units.
+        orders: Orders placed.
+        periods: Periods counted.
+    """
+
+    policy: Policy
+    terms: ItemTerms
+    on_hand: FloatArray
+    arriving: FloatArray
+    rule: OrderRule | None = None
+    held: FloatArray = field(init=False)
+    missed: FloatArray = field(init=False)
+    unmet: FloatArray = field(init=False)
+    demand: FloatArray = field(init=False)
+    orders: int = 0
+    periods: int = 0
+
+    def __post_init__(self) -> None:
+        self.held, self.missed, self.unmet, self.demand = (np.zeros(len(self.on_hand)) for _ in range(4))
+
+    def place(self, quantity: FloatArray, leads: IntArray, *, is_counted: bool) -> None:
+        """What is ordered at the end of a period is there after so many full periods."""
+        np.add.at(self.arriving, (leads, np.arange(len(quantity))), quantity)
+        self.orders += int((quantity > 0).sum()) if is_counted else 0
+
+    def live(self, demand: FloatArray, *, is_counted: bool) -> None:
+        """One period: what arrives, then demand, then the count."""
+        stock = self.on_hand + self.arriving[0]
+        self.arriving[:-1] = self.arriving[1:]
+        self.arriving[-1] = 0.0
+        unmet = np.maximum(demand - np.maximum(stock, 0.0), 0.0)
+        self.on_hand = stock - demand + (unmet if self.policy.shortage == "lost" else 0.0)
+        if is_counted:
+            self.held += np.maximum(self.on_hand, 0.0)
+            self.unmet += unmet
+            self.missed += unmet if self.policy.shortage == "lost" else np.maximum(-self.on_hand, 0.0)
+            self.demand += demand
+            self.periods += 1
+
+    @property
+    def holding(self) -> float:
+        """What stock has cost."""
+        return float((self.terms.holding_cost * self.held).sum())
+
+    @property
+    def shortage(self) -> float:
+        """What unmet demand has cost."""
+        return float((self.terms.shortage_cost * self.missed).sum())
+
+    @property
+    def fill_rate(self) -> float | None:
+        """Share of demand met at once; None without demand."""
+        demand = float(self.demand.sum())
+        return 1.0 - float(self.unmet.sum()) / demand if demand > 0 else None
+
+    @property
+    def average_stock(self) -> FloatArray:
+        """[series]; mean units left at the end of a period."""
+        result: FloatArray = self.held / max(self.periods, 1)
+        return result
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What happens to all shops alike.
+
+    Attributes:
+        matrix: What is known of demand as time passes, and the calendar.
+        start: Number of the first period lived through; decisions begin at the end of the one before.
+        end: Number of the last one.
+        counted_from: Costs count from this period on.
+        leads: [period - start, series]; how long an order decided before that period really takes.
+    """
+
+    matrix: SeriesMatrix
+    start: int
+    end: int
+    counted_from: int
+    leads: IntArray
+
+
+def run_shops(
+    shops: Mapping[str, Shop],
+    demand: Mapping[str, FloatArray],
+    world: World,
+    *,
+    seed: int,
+    learn: Learner = learn_demand,
+    on_progress: Callable[[str, float], None] | None = None,
+) -> None:
+    """Every shop has lived through the periods of the world.
+
+    Demand is learnt once per period for all shops that look ahead alike, from all that customers wanted until then, not
+    from what the simulated shop happened to sell: so shops differ by what they decide alone.
+
+    Args:
+        shops: By name; they are changed.
+        demand: By the same names, [period, series] units that are wanted in the periods of the matrix.
+        world: What happens.
+        seed: Seed of the paths.
+        learn: How demand is learnt.
+        on_progress: Called with what is done next and the share done, 0 to 1.
+    """
+    for period in range(world.start, world.end + 1):
+        if on_progress is not None:
+            on_progress(f"{world.matrix.date_of(period)}", (period - world.start) / (world.end + 1 - world.start))
+        due = {name: shop for name, shop in shops.items() if (period - world.start) % shop.policy.review_periods == 0}
+        known = world.matrix.until(period)
+        quantities = _orders(due, known, seed=seed, learn=learn)
+        is_counted = period >= world.counted_from
+        for name, shop in shops.items():
+            if name in quantities:
+                shop.place(quantities[name], world.leads[period - world.start], is_counted=is_counted)
+            shop.live(demand[name][period], is_counted=is_counted)
+
+
+def _orders(shops: Mapping[str, Shop], known: SeriesMatrix, *, seed: int, learn: Learner) -> dict[str, FloatArray]:
+    """Accepted quantities [series] by shop."""
+    result: dict[str, FloatArray] = {}
+    by_horizon: dict[int, list[str]] = {}
+    for name, shop in shops.items():
+        if shop.rule is None:
+            by_horizon.setdefault(int(shop.terms.longest_lead.max()) + shop.policy.review_periods, []).append(name)
+            continue
+        state = ReplayState(known.periods_count - 1, shop.on_hand.copy(), shop.arriving.copy(), known)
+        result[name] = round_up(np.maximum(np.nan_to_num(shop.rule.order(state)), 0.0), shop.terms.supplier)
+    for horizon, names in by_horizon.items():
+        result.update(_kernel_orders({name: shops[name] for name in names}, known, horizon=horizon, seed=seed, learn=learn))
+    return result
+
+
+def _kernel_orders(shops: Mapping[str, Shop], known: SeriesMatrix, *, horizon: int, seed: int, learn: Learner) -> dict[str, FloatArray]:
+    series = known.keys.height
+    result = {name: np.zeros(series) for name in shops}
+    law = learn(known, periods=horizon, seed=seed)
+    is_known = known.observed.any(axis=0)
+    is_whole = law.is_whole
+    for rows, paths in law.chunks(np.arange(series), periods=horizon, seed=seed):
+        for name, shop in shops.items():
+            decision = decide(
+                paths,
+                rows=rows,
+                on_hand=shop.on_hand,
+                arriving=shop.arriving,
+                terms=shop.terms,
+                policy=shop.policy,
+                is_whole=is_whole,
+                seed=seed,
+            )
+            result[name][rows] = np.where(is_known[rows], decision.rounded.maximum, 0.0)
+    return result
+
+
+def drawn_leads(leads: Sequence[IntArray], periods: int, *, seed: int) -> IntArray:
+    """[period, series]; a lead time for every order that may be placed, drawn from the series' own ones."""
+    generator = np.random.default_rng(seed)
+    share = generator.random((periods, len(leads)))
+    return np.stack([own[(share[:, row] * len(own)).astype(np.int64)] for row, own in enumerate(leads)], axis=1)
