@@ -29,6 +29,7 @@ from pipelines.cli import (
     running,
     targets,
     timeline,
+    what_if,
 )
 from pipelines.errors import ContractError, OrdercastError, SettingsError
 
@@ -65,6 +66,7 @@ accesses.register(app)
 reports.register(app)
 timeline.register(app)
 forecasts.register(app)
+what_if.register(app)
 experiments.register(app)
 backups.register(app)
 doctor.register(app)

@@ -74,6 +74,11 @@ class LostSales:
         enough = np.append(np.cumsum(self.law), 1.0)[np.minimum(units, len(self.law))]
         return np.minimum((self.projected() @ enough < ratio - 1e-12).sum(axis=-1), self.order_limit)
 
+    def states(self) -> tuple[Any, Any]:
+        """stock [state] that the next period begins with, and what arrives after it [period ahead, state]; states in the order of a flat array."""
+        places = np.indices(self.state_shape).reshape(self.lead_periods, -1).astype(np.float64)
+        return places[0], places[1:]
+
     def base_stock_orders(self, level: int) -> Any:
         """[state]: what brings stock and pipeline up to the level."""
         held = np.arange(self.stock_limit + 1).reshape(-1, *(1,) * (self.lead_periods - 1))

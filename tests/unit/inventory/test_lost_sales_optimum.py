@@ -10,6 +10,7 @@ from scipy import stats
 
 from inventory.newsvendor import newsvendor_discrete
 from inventory.policy import starting_ratio
+from inventory.projection import need_quantile, project_needs
 from tests.unit.inventory.lost_sales_dp import LostSales
 
 TIMES_HOLDING = (1.2, 1.35, 1.5, 1.65, 1.8)  # p / (p + times h): a grid around the ratio that planning starts from
@@ -54,7 +55,44 @@ def test_the_optimum_is_the_published_one(name: str) -> None:
     assert orders.max() < shop.order_limit  # nothing was cut off
 
 
-def test_the_projected_need_is_within_half_a_percent_of_the_optimum_at_the_best_ratio_near_the_start(shop: LostSales) -> None:
+def simulated_paths(shop: LostSales, *, count: int) -> Any:
+    """Demand of the periods until the order is there and of its own, [path, period]: as many draws of each quantile as of any other."""
+    generator = np.random.default_rng(7)
+    ranks = np.stack([(generator.permutation(count) + 0.5) / count for _ in range(shop.lead_periods + 1)], axis=1)
+    return np.searchsorted(np.cumsum(shop.law), ranks).astype(np.float32)
+
+
+def kernel_needs(shop: LostSales, *, count: int) -> Any:
+    """[state, path]: the need that planning projects from simulated demand, in every state of the pipeline."""
+    paths = simulated_paths(shop, count=count)
+    stock, behind = shop.states()
+    needs = [
+        project_needs(
+            np.broadcast_to(paths, (len(rows), *paths.shape)),
+            on_hand=stock[rows],
+            arriving=np.vstack([np.zeros(len(rows)), behind[:, rows]]),
+            arrives=shop.lead_periods,
+            until=shop.lead_periods + 1,
+            shortage="lost",
+        ).need
+        for rows in np.array_split(np.arange(len(stock)), max(1, len(stock) // 300))
+    ]
+    return np.concatenate(needs)
+
+
+def test_orders_as_they_are_planned_are_within_half_a_percent_of_the_optimum_at_the_best_ratio_near_the_start(shop: LostSales) -> None:
+    ratios = [shop.shortage_cost / (shop.shortage_cost + times * shop.holding_cost) for times in TIMES_HOLDING]
+    needs = kernel_needs(shop, count=1_000)
+    optimum, _ = shop.optimum()
+
+    orders = [need_quantile(needs, ratio).astype(np.int64).reshape(shop.state_shape) for ratio in ratios]
+
+    cost = min(shop.cost_of(np.minimum(one, shop.order_limit)) for one in orders)
+    assert optimum <= cost + 1e-4
+    assert cost <= 1.005 * optimum
+
+
+def test_the_quantile_of_the_need_is_within_half_a_percent_where_its_law_is_known(shop: LostSales) -> None:
     ratios = [shop.shortage_cost / (shop.shortage_cost + times * shop.holding_cost) for times in TIMES_HOLDING]
     optimum, _ = shop.optimum()
 

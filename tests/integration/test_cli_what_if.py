@@ -1,0 +1,124 @@
+"""`what-if` on a small release: the scenario beside what is suggested as it is, and nothing changed."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pipelines.settings import load_settings
+from pipelines.steps.what_if import Scenario, suppose
+from pipelines.stores.operational import OperationalStore
+from pipelines.stores.releases import served_release
+from pipelines.stores.scratch import open_scratch
+from tests.integration.small_release import publish_small_release
+from tests.integration.test_cli import Terminal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("planned") / "home"
+    publish_small_release(home)
+    return home
+
+
+@pytest.fixture
+def ordercast(planned: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Terminal:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ORDERCAST_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("COLUMNS", "80")
+    shutil.copytree(planned / "releases", tmp_path / "home" / "releases")
+    return Terminal(monkeypatch, capsys)
+
+
+def test_more_demand_orders_more_and_leaves_release_and_store_as_they_were(ordercast: Terminal) -> None:
+    settings = load_settings()
+    release = served_release(settings.releases_path).path
+    OperationalStore.open(settings.resolved_store_url, must_exist=False).close()
+    before = hashlib.sha256(release.read_bytes()).hexdigest()
+
+    told = ordercast.json("what-if", "--demand", "+50%")
+
+    assert hashlib.sha256(release.read_bytes()).hexdigest() == before
+    assert sorted(path.name for path in release.parent.iterdir()) == [
+        "20250701T060000-aaaaaa.duckdb",
+        "20250701T060000-aaaaaa.json",
+        "CURRENT",
+    ]
+    assert ordercast.json("recommendations") == []
+    assert told["base"]["orders_count"] >= 1
+    assert told["changed"]["order_qty"] > told["base"]["order_qty"]
+    line = next(line for line in told["lines"] if line["sku"] == "busy")
+    assert line["scenario_qty"] > line["base_qty"] > 0
+
+
+def test_the_base_is_what_the_release_suggests(ordercast: Terminal) -> None:
+    told = ordercast.json("what-if", "--cost", "+10%")
+
+    assert told["base"]["orders_count"] == told["changed"]["orders_count"] == 1
+    assert told["changed"]["money"][0]["order_amount"] == pytest.approx(1.1 * told["base"]["money"][0]["order_amount"])
+    assert told["lines"] == []
+
+
+def test_a_longer_lead_time_and_a_higher_service_level_order_more(ordercast: Terminal) -> None:
+    longer = ordercast.json("what-if", "--lead-time", "7")
+    safer = ordercast.json("what-if", "--service-level", "0.995")
+
+    assert longer["changed"]["order_qty"] > longer["base"]["order_qty"]
+    assert safer["changed"]["order_qty"] > safer["base"]["order_qty"]
+
+
+def test_without_a_supplier_its_items_go_to_the_next_one_or_to_nobody(ordercast: Terminal) -> None:
+    told = ordercast.json("what-if", "--supplier-fails", "s1")
+    code, said, err = ordercast("what-if", "--supplier-fails", "s1")
+
+    assert code == 0, err
+    assert {row["sku"] for row in told["newly_excluded"]} == {"calm"}
+    assert [(line["sku"], line["base_qty"]) for line in told["lines"]] == [("twins", 0)]  # two shared its first priority
+    assert told["changed"]["orders_count"] == 2
+    assert "calm at main cannot be ordered then: No supplier sells this item." in " ".join(said.split())
+    assert "Nothing was changed" in said
+    assert max(map(len, said.splitlines())) <= 80
+
+
+def test_what_was_on_its_way_from_a_failed_supplier_does_not_come(planned: Path) -> None:
+    release = served_release(planned / "releases")
+
+    with open_scratch(release) as conn:
+        suppose(conn, Scenario(failed_supplier_id="s1"))
+
+        assert conn.sql("SELECT count(*) FROM marts.fct_inbound").fetchall() == [(0,)]
+        assert conn.sql("SELECT count(*) FROM release.marts.fct_inbound").fetchall() == [(1,)]
+
+
+def test_a_closed_location_orders_nothing(ordercast: Terminal) -> None:
+    told = ordercast.json("what-if", "--closes", "main")
+
+    assert told["changed"]["orders_count"] == 0
+    assert {row["reason"] for row in told["newly_excluded"]} == {"Location is inactive."}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        ((), 3, "Nothing differs from the base"),
+        (("--supplier-fails", "nobody"), 3, "There is no supplier 'nobody' in the served release; there are s1, s2."),
+        (("--closes", "nowhere"), 3, "There is no location 'nowhere'"),
+        (("--demand", "20"), 2, "such as +20%"),
+        (("--demand", "-100%"), 2, "above -100%"),
+        (("--service-level", "95"), 2, "0.98 is 98 %"),
+        (("--lead-time", "400"), 2, "up to 365"),
+    ],
+)
+def test_a_scenario_that_makes_no_sense_is_refused_with_what_to_write(
+    ordercast: Terminal, arguments: tuple[str, ...], code: int, words: str
+) -> None:
+    ended, _, err = ordercast("what-if", *arguments)
+
+    assert ended == code
+    assert words in " ".join(err.replace("│", " ").split())
