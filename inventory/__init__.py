@@ -1,5 +1,8 @@
-"""Decisions on stock: what to order, with the reason for each quantity, and what a policy would have cost."""
+"""Decisions about stock: what to order, and what scarce stock is worth where. Pure functions, deterministic by seed."""
 
+from inventory.allocation import allocate
+from inventory.fair_share import fair_share
 from inventory.policy import Policy
+from inventory.transfers import transfers
 
-__all__ = ["Policy"]
+__all__ = ["Policy", "allocate", "fair_share", "transfers"]
