@@ -9,6 +9,7 @@ OrdercastError
 │   ├── TransformError       a dbt model or test failed; nothing was published
 │   ├── MetricError          no such metric, dimension or period
 │   ├── OverrideError        no such series or override, or one that holds on no day
+│   ├── PolicyRuleError      no such policy rule, or one that cannot hold
 │   ├── DecisionError        a decision was refused; nothing was changed
 │   │   ├── NotPermittedError       the actor's role, limit or scope does not allow it
 │   │   ├── KeyReusedError          the decision_id stands for another request already
@@ -63,6 +64,10 @@ class MetricError(ContractError):
 
 class OverrideError(ContractError):
     """No such series or override, or one that cannot hold; nothing was written."""
+
+
+class PolicyRuleError(ContractError):
+    """No such policy rule, or one that cannot hold; nothing was written."""
 
 
 class DecisionError(ContractError):

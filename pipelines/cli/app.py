@@ -26,6 +26,7 @@ from pipelines.cli import (
     reconciling,
     reference,
     reports,
+    rules,
     running,
     targets,
     timeline,
@@ -57,6 +58,7 @@ metrics.register(app)
 targets.register(app)
 baselines.register(app)
 overrides.register(app)
+rules.register(app)
 reading.register(app)
 quarantine.register(app)
 decisions.register(app)

@@ -27,6 +27,7 @@ from pipelines.stores.draft_lines import list_draft_lines, read_audit_head, writ
 from pipelines.stores.mends import accepted_holds, list_mends, unapplied_keys, write_mends
 from pipelines.stores.metrics_targets import write_targets
 from pipelines.stores.overrides import list_overrides, write_overrides
+from pipelines.stores.policy_rules import list_rules, write_rules
 from pipelines.stores.refused_files import remove_old_refused
 from pipelines.stores.source_contract import SOURCE_TABLES
 from pipelines.stores.stock_history import keep_stock_levels
@@ -117,6 +118,7 @@ def ingest(
         _write_meta(conn, context, fields, tables)
         write_targets(conn, list_targets(store))
         write_overrides(conn, list_overrides(store, is_standing=True))
+        write_rules(conn, list_rules(store, is_standing=True))
         write_draft_lines(conn, list_draft_lines(store), head=read_audit_head(store))
         tallies = [
             CheckTally(table.name, table.suite.expectations_count, 0 if table.suite.passed else len(table.suite.failures))

@@ -38,6 +38,7 @@ OWN_RIGHTS: Final[dict[str, dict[str, str]]] = {
     "metric_target": {f"{INGEST}, {WRITER}": "SELECT"},
     "metric_baseline": {WRITER: "SELECT"},
     "forecast_override": {f"{INGEST}, {WRITER}": "SELECT"},
+    "policy_rule": {f"{INGEST}, {WRITER}": "SELECT"},
     "operator": {WRITER: "SELECT"},
     "recommendation_run": {RECOMMENDER: "SELECT, INSERT", WRITER: "SELECT"},
     "recommendation": {RECOMMENDER: "SELECT, INSERT, UPDATE", WRITER: "SELECT, UPDATE (status, version, snoozed_until)"},

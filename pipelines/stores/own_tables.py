@@ -140,6 +140,15 @@ forecast_override = sa.Table(
     sa.Column("withdrawn_at", Timestamp), sa.Column("withdrawn_by", sa.Text),
 )  # fmt: skip
 
+policy_rule = sa.Table(
+    "policy_rule", metadata,
+    sa.Column("rule_id", sa.Text, primary_key=True), sa.Column("version", sa.BigInteger, primary_key=True), sa.Column("scope", sa.Text),
+    sa.Column("settings", sa.Text), sa.Column("valid_from", Day), sa.Column("valid_to", Day), sa.Column("season_from", sa.Text),
+    sa.Column("season_to", sa.Text), sa.Column("priority", sa.BigInteger), sa.Column("reason", sa.Text), sa.Column("preview", sa.Text),
+    sa.Column("author", sa.Text), sa.Column("created_at", Timestamp), sa.Column("reverted_at", Timestamp),
+    sa.Column("reverted_by", sa.Text), sa.Column("revert_reason", sa.Text),
+)  # fmt: skip
+
 operator = sa.Table(
     "operator", metadata,
     sa.Column("actor", sa.Text, primary_key=True), sa.Column("role", sa.Text), sa.Column("approve_limit", Amount),

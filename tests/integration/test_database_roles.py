@@ -61,6 +61,7 @@ MATRIX = {
     "ordercast_version": "s s s",
     "merchant": "s s s",
     "metric_target": "s - s", "metric_baseline": "- - s", "forecast_override": "s - s", "operator": "- - s",
+    "policy_rule": "s - s",
     "recommendation_run": "- si s", "recommendation": "- siu su[status,version,snoozed_until]",
     "recommendation_explanation": "- sid s", "recommendation_evidence": "- sid s",
     "decision": "- s siu[role,qty_before,qty_after,outcome,result]",

@@ -1,0 +1,206 @@
+"""`ordercast rules`: how stock is kept, as versioned data: add a rule, see what it changes, schedule another version, revert."""
+
+from __future__ import annotations
+
+import getpass
+from dataclasses import asdict, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from pipelines.cli import rule_words as words
+from pipelines.cli.display import emit_json
+from pipelines.cli.rule_listing import (
+    DAY,
+    AsJson,
+    Name,
+    On,
+    Shown,
+    day_of,
+    rules_effective,
+    rules_list,
+    rules_show,
+    shown_rules,
+    standing_rule,
+)
+from pipelines.decisions import rules as rule_book
+from pipelines.errors import PolicyRuleError
+from pipelines.settings import load_settings
+from pipelines.steps.rule_preview import RulePreview, first_day, preview_rules
+from pipelines.stores.operational import OperationalStore
+
+if TYPE_CHECKING:
+    from inventory.rules import PolicyRule
+
+rules_app = typer.Typer(no_args_is_help=True, help="Policy rules: how stock is kept, by item, place, class, season and date.")
+_SHOWN = 8
+
+_For = Annotated[
+    list[str] | None, typer.Option("--for", help=f"Whom it is for, as name=value; may be repeated. Names: {', '.join(words.SCOPE_WORDS)}.")
+]
+_Set = Annotated[
+    list[str] | None, typer.Option("--set", help=f"What it sets, as name=value; may be repeated. Names: {', '.join(words.SET_WORDS)}.")
+]
+_From = Annotated[datetime | None, typer.Option("--from", formats=[DAY], help="First day; default is the day after the as-of day.")]
+_To = Annotated[datetime | None, typer.Option("--to", formats=[DAY], help="Last day; default is for good.")]
+_Season = Annotated[str | None, typer.Option(help=f"Days of each year, such as 10-01:12-31, or {words.ALL_YEAR}.")]
+_Priority = Annotated[int | None, typer.Option(help="Decides between rules of one scope; the higher wins.")]
+_Reason = Annotated[str, typer.Option(help="Why; kept with the rule and in the audit log.")]
+_Actor = Annotated[str | None, typer.Option(help="Who says so, an admin; default is the user of this computer.")]
+
+
+def register(app: typer.Typer) -> None:
+    """The commands stand on `app`."""
+    rules_app.command("add")(rules_add)
+    rules_app.command("list")(rules_list)
+    rules_app.command("show")(rules_show)
+    rules_app.command("preview")(rules_preview)
+    rules_app.command("schedule")(rules_schedule)
+    rules_app.command("revert")(rules_revert)
+    rules_app.command("effective")(rules_effective)
+    app.add_typer(rules_app, name="rules")
+
+
+def rules_add(
+    name: Name,
+    *,
+    sets: _Set = None,
+    scope: _For = None,
+    since: _From = None,
+    until: _To = None,
+    season: _Season = None,
+    priority: _Priority = None,
+    reason: _Reason,
+    actor: _Actor = None,
+    is_confirmed: Annotated[bool, typer.Option("--yes", help="A rule that is for no item now is meant.")] = False,
+) -> None:
+    """Add a rule; what it changes is shown and kept with it. It holds from its first day on, beginning with the next run.
+
+    Of several rules the narrowest wins, setting by setting: sku before location, channel, supplier, category, abc, xyz.
+
+    Examples: [b]ordercast rules add a-steady --for abc=A --for xyz=X --set service_level=98% --reason "What we live from"[/b] |
+    [b]ordercast rules add stores-first --season 10-01:12-31 --set sourcing=store_first --reason "Clear shelves for spring"[/b]
+    """
+    with shown_rules() as shown:
+        rule = words.built(
+            name, scope=words.scope_of(scope or []), values=words.values_of(sets or []), valid_from=day_of(since) or shown.next_day,
+            valid_to=day_of(until), season=words.season_of(season), priority=priority or 0,
+        )  # fmt: skip
+        _write(shown, rule, is_new=True, reason=reason, actor=actor, is_confirmed=is_confirmed)
+
+
+def rules_schedule(
+    name: Name,
+    *,
+    sets: _Set = None,
+    since: _From = None,
+    until: _To = None,
+    season: _Season = None,
+    priority: _Priority = None,
+    reason: _Reason,
+    actor: _Actor = None,
+) -> None:
+    """Let another version of a rule begin on a day; until then the one before holds. What is not said stays, but for the last day.
+
+    Examples: [b]ordercast rules schedule a-steady --set service_level=99% --from 2026-11-15 --reason "Christmas"[/b] |
+    [b]ordercast rules schedule stores-first --to 2027-01-31 --reason "The last season of it"[/b]
+    """
+    with shown_rules() as shown:
+        before = standing_rule(shown, name)
+        rule = words.built(
+            name, scope=before.scope, values=before.values.named | words.values_of(sets or []),
+            valid_from=day_of(since) or shown.next_day, valid_to=day_of(until),
+            season=before.season if season is None else words.season_of(season),
+            priority=before.priority if priority is None else priority,
+        )  # fmt: skip
+        _write(shown, rule, is_new=False, reason=reason, actor=actor, is_confirmed=True)
+
+
+def rules_preview(
+    name: Annotated[str | None, typer.Argument(help="A rule that stands: what it changes against being without it.")] = None,
+    *,
+    sets: _Set = None,
+    scope: _For = None,
+    on: On = None,
+    as_json: AsJson = False,
+) -> None:
+    """What a rule would change for the items of the release; nothing is written.
+
+    Examples: [b]ordercast rules preview --for abc=A --set service_level=98%[/b] | [b]ordercast rules preview a-steady[/b]
+    """
+    if name is not None and (sets or scope):
+        raise PolicyRuleError("Preview a rule that stands by its name, or a new one by --for and --set, not both.")
+    with shown_rules() as shown:
+        if name is None:
+            rule = words.built(
+                words.NEW, scope=words.scope_of(scope or []), values=words.values_of(sets or []), valid_from=day_of(on) or shown.next_day
+            )
+            before, after = shown.standing, [*shown.standing, rule]
+        else:
+            rule = standing_rule(shown, name)
+            before, after = [one for one in shown.standing if one.rule_id != name], shown.standing
+        day = day_of(on) or first_day(rule, not_before=shown.next_day)
+        found = preview_rules(shown.items, before=before, after=after, on=day)
+    if as_json:
+        emit_json(asdict(found))
+        return
+    _tell(found)
+
+
+def rules_revert(name: Name, *, reason: _Reason, actor: _Actor = None) -> None:
+    """The newest version of a rule counts no more, and the one before it again, from the next run on.
+
+    Example: [b]ordercast rules revert a-steady --reason "Too dear"[/b]
+    """
+    with OperationalStore.open(load_settings().resolved_store_url) as store:
+        store.migrate()
+        gone, again = rule_book.revert(store, name, reason=reason, actor=actor or getpass.getuser())
+    rest = f"{again.name} counts again" if again else "no version of it is left"
+    Console().print(f"{gone.name} is reverted: {rest}. It shows after the next run: ordercast run.", highlight=False, markup=False)
+
+
+def _write(shown: Shown, rule: PolicyRule, *, is_new: bool, reason: str, actor: str | None, is_confirmed: bool) -> None:
+    # the last of all versions, so that it counts where an older one of the name does too
+    as_next = replace(rule, version=1 + max((one.version for one in shown.standing), default=0))
+    day = first_day(rule, not_before=shown.next_day)
+    found = preview_rules(shown.items, before=shown.standing, after=[*shown.standing, as_next], on=day)
+    if found.items_count == 0 and rule.scope.channel_id is None and not is_confirmed:
+        raise PolicyRuleError(
+            f"The rule would change nothing: of {words.items_said(shown.items.height)} none is {words.scope_said(rule.scope)}, or a "
+            "narrower rule holds for all of them. If that is meant, confirm it with --yes."
+        )
+    with OperationalStore.open(load_settings().resolved_store_url) as store:
+        store.migrate()
+        added = rule_book.add_version(
+            store, rule, is_new=is_new, reason=reason, preview=asdict(found), actor=actor or getpass.getuser()
+        )  # fmt: skip
+    _tell(found, named={as_next.name: added.name})
+    Console().print(
+        f"{added.name} holds {words.times_said(added)}. It counts from the next run on: ordercast run.", highlight=False, markup=False
+    )
+
+
+def _tell(found: RulePreview, *, named: dict[str, str] | None = None) -> None:
+    """What a change of rules changes; `named` says what rules are called that had no number yet."""
+    console = Console(highlight=False, markup=False)
+
+    def called(rule: str) -> str:
+        return (named or {}).get(rule, rule)
+
+    console.print(
+        f"On {found.on} it changes {words.items_said(found.items_count)}:" if found.items_count else f"On {found.on} it changes nothing."
+    )
+    for change in found.changes[:_SHOWN]:
+        console.print(f"  {words.change_said(change)}")
+    if len(found.changes) > _SHOWN:
+        console.print(f"  and {len(found.changes) - _SHOWN} more: --json has all")
+    for one in found.conflicts[:_SHOWN]:
+        other = called(one["other_rule"])
+        text = f"{called(one['rule'])} and {other} want a different {one['setting']} for {words.items_said(one['items_count'])}"
+        console.print(f"{text}: the newer holds. Give one of them a higher --priority.", style="yellow")
+    for one in found.problems[:_SHOWN]:
+        console.print(f"{one['sku']} at {one['location_id']}: {one['reason']}", style="yellow")
+    if len(found.problems) > _SHOWN:
+        console.print(f"and {len(found.problems) - _SHOWN:,} more items without a policy: --json has all", style="yellow")
