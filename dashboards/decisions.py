@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pipelines.decisions.standing import Quote
 
 HISTORY_ROWS: Final = 200
+_DRAFT_ORDERS: Final = ("purchase", "transfer")
 _STEP_WORDS: Final = {"wait": "approve first", "mark_stale": "find stale", "apply": "submit"}
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 _T = TypeVar("_T")
@@ -127,13 +128,13 @@ def preview(requests: Sequence[DecisionRequest]) -> tuple[Decision, ...]:
 
 
 def predicted_drafts(rows: Sequence[Mapping[str, Any]], results: Sequence[Decision]) -> pl.DataFrame:
-    """The draft orders that previewed approvals would be on: supplier, location, need_by, lines, units, amount, minimum, what is missing.
+    """The draft orders that previewed orders would be on: supplier, location, need_by, lines, units, amount, minimum, what is missing.
 
     `amount` holds what is on the draft already, too.
     """
     found: dict[str, dict[str, Any]] = {}
     for row, result in zip(rows, results, strict=True):
-        if result.outcome != "approved" or result.draft_id is None:
+        if result.outcome != "approved" or result.draft_id is None or row["kind"] not in _DRAFT_ORDERS:
             continue
         draft = found.setdefault(
             result.draft_id,

@@ -12,6 +12,7 @@ import polars as pl
 from dashboards.reading import read_frame
 from pipelines.decisions.lifecycle import REASONS
 from pipelines.decisions.standing import read_standing
+from pipelines.decisions.wording import KIND_NAMES
 from pipelines.errors import UnavailableError
 from pipelines.settings import load_settings
 from pipelines.stores import recommendations
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 UNKNOWN_STATUS: Final = "unknown"
 TO_DECIDE, SECOND_PERSON, STALE, SNOOZED, APPROVED, REJECTED = "To decide", "Second person", "Stale", "Snoozed", "Approved", "Rejected"
 STATES: Final = (TO_DECIDE, SECOND_PERSON, STALE, SNOOZED, APPROVED, REJECTED)
+_COSTING: Final = ("purchase", "transfer")  # of these the cost is money to spend
 _STATE_OF: Final = {"proposed": TO_DECIDE, "stale": STALE, "snoozed": SNOOZED, "rejected": REJECTED, UNKNOWN_STATUS: TO_DECIDE}
 
 
@@ -39,6 +41,8 @@ class Suggestions:
         frame: One row per open recommendation, most urgent first; `state` is one of `STATES`, `rec_id` and `version` are null where
             only the release knows it. `decided_*` say who decided last and why; `qty` and `cost` are what was decided, else proposed.
         drafts: Draft orders that nobody has submitted, with names and amounts; `draft_lines` their lines.
+        changes: Draft changes of purchase orders that nobody has made in the shop.
+        reservations: Proposed reservations for lines of customers' orders.
         standing: Who looks and by which clock; None where the store does not answer.
         store_problem: Why the store does not answer; None where it does.
     """
@@ -46,6 +50,8 @@ class Suggestions:
     frame: pl.DataFrame
     drafts: pl.DataFrame
     draft_lines: pl.DataFrame
+    changes: pl.DataFrame
+    reservations: pl.DataFrame
     standing: Standing | None
     store_problem: str | None
 
@@ -83,7 +89,7 @@ def suggestions(served: Served) -> Suggestions:
             keys = recommendations.statuses_of(store, planned).select("rec_id", release_key="recommendation_key")
             is_whole = recommendations.has_proposals_of(store, served.release.release_id)
     except UnavailableError as exc:
-        return Suggestions(_as_shown(served, planned, {}), pl.DataFrame(), pl.DataFrame(), None, str(exc))
+        return Suggestions(_as_shown(served, planned, {}), *(pl.DataFrame() for _ in range(4)), None, str(exc))
     live = stored.join(keys, on="rec_id", how="left", maintain_order="left")
     live = live.with_columns(pl.coalesce("release_key", "recommendation_key").alias("recommendation_key"))
     if not is_whole:  # published, but not written back yet
@@ -92,19 +98,23 @@ def suggestions(served: Served) -> Suggestions:
     frame = _in_scope(standing.operator, _as_shown(served, live, standing.last_decisions))
     drafts = _in_scope(standing.operator, standing.drafts)
     lines = standing.draft_lines.join(drafts.select("draft_id"), on="draft_id", how="semi", maintain_order="left")
-    return Suggestions(frame, _named(served, drafts), _named(served, lines), standing, None)
+    others = (_named(served, _in_scope(standing.operator, rows)) for rows in (standing.changes, standing.reservations))
+    return Suggestions(frame, _named(served, drafts), _named(served, lines), *others, standing, None)
 
 
 def _in_scope(operator: Operator | None, rows: pl.DataFrame) -> pl.DataFrame:
     """What the operator may decide about; everything where nobody is named."""
     if operator is None or (operator.locations is None and operator.suppliers is None) or rows.is_empty():
         return rows
+    rows = rows.with_columns(
+        pl.lit(None, pl.String).alias(name) for name in ("source_location_id", "supplier_id") if name not in rows.columns
+    )
     return rows.filter(pl.Series([operator.may_see(row) for row in rows.iter_rows(named=True)]))
 
 
-def filtered(frame: pl.DataFrame, *, suppliers: Sequence[str], locations: Sequence[str]) -> pl.DataFrame:
-    """The rows of these suppliers and locations, by name; none named is all."""
-    for column, names in (("supplier", suppliers), ("location", locations)):
+def filtered(frame: pl.DataFrame, *, kinds: Sequence[str], suppliers: Sequence[str], locations: Sequence[str]) -> pl.DataFrame:
+    """The rows of these kinds, suppliers and locations, by name; none named is all."""
+    for column, names in (("kind_name", kinds), ("supplier", suppliers), ("location", locations)):
         if names:
             frame = frame.filter(pl.col(column).is_in(list(names)))
     return frame
@@ -127,7 +137,7 @@ def reason_words(reason_code: str | None, comment: str | None) -> str | None:
 
 
 def _by_currency(frame: pl.DataFrame, column: str) -> dict[str, float]:
-    return dict(frame.group_by("currency_code").agg(pl.col(column).sum()).sort(column, descending=True).iter_rows())
+    return dict(frame.drop_nulls(column).group_by("currency_code").agg(pl.col(column).sum()).sort(column, descending=True).iter_rows())
 
 
 def _as_shown(served: Served, rows: pl.DataFrame, decided: dict[str, LastDecision]) -> pl.DataFrame:
@@ -143,6 +153,7 @@ def _as_shown(served: Served, rows: pl.DataFrame, decided: dict[str, LastDecisio
         .with_columns(is_waiting=pl.col("is_waiting").fill_null(value=False) & pl.col("status").is_in(["proposed", "stale"]))
         .with_columns(
             state=state,
+            kind_name=pl.col("kind").replace_strict(KIND_NAMES, default=pl.col("kind")),
             title=pl.coalesce("title", "sku"),
             at_risk="priority_score",
             at_risk_basis=pl.when(pl.col("cost_if_ignored_p90").is_null()).then(pl.lit("unit cost")).otherwise(pl.lit("margin")),
@@ -156,7 +167,9 @@ def _as_shown(served: Served, rows: pl.DataFrame, decided: dict[str, LastDecisio
         *_SHOWN,
         pl.when(counts).then(pl.coalesce("decided_qty", "recommended_qty")).otherwise("recommended_qty").alias("qty"),
         (
-            pl.when(counts & pl.col("decided_unit_cost").is_not_null())
+            pl.when(~pl.col("kind").is_in(_COSTING))
+            .then(None)
+            .when(counts & pl.col("decided_unit_cost").is_not_null())
             .then(pl.col("decided_qty") * pl.col("decided_unit_cost"))
             .otherwise(pl.col("recommended_qty") * pl.col("unit_cost"))
         ).alias("cost"),
@@ -192,9 +205,10 @@ _DECIDED: Final[dict[str, Any]] = {
     "seen_unit_cost": pl.String,
 }  # fmt: skip
 _SHOWN: Final = (
-    "recommendation_key", "rec_id", "version", "state", "status", "kind", "order_by", "sku", "title", "location_id", "location",
+    "recommendation_key", "rec_id", "version", "state", "status", "kind", "kind_name", "basis", "order_by", "sku", "title", "location_id",
+    "location",
     "supplier_id", "supplier",
-    "source_location_id", "reason", "recommended_qty", "raw_qty", "unit_cost", "currency_code", "p_stockout_if_ignored",
+    "source_location_id", "source", "reason", "recommended_qty", "raw_qty", "unit_cost", "currency_code", "p_stockout_if_ignored",
     "cost_if_ignored_p50", "cost_if_ignored_p90", "cost_if_accepted", "at_risk", "at_risk_basis", "is_dearer_than_waiting", "service_level",
     "need_by", "expected_receipt", "binding_constraint", "snoozed_until", "decided_by", "decided_at", "decided_why", "draft_id",
     "seen_qty", "seen_unit_cost",

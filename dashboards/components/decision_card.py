@@ -10,7 +10,7 @@ import streamlit as st
 
 from dashboards import decisions
 from dashboards.components.deciding import form_of, redraw_if_decided, submit
-from dashboards.components.formats import escape_markdown, format_date, format_money, format_price, format_units
+from dashboards.components.formats import UNKNOWN, asked_words, escape_markdown, format_date, format_money, format_price, format_units
 from dashboards.components.states import errors_as_sentences
 from dashboards.suggestions import APPROVED, REJECTED, SECOND_PERSON, SNOOZED, STALE, TO_DECIDE
 from pipelines.decisions.lifecycle import REASONS
@@ -24,6 +24,21 @@ if TYPE_CHECKING:
 
 SNOOZE_DAYS: Final = 7
 COMMENT_CHARS: Final = 500
+_PRICED: Final = ("purchase", "cancel_po")
+_EDITED: Final = {"purchase": "Order", "transfer": "Move", "cancel_po": "Cancel"}  # kinds whose quantity a person may choose
+_TAKES: Final = {"transfer": "The place it comes from can give", "cancel_po": "Of this line can be cancelled"}
+_DRAFT_CHANGE: Final = "Writes a draft change. A person settles it with the supplier and changes the order in the shop."
+_EXPLAINED: Final = {
+    "transfer": "Writes a draft transfer. A person submits it in the shop.", "expedite": _DRAFT_CHANGE, "defer": _DRAFT_CHANGE,
+    "cancel_po": _DRAFT_CHANGE, "allocate": "Proposes reservations for these orders. A person reserves them in the shop.",
+}  # fmt: skip
+_DRAFT_WORDS: Final = {
+    "expedite": "as draft change", "defer": "as draft change", "cancel_po": "as draft change", "allocate": "as proposed reservations",
+}  # fmt: skip
+_FACTS: Final = {
+    "qty": "Units", "unit_cost": "Unit price", "free_qty": "Free stock", "inbound_qty": "On its way", "open_qty": "Still to come",
+    "expected_date": "Expected",
+}  # fmt: skip
 _UNDO_LABEL: Final = {APPROVED: "Undo the approval", REJECTED: "Undo the rejection", SNOOZED: "Bring it back now"}
 
 
@@ -52,7 +67,7 @@ def decision_card(row: Mapping[str, Any], acting: Acting, *, today: date) -> Non
 def confirm_button(row: Mapping[str, Any], actor: str, now: Mapping[str, Any]) -> None:
     """Approves with the numbers of this moment, which stand on the page beside what was proposed."""
     cost = None if now["unit_cost"] is None else Decimal(now["unit_cost"])
-    price = "" if cost is None else f" at {format_price(cost, now['currency_code'])}"
+    price = "" if cost is None or row["kind"] not in _PRICED else f" at {format_price(cost, now['currency_code'])}"
     _button(
         f"Confirm {format_units(now['qty'])} units{price}", row, "approve", actor,
         lambda: {"qty": now["qty"], "confirmed_qty": now["qty"], "confirmed_unit_cost": cost}, icon=":material/check:", is_primary=True,
@@ -61,10 +76,14 @@ def confirm_button(row: Mapping[str, Any], actor: str, now: Mapping[str, Any]) -
 
 def show_before_and_after(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """What was proposed and what would be proposed now, side by side."""
-    kinds = {"qty": "Units to order", "unit_cost": "Unit price", "free_qty": "Free stock", "inbound_qty": "On its way"}
     rows = [
-        {"": name, "Proposed": _basis_words(before, key), "Now": _basis_words(now, key)} for key, name in kinds.items()
+        {"": name, "Proposed": _basis_words(before, key), "Now": _basis_words(now, key)} for key, name in _FACTS.items()
+        if key in now and (key != "unit_cost" or "order_up_to_qty" in now)
     ]  # fmt: skip
+    given = {line["order_line_id"]: line["qty"] for line in before.get("lines", ())}
+    for line in now.get("lines", ()):
+        was, is_now = given.get(line["order_line_id"], 0), line["qty"]
+        rows.append({"": escape_markdown(line["order_line_id"]), "Proposed": format_units(was), "Now": format_units(is_now)})
     st.table(rows, border="horizontal", hide_index=True, width="content")
 
 
@@ -77,20 +96,20 @@ def _show_state(row: Mapping[str, Any], *, today: date) -> None:
     who = escape_markdown(row["decided_by"] or "")
     when = "" if row["decided_at"] is None else f", {format_date(row['decided_at'].date(), today=today)} {row['decided_at']:%H:%M}"
     why = f": {escape_markdown(row['decided_why'])}" if row["decided_why"] else ""
-    money = format_money(row["cost"], row["currency_code"])
+    units = _said(row, today=today)
     if row["state"] == SECOND_PERSON:
         st.info(
-            f"**{who} approved {format_units(row['qty'])} units, {money}**{when}. A second person has to agree{why}.",
+            f"**{who} approved: {units}**{when}. A second person has to agree{why}.",
             icon=":material/group:",
         )
     elif row["state"] == APPROVED and row["status"] == "approved":
         st.success(
-            f"**Approved by {who}**{when}: {format_units(row['qty'])} units, {money}, on draft {row['draft_id'] or '-'}.",
+            f"**Approved by {who}**{when}: {units}, {_DRAFT_WORDS.get(row['kind'], 'on draft')} {row['draft_id'] or '-'}.",
             icon=":material/check_circle:",
         )
     elif row["state"] == APPROVED:
         word = "Submitted in the shop" if row["status"] == "applied" else "Refused by the target; undo it, or submit it another way"
-        st.info(f"**{word}**, approved by {who}{when}: {format_units(row['qty'])} units, {money}.", icon=":material/local_shipping:")
+        st.info(f"**{word}**, approved by {who}{when}: {units}.", icon=":material/local_shipping:")
     elif row["state"] == REJECTED:
         st.info(f"**Rejected by {who}**{when}{why}", icon=":material/block:")
     elif row["state"] == SNOOZED:
@@ -108,20 +127,20 @@ def _show_why_not(row: Mapping[str, Any], acting: Acting) -> None:
 
 
 def _open(row: Mapping[str, Any], acting: Acting, today: date) -> None:
-    amount = format_money(row["cost"], row["currency_code"])
+    said = _said(dict(row) | {"qty": row["recommended_qty"]}, today=today)
     _button(
-        f"Accept {format_units(row['recommended_qty'])} units, {amount}", row, "approve", _actor(acting), dict,
-        icon=":material/check:", is_primary=True, explained="Writes a line on a draft order. A person submits the draft in the shop.",
+        f"Accept {said}" if row["kind"] == "purchase" else f"Accept: {said}", row, "approve", _actor(acting), dict, icon=":material/check:",
+        is_primary=True, explained=_EXPLAINED.get(row["kind"], "Writes a line on a draft order. A person submits the draft in the shop."),
     )  # fmt: skip
-    _edit(row, acting)
+    if row["kind"] in _EDITED:
+        _edit(row, acting)
     _put_off(row, acting, today)
 
 
 def _second(row: Mapping[str, Any], acting: Acting, today: date) -> None:
     if acting.may_be_second(row):
-        amount = format_money(row["cost"], row["currency_code"])
         _button(
-            f"Approve {format_units(row['qty'])} units too, {amount}", row, "approve", _actor(acting), dict,
+            _too(row, today=today), row, "approve", _actor(acting), dict,
             icon=":material/check:", is_primary=True,
         )  # fmt: skip
     else:
@@ -170,9 +189,11 @@ def _edit(row: Mapping[str, Any], acting: Acting) -> None:
         rounded = "" if found.qty == found.wanted_qty else f"{format_units(found.wanted_qty)} rounds to "
         price = "" if found.unit_cost is None else f" at {format_price(found.unit_cost, found.currency_code)}"
         st.markdown(f"{rounded}**{format_units(found.qty)} units**, {format_price(found.amount, found.currency_code)}{price}")
-        st.caption(f"The supplier takes {limits}.")
+        st.caption(f"{_TAKES.get(row['kind'], 'The supplier takes')} {limits}.")
         st.text_input("Why (optional)", key=f"{key}-comment", max_chars=COMMENT_CHARS)
-        _button(f"Order {format_units(found.qty)} units", row, "approve", _actor(acting), values, is_primary=True, name="edit")
+        _button(
+            f"{_EDITED[row['kind']]} {format_units(found.qty)} units", row, "approve", _actor(acting), values, is_primary=True, name="edit"
+        )
 
 
 def _snooze(row: Mapping[str, Any], acting: Acting, today: date) -> None:
@@ -226,6 +247,19 @@ def _button(
     )  # fmt: skip
 
 
+def _said(row: Mapping[str, Any], *, today: date) -> str:
+    """What it is about, and what that costs where it is an order."""
+    if row["kind"] == "purchase":
+        return f"{format_units(row['qty'])} units, {format_money(row['cost'], row['currency_code'])}"
+    return escape_markdown(asked_words(row, today=today))
+
+
+def _too(row: Mapping[str, Any], *, today: date) -> str:
+    if row["kind"] == "purchase":
+        return f"Approve {format_units(row['qty'])} units too, {format_money(row['cost'], row['currency_code'])}"
+    return f"Approve too: {_said(row, today=today)}"
+
+
 def _text(key: str) -> str | None:
     return str(st.session_state[f"{key}-comment"]).strip() or None
 
@@ -240,6 +274,8 @@ def _actor(acting: Acting) -> str:
 
 def _basis_words(basis: Mapping[str, Any], key: str) -> str:
     value = basis[key]
+    if key == "expected_date":
+        return value or UNKNOWN
     return format_price(None if value is None else Decimal(value), basis["currency_code"]) if key == "unit_cost" else format_units(value)
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+from pipelines.decisions.wording import asked
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import date, timedelta
     from decimal import Decimal
 
@@ -50,6 +53,11 @@ def format_date(day: date | None, *, today: date) -> str:
         return UNKNOWN
     text = f"{_WEEKDAYS[day.weekday()]} {day.day} {_MONTHS[day.month - 1]}"
     return text if day.year == today.year else f"{text} {day.year}"
+
+
+def asked_words(row: Mapping[str, Any], *, today: date) -> str:
+    """What a suggestion asks for, or what was decided of it: `Move 60 from South`."""
+    return asked(row, qty=row["qty"], source=row["source"], day=lambda day: format_date(day, today=today))
 
 
 def format_change(value: float, unit: str) -> str:

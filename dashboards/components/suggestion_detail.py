@@ -11,12 +11,14 @@ from dashboards import forecasts, queries
 from dashboards.components.decision_card import decision_card
 from dashboards.components.demand_story import show_demand, show_evidence
 from dashboards.components.formats import (
+    asked_words,
     escape_markdown,
     format_date,
     format_money,
     format_percent,
     format_units,
 )
+from dashboards.components.kind_detail import show_kind
 from dashboards.components.stock_chart import WITH, WITHOUT, stock_chart
 from dashboards.suggestions import APPROVED
 
@@ -48,10 +50,13 @@ def suggestion_detail(served: Served, suggestion: Mapping[str, Any], acting: Act
         st.markdown(_proposal(suggestion, as_of=as_of, today=today))
     decision_card(suggestion, acting, today=clock)
     item = {"sku": suggestion["sku"], "location_id": suggestion["location_id"]}
-    is_ordered = suggestion["state"] == APPROVED
+    is_ordered, is_purchase = suggestion["state"] == APPROVED, suggestion["kind"] == "purchase"
     left, right = st.columns([3, 2], gap="medium")
     with left:
-        if is_ordered:
+        show_kind(suggestion, today=today)
+        if not is_purchase:
+            pass
+        elif is_ordered:
             st.caption("Runs since count this order as on its way, so the steps to it and the stock without it are not shown any more.")
         else:
             show_outlook(queries.stock_outlook(served, suggestion), today=today)
@@ -99,8 +104,10 @@ def show_outlook(outlook: StockOutlook, *, today: date) -> None:
 
 
 def show_steps(steps: pl.DataFrame, suggestion: Mapping[str, Any]) -> None:
-    """The reckoning from demand to quantity, line by line."""
-    st.markdown("**From demand to quantity**")
+    """The reckoning from demand to quantity, line by line; nothing where a suggestion that orders nothing has none."""
+    if steps.is_empty() and suggestion["kind"] != "purchase":
+        return
+    st.markdown("**From demand to quantity**" if suggestion["kind"] == "purchase" else "**The reckoning**")
     st.table(
         pl.DataFrame(
             {
@@ -111,18 +118,36 @@ def show_steps(steps: pl.DataFrame, suggestion: Mapping[str, Any]) -> None:
         border="horizontal",
         hide_index=True,
     )
-    st.caption(f"Bound by: {_BOUND_BY.get(suggestion['binding_constraint'], suggestion['binding_constraint'])}.")
+    if suggestion["binding_constraint"] is not None:
+        st.caption(f"Bound by: {_BOUND_BY.get(suggestion['binding_constraint'], suggestion['binding_constraint'])}.")
 
 
 def show_consequences(suggestion: Mapping[str, Any]) -> None:
     """What ignoring costs and what accepting costs, side by side in words."""
     currency = suggestion["currency_code"]
     st.markdown("**If you ignore it, if you accept it**")
+    if suggestion["kind"] != "purchase":
+        st.markdown(_other_consequences(suggestion))
+        return
     st.markdown(
         f"- Ignore: {format_percent(suggestion['p_stockout_if_ignored'])} chance to run out before the next order could help; "
         f"{_expected_loss(suggestion)}.\n"
         f"- Accept: {format_money(suggestion['cost'], currency)} to the supplier, "
         f"{format_money(suggestion['cost_if_accepted'], currency)} to hold the units until half are sold." + _dearer_words(suggestion)
+    )
+
+
+def _other_consequences(suggestion: Mapping[str, Any]) -> str:
+    """What is known of it in money; what is not known says so."""
+    currency, accepted = suggestion["currency_code"], suggestion["cost_if_accepted"]
+    chance = suggestion["p_stockout_if_ignored"]
+    ignored = [] if chance is None else [f"{format_percent(chance)} chance to run out"]
+    if suggestion["cost_if_ignored_p50"] is not None or suggestion["cost_if_ignored_p90"] is not None:
+        p50, p90 = (format_money(suggestion[f"cost_if_ignored_{name}"], currency) for name in ("p50", "p90"))
+        ignored.append(f"costs {p50} in the median, at most {p90} in nine cases of ten")
+    return (
+        f"- Ignore: {'; '.join(ignored) or 'not available'}.\n"
+        f"- Accept: {'not available' if accepted is None else f'costs {format_money(accepted, currency)}'}."
     )
 
 
@@ -148,12 +173,20 @@ def _dearer_words(suggestion: Mapping[str, Any]) -> str:
 
 
 def _proposal(suggestion: Mapping[str, Any], *, as_of: date, today: date) -> str:
+    if suggestion["kind"] != "purchase":
+        said = asked_words(dict(suggestion) | {"qty": suggestion["recommended_qty"]}, today=today)
+        by = "" if suggestion["order_by"] is None or suggestion["state"] == APPROVED else f", {_due(suggestion, as_of=as_of, today=today)}"
+        return f"{'Proposed was: ' if suggestion['state'] == APPROVED else ''}**{escape_markdown(said)}**{by}."
     if suggestion["state"] == APPROVED:
         return f"Proposed were {format_units(suggestion['recommended_qty'])} units from {escape_markdown(suggestion['supplier'])}."
-    due = "today" if suggestion["order_by"] <= as_of else f"by {format_date(suggestion['order_by'], today=today)}"
     return (
         f"Order **{format_units(suggestion['recommended_qty'])} units** (raw need {format_units(suggestion['raw_qty'])}) from "
-        f"{escape_markdown(suggestion['supplier'])} {due}, {format_money(suggestion['cost'], suggestion['currency_code'])}; "
+        f"{escape_markdown(suggestion['supplier'])} {_due(suggestion, as_of=as_of, today=today)}, "
+        f"{format_money(suggestion['cost'], suggestion['currency_code'])}; "
         f"ordered today it is expected {format_date(suggestion['expected_receipt'], today=today)}; "
         f"needed {format_date(suggestion['need_by'], today=today)}."
     )
+
+
+def _due(suggestion: Mapping[str, Any], *, as_of: date, today: date) -> str:
+    return "today" if suggestion["order_by"] <= as_of else f"by {format_date(suggestion['order_by'], today=today)}"

@@ -9,7 +9,7 @@ import polars as pl
 import streamlit as st
 
 from dashboards.components.deciding import choose, chosen_keys
-from dashboards.components.formats import format_date, format_units
+from dashboards.components.formats import asked_words, format_date
 from dashboards.suggestions import SNOOZED, TO_DECIDE
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 _ROW_PIXELS: Final = 35
 _ROWS_SHOWN: Final = 10
-_OPEN: Final = ("due", "item", "reason", "quantity", "cost", "at_risk", "at_risk_p90", "supplier", "status")
-_DECIDED: Final = ("item", "units", "cost", "decided_by", "decided_at", "decided_why", "supplier", "status")
+_OPEN: Final = ("due", "item", "what", "reason", "cost", "at_risk", "at_risk_p90", "supplier", "status")
+_DECIDED: Final = ("item", "what", "cost", "decided_by", "decided_at", "decided_why", "supplier", "status")
 
 
 def worklist(frame: pl.DataFrame, *, state: str, as_of: date, today: date) -> list[dict[str, Any]]:
@@ -28,7 +28,7 @@ def worklist(frame: pl.DataFrame, *, state: str, as_of: date, today: date) -> li
     What is chosen is remembered by the suggestion and not by its place, so that a list that changes meanwhile opens no other.
     """
     if frame.is_empty():
-        st.info("No suggestion of this supplier and location. Clear a filter to see more.", icon=":material/filter_alt_off:")
+        st.info("No suggestion of this kind, supplier and location. Clear a filter to see more.", icon=":material/filter_alt_off:")
         return []
     keys = frame["recommendation_key"].to_list()
     shown = _shown(frame, as_of=as_of, today=today)
@@ -47,7 +47,7 @@ def worklist(frame: pl.DataFrame, *, state: str, as_of: date, today: date) -> li
         selection_mode="multi-row",
         placeholder="-",
         key=key,
-        alt="Reorder suggestions, most urgent first; choose one to open it, several to decide about them together",
+        alt="Suggestions, most urgent first; choose one to open it, several to decide about them together",
     )
     places: Sequence[int] = sorted(place for place in selected["selection"]["rows"] if place < frame.height)
     choose([keys[place] for place in places])
@@ -56,30 +56,28 @@ def worklist(frame: pl.DataFrame, *, state: str, as_of: date, today: date) -> li
 
 def _shown(frame: pl.DataFrame, *, as_of: date, today: date) -> pl.DataFrame:
     return frame.with_columns(
-        pl.Series("due", ["Today" if day <= as_of else format_date(day, today=today) for day in frame["order_by"]], dtype=pl.String),
+        pl.Series("due", [_due(day, as_of=as_of, today=today) for day in frame["order_by"]], dtype=pl.String),
         pl.Series("wakes", [format_date(day, today=today) for day in frame["snoozed_until"]], dtype=pl.String),
         pl.format("{} · {}", "sku", "location").alias("item"),
-        pl.Series(
-            "quantity",
-            [f"{format_units(qty)} ({format_units(raw)})" for qty, raw in frame.select("recommended_qty", "raw_qty").iter_rows()],
-            dtype=pl.String,
-        ),
+        pl.Series("what", [asked_words(row, today=today) for row in frame.iter_rows(named=True)], dtype=pl.String),
         # a loss that is rare and large has a p90 below its mean, and "up to" that would mislead
         pl.when(pl.col("cost_if_ignored_p90") > pl.col("at_risk")).then("cost_if_ignored_p90").alias("at_risk_p90"),
         pl.col("status").str.replace_all("_", " ").str.to_titlecase().alias("status"),
-        units="qty",
     )
+
+
+def _due(day: date | None, *, as_of: date, today: date) -> str:
+    return "Today" if day is not None and day <= as_of else format_date(day, today=today)
 
 
 def _columns(currency: str) -> dict[str, Any]:
     column = st.column_config
     return {
-        "due": column.TextColumn("Order by", width=80),
+        "due": column.TextColumn("Do by", width=80),
         "wakes": column.TextColumn("Comes back", width=90),
-        "item": column.TextColumn("Item", width=135),
-        "reason": column.TextColumn("Why", width=265),
-        "quantity": column.TextColumn("Units (raw)", width=85, help="What to order in the supplier's packs, and the raw need behind it."),
-        "units": column.NumberColumn("Units", format="%,d", width=65),
+        "item": column.TextColumn("Item", width=115),
+        "reason": column.TextColumn("Why", width=185),
+        "what": column.TextColumn("What to do", width=190, help="What is ordered is in the supplier's packs, so it may be above the need."),
         "cost": column.NumberColumn(f"Cost ({currency})", format="%,.0f", width=78),
         "at_risk": column.NumberColumn(
             f"At risk ({currency})",
@@ -92,7 +90,7 @@ def _columns(currency: str) -> dict[str, Any]:
         ),
         "decided_by": column.TextColumn("By", width=90),
         "decided_at": column.DatetimeColumn("When", format="ddd D MMM HH:mm", width=120),
-        "decided_why": column.TextColumn("Why", width=300),
+        "decided_why": column.TextColumn("Why", width=240),
         "supplier": column.TextColumn("Supplier", width=85),
         "status": column.TextColumn("Status", width=80, help="From the operational store, at this moment."),
     }

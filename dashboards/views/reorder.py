@@ -10,6 +10,7 @@ import streamlit as st
 from dashboards import forecasts, queries
 from dashboards.components.answer_card import answer_card
 from dashboards.components.bulk_panel import bulk_panel
+from dashboards.components.change_list import draft_changes
 from dashboards.components.deciding import go_on, last_answer, page_is_drawn
 from dashboards.components.draft_list import draft_orders
 from dashboards.components.exports import export_button
@@ -27,6 +28,7 @@ from dashboards.components.suggestion_detail import suggestion_detail
 from dashboards.components.worklist import worklist
 from dashboards.decisions import acting
 from dashboards.suggestions import APPROVED, REJECTED, SECOND_PERSON, SNOOZED, STALE, STATES, TO_DECIDE, filtered, suggestions, workload
+from pipelines.decisions.wording import KIND_NAMES
 
 if TYPE_CHECKING:
     from dashboards.decisions import Acting
@@ -67,6 +69,7 @@ def page() -> None:
             show_suggestions(served, found)
             if found.standing is not None:
                 draft_orders(found, as_of=served.context.as_of_date)
+                draft_changes(found, as_of=served.context.as_of_date)
         with errors_as_sentences("The search"):
             show_search(served)
 
@@ -135,11 +138,11 @@ def show_list(served: Served, found: Suggestions, *, state: str) -> tuple[pl.Dat
     shown = show_filters(found.frame, state=state)
     load = workload(shown, as_of=as_of)
     cost = " + ".join(format_money(amount, currency) for currency, amount in load.cost_by_currency.items())
-    urgent = f" · **{load.urgent_count:,} to order today**" if state == TO_DECIDE else ""
+    urgent = f" · **{load.urgent_count:,} to do today**" if state == TO_DECIDE else ""
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.markdown(f"**{format_count(load.count, 'item')}** · {cost or '-'}{urgent}", width="content")
-        kept = {"supplier": st.session_state.get("supplier") or None, "location": st.session_state.get("location") or None}
-        export_button(shown, name="reorder-worklist", as_of=as_of, filters=kept)
+        st.markdown(f"**{format_count(load.count, 'suggestion')}**{f' · {cost}' if cost else ''}{urgent}", width="content")
+        kept = {name: st.session_state.get(name) or None for name in ("kind", "supplier", "location")}
+        export_button(shown.drop("basis"), name="reorder-worklist", as_of=as_of, filters=kept)
     return shown, worklist(shown, state=state, as_of=as_of, today=today)
 
 
@@ -164,15 +167,16 @@ def show_chosen(served: Served, found: Suggestions, who: Acting, shown: pl.DataF
 
 
 def show_filters(frame: pl.DataFrame, *, state: str) -> pl.DataFrame:
-    """Those in this state of the chosen suppliers and locations; nothing chosen is all. The choice stands in the address."""
+    """Those in this state of the chosen kinds, suppliers and locations; nothing chosen is all. The choice stands in the address."""
     with st.container(horizontal=True):
+        kinds = st.multiselect("Kind", list(KIND_NAMES.values()), placeholder="All kinds", bind="query-params", key="kind")
         suppliers = st.multiselect(
             "Supplier", frame["supplier"].unique().sort().to_list(), placeholder="All suppliers", bind="query-params", key="supplier"
         )
         locations = st.multiselect(
             "Location", frame["location"].unique().sort().to_list(), placeholder="All locations", bind="query-params", key="location"
         )
-    return filtered(frame.filter(pl.col("state") == state), suppliers=suppliers, locations=locations)
+    return filtered(frame.filter(pl.col("state") == state), kinds=kinds, suppliers=suppliers, locations=locations)
 
 
 def show_search(served: Served) -> None:

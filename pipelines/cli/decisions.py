@@ -1,4 +1,4 @@
-"""`ordercast decide`: approve, change, confirm, reject, snooze and take back reorder suggestions; what is approved becomes a draft."""
+"""`ordercast decide`: approve, change, confirm, reject, snooze and take back suggestions; what is approved becomes a draft."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ LOOK_AGAIN: Final = 6  # nothing was refused, but something is stale or waits fo
 
 decide_app = typer.Typer(
     no_args_is_help=True,
-    help="Decisions about reorder suggestions. An approval writes a draft order that a person submits in the shop.\n\n"
+    help="Decisions about suggestions. An approval writes a draft order, a draft change of an order, or proposed reservations, which a "
+    "person carries out in the shop.\n\n"
     "A suggestion is named by its id or the beginning of it, as ordercast recommendations shows it. With --dry-run nothing is changed "
     "and the answer is the one that the real call would give.",
 )
@@ -64,6 +65,7 @@ def approve(
 ) -> None:
     """Approve suggestions as they are: each becomes a line of a draft order, one draft per supplier, location and day of need.
 
+    A suggestion to pull an order forward, put it off or cancel it becomes a draft change; one to share a shortage, proposed reservations.
     Where stock, inbound, price or terms have moved so that another quantity or price would be proposed now, nothing is ordered: the
     suggestion is stale until its new numbers are confirmed.
 
@@ -82,7 +84,9 @@ def edit(
     is_dry_run: _DryRun = False,
     as_json: _Json = False,
 ) -> None:
-    """Approve a suggestion with another quantity; one that the supplier does not accept is refused with what it rounds to.
+    """Approve a suggestion with another quantity; one that cannot be had is refused with what it rounds to.
+
+    A change of days and a shared shortage have no quantity to choose.
 
     Example: [b]ordercast decide edit 3f2a9c0d 120 --comment "Listing at a key account"[/b]
     """
@@ -93,7 +97,9 @@ def confirm(
     suggestion: _Id,
     *,
     proposed: Annotated[int, typer.Option("--proposed", min=0, help="Units that the stale answer says are proposed now.")],
-    price: Annotated[str, typer.Option("--price", help="Unit price that it says holds now, such as 3.60.")],
+    price: Annotated[
+        str | None, typer.Option("--price", help="Unit price that it says holds now, such as 3.60; none where it orders nothing.")
+    ] = None,
     qty: Annotated[int | None, typer.Option(min=1, help="Order another quantity than is proposed now.")] = None,
     actor: _Actor = None,
     comment: _Comment = None,
@@ -106,7 +112,7 @@ def confirm(
     Example: [b]ordercast decide confirm 3f2a9c0d --proposed 72 --price 3.60[/b]
     """
     try:
-        seen = Decimal(price)
+        seen = None if price is None else Decimal(price)
     except InvalidOperation:
         raise DecisionError(f"{price!r} is no price; write it like 3.60.") from None
     _decide(
@@ -188,10 +194,8 @@ def _print(results: Sequence[Decision], *, is_dry_run: bool) -> None:
         console.print(f"{escape(result.rec_id[:8])}  {word}  {escape(result.message)}", highlight=False)
         if result.outcome == "stale" and result.basis_now is not None and result.basis_now["qty"]:
             now = result.basis_now
-            console.print(
-                f"          ordercast decide confirm {escape(result.rec_id[:8])} --proposed {now['qty']} --price {now['unit_cost']}",
-                highlight=False,
-            )
+            price = "" if now["unit_cost"] is None else f" --price {now['unit_cost']}"
+            console.print(f"          ordercast decide confirm {escape(result.rec_id[:8])} --proposed {now['qty']}{price}", highlight=False)
     done = sum(result.outcome not in UNDONE_OUTCOMES for result in results)
     if is_dry_run:
         console.print(f"Nothing was changed; {done} of {len(results)} would be done.", highlight=False)

@@ -15,6 +15,7 @@ from pipelines.cli.wording import money, quantity
 from pipelines.decisions.lifecycle import Status
 from pipelines.decisions.roles import known_operator
 from pipelines.decisions.standing import read_decided
+from pipelines.decisions.wording import asked
 from pipelines.settings import Settings, load_settings
 from pipelines.stores import releases
 from pipelines.stores.operational import OperationalStore
@@ -24,11 +25,12 @@ from pipelines.stores.releases import Release, list_releases, rollback, served_i
 if TYPE_CHECKING:
     from datetime import date
 
-    from pipelines.decisions.standing import DraftLine, LastDecision
+    from pipelines.decisions.standing import Drafted, LastDecision
 
 WAITING: Final = "waiting"
 OPEN: Final = ("proposed", "stale")
 STATUSES: Final = (*get_args(Status), WAITING)
+_ORDERS: Final = ("purchase", "transfer")
 releases_app = typer.Typer(no_args_is_help=True, help="Published releases: list them, or go back to one.")
 
 
@@ -57,7 +59,7 @@ def recommendations(
     actor: Annotated[str | None, typer.Option(help="Only what this operator may decide about; default is everything.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a list of recommendations as JSON.")] = False,
 ) -> None:
-    """Reorder suggestions as they stand in the operational store, most urgent first; after a rollback they are those of a later run.
+    """Suggestions of every kind as they stand in the operational store, most urgent first; after a rollback they are those of a later run.
 
     Examples: [b]ordercast recommendations --limit 10[/b] | [b]ordercast recommendations --status proposed --json[/b] |
     [b]ordercast recommendations --actor pam[/b]
@@ -71,7 +73,8 @@ def recommendations(
         run_id = max((row["last_run_id"] for row in rows if row["status"] == PROPOSED), default=None)
         as_of = as_of_run(store, run_id) if run_id else None
     if as_json:
-        accesses.record("recommendations", len(rows), filters={"status": status, "limit": limit, "actor": actor})
+        columns = ("order_id",) if any(row["kind"] == "allocate" for row in rows) else ()  # their basis names customers' orders
+        accesses.record("recommendations", len(rows), columns=columns, filters={"status": status, "limit": limit, "actor": actor})
         emit_json([row | {"served_release_id": served} for row in rows])
         return
     console = Console()
@@ -109,7 +112,7 @@ def _worklist(store: OperationalStore, actor: str | None, *, status: str | None,
     return [row for row in told if row["first_approved_by"]][:limit] if status == WAITING else told
 
 
-def _decided(row: dict[str, Any], last: LastDecision | None, line: DraftLine | None) -> dict[str, Any]:
+def _decided(row: dict[str, Any], last: LastDecision | None, line: Drafted | None) -> dict[str, Any]:
     """ordered_qty and draft_id of its draft line, and who approved it first where it waits for a second person; None otherwise."""
     is_waiting = last is not None and last.result.outcome == "waiting" and last.rec_version == row["version"] and row["status"] in OPEN
     first = last.actor if last is not None and is_waiting else None
@@ -118,15 +121,17 @@ def _decided(row: dict[str, Any], last: LastDecision | None, line: DraftLine | N
 
 
 def recommendation_lines(console: Console, rows: list[dict[str, Any]]) -> None:
-    """Suggestions as three lines each: its id, what, how much, until when and at what price; why; and how good the forecast has been."""
+    """Suggestions as three lines each: its id, what to do, until when and at what price; why; and how good the forecast has been."""
     for row in rows:
         currency = row["currency_code"]
         qty = row.get("ordered_qty") or row["recommended_qty"]
         cost = None if row["unit_cost"] is None else row["unit_cost"] * qty
-        status = _status_words(row)
+        what = asked(row, qty=qty, source=row["source_location_id"])
+        by = "" if row["order_by"] is None else f" by {row['order_by']}"
+        price = f" for {money(cost, currency)}" if row["kind"] == "purchase" else ""
         console.print(
             f"{row['rec_id'][:8]}  [b]{escape(row['sku'])}[/b] at {escape(row['location_id'])}: "
-            f"order {quantity(qty)} by {row['order_by']} for {money(cost, currency)}; {_at_risk(row)}{status}",
+            f"{escape(what[0].lower() + what[1:])}{by}{price}; {_at_risk(row)}{_status_words(row)}",
             highlight=False,
         )
         console.print(f"  {escape(row['reason'])}", style="dim", highlight=False)
@@ -138,7 +143,7 @@ def _status_words(row: dict[str, Any]) -> str:
         return f" (approved by {escape(first)}, waits for a second person)"
     if row.get("ordered_qty"):
         proposed = "" if row["ordered_qty"] == row["recommended_qty"] else f" instead of {quantity(row['recommended_qty'])}"
-        return f" ({row['status']}{proposed}, on draft {row['draft_id']})"
+        return f" ({row['status']}{proposed}, {'on draft' if row['kind'] in _ORDERS else 'as draft change'} {row['draft_id']})"
     return "" if row["status"] == PROPOSED else f" ({row['status']})"
 
 
@@ -155,7 +160,11 @@ def _evidence(row: dict[str, Any]) -> str:
 def _at_risk(row: dict[str, Any]) -> str:
     """The expected loss of waiting, and what it stays below in nine cases of ten where that is more."""
     expected, high = row["priority_score"], row["cost_if_ignored_p90"]
+    if row["currency_code"] is None:
+        return "what is at risk is not known in money"
     words = f"at risk {money(expected, row['currency_code'])}"
+    if high is None and row["kind"] != "purchase":
+        return words
     if high is None:
         return f"{words} at unit cost (no margin is known)"
     return f"{words}, up to {money(high, row['currency_code'])}" if high > expected else words

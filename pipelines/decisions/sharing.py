@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import polars as pl
+
+from inventory.fair_share import fair_share
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+_ITEM = "item"  # one item is shared at a time
 
 
 def share_anew(
     stock_qty: int, line_ids: Sequence[str], wants: Sequence[int], floors: Sequence[int], priorities: Sequence[int | None]
 ) -> list[int]:
-    """Units for each line: floors first, then one priority after the other in proportion to what is still wanted, as fair_share does.
-
-    50 units for wants of 10, 20 and 50 are 6, 13 and 31.
+    """Units for each line as `fair_share` gives them: floors first, then one priority after the other in proportion to the wants.
 
     Args:
         stock_qty: Units to give.
@@ -22,21 +26,13 @@ def share_anew(
         floors: Units that each gets first.
         priorities: The lowest number is served first, None last.
     """
-    floored = _by_class(max(0, stock_qty), line_ids, [min(pair) for pair in zip(floors, wants, strict=True)], priorities)
-    rest = [want - got for want, got in zip(wants, floored, strict=True)]
-    return [a + b for a, b in zip(floored, _by_class(max(0, stock_qty) - sum(floored), line_ids, rest, priorities), strict=True)]
-
-
-def _by_class(left: int, line_ids: Sequence[str], wants: Sequence[int], priorities: Sequence[int | None]) -> list[int]:
-    given = [0] * len(wants)
-    for number in sorted({(priority is None, priority or 0) for priority in priorities}):
-        places = [place for place, one in enumerate(priorities) if (one is None, one or 0) == number]
-        total = sum(wants[place] for place in places)
-        pool = min(left, total)
-        for place in places:
-            given[place] = pool * wants[place] // total if total else 0
-        ranked = sorted(places, key=lambda place: (-(pool * wants[place] % max(1, total)), -wants[place], line_ids[place]))
-        for place in ranked[: pool - sum(given[place] for place in places)]:
-            given[place] += 1
-        left -= pool
-    return given
+    lines = pl.DataFrame({"location_id": line_ids}, schema={"location_id": pl.String}).with_columns(sku=pl.lit(_ITEM))
+    given = fair_share(
+        pl.DataFrame({"sku": [_ITEM], "available_qty": [max(0, stock_qty)]}),
+        lines.with_columns(
+            pl.Series("wanted_qty", wants, dtype=pl.Int64), pl.Series("priority", priorities, dtype=pl.Int64)
+        ),
+        floors=lines.with_columns(pl.Series("qty", floors, dtype=pl.Int64)),
+    )  # fmt: skip
+    by_line = dict(given.select("location_id", "qty").iter_rows())
+    return [by_line[line_id] for line_id in line_ids]

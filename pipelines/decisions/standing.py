@@ -14,11 +14,20 @@ import sqlalchemy as sa
 from inventory.reorder import round_order
 from pipelines.decisions.drafts import supplier_minimum
 from pipelines.decisions.kinds import act_of
+from pipelines.decisions.open_changes import open_changes, open_reservations
 from pipelines.decisions.requests import Decision
 from pipelines.decisions.roles import Operator, find_operator
 from pipelines.decisions.shop import DRAFT, read_shop
 from pipelines.errors import DecisionError, StoreUnavailableError
-from pipelines.stores.own_tables import audit_log, decision, draft_order, draft_order_line, recommendation
+from pipelines.stores.own_tables import (
+    audit_log,
+    decision,
+    draft_order,
+    draft_order_line,
+    order_line_reservation,
+    purchase_order_change,
+    recommendation,
+)
 from pipelines.stores.recommendations import ENDED
 
 if TYPE_CHECKING:
@@ -57,6 +66,14 @@ class DraftLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Drafted:
+    """What stands drafted for a recommendation: the draft order or change, and its units."""
+
+    draft_id: str
+    qty: int
+
+
+@dataclass(frozen=True, slots=True)
 class DraftOrder:
     """A draft order: one supplier (or lane), location and day of need.
 
@@ -92,6 +109,8 @@ class Standing:
         last_decisions: By rec_id, for recommendations that are open.
         drafts: The columns of `DraftOrder`, by day of need; one row per draft.
         draft_lines: The columns of `DraftLine`, in the same order.
+        changes: Draft changes of purchase orders that nobody has made in the shop, as `open_changes` gives them.
+        reservations: Proposed reservations of order lines, as `open_reservations` gives them.
     """
 
     operator: Operator | None
@@ -100,6 +119,8 @@ class Standing:
     last_decisions: dict[str, LastDecision]
     drafts: pl.DataFrame
     draft_lines: pl.DataFrame
+    changes: pl.DataFrame
+    reservations: pl.DataFrame
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,14 +150,18 @@ def read_standing(store: OperationalStore, *, actor: str | None) -> Standing:
         lines = _draft_lines(conn)
         orders = [_draft_order(conn, shop, dict(row), lines) for row in conn.execute(_OPEN_DRAFTS).mappings()]
         decided = {row["rec_id"]: _last_decision(row) for row in conn.execute(_DECIDED).mappings()}
+        changes, reservations = open_changes(conn), open_reservations(conn)
     listed = [order for order in orders if order.lines_count]
     place = {order.draft_id: number for number, order in enumerate(listed)}
     shown = sorted((line for line in lines if line.draft_id in place), key=lambda line: (place[line.draft_id], line.sku))
-    return Standing(operator, has_operators, shop.today, decided, _frame(listed, _DRAFT_ORDERS), _frame(shown, _DRAFT_LINES))
+    return Standing(
+        operator, has_operators, shop.today, decided, _frame(listed, _DRAFT_ORDERS), _frame(shown, _DRAFT_LINES),
+        changes, reservations,
+    )  # fmt: skip
 
 
-def read_decided(store: OperationalStore) -> tuple[dict[str, LastDecision], dict[str, DraftLine]]:
-    """By rec_id the last decision about each recommendation that is open, and its line on a draft; who may decide is not asked.
+def read_decided(store: OperationalStore) -> tuple[dict[str, LastDecision], dict[str, Drafted]]:
+    """By rec_id the last decision about each recommendation that is open, and what stands drafted; who may decide is not asked.
 
     Raises:
         StoreUnavailableError: The store did not answer, or does not have the tables of decisions yet.
@@ -144,11 +169,14 @@ def read_decided(store: OperationalStore) -> tuple[dict[str, LastDecision], dict
     with store.transaction(writes=False) as conn:
         _require_tables(conn, store)
         decided = {row["rec_id"]: _last_decision(row) for row in conn.execute(_DECIDED).mappings()}
-        return decided, {line.rec_id: line for line in _draft_lines(conn)}
+        drafted = {line.rec_id: Drafted(line.draft_id, line.qty) for line in _draft_lines(conn)}
+        change = purchase_order_change.c
+        found = conn.execute(sa.select(change.rec_id, change.change_id, change.qty).where(change.status == DRAFT))
+        return decided, drafted | {row.rec_id: Drafted(row.change_id, row.qty) for row in found}
 
 
 def _require_tables(conn: sa.Connection, store: OperationalStore) -> None:
-    if not sa.inspect(conn).has_table(draft_order.name):
+    if not sa.inspect(conn).has_table(order_line_reservation.name):
         raise StoreUnavailableError(f"Operational store {store.address} has no tables for decisions yet; `ordercast run` adds them.")
 
 

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from pipelines.cli.app import main
 from pipelines.stores.operational import OperationalStore
 from tests.integration.decision_shop import change_shop, open_shop, rows_of, status_of, whole_store
+from tests.integration.kinds_shop import open_change, open_shortage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -212,3 +213,41 @@ def test_an_audit_log_that_was_changed_is_exit_code_3(ordercast: Command, store:
     assert code == 3
     assert "Row 2 (mallory" in out
     assert "1 problems" in err
+
+
+@pytest.mark.parametrize(
+    ("kind", "said", "drafted"),
+    [
+        ("expedite", "pull PO-17 forward to 2026-07-06", "as draft change CHANGE-"),
+        ("cancel_po", "cancel 40 of PO-17", "as draft change CHANGE-"),
+        ("allocate", "share 50 among 3 orders", "(approved)"),
+    ],
+)
+def test_other_kinds_are_listed_and_decided_in_their_own_words(
+    ordercast: Command, store: OperationalStore, kind: str, said: str, drafted: str
+) -> None:
+    rec_id = open_shortage(store) if kind == "allocate" else open_change(store, kind)
+    change_shop(store, "UPDATE recommendation SET expires_at = '2999-01-01 00:00:00'")
+
+    _, listed, _ = ordercast("recommendations")
+    code, told, err = ordercast("decide", "approve", rec_id[:8], "--actor", "ann")
+    _, after, _ = ordercast("recommendations")
+
+    assert said in listed
+    assert (code, err) == (0, "")
+    assert "approved" in told
+    assert drafted in after
+
+
+def test_a_stale_change_says_what_to_confirm_and_takes_it(ordercast: Command, store: OperationalStore) -> None:
+    rec_id = open_shortage(store)
+    change_shop(store, "UPDATE recommendation SET expires_at = '2999-01-01 00:00:00'")
+    change_shop(store, "UPDATE stock_levels SET on_hand = 40 WHERE sku = 'ITEM-3' AND location_id = 'DC'")
+
+    code, told, _ = ordercast("decide", "approve", rec_id[:8], "--actor", "ann")
+    command = told.splitlines()[1].split()
+    confirmed, _, _ = ordercast(*command[1:], "--actor", "ann")
+
+    assert (code, confirmed) == (6, 0)
+    assert command == ["ordercast", "decide", "confirm", rec_id[:8], "--proposed", "40"]
+    assert sum(row["qty"] for row in rows_of(store, "order_line_reservation")) == 40

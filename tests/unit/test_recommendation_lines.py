@@ -12,7 +12,8 @@ from rich.console import Console
 from pipelines.cli.reading import recommendation_lines
 
 ROW: dict[str, Any] = {
-    "rec_id": "3f2a9c0d1b7e4c55", "status": "proposed", "sku": "A-1", "location_id": "L1", "recommended_qty": 240, "unit_cost": Decimal("8.0000"), "currency_code": "EUR",
+    "rec_id": "3f2a9c0d1b7e4c55", "status": "proposed", "kind": "purchase", "sku": "A-1", "location_id": "L1", "source_location_id": None,
+    "recommended_qty": 240, "unit_cost": Decimal("8.0000"), "currency_code": "EUR", "basis": "{}",
     "order_by": date(2026, 11, 20), "priority_score": 500.0, "cost_if_ignored_p50": Decimal("0.0000"), "reason": "Out of stock.",
     "model": "pooled_ensemble", "wape_rate": 0.31, "naive_wape_rate": 0.43, "windows_count": 6, "backtest_date": date(2026, 11, 18),
 }  # fmt: skip

@@ -77,7 +77,7 @@ def shortages(draw: Any) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, int]
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(shortages())
 def test_what_is_allocated_is_worth_the_optimum_of_the_linear_programme(case: Any) -> None:
     stock, wants, floors, pack = case
@@ -88,7 +88,7 @@ def test_what_is_allocated_is_worth_the_optimum_of_the_linear_programme(case: An
     assert result["floor_short_qty"].sum() == 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(shortages())
 def test_nothing_is_given_that_is_not_there_nor_wanted_nor_in_whole_packs(case: Any) -> None:
     stock, wants, floors, pack = case
@@ -101,7 +101,7 @@ def test_nothing_is_given_that_is_not_there_nor_wanted_nor_in_whole_packs(case: 
     assert (result["qty"] % pack).sum() == 0
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(shortages(), st.randoms())
 def test_the_order_of_rows_never_matters(case: Any, random: Any) -> None:
     stock, wants, floors, pack = case
@@ -117,7 +117,7 @@ def test_the_order_of_rows_never_matters(case: Any, random: Any) -> None:
     assert mixed.equals(allocate(stock, wants, floors=floors, pack_qty=pack))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(shortages(), st.integers(1, 9))
 def test_more_stock_is_never_worth_less(case: Any, more: int) -> None:
     stock, wants, _, pack = case
