@@ -3,6 +3,7 @@
 from inventory.allocation import allocate
 from inventory.fair_share import fair_share
 from inventory.policy import Policy
+from inventory.promising import promise_dates
 from inventory.transfers import transfers
 
-__all__ = ["Policy", "allocate", "fair_share", "transfers"]
+__all__ = ["Policy", "allocate", "fair_share", "promise_dates", "transfers"]
