@@ -2,8 +2,9 @@
 
 from inventory.allocation import allocate
 from inventory.fair_share import fair_share
+from inventory.planning import OrderPlan, plan_orders
 from inventory.policy import Policy
 from inventory.promising import promise_dates
 from inventory.transfers import transfers
 
-__all__ = ["Policy", "allocate", "fair_share", "promise_dates", "transfers"]
+__all__ = ["OrderPlan", "Policy", "allocate", "fair_share", "plan_orders", "promise_dates", "transfers"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -56,6 +57,13 @@ class DemandLaw:
         result: BoolArray = (demand == np.rint(demand)).all(axis=0)
         return result
 
+    def over(self, periods: int) -> DemandLaw:
+        """The same fit with the spread of another sum, without trees."""
+        names = self.names
+        if isinstance(self.spread, BlendedSpread):
+            names = [POOLED_ENSEMBLE if name == LIGHTGBM else name for name in names]
+        return dataclasses.replace(self, periods=periods, spread=fit_spread(self.fit, periods=periods), names=names)
+
     def chunks(self, rows: IntArray, *, periods: int, seed: int, paths: int = PATHS) -> Iterator[tuple[IntArray, PathArray]]:
         """Positions in `rows`, and their demand as [position, path, period]; zero for a series that never sold.
 
@@ -81,13 +89,14 @@ class DemandLaw:
             yield silent, np.zeros((len(silent), paths, periods), dtype=np.float32)
 
 
-def learn_demand(matrix: SeriesMatrix, *, periods: int, seed: int) -> DemandLaw:
+def learn_demand(matrix: SeriesMatrix, *, periods: int, seed: int, wants_trees: bool = True) -> DemandLaw:
     """The pooled fit that was best on past cut-offs and the spread of its sums, half of it from trees where there is enough to learn from.
 
     Args:
         matrix: Demand that is known, and the calendar ahead.
         periods: Length of the sums that matter: lead plus review time.
         seed: Seed of the trees.
+        wants_trees: Trees have a say where there is enough to learn from.
     """
     selling, rows = matrix.selling()
     choice = choose(selling, periods=periods)
@@ -95,7 +104,7 @@ def learn_demand(matrix: SeriesMatrix, *, periods: int, seed: int) -> DemandLaw:
     name = POOLED_ENSEMBLE if choice.name == SEASONAL_NAIVE else choice.name
     names = [name if own == POOLED_ENSEMBLE else own for own in fit.model_names()]
     spread: SumDistribution = fit_spread(fit, periods=periods)
-    if why_no_sum_trees(fit, periods=periods) is None:
+    if wants_trees and why_no_sum_trees(fit, periods=periods) is None:
         said = learn_sum_trees(fit, periods=periods, seed=seed).quantiles(np.array([fit.matrix.periods_count]))[:, 0]
         spread = BlendedSpread(spread, said)
         names = [LIGHTGBM if is_said else own for is_said, own in zip(np.isfinite(said[0]).tolist(), names, strict=True)]

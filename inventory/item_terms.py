@@ -53,6 +53,8 @@ class ItemTerms:
     def drawn_leads(self, rows: IntArray, paths: int, generator: np.random.Generator) -> IntArray:
         """[row, path]; each lead time on its share of the paths, the same for series alike."""
         share = (generator.permutation(paths) + 0.5) / paths
+        if all(len(self.leads[row]) == 1 for row in rows.tolist()):
+            return np.repeat(self.longest_lead[rows, None], paths, axis=1)
         return np.stack([self.leads[row][(share * len(self.leads[row])).astype(np.int64)] for row in rows.tolist()])
 
 

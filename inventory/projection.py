@@ -66,32 +66,33 @@ def project_needs(
         shortage: What becomes of demand that is not met.
     """
     first, last = np.atleast_2d(arrives), np.atleast_2d(until)
+    end = np.maximum(first, last)
     stock = np.repeat(on_hand[:, None].astype(np.float64), paths.shape[1], axis=1)
     before, within, lost_before, lost_within, inbound, at_arrival = (np.zeros_like(stock) for _ in range(6))
     at_end = stock.copy()
     is_short = stock < -LEAST_UNITS
-    for period in range(min(paths.shape[2], int(last.max()))):
-        is_before, is_within = period < first, (period >= first) & (period < last)
-        counted = period < np.maximum(first, last)
+    for period in range(min(paths.shape[2], int(end.max()))):
+        is_before, is_within, is_counted = period < first, (period >= first) & (period < last), period < end
         if period < len(arriving):
             stock += arriving[period][:, None]
-            inbound += np.where(counted, arriving[period][:, None], 0.0)
+            _add(inbound, arriving[period][:, None], is_counted)
         np.copyto(at_arrival, stock, where=period == first)
         demand = paths[:, :, period].astype(np.float64)
         missing = np.maximum(demand - np.maximum(stock, 0.0), 0.0)
         stock -= demand
         if shortage == "lost":
             stock += missing
-        before += np.where(is_before, demand, 0.0)
-        within += np.where(is_within, demand, 0.0)
-        lost_before += np.where(is_before, missing, 0.0)
-        lost_within += np.where(is_within, missing, 0.0)
-        is_short |= counted & (missing > LEAST_UNITS)
-        np.copyto(at_end, stock, where=counted)
-    has_own = np.broadcast_to(last > first, stock.shape)
+        _add(before, demand, is_before)
+        _add(within, demand, is_within)
+        _add(lost_before, missing, is_before)
+        _add(lost_within, missing, is_within)
+        is_short |= is_counted & (missing > LEAST_UNITS)
+        np.copyto(at_end, stock, where=is_counted)
     owed = np.maximum(-at_end, 0.0)
-    need = np.where(has_own, lost_within + owed, 0.0) if shortage == "lost" else owed
-    if shortage != "lost":
+    need = owed
+    if shortage == "lost":
+        need = np.where(last > first, lost_within + owed, 0.0)
+    else:
         lost_before = np.zeros_like(lost_before)
     return Needs(
         need=np.sort(need, axis=1),
@@ -102,6 +103,14 @@ def project_needs(
         stock_at_arrival=at_arrival.mean(axis=1),
         stockout_rate=is_short.mean(axis=1),
     )
+
+
+def _add(total: FloatArray, values: FloatArray, where: BoolArray) -> None:
+    """In place, where asked for; a mask that is true or false throughout costs nothing."""
+    if where.all():
+        total += values
+    elif where.any():
+        np.add(total, values, out=total, where=where)
 
 
 def need_quantile(need: FloatArray, ratio: FloatArray | float, *, is_whole: BoolArray | bool = True) -> FloatArray:
