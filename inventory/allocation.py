@@ -49,7 +49,7 @@ def allocate(stock: pl.DataFrame, wants: pl.DataFrame, *, floors: pl.DataFrame |
         sku, location_id, wanted_qty (units up to the last level), floor_short_qty (units of the floor that are not met),
         qty, value (of those units), binding: what ended the quantity ("none": all that is wanted is there, "value": a
         further pack is worth nothing, "stock", "pack": less than a pack is wanted or left, "unknown_stock": the stock has no
-        row of the sku); one row per sku and location of wants and floors, sorted by them.
+        row of the sku); one row per sku and location of wants and floors, sorted by them. Stock that nobody wants is not listed.
 
     Raises:
         ValueError: A column is missing, a key null or twice, a number null, NaN, negative or not whole, a pack below 1,

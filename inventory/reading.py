@@ -197,7 +197,7 @@ def priority_classes(rows: pl.DataFrame) -> IntArray:
     if "priority" not in rows.columns or not rows.height:
         return np.zeros(rows.height, dtype=np.int64)
     finite(rows.select(pl.col("priority").drop_nulls()), "wants", "priority")
-    rank = rows["priority"].rank("dense").cast(pl.Int64).fill_null(rows.height + 1).to_numpy()
+    rank = rows["priority"].cast(pl.Float64).rank("dense").cast(pl.Int64).fill_null(rows.height + 1).to_numpy()
     return np.unique(rank, return_inverse=True)[1].astype(np.int64)
 
 
