@@ -20,6 +20,7 @@ from pipelines.cli import (
     metrics,
     operators,
     outbox,
+    outcomes,
     overrides,
     quarantine,
     reading,
@@ -62,6 +63,7 @@ rules.register(app)
 reading.register(app)
 quarantine.register(app)
 decisions.register(app)
+outcomes.register(app)
 operators.register(app)
 outbox.register(app)
 accesses.register(app)

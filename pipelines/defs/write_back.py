@@ -9,6 +9,7 @@ from pipelines.defs.reporting import announced, summary_metadata
 from pipelines.defs.resources import RETRY, WAREHOUSE_POOL, Platform
 from pipelines.delivery.targets import open_target
 from pipelines.errors import ReleaseError
+from pipelines.steps.outcomes import measure_decisions
 from pipelines.steps.write_back import write_back
 from pipelines.stores.grants import RECOMMENDER
 from pipelines.stores.releases import current_release
@@ -45,4 +46,5 @@ def proposals(platform: Platform) -> Iterator[dg.MaterializeResult[None]]:
             target=open_target(settings),
             attempts=settings.outbox_attempts,
         )
+        measure_decisions(store, conn, settings=settings)
     yield dg.MaterializeResult(asset_key=PROPOSALS, metadata=summary_metadata(counts))

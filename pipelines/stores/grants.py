@@ -44,6 +44,7 @@ OWN_RIGHTS: Final[dict[str, dict[str, str]]] = {
     "recommendation": {RECOMMENDER: "SELECT, INSERT, UPDATE", WRITER: "SELECT, UPDATE (status, version, snoozed_until)"},
     "recommendation_explanation": {RECOMMENDER: "SELECT, INSERT, DELETE", WRITER: "SELECT"},
     "recommendation_evidence": {RECOMMENDER: "SELECT, INSERT, DELETE", WRITER: "SELECT"},
+    "recommendation_outcome": {RECOMMENDER: "SELECT, INSERT, UPDATE", WRITER: "SELECT"},
     "decision": {RECOMMENDER: "SELECT", WRITER: "SELECT, INSERT, UPDATE (role, qty_before, qty_after, outcome, result)"},
     "audit_log": {RECOMMENDER: "INSERT", WRITER: "SELECT, INSERT"},
     "audit_head": {INGEST: "SELECT", _BOTH: "SELECT, UPDATE (seq, hash)"},

@@ -248,3 +248,15 @@ publishing_acceptance = sa.Table(
     sa.Column("hold_id", sa.Text, primary_key=True), sa.Column("code", sa.Text), sa.Column("table_name", sa.Text),
     sa.Column("found", sa.Text), sa.Column("reason", sa.Text), sa.Column("accepted_by", sa.Text), sa.Column("accepted_at", Timestamp),
 )  # fmt: skip
+
+recommendation_outcome = sa.Table(
+    "recommendation_outcome", metadata,
+    sa.Column("rec_id", sa.Text, primary_key=True), sa.Column("decision_id", sa.Text), sa.Column("run_id", sa.Text),
+    sa.Column("is_accepted", sa.Boolean), sa.Column("window_from", Day), sa.Column("window_to", Day), sa.Column("category", sa.Text),
+    sa.Column("proposed_qty", sa.BigInteger), sa.Column("decided_qty", sa.BigInteger), sa.Column("received_qty", sa.BigInteger),
+    sa.Column("demand_qty", sa.Double), sa.Column("lost_qty", sa.Double), sa.Column("lost_without_qty", sa.Double),
+    sa.Column("lost_with_qty", sa.Double), sa.Column("averted_qty", sa.Double), sa.Column("excess_unit_days", sa.Double),
+    sa.Column("averted_margin", Amount), sa.Column("excess_cost", Amount), sa.Column("value_added", Amount),
+    sa.Column("currency_code", sa.Text), sa.Column("verdict", sa.Text), sa.Column("missing", sa.Text), sa.Column("data_hash", sa.Text),
+    sa.Column("measured_at", Timestamp),
+)  # fmt: skip

@@ -400,13 +400,13 @@ def test_forbidden_triggers_are_taken_away_and_not_made_again(shop: OperationalS
         assert {reader.read_by(table) for table in reader.fields} == {"overlap"}
 
 
-def test_whether_triggers_are_wanted_is_known_after_going_a_version_back_and_forth(shop: OperationalStore) -> None:
+def test_whether_triggers_are_wanted_is_known_after_going_versions_back_and_forth(shop: OperationalStore) -> None:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["version_table"] = VERSION_TABLE
     with shop.transaction() as conn:
         config.attributes["connection"] = conn
-        command.downgrade(config, "-1")
+        command.downgrade(config, "0008")
     shop.migrate()
     execute(shop, f"DROP TRIGGER {'feed_orders_insert' if shop.dialect == 'sqlite' else 'ordercast_feed ON orders'}")
 

@@ -64,6 +64,7 @@ MATRIX = {
     "policy_rule": "s - s",
     "recommendation_run": "- si s", "recommendation": "- siu su[status,version,snoozed_until]",
     "recommendation_explanation": "- sid s", "recommendation_evidence": "- sid s",
+    "recommendation_outcome": "- siu s",
     "decision": "- s siu[role,qty_before,qty_after,outcome,result]",
     "audit_log": "- i si", "audit_head": "s su[seq,hash] su[seq,hash]",
     "stock_version": "- siu[version] siu[version]",

@@ -1,0 +1,203 @@
+"""What a decided suggestion was worth: the stock that really was, beside a replay of the same days without (or with) its order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+import numpy as np
+import polars as pl
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from forecasting.schema import BoolArray, FloatArray
+
+Verdict = Literal["averted", "unneeded", "too_late", "insufficient", "unknown"]
+VERDICTS: Final[tuple[Verdict, ...]] = ("averted", "unneeded", "too_late", "insufficient", "unknown")
+LEAST_LOST_QTY: Final = 0.5  # expected demand has fractions; below half a unit nothing was lost
+AVERTED_SHARE: Final = 0.95
+DAYS_OF_YEAR: Final = 365.0
+
+
+@dataclass(frozen=True, slots=True)
+class StockPath:
+    """How stock really went, day by day from the first day of each decision's window; units.
+
+    Attributes:
+        opening: Free stock before the first day, [decision].
+        closing: Free stock at the end of the day, [day, decision]. Below zero, units are owed; that counts as none.
+        demand: Demand that was seen, [day, decision].
+        expected: Demand to expect where stock had run out, so that not all of it was seen, [day, decision].
+        is_censored: Where that is so, [day, decision].
+        is_in_window: Days that belong to the window, the first ones, [day, decision].
+    """
+
+    opening: FloatArray
+    closing: FloatArray
+    demand: FloatArray
+    expected: FloatArray
+    is_censored: BoolArray
+    is_in_window: BoolArray
+
+
+@dataclass(frozen=True, slots=True)
+class UnitMoney:
+    """Per decision, in minor units of one currency: what a sold unit brings and what a day of holding one costs; NaN is not known."""
+
+    margin: FloatArray
+    holding_per_day: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What became of each decision, [decision]; units, and minor units where it is an amount (NaN: not known).
+
+    Attributes:
+        demand_qty: Demand in the window, expected demand of days without stock included.
+        lost_qty: Demand of the window that was not served, as things really went.
+        lost_without_qty, lost_with_qty: The same without the order, and with it: the one that came, or where the suggestion was
+            rejected the one that was proposed.
+        averted_qty: Their difference, at least 0.
+        excess_unit_days: Stock at the ends of days that only the order explains, summed over days.
+        averted_margin_amount, excess_cost_amount: Both in money.
+        value_added_amount: What the person's quantity was worth beyond the proposed one; 0 where they left it.
+        verdict: [decision] of `VERDICTS`; never unknown here.
+    """
+
+    demand_qty: FloatArray
+    lost_qty: FloatArray
+    lost_without_qty: FloatArray
+    lost_with_qty: FloatArray
+    averted_qty: FloatArray
+    excess_unit_days: FloatArray
+    averted_margin_amount: FloatArray
+    excess_cost_amount: FloatArray
+    value_added_amount: FloatArray
+    verdict: npt.NDArray[np.str_]
+
+
+def measure_outcomes(path: StockPath, *, received: FloatArray, proposed: FloatArray, is_accepted: BoolArray, money: UnitMoney) -> Measured:
+    """What each order did in its window, what the proposed quantity would have done, and whether the suggestion was right.
+
+    Demand that finds no stock is lost. A day takes in first, then serves; all else that moved stock (other receipts, corrections,
+    transfers) happens in every replay as it really did.
+
+    An order's worth is averted units x margin less excess unit-days x holding cost. The value a person added is the worth of what they
+    ordered less the worth of what was proposed: of a rejected suggestion that is the loss or gain of not having it.
+
+    The verdict, on the order that came or, of a rejected suggestion, on the one proposed:
+        unneeded: without it less than `LEAST_LOST_QTY` would have been lost.
+        averted: of what would have been lost, at least `AVERTED_SHARE` was not.
+        too_late: more, and most of what was still lost was so before its first unit arrived.
+        insufficient: more, and most of it after that.
+
+    Args:
+        path: What happened.
+        received: Units of the order on the day they really came, [day, decision]; zeros for a rejected suggestion.
+        proposed: Units of the proposed quantity on the day they came or would have come, [day, decision].
+        is_accepted: [decision].
+        money: Per unit.
+    """
+    wanted = np.where(path.is_censored, np.maximum(path.demand, path.expected), path.demand) * path.is_in_window
+    lost_really, stock_really = _replay(path, wanted, np.zeros_like(received))
+    lost_none, stock_none = _replay(path, wanted, -received)
+    lost_proposed, stock_proposed = _replay(path, wanted, proposed - received)
+    with_order = np.where(is_accepted, received, proposed)
+    lost_with, stock_with = np.where(is_accepted, lost_really, lost_proposed), np.where(is_accepted, stock_really, stock_proposed)
+
+    def averted(lost: FloatArray) -> FloatArray:
+        saved: FloatArray = np.maximum(0.0, lost_none.sum(axis=0) - lost.sum(axis=0))
+        return saved
+
+    def unit_days(stock: FloatArray) -> FloatArray:
+        held: FloatArray = (np.maximum(0.0, stock - stock_none) * path.is_in_window).sum(axis=0)
+        return held
+
+    def worth(lost: FloatArray, stock: FloatArray) -> FloatArray:
+        net: FloatArray = averted(lost) * money.margin - unit_days(stock) * money.holding_per_day
+        return net
+
+    return Measured(
+        demand_qty=wanted.sum(axis=0),
+        lost_qty=lost_really.sum(axis=0),
+        lost_without_qty=lost_none.sum(axis=0),
+        lost_with_qty=lost_with.sum(axis=0),
+        averted_qty=averted(lost_with),
+        excess_unit_days=unit_days(stock_with),
+        averted_margin_amount=averted(lost_with) * money.margin,
+        excess_cost_amount=unit_days(stock_with) * money.holding_per_day,
+        value_added_amount=worth(lost_really, stock_really) - worth(lost_proposed, stock_proposed),
+        verdict=_verdicts(lost_none, lost_with, with_order),
+    )
+
+
+def scorecard(outcomes: pl.DataFrame, by: str) -> pl.DataFrame:
+    """Per value of `by` how many suggestions were right and what that was worth; amounts of one currency each.
+
+    Args:
+        outcomes: currency_code, verdict, is_accepted, is_override (rejected, or another quantity), averted_qty, averted_margin_amount,
+            excess_cost_amount, value_added_amount (null where not known) and the column `by`.
+        by: A column, such as actor, supplier_id, category or reason_code; null is a value of its own.
+
+    Returns:
+        `by`, currency_code, decided_count, accepted_count, overridden_count, a count per verdict (`averted_count`, ...), averted_qty,
+        averted_margin_amount, excess_cost_amount, override_value_amount (the value that overrides added), no_money_count (outcomes of a
+        known verdict left out of these three amounts, because a price is missing; where all are, the amounts are null); most decided first.
+
+    Raises:
+        ValueError: A column is missing.
+    """
+    missing = sorted({by, "currency_code", "verdict", "is_accepted", "is_override", "averted_qty", *_AMOUNTS} - set(outcomes.columns))
+    if missing:
+        raise ValueError(f"outcomes: lacks {', '.join(missing)}.")
+    has_money = pl.all_horizontal(pl.col(name).is_not_null() for name in _AMOUNTS)
+    is_known = pl.col("verdict") != "unknown"
+
+    def total(name: str, condition: pl.Expr) -> pl.Expr:
+        return pl.when(has_money.any()).then(pl.col(name).filter(condition).sum()).alias(name)
+
+    return (
+        outcomes.group_by(by, "currency_code")
+        .agg(
+            pl.len().alias("decided_count"),
+            pl.col("is_accepted").sum().alias("accepted_count"),
+            pl.col("is_override").sum().alias("overridden_count"),
+            *((pl.col("verdict") == verdict).sum().alias(f"{verdict}_count") for verdict in VERDICTS),
+            pl.col("averted_qty").filter(is_known).sum(),
+            total("averted_margin_amount", has_money),
+            total("excess_cost_amount", has_money),
+            total("value_added_amount", has_money & pl.col("is_override")).alias("override_value_amount"),
+            (is_known & ~has_money).sum().alias("no_money_count"),
+        )
+        .sort("decided_count", by, "currency_code", descending=[True, False, False], nulls_last=True)
+    )
+
+
+_AMOUNTS: Final = ("averted_margin_amount", "excess_cost_amount", "value_added_amount")
+
+
+def _replay(path: StockPath, wanted: FloatArray, extra: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Lost units and stock at the end of the day, [day, decision], with `extra` units more than really came each day."""
+    closing = np.maximum(0.0, path.closing)
+    stock = np.maximum(0.0, path.opening)
+    before = np.vstack([stock[None, :], closing[:-1]])
+    came = closing - before + path.demand  # whatever else moved it; on a day without stock, what was served had to come
+    lost, ends = np.zeros_like(wanted), np.zeros_like(wanted)
+    for day in range(len(wanted)):
+        there = np.maximum(0.0, stock + came[day] + extra[day])
+        lost[day] = np.maximum(0.0, wanted[day] - there)
+        stock = np.maximum(0.0, there - wanted[day])
+        ends[day] = stock
+    return lost, ends
+
+
+def _verdicts(lost_without: FloatArray, lost_with: FloatArray, order: FloatArray) -> npt.NDArray[np.str_]:
+    has_arrived = np.cumsum(order, axis=0) > 0
+    early, late = (lost_with * ~has_arrived).sum(axis=0), (lost_with * has_arrived).sum(axis=0)
+    total = lost_without.sum(axis=0)
+    return np.select(
+        [total < LEAST_LOST_QTY, early + late <= (1.0 - AVERTED_SHARE) * total, early >= late],
+        ["unneeded", "averted", "too_late"],
+        "insufficient",
+    ).astype(np.str_)
