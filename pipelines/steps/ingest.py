@@ -23,7 +23,13 @@ from pipelines.stores import source_watch, transform_state
 from pipelines.stores.change_feed import FeedPosition, prune_feed, read_changes, repair_feed
 from pipelines.stores.check_results import CheckTally, record_checks
 from pipelines.stores.customer_keys import Pseudonyms
-from pipelines.stores.draft_lines import list_draft_lines, read_audit_head, write_draft_lines
+from pipelines.stores.draft_lines import (
+    list_draft_lines,
+    list_order_changes,
+    read_audit_head,
+    write_draft_lines,
+    write_order_changes,
+)
 from pipelines.stores.mends import accepted_holds, list_mends, unapplied_keys, write_mends
 from pipelines.stores.metrics_targets import write_targets
 from pipelines.stores.overrides import list_overrides, write_overrides
@@ -120,6 +126,7 @@ def ingest(
         write_overrides(conn, list_overrides(store, is_standing=True))
         write_rules(conn, list_rules(store, is_standing=True))
         write_draft_lines(conn, list_draft_lines(store), head=read_audit_head(store))
+        write_order_changes(conn, list_order_changes(store), time_zone=context.reporting_time_zone)
         tallies = [
             CheckTally(table.name, table.suite.expectations_count, 0 if table.suite.passed else len(table.suite.failures))
             for table in tables

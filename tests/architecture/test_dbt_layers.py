@@ -107,7 +107,7 @@ def test_what_a_run_knows_enters_through_utilities_only(manifest: Manifest) -> N
         if node["resource_type"] == "model" and "meta" in parents(manifest, node)
     }
 
-    assert readers == {"run_context": {"meta"}, "changed_orders": {"meta"}, "draft_lines": {"meta"}}
+    assert readers == {"run_context": {"meta"}, "changed_orders": {"meta"}, "draft_lines": {"meta"}, "order_changes": {"meta"}}
 
 
 def test_what_python_planned_enters_through_views_only(manifest: Manifest) -> None:

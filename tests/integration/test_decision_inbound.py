@@ -16,6 +16,7 @@ from pipelines.steps.ingest import ingest
 from pipelines.stores.change_feed import install_feed
 from pipelines.stores.warehouse import open_warehouse
 from tests.integration.decision_shop import NOW, ORDER_TABLES, change_shop, open_shop, request
+from tests.integration.kinds_shop import open_change
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,6 +42,7 @@ def run(store: OperationalStore, home: Path, name: str) -> dict[str, list[tuple[
             "drafts": conn.sql("SELECT rec_id, qty, target, is_released FROM meta.draft_lines").fetchall(),
             "lines": conn.sql("SELECT source_rec_id, ordered_qty - received_qty, po_id FROM raw.purchase_order_lines").fetchall(),
             "orders": conn.sql("SELECT po_id, status FROM raw.purchase_orders").fetchall(),
+            "changes": conn.sql("SELECT po_line_id, cancelled_qty, expected_at FROM meta.order_changes").fetchall(),
             "head": conn.sql("SELECT seq, hash FROM meta.audit_head").fetchall(),
         }
 
@@ -84,3 +86,21 @@ def test_what_has_arrived_is_no_draft_any_more(store: OperationalStore, tmp_path
     follow_shop(store, draft_days=3, now=NOW)
 
     assert run(store, tmp_path, "r1")["drafts"] == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "counted"), [("cancel_po", [("PO-17-1", 40, None)]), ("defer", [("PO-17-1", 0, datetime(2026, 8, 10, 10))])]
+)
+def test_a_drafted_change_reaches_the_next_run_until_it_was_not_made_for_too_long(
+    store: OperationalStore, tmp_path: Path, kind: str, counted: list[tuple[Any, ...]]
+) -> None:
+    """Noon of the day wanted in Berlin is ten o'clock in UTC."""
+    rec_id = open_change(store, kind)
+    add_an_order(store)
+    decide(store, request(rec_id), now=NOW)
+
+    drafted = run(store, tmp_path, "r1")
+    follow_shop(store, draft_days=3, now=NOW + timedelta(days=3))
+    released = run(store, tmp_path, "r2")
+
+    assert (drafted["changes"], released["changes"]) == (counted, [])

@@ -72,8 +72,16 @@ handed_over as (
         and lines.rec_id is null
 ),
 
+{# a drafted change counts as if it were made, until nobody has made it for too long #}
 inbound as (
-    select * from purchases
+    select
+        purchases.* replace (
+            purchases.open_qty - coalesce(changes.cancelled_qty, 0) as open_qty,
+            coalesce(changes.expected_at, purchases.expected_at) as expected_at
+        )
+    from purchases
+    left join {{ ref('order_changes') }} as changes on purchases.reference_id = changes.po_line_id
+    where purchases.open_qty > coalesce(changes.cancelled_qty, 0)
     union all
     select * from transfers
 )
