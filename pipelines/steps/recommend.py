@@ -19,6 +19,7 @@ from inventory.schema import Reorder
 from pipelines.steps.forecast import FALLBACK_MODELS
 from pipelines.steps.panel import DemandHistory, read_demand_history
 from pipelines.steps.recommend_changes import order_change
+from pipelines.steps.recommend_limits import hold_to_limits
 from pipelines.steps.recommend_overrides import like_means, series_overrides
 from pipelines.steps.recommend_planning import HORIZON_STEPS, ItemPlan, Planner
 from pipelines.steps.recommend_policies import item_policies
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from inventory.explain_targets import Step
     from inventory.schema import ReorderPolicy
     from pipelines.settings import Settings
     from pipelines.steps.recommend_policies import Item
@@ -101,17 +103,19 @@ def recommend(
         not_available = f"needs {', '.join(missing)}" if missing else None
         logger.info(f"not available, {not_available}" if not_available else "withheld, the forecasts broke")
         return RecommendSummary(0, 0, 0, {}, not_available, withheld, round(time.monotonic() - began, 3))
-    as_of = run_context(conn).as_of_date
+    context = run_context(conn)
+    as_of = context.as_of_date
     history = read_demand_history(conn, as_of=as_of)
     terms, is_pack_known = read_terms(conn), "order_multiple" in present_fields(conn, "supplier_items")
     judged = judge_items(read_items(conn, history, terms), is_pack_size_known=is_pack_known)
     excluded = judged.filter(pl.col("exclusion_reason").is_not_null())
     eligible = judged.filter(pl.col("exclusion_reason").is_null()).to_dicts()
     plans: list[ItemPlan] = []
+    notes: Mapping[Item, list[Step]] = {}
     if eligible:
         planner = _planner(conn, eligible, history, _offers(terms, is_pack_known), rules, as_of=as_of, settings=settings)
-        plans = list(planner.plan(eligible))
-    suggestions = list(_suggestions(plans, as_of=as_of))
+        plans, notes = hold_to_limits(list(planner.plan(eligible)), planner, settings=settings, currency_code=context.currency_code)
+    suggestions = list(_suggestions(plans, notes, as_of=as_of))
     _write(conn, suggestions, excluded, plans, as_of=as_of)
     kinds = Counter(one.row["kind"] for one in suggestions)
     ordered = kinds.pop("purchase", 0)
@@ -128,10 +132,10 @@ def recommend(
     )
 
 
-def _suggestions(plans: list[ItemPlan], *, as_of: date) -> Iterator[Suggestion]:
+def _suggestions(plans: list[ItemPlan], notes: Mapping[Item, list[Step]], *, as_of: date) -> Iterator[Suggestion]:
     for plan in plans:
         if isinstance(plan.decision, Reorder):
-            yield purchase(plan, plan.decision, as_of=as_of)
+            yield purchase(plan, plan.decision, as_of=as_of, notes=notes.get(plan.key, ()))
         for change in plan.changes:
             yield order_change(plan, change, as_of=as_of)
 
