@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
+
+from inventory.explain_targets import Step, total_qty, wanted_steps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,43 +16,27 @@ if TYPE_CHECKING:
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One step of the reckoning; quantities in units, signed as they enter the sum."""
-
-    name: str
-    qty: float
-    note: str
-
-
 def explain(reorder: Reorder) -> list[Step]:
-    """The steps in order: the first ones add up to the raw quantity, the last one is what is recommended."""
-    lead, policy, position = reorder.lead_time, reorder.policy, reorder.position
-    span = f"lead time {lead.quantile(0.5)} days (p90 {lead.quantile(0.9)}) plus review {policy.review_period_days} days"
+    """The steps in order: those before the raw quantity add up to it, the last one is what is recommended."""
+    position = reorder.position
     on_hand_note = (
         "As counted." if position.on_hand_qty >= 0 else f"The store shows {position.on_hand_qty}; stock below zero is taken as 0."
     )
     held = position.committed_qty + position.reserved_qty + position.damaged_qty
     held_note = f"{position.committed_qty} committed, {position.reserved_qty} reserved, {position.damaged_qty} damaged."
-    return [
-        *_demand_steps(reorder, _joined(f"{span}; {lead.basis}.", lead.note)),
-        Step("Safety stock", reorder.safety_stock_qty, f"From p50 up to the level that is enough in {_service_level(reorder)} of cases."),
+    against = [
         Step("On hand", -max(0, position.on_hand_qty), on_hand_note),
         Step("Dated inbound", -reorder.inbound_qty, _inbound_note(reorder)),
         Step("Committed, reserved and damaged", held, held_note),
         Step("Backorders", position.backorder_qty, "Ordered and not shipped, beyond what committed holds."),
+    ]
+    wanted = wanted_steps(reorder, rest=reorder.raw_qty - total_qty(against))
+    return [
+        *wanted,
+        *against,
         Step("Raw quantity", reorder.raw_qty, "Sum of the above, in whole units."),
         Step("Recommended quantity", reorder.rounded.qty, _joined(_rounding_note(reorder), _cost_note(reorder))),
-    ]  # fmt: skip
-
-
-def _demand_steps(reorder: Reorder, note: str) -> list[Step]:
-    """The median of demand; where a person has overridden the forecast, the forecast's own and what the override adds to it."""
-    name, p50_qty, override = "Demand over lead and review time, p50", reorder.protection.p50_qty, reorder.override
-    if override is None:
-        return [Step(name, p50_qty, note)]
-    changed_qty = p50_qty - override.statistical_p50_qty
-    return [Step(name, override.statistical_p50_qty, f"{note} As forecast."), Step("Override of the forecast", changed_qty, override.note)]
+    ]
 
 
 def reason(reorder: Reorder) -> str:
@@ -118,7 +103,7 @@ def _inbound_note(reorder: Reorder) -> str:
 def _cost_note(reorder: Reorder) -> str | None:
     if not reorder.is_dearer_than_waiting:
         return None
-    return f"Holding it costs more than it is expected to save; it is proposed for the service level of {_service_level(reorder)}."
+    return "Holding it costs more than it is expected to save; it is proposed for the policy's sake."
 
 
 def _rounding_note(reorder: Reorder) -> str:
@@ -131,6 +116,9 @@ def _rounding_note(reorder: Reorder) -> str:
         "minimum_order": "Raised to the smallest order",
         "order_multiple": "Rounded up to whole packs",
         "maximum_order": "Cut to the largest order",
+        "shelf_life": f"Cut to the {reorder.most_sold_fresh_qty} units that sell within the shelf life in the median",
+        "supplier_minimum": "Raised so that the supplier's order reaches its minimum",
+        "budget": "Cut to what the budget buys",
     }
     maximum = f", maximum {terms.max_order_qty}" if terms.max_order_qty is not None else ""
     return f"{words[rounded.binding_constraint]} ({minimum}, pack {terms.order_multiple}{maximum})."
@@ -138,11 +126,6 @@ def _rounding_note(reorder: Reorder) -> str:
 
 def _joined(*sentences: str | None) -> str:
     return " ".join(sentence[0].upper() + sentence[1:] for sentence in sentences if sentence)
-
-
-def _service_level(reorder: Reorder) -> str:
-    percent = round(reorder.policy.service_level * 100, 6)
-    return f"{percent:.0f} %" if percent.is_integer() else f"{percent:.1f} %"
 
 
 def _total(inbound: Sequence[Inbound]) -> int:

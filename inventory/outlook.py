@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from inventory.protection_demand import lost_units, supply_by_day
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
@@ -27,11 +29,8 @@ def stock_outlook(cumulative: FloatArray, *, free_qty: int, inbound: Sequence[In
         inbound: Dated deliveries; undated or overdue units count from the first day.
         as_of: Last complete day.
     """
-    supply = np.full(cumulative.shape[0], float(free_qty))
-    for arriving in inbound:
-        offset = 1 if arriving.expected_date is None else max(1, (arriving.expected_date - as_of).days)
-        supply[offset:] += arriving.open_qty
+    supply = supply_by_day(cumulative.shape[0] - 1, free_qty=free_qty, inbound=inbound, as_of=as_of)
     owned = np.maximum(supply, 0.0)[:, None]
-    lost = np.maximum.accumulate(np.maximum(cumulative - owned, 0.0), axis=0)
+    lost = lost_units(cumulative, supply)
     result: FloatArray = np.quantile(owned - cumulative + lost, OUTLOOK_LEVELS, axis=1)
     return result

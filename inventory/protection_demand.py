@@ -9,6 +9,7 @@ import numpy as np
 from inventory.schema import ProtectionDemand, RunOut
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import date
 
     from forecasting.schema import FloatArray, IntArray, PathArray
@@ -60,56 +61,92 @@ def protection_demand(cumulative: FloatArray, *, lead_days: IntArray, review_per
     # a quantile of 20.000001 units is a rounding error, not a 21st unit
     level = int(np.ceil(np.quantile(total, service_level, method="inverted_cdf") - LEAST_UNITS))
     return ProtectionDemand(
-        p50_qty=float(np.quantile(total, 0.5)), order_up_to_qty=max(0, level), daily_mean_qty=float(total.sum() / max(1, days.sum()))
+        p50_qty=float(np.quantile(total, 0.5)), level_qty=max(0, level), daily_mean_qty=float(total.sum() / max(1, days.sum()))
     )
 
 
-def run_out(
-    cumulative: FloatArray,
-    *,
-    free_qty: int,
-    inbound: tuple[Inbound, ...],
-    lead_days: IntArray,
-    review_period_days: int,
-    service_level: float,
-    as_of: date,
-) -> RunOut:
-    """When stock ends without a new order, and what that loses.
-
-    Units lost through day t are the highest cumulative demand over cumulative supply so far: what is missed once is
-    not missed again when more arrives. What an order placed now saves is the loss through lead time plus review period
-    less the loss through the lead time, which nothing ordered today can prevent. An order can wait as long as, when it
-    arrives, a unit has been missed on no more paths than the service level leaves; waiting longer never makes that fewer.
+def supply_by_day(days: int, *, free_qty: int, inbound: Sequence[Inbound], as_of: date) -> FloatArray:
+    """Units that are there or have come by each day without a new order, [day + 1]; row 0 is the end of the as-of day.
 
     Args:
-        cumulative: From `cumulative_demand`; row 1 is the day after `as_of`.
+        days: Days ahead.
         free_qty: Units that can be sold; negative if units are owed.
-        inbound: Dated inbound; undated or overdue units count from the first day.
-        lead_days: Days, one per path.
-        review_period_days: Days until the next look.
-        service_level: Probability that stock lasts until the order arrives.
+        inbound: Dated deliveries; undated or overdue units count from the first day.
         as_of: Last complete day.
     """
-    days = cumulative.shape[0] - 1
     supply = np.full(days + 1, float(free_qty))
     for arriving in inbound:
         offset = 1 if arriving.expected_date is None else max(1, (arriving.expected_date - as_of).days)
         supply[offset:] += arriving.open_qty
-    owned = np.maximum(supply, 0.0)[:, None]
-    lost = np.maximum.accumulate(np.maximum(cumulative - owned, 0.0), axis=0)
+    return supply
+
+
+def lost_units(cumulative: FloatArray, supply: FloatArray) -> FloatArray:
+    """Units missed through each day, [day + 1, path]: the highest cumulative demand over cumulative supply so far.
+
+    What is missed once is not missed again when more arrives. Units owed already are not among them.
+
+    Args:
+        cumulative: From `cumulative_demand`.
+        supply: From `supply_by_day`, [day + 1], or [day + 1, path] where an order arrives on a day of its own on each path.
+    """
+    owned = np.maximum(supply, 0.0)
+    result: FloatArray = np.maximum.accumulate(np.maximum(cumulative - (owned[:, None] if owned.ndim == 1 else owned), 0.0), axis=0)
+    return result
+
+
+def units_to_bring(lost: FloatArray, supply: FloatArray, *, lead_days: IntArray, review_period_days: int) -> FloatArray:
+    """Units that an order placed now would have to bring on each path, [path], where what is missed is lost.
+
+    Missed through lead time plus review period, less what is missed before the order arrives, which no order brings back; and what is
+    owed to customers and not covered by what is on its way.
+
+    Source: Zipkin (2008), Old and new methods for lost-sales inventory systems, Operations Research 56, for stock seen through the
+    orders that are on their way; the quantile of it at the critical ratio is the order of `docs/methods/inventory-daily.md`.
+    """
+    paths, until = np.arange(lost.shape[1]), lead_days + review_period_days
+    result: FloatArray = lost[until, paths] - lost[lead_days, paths] + np.maximum(-supply[until], 0.0)
+    return result
+
+
+def run_out(
+    lost: FloatArray,
+    cumulative: FloatArray,
+    supply: FloatArray,
+    *,
+    lead_days: IntArray,
+    review_period_days: int,
+    service_level: float,
+) -> RunOut:
+    """When stock ends without a new order, and what that loses.
+
+    What an order placed now saves is the loss through lead time plus review period less the loss through the lead time, which nothing
+    ordered today can prevent. An order can wait as long as, when it arrives, a unit has been missed on no more paths than the service
+    level leaves; waiting longer never makes that fewer.
+
+    Args:
+        lost: From `lost_units`.
+        cumulative: From `cumulative_demand`; row 1 is the day after the as-of day.
+        supply: From `supply_by_day`.
+        lead_days: Days, one per path.
+        review_period_days: Days until the next look.
+        service_level: Probability that stock lasts until the order arrives.
+    """
     paths = np.arange(cumulative.shape[1])
     waits = np.arange(review_period_days + 1)[:, None]
     missed_rate = (lost[lead_days + waits, paths] > LEAST_UNITS).mean(axis=1)
-    through_review = lost[lead_days + review_period_days, paths]
-    saved = through_review - lost[lead_days, paths]
+    unavoidable = lost[lead_days, paths]
+    saved = lost[lead_days + review_period_days, paths] - unavoidable
     return RunOut(
         days=_median_days(lost, cumulative, supply),
         # without stock now units are missed whatever is ordered, even if more arrives tomorrow
-        latest_order_days=0 if free_qty <= 0 else max(0, int((missed_rate <= 1.0 - service_level + ROUNDING).sum()) - 1),
+        latest_order_days=0 if supply[0] <= 0 else max(0, int((missed_rate <= 1.0 - service_level + ROUNDING).sum()) - 1),
         stockout_probability=float(missed_rate[-1]),
         lost_mean_qty=float(saved.mean()),
         lost_p50_qty=float(np.quantile(saved, 0.5)),
         lost_p90_qty=float(np.quantile(saved, 0.9)),
+        unavoidable_mean_qty=float(unavoidable.mean()),
+        unavoidable_p50_qty=float(np.quantile(unavoidable, 0.5)),
     )
 
 

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
     from datetime import date
 
     from forecasting.schema import FloatArray, IntArray
 
-BindingConstraint = Literal["none", "minimum_order", "order_multiple", "maximum_order"]
+BindingConstraint = Literal["none", "minimum_order", "order_multiple", "maximum_order", "shelf_life", "supplier_minimum", "budget"]
+Method = Literal["path_newsvendor", "order_up_to", "reorder_point", "reorder_quantity", "min_max", "days_of_cover"]
+Silence = Literal["enough_stock", "not_wanted", "shelf_life", "budget"]
+_PARAMETERS: Final[dict[str, tuple[str, ...]]] = {
+    "min_max": ("min_qty", "max_qty"),
+    "reorder_point": ("max_qty",),
+    "reorder_quantity": ("reorder_qty",),
+    "days_of_cover": ("cover_days",),
+}
+ROUNDED_ANEW: Final = ("none", "minimum_order", "order_multiple", "maximum_order")  # of the supplier's terms, which any quantity is held to
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +44,16 @@ class LeadTime:
 
 @dataclass(frozen=True, slots=True)
 class Inbound:
-    """Units on their way and the day they are expected; None where nobody said."""
+    """Units on their way and the day they are expected; None where nobody said.
+
+    `po_line_id`, `po_id` and `supplier_id` name a line of a purchase order that was submitted and can still be changed.
+    """
 
     expected_date: date | None
     open_qty: int
+    po_line_id: str | None = None
+    po_id: str | None = None
+    supplier_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,17 +92,83 @@ class OrderTerms:
 
 @dataclass(frozen=True, slots=True)
 class ReorderPolicy:
-    """How stock is kept.
+    """How stock of one item at one location is kept.
 
     Attributes:
-        service_level: Chance that stock lasts over lead and review time.
+        service_level: Chance that an order is enough, at most: where money asks for less, less is ordered, never below the median.
         review_period_days: Days until the item is looked at again.
         holding_cost_rate: Cost of holding stock for a year as a share of its cost.
+        method: path_newsvendor: the quantile of the units that an order has to bring, where what is missed is lost. order_up_to: up to
+            the quantile of demand over lead and review time, where customers wait. reorder_point (s, S): at or below `min_qty`, or
+            that quantile where it is None, up to `max_qty`. reorder_quantity (R, Q): at or below the same, whole multiples of
+            `reorder_qty`. min_max: at or below `min_qty`, up to `max_qty`. days_of_cover: up to the mean demand of `cover_days`.
+        min_qty: Inventory position at or below which is ordered.
+        max_qty: Inventory position up to which is ordered.
+        reorder_qty: Units that are always ordered together.
+        cover_days: Days that the inventory position is to last.
+        lost_sales_share: Share of the units missed that is lost for good; the rest is bought later all the same.
+        version: Of the rule that set it; None is the setting's own.
+
+    Raises:
+        ValueError: The method lacks one of its parameters, or they contradict each other.
     """
 
     service_level: float
     review_period_days: int
     holding_cost_rate: float
+    method: Method = "path_newsvendor"
+    min_qty: int | None = None
+    max_qty: int | None = None
+    reorder_qty: int | None = None
+    cover_days: int | None = None
+    lost_sales_share: float = 1.0
+    version: str | None = None
+
+    def __post_init__(self) -> None:
+        needed = _PARAMETERS.get(self.method, ())
+        lacking = [name for name in needed if getattr(self, name) is None]
+        if lacking:
+            raise ValueError(f"{lacking[0]}: the method {self.method} needs it.")
+        if self.max_qty is not None and self.max_qty < max(1, self.min_qty or 0):
+            raise ValueError(f"max_qty: {self.max_qty} is below {max(1, self.min_qty or 0)}; nothing could be ordered.")
+        if any(value is not None and value < 1 for value in (self.reorder_qty, self.cover_days)):
+            raise ValueError("reorder_qty, cover_days: have to be at least 1.")
+        if not 0.0 <= self.lost_sales_share <= 1.0:
+            raise ValueError(f"lost_sales_share: {self.lost_sales_share} is no share; pass 0 to 1.")
+
+
+@dataclass(frozen=True, slots=True)
+class UnitMoney:
+    """What one unit of an item stands for, in minor units of the supplier's currency.
+
+    Attributes:
+        shortage_amount: Of a unit missed: its margin times the share of sales that are lost; None where no margin is known.
+        holding_amount: Of a unit held for a day: yearly rate times unit cost over 365.
+        needs: What the source would have to provide for `shortage_amount`; None where it is known.
+    """
+
+    shortage_amount: float | None
+    holding_amount: float
+    needs: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What the method asks for, before the supplier's terms.
+
+    Attributes:
+        raw_qty: Units to order, at or below 0 where stock is enough.
+        ratio: The quantile that was taken; None for methods that take none.
+        money_ratio: The quantile that money alone asks for; None where it is not known.
+        base_qty: What the position is held against: a quantile or median of demand, a minimum, a maximum, days of cover; in units.
+        trigger_qty: Position at or below which is ordered; None for methods that order whenever the base is higher.
+    """
+
+    raw_qty: int
+    ratio: float | None
+    money_ratio: float | None
+    base_qty: float
+    trigger_qty: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +186,12 @@ class ProtectionDemand:
 
     Attributes:
         p50_qty: Its median.
-        order_up_to_qty: Its quantile at the service level, rounded up.
+        level_qty: Its quantile at the ratio of the policy, rounded up.
         daily_mean_qty: Mean demand a day over the same days.
     """
 
     p50_qty: float
-    order_up_to_qty: int
+    level_qty: int
     daily_mean_qty: float
 
 
@@ -139,6 +220,7 @@ class RunOut:
             arrives at the service level; 0 where even an order placed now comes too late for that.
         stockout_probability: Chance that a unit is missing before an order placed at the next review arrives.
         lost_mean_qty: Units lost that an order placed now would save; mean, median and 90 % quantile.
+        unavoidable_mean_qty: Units lost before an order placed now arrives; mean and median.
     """
 
     days: int
@@ -147,6 +229,8 @@ class RunOut:
     lost_mean_qty: float
     lost_p50_qty: float
     lost_p90_qty: float
+    unavoidable_mean_qty: float
+    unavoidable_p50_qty: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +239,9 @@ class Reorder:
 
     `order_by` is the last day on which ordering keeps the service level, `need_by` the day on which stock ends in the
     median, `expected_receipt` when an order of the as-of day arrives in the median. `priority_score` is the expected loss
-    of waiting for the next review: margin, or unit cost where no margin is known (then the `cost_if_ignored` are None).
+    of waiting for the next review: margin, or unit cost where no margin is known (then the costs are None). The costs leave out what is
+    lost before any order could arrive. `cost_if_accepted_amount` is holding the units that the order adds until they are sold, and what
+    is lost all the same. `need` is what an order would have to bring on each path, in units.
     `outlook_with_order` and `outlook_without_order` are from `stock_outlook`: p10, p50 and p90 of stock per day from the as-of day.
     """
 
@@ -165,10 +251,11 @@ class Reorder:
     policy: ReorderPolicy
     position: Position
     terms: OrderTerms
+    money: UnitMoney
+    target: Target
     inbound_qty: int
     late_inbound_qty: int
     overdue_inbound_qty: int
-    raw_qty: int
     rounded: RoundedOrder
     run_out: RunOut
     order_by: date
@@ -177,17 +264,41 @@ class Reorder:
     priority_score: float
     cost_if_ignored_p50_amount: int | None
     cost_if_ignored_p90_amount: int | None
-    cost_if_accepted_amount: int
+    cost_if_accepted_amount: int | None
+    holding_cost_amount: int
+    need: FloatArray
     outlook_with_order: FloatArray
     outlook_without_order: FloatArray
+    most_sold_fresh_qty: int | None = None
     override: DemandOverride | None = None
 
     @property
-    def safety_stock_qty(self) -> float:
-        """Units beyond median demand that the service level asks for."""
-        return self.protection.order_up_to_qty - self.protection.p50_qty
+    def raw_qty(self) -> int:
+        """Units to order, before the supplier's terms."""
+        return self.target.raw_qty
+
+    @property
+    def order_up_to_qty(self) -> int:
+        """The inventory position that the order brings about, before terms that every order is rounded to."""
+        asked = self.raw_qty if self.rounded.binding_constraint in ROUNDED_ANEW else self.rounded.qty
+        return asked + self.position.free_qty + self.inbound_qty
 
     @property
     def is_dearer_than_waiting(self) -> bool:
         """Holding the order costs more than waiting is expected to lose."""
-        return self.cost_if_accepted_amount > round(self.priority_score)
+        return self.cost_if_accepted_amount is not None and self.cost_if_accepted_amount > round(self.priority_score)
+
+
+@dataclass(frozen=True, slots=True)
+class NoOrder:
+    """Why nothing is ordered for one item.
+
+    Attributes:
+        kind: Of reason.
+        lasts_days: Median days that stock lasts with what is on its way.
+        reason: One sentence.
+    """
+
+    kind: Silence
+    lasts_days: int
+    reason: str

@@ -93,7 +93,18 @@ class Settings(BaseSettings):
     business_start: date = Field(
         default=date(1990, 1, 1), description="Nothing can have happened before this day; what says so is quarantined."
     )
-    service_level: float = Field(default=0.95, gt=0.5, lt=1.0, description="Chance that stock lasts over lead and review time.")
+    service_level: float = Field(
+        default=0.95, gt=0.5, lt=1.0, description="Chance that an order is enough, at most; where money asks for less, less is ordered."
+    )
+    lost_sales_share: float = Field(
+        default=1.0,
+        ge=0.0,
+        le=1.0,
+        description="Share of the units missed that is lost; the rest is bought later. Below 0.5 stock is planned for customers who wait.",
+    )
+    budget_amount: float | None = Field(
+        default=None, ge=0.0, description="Most that one run may suggest to order, in the reporting currency; default is no limit."
+    )
     review_period_days: int = Field(
         default=7, ge=1, le=90, description="Days between two looks at the same item, where the supplier names none."
     )

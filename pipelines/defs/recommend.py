@@ -13,6 +13,7 @@ RECOMMENDATIONS = dg.AssetKey(["planning", "recommendations"])
 STEPS = dg.AssetKey(["planning", "recommendation_steps"])
 EXCLUSIONS = dg.AssetKey(["planning", "recommendation_exclusions"])
 OUTLOOK = dg.AssetKey(["planning", "stock_outlook"])
+SILENT = dg.AssetKey(["planning", "silent_items"])
 _MARTS = (
     "fct_demand_daily",
     "fct_stock_daily",
@@ -39,18 +40,19 @@ _MARTS = (
         for key, description in (
             (
                 RECOMMENDATIONS,
-                "What to order: one row per item, location and supplier, with cost of ignoring and of accepting.",
+                "What to order, and what to ask of orders that stand, with cost of ignoring and of accepting.",
             ),
             (STEPS, "The steps from demand to quantity, in order, for each recommendation."),
             (EXCLUSIONS, "Items that have no recommendation, and why."),
+            (SILENT, "Every item at a location for which nothing is ordered, and why: what cannot be ordered, and what has enough."),
             (OUTLOOK, "Stock with and without each recommended order, as bands of simulated courses."),
         )
     ],
     pool=WAREHOUSE_POOL,
 )
 def recommendations(platform: Platform) -> Iterator[dg.MaterializeResult[None]]:
-    """Demand, stock, inbound and suppliers' terms become reorder recommendations."""
+    """Demand, stock, inbound and suppliers' terms become suggestions about stock."""
     with announced("recommend"), platform.warehouse() as conn:
         summary = recommend(conn, settings=platform.settings())
-    for key in (RECOMMENDATIONS, STEPS, EXCLUSIONS, OUTLOOK):
+    for key in (RECOMMENDATIONS, STEPS, EXCLUSIONS, SILENT, OUTLOOK):
         yield dg.MaterializeResult(asset_key=key, metadata=summary_metadata(summary))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from datetime import time as clock_time
 from typing import TYPE_CHECKING, Any, Final
@@ -11,16 +12,21 @@ import polars as pl
 
 from forecasting.schema import SERIES_KEY
 from inventory.explain import explain, reason
-from inventory.reorder import POLICY_VERSION, recommendation_key
+from inventory.explain_targets import Step
+from inventory.reorder import recommendation_key
+from inventory.schema import NoOrder
 from pipelines.faults.planning import BY_KIND
+from pipelines.steps.recommend_wording import day_words, money_words, unit_words
 from pipelines.stores.metrics_values import major_units
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from datetime import date
     from decimal import Decimal
 
-    from inventory.schema import Reorder
+    from forecasting.schema import FloatArray
+    from inventory.schema import Inbound, Reorder
+    from pipelines.steps.recommend_planning import ItemPlan
 
 RECOMMENDATIONS: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "recommendation_key": pl.String, "kind": pl.String, "sku": pl.String, "location_id": pl.String, "source_location_id": pl.String,
@@ -48,7 +54,20 @@ OUTLOOK: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
 EXCLUSIONS: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "sku": pl.String, "location_id": pl.String, "code": pl.String, "reason": pl.String,
 }  # fmt: skip
+SILENT_ITEMS: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
+    "sku": pl.String, "location_id": pl.String, "code": pl.String, "kind": pl.String, "lasts_days": pl.Int64, "reason": pl.String,
+    "policy_version": pl.String,
+}  # fmt: skip
 _CODES: Final = {kind: fault.code for kind, fault in BY_KIND.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """One row that is written back, with its steps; `outlook` is stock without and with an order, from `stock_outlook`."""
+
+    row: dict[str, Any]
+    steps: Sequence[Step]
+    outlook: tuple[FloatArray, FloatArray] | None = None
 
 
 def exclusion_frame(excluded: pl.DataFrame) -> pl.DataFrame:
@@ -57,57 +76,68 @@ def exclusion_frame(excluded: pl.DataFrame) -> pl.DataFrame:
     return excluded.select("sku", "location_id", code, pl.col("exclusion_reason").alias("reason"))
 
 
-def recommendation_frames(planned: Sequence[tuple[Mapping[str, Any], Reorder]], *, as_of: date) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The recommendations, last day to order first and then most at risk, and the steps of each.
+def silent_frame(excluded: pl.DataFrame, plans: Sequence[ItemPlan]) -> pl.DataFrame:
+    """Every item at a location for which nothing is ordered, with the reason: what cannot be ordered, and what has enough."""
+    enough = [
+        (*plan.key, None, plan.decision.kind, plan.decision.lasts_days, plan.decision.reason, plan.policy_version)
+        for plan in plans
+        if isinstance(plan.decision, NoOrder)
+    ]
+    cannot = exclusion_frame(excluded).with_columns(pl.lit("excluded").alias("kind"))
+    frame = pl.concat([cannot, pl.DataFrame(enough, schema=SILENT_ITEMS, orient="row")], how="diagonal_relaxed")
+    return frame.select(*SILENT_ITEMS).sort(SERIES_KEY)
 
-    Args:
-        planned: Items as read from the marts, with their decisions.
-        as_of: Last complete day.
-    """
-    rows = [_recommendation(item, reorder, as_of) for item, reorder in planned]
+
+def suggestion_frames(suggestions: Sequence[Suggestion]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The recommendations, last day to order first and then most at risk, and the steps of each."""
     steps = [
         {
-            "recommendation_key": row["recommendation_key"],
+            "recommendation_key": one.row["recommendation_key"],
             "step_number": number,
             "step": step.name,
-            "qty": float(step.qty),
+            "qty": None if step.qty is None else float(step.qty),
             "note": step.note,
         }
-        for row, (_, reorder) in zip(rows, planned, strict=True)
-        for number, step in enumerate(explain(reorder), start=1)
+        for one in suggestions
+        for number, step in enumerate(one.steps, start=1)
     ]
-    ordered = pl.DataFrame(rows, schema=RECOMMENDATIONS, orient="row").sort(
-        "order_by", "priority_score", *SERIES_KEY, descending=[False, True, False, False]
+    ordered = pl.DataFrame([one.row for one in suggestions], schema=RECOMMENDATIONS, orient="row").sort(
+        "order_by", "priority_score", *SERIES_KEY, "recommendation_key", descending=[False, True, False, False, False]
     )
     return ordered, pl.DataFrame(steps, schema=STEPS, orient="row").sort("recommendation_key", "step_number")
 
 
-def outlook_frame(planned: Sequence[tuple[Mapping[str, Any], Reorder]], *, as_of: date) -> pl.DataFrame:
-    """Stock of each recommended item from the as-of day on, with the order and without it, sorted by recommendation and day."""
-    keyed = ((_key(item, reorder), reorder) for item, reorder in planned)
+def outlook_frame(suggestions: Sequence[Suggestion], *, as_of: date) -> pl.DataFrame:
+    """Stock of each suggested item from the as-of day on, with the order and without it, sorted by recommendation and day."""
     rows = [
-        (key, as_of + timedelta(days=day), is_with_order, *quantiles)
-        for key, reorder in keyed
-        for is_with_order, outlook in ((False, reorder.outlook_without_order), (True, reorder.outlook_with_order))
+        (one.row["recommendation_key"], as_of + timedelta(days=day), is_with_order, *quantiles)
+        for one in suggestions
+        if one.outlook is not None
+        for is_with_order, outlook in zip((False, True), one.outlook, strict=True)
         for day, quantiles in enumerate(outlook.T.round(3).tolist())
     ]
     return pl.DataFrame(rows, schema=OUTLOOK, orient="row").sort("recommendation_key", "is_with_order", "stock_date")
 
 
-def _key(item: Mapping[str, Any], reorder: Reorder) -> str:
-    return recommendation_key(
-        kind="purchase", sku=item["sku"], location_id=item["location_id"], supplier_id=item["supplier_id"], need_by=reorder.need_by
-    )
+def major(amount: float | None, currency_code: str) -> Decimal | None:
+    """Minor units as money of the currency."""
+    return None if amount is None else major_units(round(amount), currency_code)
 
 
-def _recommendation(item: Mapping[str, Any], reorder: Reorder, as_of: date) -> dict[str, Any]:
-    currency = item["currency_code"]
+def purchase(plan: ItemPlan, reorder: Reorder, *, as_of: date, notes: Sequence[Step] = ()) -> Suggestion:
+    """The order of one item as a suggestion.
 
-    def money(amount: int | None) -> Decimal | None:
-        return None if amount is None else major_units(amount, currency)
-
-    return {
-        "recommendation_key": _key(item, reorder),
+    Args:
+        plan: The item's.
+        reorder: Its decision.
+        as_of: Last complete day.
+        notes: What else was weighed, for the end of the steps.
+    """
+    item, currency = plan.item, plan.item["currency_code"]
+    row = {
+        "recommendation_key": recommendation_key(
+            kind="purchase", sku=item["sku"], location_id=item["location_id"], supplier_id=item["supplier_id"], need_by=reorder.need_by
+        ),
         "kind": "purchase",
         "sku": item["sku"],
         "location_id": item["location_id"],
@@ -115,43 +145,89 @@ def _recommendation(item: Mapping[str, Any], reorder: Reorder, as_of: date) -> d
         "supplier_id": item["supplier_id"],
         "raw_qty": reorder.raw_qty,
         "recommended_qty": reorder.rounded.qty,
-        "unit_cost": money(reorder.terms.unit_cost_amount),
+        "unit_cost": major(reorder.terms.unit_cost_amount, currency),
         "currency_code": currency,
         "order_by": reorder.order_by,
         "need_by": reorder.need_by,
         "expected_receipt": reorder.expected_receipt,
         "priority_score": float(major_units(round(reorder.priority_score), currency)),
         "p_stockout_if_ignored": reorder.run_out.stockout_probability,
-        "cost_if_ignored_p50": money(reorder.cost_if_ignored_p50_amount),
-        "cost_if_ignored_p90": money(reorder.cost_if_ignored_p90_amount),
-        "cost_if_accepted": money(reorder.cost_if_accepted_amount),
+        "cost_if_ignored_p50": major(reorder.cost_if_ignored_p50_amount, currency),
+        "cost_if_ignored_p90": major(reorder.cost_if_ignored_p90_amount, currency),
+        "cost_if_accepted": major(reorder.cost_if_accepted_amount, currency),
         "binding_constraint": reorder.rounded.binding_constraint,
         "reason": reason(reorder),
-        "policy_version": POLICY_VERSION,
-        "basis": _basis(reorder, as_of),
+        "policy_version": plan.policy_version,
+        "basis": _basis(plan, reorder, as_of),
         "basis_version": item["stock_version"],
-        "expires_at": datetime.combine(as_of + timedelta(days=1 + reorder.policy.review_period_days), clock_time()),
+        "expires_at": expiry(as_of, reorder.policy.review_period_days),
     }
+    steps = [*explain(reorder), *_money_steps(reorder, currency), *_changed_steps(plan, as_of), *plan.rejected, *notes]
+    return Suggestion(row, steps, (reorder.outlook_without_order, reorder.outlook_with_order))
 
 
-def _basis(reorder: Reorder, as_of: date) -> str:
-    """The inputs of the decision, as JSON with sorted keys."""
-    position, terms, policy = reorder.position, reorder.terms, reorder.policy
+def expiry(as_of: date, days: int) -> datetime:
+    """The start of the day after the next review."""
+    return datetime.combine(as_of + timedelta(days=1 + days), clock_time())
+
+
+def _money_steps(reorder: Reorder, currency: str) -> list[Step]:
+    """What ignoring and accepting cost, in words; what cannot be said names what it needs."""
+    needs, running, unit = reorder.money.needs, reorder.run_out, reorder.money.shortage_amount
+    chance = f"Chance to run out before the next order could help: {running.stockout_probability * 100:.0f} %."
+    if unit is None:
+        lost = money_words(None, currency, needs=needs)
+        ignoring = Step("If ignored", None, f"{chance} About {running.lost_mean_qty:,.1f} units are lost; their margin is {lost}.")
+        accepting = Step("If accepted", None, f"{money_words(reorder.holding_cost_amount, currency)} to hold it; the rest is {lost}.")
+        return [ignoring, accepting]
+    p50, p90 = (money_words(amount, currency) for amount in (reorder.cost_if_ignored_p50_amount, reorder.cost_if_ignored_p90_amount))
+    still = max(0, (reorder.cost_if_accepted_amount or 0) - reorder.holding_cost_amount)
+    held, mean = (money_words(amount, currency) for amount in (reorder.holding_cost_amount, reorder.priority_score))
+    steps = [
+        Step(
+            "If ignored",
+            None,
+            f"{chance} It costs {p50} in the median, {p90} in one case of ten, {mean} in the mean.",
+        ),
+        Step("If accepted", None, f"{held} to hold it until it is sold, {money_words(still, currency)} lost all the same."),
+    ]
+    if round(running.unavoidable_mean_qty):
+        lost = money_words(running.unavoidable_mean_qty * unit, currency)
+        steps.append(Step("Lost either way", None, f"{running.unavoidable_mean_qty:,.0f} units, {lost}, before any order can arrive."))
+    return steps
+
+
+def _changed_steps(plan: ItemPlan, as_of: date) -> list[Step]:
+    return [
+        Step(
+            f"Counted as changed: {change.line.po_line_id}",
+            None,
+            f"{unit_words(change.line.open_qty)} are taken as coming on {day_words(change.wanted_date, as_of)}, as proposed beside this."
+            if change.kind != "cancel_po"
+            else f"{unit_words(change.line.open_qty)} are taken as called off, as proposed beside this.",
+        )
+        for change in plan.changes
+    ]
+
+
+def _basis(plan: ItemPlan, reorder: Reorder, as_of: date) -> str:
+    """The inputs of the decision, as JSON with sorted keys; what is on its way counts by the dates it has, not by those proposed."""
+    terms, policy, target = reorder.terms, reorder.policy, reorder.target
+    inbound_qty = inbound_within(plan.position.inbound, as_of + timedelta(days=reorder.lead_time.quantile(0.5) + policy.review_period_days))
     return json.dumps(
-        {
-            "as_of_date": as_of.isoformat(),
-            "on_hand_qty": position.on_hand_qty,
-            "committed_qty": position.committed_qty,
-            "reserved_qty": position.reserved_qty,
-            "damaged_qty": position.damaged_qty,
-            "backorder_qty": position.backorder_qty,
-            "inbound_qty": reorder.inbound_qty,
+        stock_basis(plan, as_of)
+        | {
+            "inbound_qty": inbound_qty,
             "demand_p50_qty": round(reorder.protection.p50_qty, 3),
-            "order_up_to_qty": reorder.protection.order_up_to_qty,
+            "order_up_to_qty": reorder.order_up_to_qty - reorder.inbound_qty + inbound_qty,
             "lead_time_p50_days": reorder.lead_time.quantile(0.5),
             "lead_time_p90_days": reorder.lead_time.quantile(0.9),
             "review_period_days": policy.review_period_days,
             "service_level": policy.service_level,
+            "method": policy.method,
+            "ratio": target.ratio,
+            "money_ratio": None if target.money_ratio is None else round(target.money_ratio, 6),
+            "lost_sales_share": policy.lost_sales_share,
             "min_order_qty": terms.min_order_qty,
             "order_multiple": terms.order_multiple,
             "max_order_qty": terms.max_order_qty,
@@ -160,3 +236,21 @@ def _basis(reorder: Reorder, as_of: date) -> str:
         },
         sort_keys=True,
     )
+
+
+def stock_basis(plan: ItemPlan, as_of: date) -> dict[str, Any]:
+    """The as-of day and the stock that a decision was made from."""
+    position = plan.position
+    return {
+        "as_of_date": as_of.isoformat(),
+        "on_hand_qty": position.on_hand_qty,
+        "committed_qty": position.committed_qty,
+        "reserved_qty": position.reserved_qty,
+        "damaged_qty": position.damaged_qty,
+        "backorder_qty": position.backorder_qty,
+    }
+
+
+def inbound_within(inbound: Sequence[Inbound], until: date) -> int:
+    """Units that are expected by then; what nobody dated counts."""
+    return sum(one.open_qty for one in inbound if one.expected_date is None or one.expected_date <= until)

@@ -69,10 +69,11 @@ def fill_marts(conn: duckdb.DuckDBPyConnection) -> None:
         "dim_products": pl.DataFrame(
             {
                 "sku": SKUS, "category": "all", "launched_date": [FIRST] * 8, "is_active": [sku != "gone" for sku in SKUS],
-                "list_price_amount": 1999, "currency_code": "EUR",
-            }
+                "list_price_amount": 1999, "currency_code": "EUR", "shelf_life_days": None,
+            },
+            schema_overrides={"shelf_life_days": pl.Int64},
         ),
-        "dim_locations": pl.DataFrame({"location_id": ["main"], "is_active": [True], "holding_cost_rate": [None]}, schema_overrides={"holding_cost_rate": pl.Float64}),
+        "dim_locations": pl.DataFrame({"location_id": ["main"], "is_active": [True], "holding_cost_rate": [None], "transfer_lead_time_days": [None]}, schema_overrides={"holding_cost_rate": pl.Float64, "transfer_lead_time_days": pl.Int64}),
         "dim_supplier_items": _terms(),
         "fct_inventory_position": pl.DataFrame(
             {
@@ -81,7 +82,7 @@ def fill_marts(conn: duckdb.DuckDBPyConnection) -> None:
             }
         ),
         "fct_inbound": pl.DataFrame(
-            {"reference_id": ["po-1"], "sku": ["busy"], "location_id": ["main"], "expected_date": [AS_OF + timedelta(days=10)], "open_qty": [24]}
+            {"reference_id": ["po-1-1"], "po_id": ["po-1"], "supplier_id": ["s1"], "order_status": ["sent"], "sku": ["busy"], "location_id": ["main"], "expected_date": [AS_OF + timedelta(days=10)], "open_qty": [24]}
         ),
         "fct_supplier_lead_times": pl.DataFrame(
             {"supplier_id": "s1", "sku": "busy", "received_date": [AS_OF - timedelta(days=back) for back in range(30, 60)], "lead_time_days": [11, 12, 13] * 10}
@@ -100,6 +101,7 @@ def _terms() -> pl.DataFrame:
         pl.lit(10, dtype=pl.Int64).alias("lead_time_days"), pl.lit(1050, dtype=pl.Int64).alias("unit_cost_amount"),
         pl.lit("EUR").alias("currency_code"), pl.lit(0, dtype=pl.Int64).alias("min_order_qty"),
         pl.lit(None, dtype=pl.Int64).alias("max_order_qty"), pl.lit(None, dtype=pl.Int64).alias("review_period_days"),
+        pl.lit(None, dtype=pl.Int64).alias("order_minimum_amount"),
     )  # fmt: skip
 
 
@@ -111,6 +113,14 @@ def _forecast(conn: duckdb.DuckDBPyConnection) -> ForecastSummary:
 
 def _table(conn: duckdb.DuckDBPyConnection, name: str) -> pl.DataFrame:
     return conn.sql(f"SELECT * FROM planning.{name}").pl()
+
+
+def _reckoning(conn: duckdb.DuckDBPyConnection, key: str) -> dict[str, float]:
+    """The steps that have a quantity."""
+    found = conn.execute(
+        "SELECT step, qty FROM planning.recommendation_steps WHERE recommendation_key = ? AND qty IS NOT NULL ORDER BY step_number", [key]
+    ).fetchall()
+    return dict(found)
 
 
 def test_every_forecastable_series_has_a_forecast_and_its_evidence(conn: duckdb.DuckDBPyConnection) -> None:
@@ -140,16 +150,17 @@ def test_the_item_that_runs_out_is_recommended_with_steps_that_add_up(conn: duck
     summary = recommend(conn, settings=SETTINGS)
 
     row = _table(conn, "recommendations").row(0, named=True)
-    steps = _table(conn, "recommendation_steps").filter(pl.col("recommendation_key") == row["recommendation_key"])["qty"].to_list()
+    steps = _reckoning(conn, row["recommendation_key"])
     assert summary.recommended_count == 1
     assert summary.enough_stock_count == 1
     assert (row["sku"], row["supplier_id"], row["currency_code"]) == ("busy", "s1", "EUR")
     assert str(row["unit_cost"]) == "10.5000"
     assert row["recommended_qty"] % 6 == 0
     assert 0 <= row["recommended_qty"] - row["raw_qty"] < 6
-    assert sum(steps[:6]) == pytest.approx(row["raw_qty"])
-    assert steps[5] == 3
-    assert steps[6:] == [row["raw_qty"], row["recommended_qty"]]
+    assert sum(list(steps.values())[:-2]) == pytest.approx(row["raw_qty"])
+    assert (steps["Backorders"], steps["On hand"]) == (3, -30)
+    assert steps["Lost before an order can arrive, p50"] < 0
+    assert list(steps.items())[-2:] == [("Raw quantity", row["raw_qty"]), ("Recommended quantity", row["recommended_qty"])]
     assert row["reason"] == "Runs out in about 2 days; 24 units are due on 10 Jul, a new order takes 12 days and 9.4 a day are wanted."
     assert row["need_by"] == AS_OF + timedelta(days=2)
     assert row["order_by"] == AS_OF
@@ -185,6 +196,8 @@ def test_a_second_run_writes_the_same_rows(conn: duckdb.DuckDBPyConnection) -> N
         "recommendations",
         "recommendation_steps",
         "recommendation_exclusions",
+        "silent_items",
+        "stock_outlook",
     )
     _forecast(conn)
     recommend(conn, settings=SETTINGS)
@@ -229,7 +242,7 @@ def _launch(conn: duckdb.DuckDBPyConnection, names: list[str], *, rate: float, d
         )
         conn.register("sold", sold.filter(pl.col("demand_qty") > 0).to_arrow())
         conn.execute("INSERT INTO marts.fct_demand_daily SELECT ?, 'main', demand_date, demand_qty FROM sold", [sku])
-        conn.execute("INSERT INTO marts.dim_products VALUES (?, 'all', ?, true, 1999, 'EUR')", [sku, since])
+        conn.execute("INSERT INTO marts.dim_products VALUES (?, 'all', ?, true, 1999, 'EUR', NULL)", [sku, since])
         conn.execute("INSERT INTO marts.fct_inventory_position VALUES (?, 'main', 30, 0, 0, 0, 0, 7)", [sku])
         conn.execute(
             "INSERT INTO marts.dim_supplier_items SELECT * REPLACE (? AS sku) FROM marts.dim_supplier_items WHERE sku = 'calm'", [sku]
@@ -351,7 +364,7 @@ def test_an_override_raises_what_is_ordered_and_the_steps_name_it(conn: duckdb.D
     assert override["step"] == "Override of the forecast"
     assert override["qty"] == pytest.approx(demand["qty"], rel=0.1)
     assert override["note"] == "ann expects 2 times the forecast from 2025-07-01 to 2025-07-19 (override o-1): TV campaign."
-    assert sum(steps["qty"].to_list()[:7]) == pytest.approx(after["raw_qty"])
+    assert sum(list(_reckoning(conn, after["recommendation_key"]).values())[:-2]) == pytest.approx(after["raw_qty"])
     assert json.loads(after["basis"])["override_ids"] == ["o-1"]
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -15,7 +16,8 @@ from inventory.reorder import plan_reorder, recommendation_key, round_order
 from inventory.schema import Inbound, LeadTime, OrderTerms, Position, Reorder, ReorderPolicy
 
 AS_OF = date(2025, 6, 30)
-POLICY = ReorderPolicy(service_level=0.95, review_period_days=7, holding_cost_rate=0.25)
+POLICY = ReorderPolicy(service_level=0.95, review_period_days=7, holding_cost_rate=0.25, method="order_up_to")
+LOST = replace(POLICY, method="path_newsvendor")
 TERMS = OrderTerms(unit_cost_amount=1000, list_price_amount=1600)
 
 
@@ -30,7 +32,8 @@ def poisson_paths(rate: float, *, days: int = 60, paths: int = 400) -> Any:
 def planned(
     paths: Any, *, position: Position, delay: LeadTime | None = None, terms: OrderTerms = TERMS, policy: ReorderPolicy = POLICY
 ) -> Reorder | None:
-    return plan_reorder(paths, position=position, lead_time=delay or lead_time(12), terms=terms, policy=policy, as_of=AS_OF)
+    found = plan_reorder(paths, position=position, lead_time=delay or lead_time(12), terms=terms, policy=policy, as_of=AS_OF)
+    return found if isinstance(found, Reorder) else None
 
 
 def reorder(*args: Any, **kwargs: Any) -> Reorder:
@@ -48,7 +51,7 @@ def test_the_order_up_to_level_reproduces_the_newsvendor_of_snyder_and_shen_exam
         cumulative_demand(demand[:, None]), lead_days=np.ones(100_000, dtype=np.int64), review_period_days=0, service_level=0.70 / 0.88
     )
 
-    assert found.order_up_to_qty / 1000 == pytest.approx(56.60395592743389, abs=2e-3)
+    assert found.level_qty / 1000 == pytest.approx(56.60395592743389, abs=2e-3)
 
 
 def test_a_base_stock_under_poisson_demand_is_the_poisson_quantile_over_lead_and_review_time() -> None:
@@ -59,7 +62,7 @@ def test_a_base_stock_under_poisson_demand_is_the_poisson_quantile_over_lead_and
         service_level=0.9,
     )
 
-    assert found.order_up_to_qty == stats.poisson.ppf(0.9, 10.0)
+    assert found.level_qty == stats.poisson.ppf(0.9, 10.0)
 
 
 def test_a_certain_need_is_reckoned_step_by_step() -> None:
@@ -79,15 +82,15 @@ def test_a_certain_need_is_reckoned_step_by_step() -> None:
     # 190 - 69 are missed without an order, 120 - 69 even with one: 70 units at a margin of 6.00
     assert (found.cost_if_ignored_p50_amount, found.cost_if_ignored_p90_amount) == (42_000, 42_000)
     assert found.priority_score == 42_000
-    # 125 units at 10.00, a quarter a year; the 69 are gone after 7 of the 12 days, so half of the order is sold in 6.25 days
-    assert found.cost_if_accepted_amount == round(125 * 1000 * 0.25 * 6.25 / 365)
+    # at 10.00 and a quarter a year; the first stock is gone by then, so 115, 105, ... 5 are left at the ends of twelve days
+    assert found.cost_if_accepted_amount == round(720 * 1000 * 0.25 / 365)
 
 
 def test_units_that_outlast_the_lead_time_keep_the_order_waiting() -> None:
     found = reorder(np.full((100, 40), 10.0, dtype=np.float32), position=Position(on_hand_qty=150))
 
-    # 40 units for 19 days; 150 last three days beyond the lead time of 12, half of the order two more
-    assert found.cost_if_accepted_amount == round(40 * 1000 * 0.25 * 5 / 365)
+    # 40 units for 19 days; 150 last three days beyond the lead time of 12: 40, 40, 40, then 30, 20, 10 are left at the ends of the days
+    assert found.cost_if_accepted_amount == round(180 * 1000 * 0.25 / 365)
 
 
 def test_inbound_after_lead_and_review_time_does_not_count_but_is_told() -> None:
@@ -274,7 +277,7 @@ def test_a_longer_lead_time_never_lowers_the_level(days: list[int], longer: int,
         for extra in (0, longer)
     )
 
-    assert long.order_up_to_qty >= short.order_up_to_qty
+    assert long.level_qty >= short.level_qty
 
 
 @given(level=st.floats(0.55, 0.9), higher=st.floats(0.0, 0.09))
@@ -282,7 +285,8 @@ def test_a_higher_service_level_never_lowers_the_order(level: float, higher: flo
     paths = poisson_paths(3.0, days=19, paths=60)
 
     less, more = (
-        reorder(paths, position=Position(on_hand_qty=5), policy=ReorderPolicy(service, 7, 0.25)) for service in (level, level + higher)
+        reorder(paths, position=Position(on_hand_qty=5), policy=replace(POLICY, service_level=service))
+        for service in (level, level + higher)
     )
 
     assert more.raw_qty >= less.raw_qty
@@ -330,7 +334,7 @@ def test_an_order_that_costs_more_than_it_saves_says_why_it_is_proposed() -> Non
         for margin in (0, 600)
     )
 
-    sentence = "Holding it costs more than it is expected to save; it is proposed for the service level of 95 %."
+    sentence = "Holding it costs more than it is expected to save; it is proposed for the policy's sake."
     assert sentence in explain(dear)[-1].note
     assert sentence not in explain(worth)[-1].note
 

@@ -13,6 +13,9 @@ purchases as (
         lines.po_line_id as reference_id,
         lines.sku,
         lines.location_id,
+        orders.po_id,
+        orders.supplier_id,
+        orders.status as order_status,
         coalesce(
             lines.expected_at,
             orders.expected_at,
@@ -35,6 +38,9 @@ transfers as (
         transfer_id as reference_id,
         lines.sku,
         transfers.to_location_id as location_id,
+        null as po_id,
+        null as supplier_id,
+        transfers.status as order_status,
         transfers.expected_at,
         lines.transfer_qty as open_qty
     from {{ ref('stg_shop__transfer_lines') }} as lines
@@ -53,6 +59,9 @@ handed_over as (
         drafts.line_id as reference_id,
         drafts.sku,
         drafts.location_id,
+        null as po_id,
+        null as supplier_id,
+        'draft' as order_status,
         drafts.expected_date,
         drafts.qty as open_qty
     from {{ ref('draft_lines') }} as drafts
@@ -74,6 +83,9 @@ select
     reference_id,
     sku,
     location_id,
+    po_id,
+    supplier_id,
+    order_status,
     {{ local_date('expected_at') }} as expected_date,
     open_qty
 from inbound

@@ -2,5 +2,6 @@ select
     location_id,
     name,
     is_active,
-    holding_cost_rate
+    holding_cost_rate,
+    transfer_lead_time_days
 from {{ ref('stg_shop__locations') }}

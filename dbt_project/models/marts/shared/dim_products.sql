@@ -34,6 +34,7 @@ select
     products.money_currency_code as currency_code,
     products.launched_date,
     products.discontinued_date,
+    products.shelf_life_days,
     coalesce(products.launched_date <= {{ as_of_date() }}, true)
     and coalesce(products.discontinued_date > {{ as_of_date() }}, true)
     and lower(coalesce(products.status, 'active')) not in ('archived', 'discontinued', 'draft', 'inactive')

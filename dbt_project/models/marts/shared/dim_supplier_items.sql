@@ -3,6 +3,8 @@ with items as (
         items.*,
         suppliers.name as supplier_name,
         suppliers.review_period_days,
+        suppliers.order_minimum,
+        coalesce(suppliers.currency_code, {{ reporting_currency() }}) as minimum_currency_code,
         coalesce(items.currency_code, suppliers.currency_code, {{ reporting_currency() }}) as money_currency_code
     from {{ ref('stg_shop__supplier_items') }} as items
     left join {{ ref('stg_shop__suppliers') }} as suppliers using (supplier_id)
@@ -22,5 +24,8 @@ select
     order_multiple,
     max_order_qty,
     priority,
-    review_period_days
+    review_period_days,
+    {# a minimum in another currency than the price says nothing about it #}
+    case when minimum_currency_code = money_currency_code then {{ minor_units('order_minimum', 'money_currency_code') }} end
+        as order_minimum_amount
 from items

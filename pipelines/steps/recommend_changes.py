@@ -1,0 +1,116 @@
+"""Changes of orders that stand as suggestions: bring forward, put off, call off."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from inventory.explain_targets import Step
+from inventory.reorder import recommendation_key
+from pipelines.steps.recommend_rows import Suggestion, expiry, major, stock_basis
+from pipelines.steps.recommend_wording import day_words, money_words, unit_words
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from inventory.changes import OrderChange
+    from pipelines.steps.recommend_planning import ItemPlan
+
+
+def order_change(plan: ItemPlan, change: OrderChange, *, as_of: date) -> Suggestion:
+    """One change of a line of a purchase order as a suggestion; its quantity is what is open on the line.
+
+    `need_by` is the day wanted (for a line that is called off the day it is expected), `expected_receipt` the day as it stands.
+    """
+    item, line, currency = plan.item, change.line, plan.item["currency_code"]
+    wanted = change.expected_date if change.kind == "cancel_po" else change.wanted_date
+    row = {
+        "recommendation_key": recommendation_key(
+            kind=change.kind, sku=item["sku"], location_id=item["location_id"], supplier_id=line.supplier_id, need_by=wanted,
+            po_line_id=line.po_line_id,
+        ),
+        "kind": change.kind,
+        "sku": item["sku"],
+        "location_id": item["location_id"],
+        "source_location_id": None,
+        "supplier_id": line.supplier_id,
+        "raw_qty": line.open_qty,
+        "recommended_qty": line.open_qty,
+        "unit_cost": major(item["unit_cost_amount"], currency),
+        "currency_code": currency,
+        "order_by": as_of,
+        "need_by": wanted,
+        "expected_receipt": change.expected_date,
+        "priority_score": float(major(change.priority_score, currency) or 0),
+        "p_stockout_if_ignored": change.stockout_probability,
+        "cost_if_ignored_p50": major(change.cost_if_ignored_p50_amount, currency),
+        "cost_if_ignored_p90": major(change.cost_if_ignored_p90_amount, currency),
+        "cost_if_accepted": major(change.cost_if_accepted_amount, currency),
+        "binding_constraint": "none",
+        "reason": change_words(change, as_of),
+        "policy_version": plan.policy_version,
+        "basis": json.dumps(
+            stock_basis(plan, as_of)
+            | {
+                "po_id": line.po_id,
+                "po_line_id": line.po_line_id,
+                "open_qty": line.open_qty,
+                "expected_date": change.expected_date.isoformat(),
+                "wanted_date": None if change.kind == "cancel_po" else wanted.isoformat(),
+            },
+            sort_keys=True,
+        ),
+        "basis_version": item["stock_version"],
+        "expires_at": expiry(as_of, plan.policy.review_period_days),
+    }  # fmt: skip
+    return Suggestion(row, _steps(plan, change, as_of))
+
+
+def change_words(change: OrderChange, as_of: date) -> str:
+    """Why the line should be changed, in one sentence."""
+    line, wanted = change.line, day_words(change.wanted_date, as_of)
+    what, due = f"{unit_words(line.open_qty)} on {line.po_id}", day_words(change.expected_date, as_of)
+    lasts = f"{change.lasts_days} {'day' if change.lasts_days == 1 else 'days'}"
+    match change.kind:
+        case "expedite":
+            saved = f"{change.saved_mean_qty:,.0f}"
+            start = "There is none left" if change.lasts_days <= 0 else f"Runs out in about {lasts}"
+            return f"{start}, before {what} arrive on {due}; on {wanted} they would save {saved} sales."
+        case "defer":
+            return f"{what} arrive on {due} and are not needed before {wanted}: stock lasts {lasts} without them."
+        case "cancel_po":
+            years = "more than a year" if change.lasts_days < 730 else f"{change.lasts_days // 365} years"
+            return f"{what} due on {due} would be dead stock: without them stock lasts {years}."
+
+
+def _steps(plan: ItemPlan, change: OrderChange, as_of: date) -> list[Step]:
+    line, currency, position = change.line, plan.item["currency_code"], plan.position
+    others = sum(one.open_qty for one in position.inbound if one is not line)
+    shift = (change.wanted_date - change.expected_date).days
+    if change.kind == "expedite":
+        earliest = f"Not before {day_words(change.wanted_date, as_of)}: the best tenth of lead times from today."
+        money = Step("If ignored", None, f"{change.saved_mean_qty:,.1f} sales are lost until it comes: {_amounts(change, currency)}.")
+    else:
+        earliest = "Not at all." if change.kind == "cancel_po" else f"{shift} days later than it stands."
+        money = Step("If ignored", None, f"{money_words(change.priority_score, currency)} to hold what is not needed.")
+    return [
+        Step("Free stock", position.free_qty, "On hand less committed, reserved, damaged and backorders."),
+        Step("Other deliveries", others, "On their way besides this line."),
+        Step("Lasts without it, days", change.lasts_days, f"Until {day_words(as_of + timedelta(days=max(0, change.lasts_days)), as_of)}."),
+        Step("Open on the line", line.open_qty, f"{line.po_line_id}, expected on {day_words(change.expected_date, as_of)}."),
+        Step("Wanted", line.open_qty, earliest),
+        money,
+        Step(
+            "If accepted",
+            None,
+            f"{money_words(change.cost_if_accepted_amount, currency, needs='a list price')}; the supplier has to agree.",
+        ),
+    ]
+
+
+def _amounts(change: OrderChange, currency: str) -> str:
+    if change.cost_if_ignored_p50_amount is None:
+        return money_words(None, currency, needs="a list price in the supplier's currency")
+    p50, p90 = (money_words(amount, currency) for amount in (change.cost_if_ignored_p50_amount, change.cost_if_ignored_p90_amount))
+    return f"{p50} in the median, {p90} in one case of ten"
