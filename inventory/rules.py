@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 import numpy as np
 import polars as pl
 
+from inventory.schema import Method
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date, datetime
@@ -16,18 +18,22 @@ if TYPE_CHECKING:
 
     from forecasting.schema import IntArray
 
-Method = Literal["path_newsvendor", "order_up_to", "reorder_point", "reorder_quantity", "min_max", "days_of_cover"]
 Sourcing = Literal["store_first", "fewest_splits", "lowest_cost"]
 
 # What a rule may set, and its type in a frame; shares lie between 0 and 1, the named ones without the ends.
 SETTINGS: Final[dict[str, pl.DataType]] = {
     "service_level": pl.Float64(), "method": pl.String(), "critical_ratio": pl.Float64(), "review_period_days": pl.Int64(),
-    "lost_sales_share": pl.Float64(), "min_qty": pl.Int64(), "max_qty": pl.Int64(), "cover_days": pl.Int64(),
+    "lost_sales_share": pl.Float64(), "min_qty": pl.Int64(), "max_qty": pl.Int64(), "reorder_qty": pl.Int64(), "cover_days": pl.Int64(),
     "min_fill_rate": pl.Float64(), "budget_amount": pl.Decimal(18, 4), "budget_currency_code": pl.String(), "sourcing": pl.String(),
 }  # fmt: skip
 CHOICES: Final[dict[str, tuple[str, ...]]] = {"method": get_args(Method), "sourcing": get_args(Sourcing)}
 _OPEN_SHARES: Final = frozenset({"service_level", "critical_ratio"})
-_NEEDED: Final[dict[str, tuple[str, ...]]] = {"min_max": ("min_qty", "max_qty"), "days_of_cover": ("cover_days",)}
+_NEEDED: Final[dict[str, tuple[str, ...]]] = {
+    "min_max": ("min_qty", "max_qty"),
+    "reorder_point": ("max_qty",),
+    "reorder_quantity": ("reorder_qty",),
+    "days_of_cover": ("cover_days",),
+}
 _LARGEST: Final = 10**12
 _MONTH_DAY: Final = re.compile(r"(0[13578]|1[02])-(0[1-9]|[12]\d|3[01])|(0[469]|11)-(0[1-9]|[12]\d|30)|02-(0[1-9]|[12]\d)")
 _CONFLICTS: Final[dict[str, Any]] = {"setting": pl.String, "rule": pl.String, "other_rule": pl.String, "items_count": pl.Int64}
@@ -67,8 +73,9 @@ class RuleValues:
         critical_ratio: Share at which the path newsvendor orders; else it is tuned.
         review_period_days: Days until an item is looked at again.
         lost_sales_share: Share of demand not met that is lost rather than waits.
-        min_qty: Units at or below which min/max orders.
-        max_qty: Units up to which it orders.
+        min_qty: Inventory position at or below which is ordered.
+        max_qty: Inventory position up to which is ordered.
+        reorder_qty: Units that are always ordered together.
         cover_days: Days of demand that days of cover orders up to.
         min_fill_rate: Least share of demand to be met from stock.
         budget_amount: Most that one round may spend on all rows that take this value from one rule, in major units.
@@ -83,6 +90,7 @@ class RuleValues:
     lost_sales_share: float | None = None
     min_qty: int | None = None
     max_qty: int | None = None
+    reorder_qty: int | None = None
     cover_days: int | None = None
     min_fill_rate: float | None = None
     budget_amount: Decimal | None = None

@@ -8,6 +8,7 @@ from pipelines.defs.forecast import BACKTEST_SCORES, FORECAST_DAILY
 from pipelines.defs.reporting import announced, summary_metadata
 from pipelines.defs.resources import WAREHOUSE_POOL, Platform
 from pipelines.steps.recommend import recommend
+from pipelines.steps.rule_policies import ruled_policies
 
 RECOMMENDATIONS = dg.AssetKey(["planning", "recommendations"])
 STEPS = dg.AssetKey(["planning", "recommendation_steps"])
@@ -23,6 +24,7 @@ _MARTS = (
     "fct_supplier_lead_times",
     "dim_supplier_items",
     "dim_products",
+    "dim_product_classes",
     "dim_locations",
 )
 
@@ -53,6 +55,7 @@ _MARTS = (
 def recommendations(platform: Platform) -> Iterator[dg.MaterializeResult[None]]:
     """Demand, stock, inbound and suppliers' terms become suggestions about stock."""
     with announced("recommend"), platform.warehouse() as conn:
-        summary = recommend(conn, settings=platform.settings())
+        settings = platform.settings()
+        summary = recommend(conn, settings=settings, rules=ruled_policies(conn, settings=settings))
     for key in (RECOMMENDATIONS, STEPS, EXCLUSIONS, SILENT, OUTLOOK):
         yield dg.MaterializeResult(asset_key=key, metadata=summary_metadata(summary))

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +13,7 @@ from typing import Any
 
 from pipelines.settings import Settings
 from pipelines.steps.transform import prepare_manifest
+from tests.acceptance import warm_start
 
 
 @cache
@@ -43,13 +42,15 @@ class CommandLine:
         environment |= {"ORDERCAST_HOME": str(self.home), "COLUMNS": "200"}
         if self.store_url:
             environment["ORDERCAST_STORE_URL"] = self.store_url
-        command = [str(Path(sys.executable).with_name("ordercast")), *arguments]
-        done = subprocess.run(command, env=environment, cwd=self.home.parent, capture_output=True, text=True, check=False)
+        with tempfile.TemporaryDirectory(prefix="ordercast-said-") as folder:
+            output, errors = Path(folder, "output"), Path(folder, "errors")
+            ended = warm_start.run(arguments, environment=environment, folder=self.home.parent, output=output, errors=errors)
+            said, complained = (path.read_text(encoding="utf-8") for path in (output, errors))
 
-        assert done.returncode == code, done.stderr
-        assert "Traceback" not in done.stderr
-        assert "emitted no result" not in done.stderr  # what Dagster says of a check that a run forgot
-        return done.stdout if code == 0 else done.stderr
+        assert ended == code, complained
+        assert "Traceback" not in complained
+        assert "emitted no result" not in complained  # what Dagster says of a check that a run forgot
+        return said if code == 0 else complained
 
     def json(self, *arguments: str) -> Any:
         """What the command prints as JSON."""

@@ -14,7 +14,7 @@ from pipelines.errors import TransformError
 from pipelines.settings import Settings
 from pipelines.simulator.load import continue_merchant, load_merchant, scenario_named
 from pipelines.steps.ingest import ingest
-from pipelines.steps.transform import transform
+from pipelines.steps.transform import TransformResult, transform
 from pipelines.stores.operational import OperationalStore
 from pipelines.stores.warehouse import open_warehouse
 
@@ -29,23 +29,30 @@ def lived_on(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Setting
     settings = Settings(home=tmp_path_factory.mktemp("home"))
     with OperationalStore.open(settings.resolved_store_url, must_exist=False) as store:
         load_merchant(store, scenario_named("small"), seed=5)
-        assert run(store, settings, "r1") == "everything"
+        assert run(store, settings, "r1").scope == "everything"
         continue_merchant(store, days=2)
-        assert run(store, settings, "r2") == "new_day"
+        assert run(store, settings, "r2").scope == "new_day"
         change_the_past(store)
         change_hands(store)
-        assert run(store, settings, "r3") == "same_day"
+        assert run(store, settings, "r3").scope == "same_day"
         continue_merchant(store, days=1)
         forget_someone(store)
-        assert run(store, settings, "r4") == "new_day"
+        assert run(store, settings, "r4").scope == "new_day"
         yield settings, store
 
 
-def run(store: OperationalStore, settings: Settings, run_id: str) -> str:
-    """How much the transform built."""
+@pytest.fixture(scope="module")
+def again(lived_on: tuple[Settings, OperationalStore], tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, TransformResult]:
+    """The same merchant after one more run on the same day, to which nothing new came."""
+    settings = copy(lived_on[0], tmp_path_factory.mktemp("again"))
+    return settings, run(lived_on[1], settings, "r5")
+
+
+def run(store: OperationalStore, settings: Settings, run_id: str) -> TransformResult:
+    """What the transform built of what an ingest brought."""
     with open_warehouse(settings.warehouse_path) as conn:
         ingest(store, conn, run_id=run_id, settings=settings)
-    return transform(settings).scope
+    return transform(settings)
 
 
 def change_the_past(store: OperationalStore) -> None:
@@ -137,20 +144,16 @@ def test_a_customer_whom_the_shop_deleted_is_in_no_model(lived_on: tuple[Setting
     assert found == []
 
 
-def test_a_run_that_brings_nothing_new_computes_no_order(lived_on: tuple[Settings, OperationalStore]) -> None:
-    settings, store = lived_on
+def test_a_run_that_brings_nothing_new_computes_no_order(again: tuple[Settings, TransformResult]) -> None:
+    settings, result = again
 
-    scope = run(store, settings, "r5")
-
-    assert scope == "same_day"
+    assert result.scope == "same_day"
     with duckdb.connect(str(settings.warehouse_path), read_only=True) as conn:
         assert conn.execute("SELECT count(*) FROM intermediate.int_changed_orders").fetchone() == (0,)
 
 
-def test_a_pass_within_a_day_leaves_out_what_is_told_of_complete_days(lived_on: tuple[Settings, OperationalStore], tmp_path: Path) -> None:
-    again = copy(lived_on[0], tmp_path)
-
-    built = {node.name for node in transform(again).nodes if node.resource_type == "model"}
+def test_a_pass_within_a_day_leaves_out_what_is_told_of_complete_days(again: tuple[Settings, TransformResult]) -> None:
+    built = {node.name for node in again[1].nodes if node.resource_type == "model"}
 
     assert {"fct_orders", "fct_stock_daily", "int_changed_orders"} <= built
     assert built.isdisjoint({"fct_process_edges", "fct_basket_pairs", "fct_reconciliation", "stg_shop__orders"})

@@ -17,14 +17,16 @@ from pipelines.decisions.audit import verify
 from pipelines.decisions.roles import Operator, set_operator
 from pipelines.decisions.rules import add_version, revert
 from pipelines.errors import NotPermittedError, PolicyRuleError
-from pipelines.settings import load_settings
+from pipelines.settings import Settings, load_settings
+from pipelines.steps.rule_policies import ruled_policies
 from pipelines.stores.operational import OperationalStore
-from pipelines.stores.policy_rules import list_rules, read_rules, rule_of, write_rules
+from pipelines.stores.policy_rules import COLUMNS, TABLE, list_rules, read_rules, rule_of, write_rules
 from pipelines.stores.releases import ReleaseFacts, publish
-from pipelines.stores.warehouse import open_warehouse
+from pipelines.stores.warehouse import OWN_TABLES, open_warehouse
 from tests.integration.test_cli import Terminal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 NOW = datetime(2026, 1, 1)
@@ -165,6 +167,56 @@ def test_rules_migrate_back_and_forth(store: OperationalStore) -> None:
 
     assert before == []
     assert (store.migration(), list_rules(store)) == (newest, [])
+
+
+@pytest.fixture
+def planned() -> Iterator[duckdb.DuckDBPyConnection]:
+    """A warehouse of 2026-10-14 with two items, of which the supplier of one is reviewed each 14 days, and a dear location."""
+    with duckdb.connect(":memory:") as conn:
+        conn.execute(
+            "create schema marts; create schema meta; create schema planning;"
+            "create table planning.demand_series as select * from (values ('T-1', 'DC'), ('M-1', 'DC')) t(sku, location_id);"
+            "create table marts.fct_inventory_position as select * from planning.demand_series;"
+            "create table marts.dim_products as select * from (values ('T-1', 'Tea', 'S1'), ('M-1', 'Mugs', 'S1')) t(sku, category, supplier_id);"
+            "create table marts.dim_product_classes as select sku, 'A' as abc_class, 'X' as xyz_class from marts.dim_products;"
+            "create table marts.dim_supplier_items as select 'S1' as supplier_id, 'T-1' as sku, 14::bigint as review_period_days;"
+            "create table marts.dim_locations as select 'DC' as location_id, 0.4::double as holding_cost_rate;"
+            f"create table {TABLE} ({COLUMNS});"
+            f"create table meta.run_context ({OWN_TABLES['meta.run_context']});"
+            "insert into meta.run_context values ('r', '2026-10-14', 'Europe/Berlin', 'EUR', 'Shop', 'test')"
+        )
+        yield conn
+
+
+def test_items_that_rules_name_are_planned_by_them_and_the_others_by_the_settings(
+    book: OperationalStore, planned: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    add(book, replace(RULE, values=RuleValues(service_level=0.98)))
+    add(book, replace(RULE, rule_id="floor", scope=RuleScope(sku="T-1"), season=None, valid_to=None, values=RuleValues(method="min_max", min_qty=2, max_qty=9)))  # fmt: skip
+    write_rules(planned, list_rules(book, is_standing=True))
+
+    policies = ruled_policies(planned, settings=Settings(home=tmp_path))
+
+    (policy,) = policies.values()
+    assert policies.keys() == {("T-1", "DC")}
+    assert (policy.service_level, policy.method, policy.min_qty, policy.max_qty) == (0.98, "min_max", 2, 9)
+    assert (policy.review_period_days, policy.holding_cost_rate, policy.version) == (14, 0.4, "floor/1, tea/1")
+
+
+def test_rules_that_leave_no_policy_leave_the_settings_and_are_told(
+    book: OperationalStore, planned: duckdb.DuckDBPyConnection, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    add(book, replace(RULE, values=RuleValues(method="days_of_cover")))
+    write_rules(planned, list_rules(book, is_standing=True))
+
+    policies = ruled_policies(planned, settings=Settings(home=tmp_path))
+
+    assert policies == {}
+    assert "T-1 at DC: Method days_of_cover needs cover_days." in caplog.text
+
+
+def test_without_rules_no_policy_is_set(planned: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    assert ruled_policies(planned, settings=Settings(home=tmp_path)) == {}
 
 
 @pytest.fixture

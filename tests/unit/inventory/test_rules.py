@@ -176,6 +176,7 @@ def test_rules_that_together_leave_no_policy_are_named_item_by_item() -> None:
         ({"method": "magic"}, "no method 'magic'"),
         ({"review_period_days": 0}, "review_period_days is too small"),
         ({"min_qty": -1}, "min_qty is too small"),
+        ({"reorder_qty": 0}, "reorder_qty is too small"),
         ({"max_qty": 10**13}, "too large"),
         ({"min_qty": 9, "max_qty": 8}, "above max_qty 8"),
         ({"budget_amount": Decimal(100)}, "both or neither"),

@@ -1,0 +1,70 @@
+"""The reorder policy of each item that a policy rule names: the merchant's settings with what the rules put in their place."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import fields, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
+
+from inventory.rules import SETTINGS, resolve
+from inventory.schema import ReorderPolicy
+from pipelines.steps.recommend_policies import item_policies
+from pipelines.steps.rule_preview import read_rule_items
+from pipelines.stores.policy_rules import read_rules
+from pipelines.stores.warehouse import run_context
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from pipelines.settings import Settings
+    from pipelines.steps.recommend_policies import Item
+
+logger = logging.getLogger("ordercast.recommend")
+_TAKEN: Final = tuple(one.name for one in fields(ReorderPolicy) if one.name in SETTINGS)
+_KEY: Final = ["sku", "location_id"]
+
+
+def ruled_policies(conn: duckdb.DuckDBPyConnection, *, settings: Settings) -> dict[Item, ReorderPolicy]:
+    """The policy of every item that a rule names, by sku and location, for the day after the as-of day; `version` names the rules.
+
+    What no rule sets comes from the supplier, the location and the settings. Where rules together leave no policy, such as min_max
+    without max_qty, the item is not among them and a warning says so.
+
+    Args:
+        conn: The warehouse, its marts built.
+        settings: What holds where no rule says otherwise.
+    """
+    rules = read_rules(conn)
+    if not rules:
+        return {}
+    on = run_context(conn).as_of_date + timedelta(days=1)
+    effective = resolve(_items(conn), rules, on=on)
+    for one in effective.conflicts.iter_rows(named=True):
+        logger.warning("Rules %(rule)s and %(other_rule)s want a different %(setting)s for %(items_count)d items: the newer holds", one)
+    if problems := effective.problems.height:
+        logger.warning(
+            "The settings hold for %d items instead of their rules, for example %s at %s: %s", problems, *effective.problems.row(0)
+        )
+    named = effective.frame.filter(pl.col("policy_rules") != "").join(effective.problems, on=_KEY, how="anti")
+    usual = item_policies(
+        named.select(*_KEY, pl.col("usual_review_days").alias("review_period_days"), "holding_cost_rate").to_dicts(), settings=settings
+    )
+    return {
+        (row["sku"], row["location_id"]): replace(usual[row["sku"], row["location_id"]], version=row["policy_rules"], **_set(row))
+        for row in named.select(*_KEY, "policy_rules", *_TAKEN).iter_rows(named=True)
+    }
+
+
+def _set(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in _TAKEN if row[name] is not None}
+
+
+def _items(conn: duckdb.DuckDBPyConnection) -> pl.DataFrame:
+    """As `read_rule_items`, with the review period of the first supplier and the location's holding cost."""
+    reviews = conn.sql("SELECT supplier_id, sku, review_period_days AS usual_review_days FROM marts.dim_supplier_items").pl()
+    rates = conn.sql("SELECT location_id, holding_cost_rate FROM marts.dim_locations").pl()
+    items = read_rule_items(conn)
+    return items.join(reviews, on=["supplier_id", "sku"], how="left").join(rates, on="location_id", how="left", maintain_order="left")
