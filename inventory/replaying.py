@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -18,7 +19,7 @@ from inventory.stock_position import read_position
 from inventory.true_demand import TrueDemand, true_demand
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from datetime import date
 
     from forecasting.matrix import SeriesMatrix
@@ -110,11 +111,12 @@ def replay(
 
 
 def _named(policies: Mapping[str, Policy | OrderRule | str] | Sequence[Policy | str]) -> dict[str, Policy | OrderRule | str]:
-    if isinstance(policies, (Policy, str)):
-        policies = [policies]
-    if not hasattr(policies, "items"):
-        policies = {policy if isinstance(policy, str) else f"policy {number}": policy for number, policy in enumerate(policies, 1)}
-    named = dict(policies.items())
+    named: dict[str, Policy | OrderRule | str] = {}
+    if isinstance(policies, Mapping):
+        named.update(policies)
+    else:
+        listed = [policies] if isinstance(policies, (Policy, str)) else policies
+        named.update({policy if isinstance(policy, str) else f"policy {number}": policy for number, policy in enumerate(listed, 1)})
     if not named:
         raise ValueError("policies: there is none; pass a mapping of name to policy.")
     for name, policy in named.items():
