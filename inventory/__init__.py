@@ -5,6 +5,8 @@ from inventory.fair_share import fair_share
 from inventory.planning import OrderPlan, plan_orders
 from inventory.policy import Policy
 from inventory.promising import promise_dates
+from inventory.replaying import Replay, replay
 from inventory.transfers import transfers
+from inventory.tuning import tune_policy
 
-__all__ = ["OrderPlan", "Policy", "allocate", "fair_share", "plan_orders", "promise_dates", "transfers"]
+__all__ = ["OrderPlan", "Policy", "Replay", "allocate", "fair_share", "plan_orders", "promise_dates", "replay", "transfers", "tune_policy"]
