@@ -77,7 +77,7 @@ def shortages(draw: Any) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, int]
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(shortages())
 def test_what_is_allocated_is_worth_the_optimum_of_the_linear_programme(case: Any) -> None:
     stock, wants, floors, pack = case
@@ -88,7 +88,7 @@ def test_what_is_allocated_is_worth_the_optimum_of_the_linear_programme(case: An
     assert result["floor_short_qty"].sum() == 0
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(shortages())
 def test_nothing_is_given_that_is_not_there_nor_wanted_nor_in_whole_packs(case: Any) -> None:
     stock, wants, floors, pack = case
@@ -127,7 +127,7 @@ def test_more_stock_is_never_worth_less(case: Any, more: int) -> None:
     assert richer["value"].sum() >= allocate(stock, wants, pack_qty=pack)["value"].sum() - 1e-9
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(shortages(), st.integers(1, 4))
 def test_steps_of_several_units_are_the_same_as_their_units(case: Any, size: int) -> None:
     stock, wants, _, pack = case

@@ -77,7 +77,7 @@ def test_a_sku_that_the_stock_does_not_know_is_listed_with_nothing() -> None:
     assert result.select("sku", "qty", "binding").rows() == [("nut", 0, "unknown_stock"), ("tea", 1, "none")]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(shortages())
 def test_all_that_can_be_shared_is_and_no_more(case: Any) -> None:
     stock, wants, pack = case
@@ -92,7 +92,7 @@ def test_all_that_can_be_shared_is_and_no_more(case: Any) -> None:
     assert (result["qty"] % pack).sum() == 0
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(shortages())
 def test_within_a_class_nobody_is_a_pack_away_from_its_proportion(case: Any) -> None:
     stock, wants, pack = case

@@ -135,7 +135,7 @@ def test_a_lead_time_of_a_location_holds_there_only() -> None:
     assert result.select("location_id", "promised_date").rows() == [("shop", after(3)), ("web", None)]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(shops())
 def test_no_unit_is_promised_twice_and_every_unit_is_accounted_for(shop: Any) -> None:
     lines, position, inbound, leads = shop
@@ -153,7 +153,7 @@ def test_no_unit_is_promised_twice_and_every_unit_is_accounted_for(shop: Any) ->
         assert here["inbound_qty"].sum() <= arrived["open_qty"].sum()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(shops(), st.integers(0, 1000))
 def test_nobody_is_promised_a_later_day_than_one_behind_and_rows_order_never_matters(shop: Any, seed: int) -> None:
     lines, position, inbound, leads = shop

@@ -94,7 +94,7 @@ def networks(draw: Any) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, int]:
     return frames[0], frames[1], frames[2], draw(st.sampled_from([1, 1, 2, 3]))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(networks())
 def test_a_plan_gains_the_optimum_of_the_linear_programme(network: Any) -> None:
     stock, wants, lanes, pack = network
@@ -104,7 +104,7 @@ def test_a_plan_gains_the_optimum_of_the_linear_programme(network: Any) -> None:
     assert gain(result) == pytest.approx(optimum(stock, wants, lanes, pack), abs=1e-9)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(networks())
 def test_nothing_leaves_that_is_not_there_and_nothing_comes_beyond_the_wants(network: Any) -> None:
     stock, wants, lanes, pack = network
