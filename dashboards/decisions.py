@@ -13,6 +13,7 @@ from dashboards.suggestions import SECOND_PERSON, local_time, reason_words
 from pipelines.decisions import standing
 from pipelines.decisions.requests import UNDONE_OUTCOMES, Decision, DecisionRequest, decision_key
 from pipelines.decisions.service import DecisionPolicy, decide_all, preview_all
+from pipelines.decisions.wording import KIND_NAMES
 from pipelines.errors import UnavailableError
 from pipelines.settings import load_settings
 from pipelines.stores.grants import WRITER
@@ -169,7 +170,7 @@ def quote(row: Mapping[str, Any], wanted_qty: int) -> Quote:
 
 
 def history(zone: str) -> pl.DataFrame:
-    """The last steps, newest first: at (local), actor, sku, location_id, action, from_state, to_state, qty, why.
+    """The last steps, newest first: at (local), actor, kind, sku, location_id, action, from_state, to_state, qty, why.
 
     Raises:
         StoreUnavailableError: The store did not answer.
@@ -177,7 +178,7 @@ def history(zone: str) -> pl.DataFrame:
     steps = _with_store(lambda store: standing.list_history(store, limit=HISTORY_ROWS))
     why = [reason_words(*row) for row in steps.select("reason_code", "comment").iter_rows()]
     local = [local_time(at, zone) for at in steps["at"]]
-    steps = steps.with_columns(pl.col("action").replace(_STEP_WORDS))
+    steps = steps.with_columns(pl.col("action").replace(_STEP_WORDS), pl.col("kind").replace(KIND_NAMES))
     words = pl.col("action", "to_state", "from_state").str.replace_all("_", " ").str.to_titlecase()
     shown = steps.with_columns(pl.Series("at", local, dtype=pl.Datetime("us")), pl.Series("why", why, dtype=pl.String), words)
     return shown.drop("reason_code", "comment")

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 UNKNOWN_STATUS: Final = "unknown"
 TO_DECIDE, SECOND_PERSON, STALE, SNOOZED, APPROVED, REJECTED = "To decide", "Second person", "Stale", "Snoozed", "Approved", "Rejected"
 STATES: Final = (TO_DECIDE, SECOND_PERSON, STALE, SNOOZED, APPROVED, REJECTED)
-_COSTING: Final = ("purchase", "transfer")  # of these the cost is money to spend
 _STATE_OF: Final = {"proposed": TO_DECIDE, "stale": STALE, "snoozed": SNOOZED, "rejected": REJECTED, UNKNOWN_STATUS: TO_DECIDE}
 
 
@@ -167,7 +166,7 @@ def _as_shown(served: Served, rows: pl.DataFrame, decided: dict[str, LastDecisio
         *_SHOWN,
         pl.when(counts).then(pl.coalesce("decided_qty", "recommended_qty")).otherwise("recommended_qty").alias("qty"),
         (
-            pl.when(~pl.col("kind").is_in(_COSTING))
+            pl.when(pl.col("kind") != "purchase")  # nothing else is bought
             .then(None)
             .when(counts & pl.col("decided_unit_cost").is_not_null())
             .then(pl.col("decided_qty") * pl.col("decided_unit_cost"))

@@ -24,9 +24,10 @@ def history_list(zone: str, *, as_of: date) -> None:
         export_button(steps, name="decision-history", as_of=as_of)
     column = st.column_config
     st.dataframe(
-        steps.select("at", "actor", "sku", "location_id", "action", "qty", "why", "from_state", "to_state"),
+        steps.select("at", "actor", "action", "kind", "sku", "location_id", "qty", "why", "from_state", "to_state"),
         column_config={
             "at": column.DatetimeColumn("When", format="ddd D MMM HH:mm", width=120), "actor": column.TextColumn("Who", width=90),
+            "kind": column.TextColumn("Of what", width=80),
             "sku": column.TextColumn("Item", width=90), "location_id": column.TextColumn("Location", width=110),
             "action": column.TextColumn("What", width=90), "qty": column.NumberColumn("Units", format="%,d", width=65),
             "why": column.TextColumn("Why", width=300), "from_state": column.TextColumn("From", width=80),

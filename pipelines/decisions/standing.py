@@ -184,10 +184,10 @@ def list_history(store: OperationalStore, *, limit: int) -> pl.DataFrame:
     """What happened to recommendations, newest first, whether a person, a run or the shop did it.
 
     Returns:
-        at (UTC without zone), actor, sku, location_id, action, from_state, to_state, qty, reason_code, comment; one row per step.
+        at (UTC without zone), actor, kind, sku, location_id, action, from_state, to_state, qty, reason_code, comment; one row per step.
     """
     made, rec = decision.c, recommendation.c
-    columns = (audit_log.c.at, audit_log.c.actor, rec.sku, rec.location_id, audit_log.c.from_state, audit_log.c.to_state)
+    columns = (audit_log.c.at, audit_log.c.actor, rec.kind, rec.sku, rec.location_id, audit_log.c.from_state, audit_log.c.to_state)
     chosen = (
         sa.select(*columns, audit_log.c.after, made.qty_after, made.reason_code, made.comment)
         .join(recommendation, rec.rec_id == audit_log.c.rec_id)
@@ -240,7 +240,8 @@ _DRAFT_LINES: Final[dict[str, Any]] = {
     "amount": _MONEY, "expected_date": pl.Date, "drafted_at": pl.Datetime("us"), "is_released": pl.Boolean,
 }  # fmt: skip
 _HISTORY: Final[dict[str, Any]] = {
-    "at": pl.Datetime("us"), "actor": pl.String, "sku": pl.String, "location_id": pl.String, "action": pl.String, "from_state": pl.String,
+    "at": pl.Datetime("us"), "actor": pl.String, "kind": pl.String, "sku": pl.String, "location_id": pl.String,
+    "action": pl.String, "from_state": pl.String,
     "to_state": pl.String, "qty": pl.Int64, "reason_code": pl.String, "comment": pl.String,
 }  # fmt: skip
 
@@ -280,7 +281,7 @@ def _history_row(row: Any) -> tuple[Any, ...]:
     qty = next((after[name] for name in ("ordered_qty", "cancelled_qty") if after.get(name) is not None), row["qty_after"])
     comment = row["comment"] or after.get("why") or (f"until {after['until']}" if after.get("until") else None)
     states = (row["from_state"], row["to_state"])
-    return at, row["actor"], row["sku"], row["location_id"], after.get("action"), *states, qty, row["reason_code"], comment
+    return at, row["actor"], row["kind"], row["sku"], row["location_id"], after.get("action"), *states, qty, row["reason_code"], comment
 
 
 def _frame(rows: list[Any], schema: dict[str, Any]) -> pl.DataFrame:

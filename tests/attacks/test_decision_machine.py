@@ -18,6 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from pipelines.decisions import approving, service
 from pipelines.decisions.audit import verify
+from pipelines.decisions.brake import PRICED
 from pipelines.decisions.lifecycle import TRANSITIONS
 from pipelines.decisions.requests import Decision, DecisionRequest
 from pipelines.decisions.roles import Operator, set_operator
@@ -37,6 +38,7 @@ from tests.integration.decision_shop import (
     status_of,
     whole_store,
 )
+from tests.integration.kinds_shop import SALES, add_order, add_sales, propose_change, propose_shares
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -45,7 +47,7 @@ if TYPE_CHECKING:
 
 SKUS = ["ITEM-1", "ITEM-2"]
 POLICY = DecisionPolicy(one_person_amount=Decimal(250))
-NUMBERS = st.integers(0, 1)
+NUMBERS = st.integers(0, 2)
 ACTORS = st.sampled_from(["pam", "ann", "ann", "ada", "ada", "vic"])
 PAMS = [
     Operator("pam", "planner"), Operator("pam", "viewer"), Operator("pam", "approver"), Operator("pam", "planner", Decimal(100)),
@@ -56,7 +58,7 @@ UNLOGGED = {"proposed": {"proposed", "superseded"}}
 
 
 class Decisions(RuleBasedStateMachine):
-    """People, the shop and runs take turns on one store, which a test gives as `store`."""
+    """People, the shop and runs take turns on one store, which a test gives as `store`; most lives hold a suggestion of another kind."""
 
     store: OperationalStore
 
@@ -66,11 +68,19 @@ class Decisions(RuleBasedStateMachine):
         self.answers: dict[str, tuple[DecisionRequest, Decision]] = {}
         self.runs = 1
         self.pam = PAMS[0]
+        self.kind: str | None = None
 
-    @initialize(begun=st.sampled_from(["nothing", "approved", "stale"]))
-    def open(self, begun: str) -> None:
+    @initialize(begun=st.sampled_from(["nothing", "approved", "stale"]), kind=st.sampled_from([None, "expedite", "cancel_po", "allocate"]))
+    def open(self, begun: str, kind: str | None) -> None:
         empty(self.store)
+        self.kind = kind
         rec_id, _ = open_shop(self.store, items=len(SKUS))
+        if kind == "allocate":
+            add_sales(self.store)
+            propose_shares(self.store, run_id="r0")
+        elif kind is not None:
+            add_order(self.store)
+            propose_change(self.store, kind, run_id="r0", unit_cost=Decimal(8))  # above the limit
         if begun == "stale":
             self.sell(0, 20)
         if begun != "nothing":
@@ -86,15 +96,17 @@ class Decisions(RuleBasedStateMachine):
             self.answers[wanted.decision_id] = (wanted, answer)
         return answer
 
-    @rule(number=NUMBERS, actor=ACTORS, qty=st.sampled_from([None, None, 24, 72, 65]), is_sure=st.booleans())
+    @rule(number=NUMBERS, actor=ACTORS, qty=st.sampled_from([None, None, 72, 72, 24, 65]), is_sure=st.booleans())
     def approve(self, number: int, actor: str, qty: int | None, is_sure: bool) -> None:
         ids = self._ids()
         rec_id = ids[number % len(ids)]
         wanted = request(rec_id, version=status_of(self.store, rec_id)[1], actor=actor, qty=qty)
         (guess,) = preview_all(self.store, [wanted], policy=POLICY, now=self.now)
         if is_sure and guess.outcome == "stale" and guess.basis_now is not None:
+            cost = guess.basis_now["unit_cost"]
             wanted = replace(
-                wanted, confirmed_qty=guess.basis_now["qty"], confirmed_unit_cost=Decimal(guess.basis_now["unit_cost"]), decision_id="c" + wanted.decision_id
+                wanted, confirmed_qty=guess.basis_now["qty"], confirmed_unit_cost=None if cost is None else Decimal(cost),
+                decision_id="c" + wanted.decision_id,
             )  # fmt: skip
         self._decided_as_predicted(wanted)
 
@@ -112,9 +124,11 @@ class Decisions(RuleBasedStateMachine):
         predicted = preview_all(self.store, [wanted], policy=POLICY, now=self.now)
         assert whole_store(self.store) == before  # a dry run leaves the store as it was
 
+        own = _orders_of_the_shop(self.store)
         answer = self._send(wanted)
 
         assert [answer] == predicted  # and predicts what happens
+        assert _orders_of_the_shop(self.store) == own  # drafts are all that is written there
         if answer.outcome == "refused" or not self._may_decide(wanted.actor):
             assert answer.outcome == "refused"
             assert whole_store(self.store) == before  # a viewer, and whoever is refused, changes nothing
@@ -122,6 +136,8 @@ class Decisions(RuleBasedStateMachine):
             seen = wanted.confirmed_qty if wanted.is_confirmed else _recommended(self.store, wanted.rec_id)
             assert answer.basis_now is not None
             assert answer.basis_now["qty"] == seen  # no order on changed stock without confirmation
+            shares = [line["qty"] for line in answer.basis_now.get("lines", ())]
+            assert not shares or sum(shares) == answer.ordered_qty <= answer.basis_now["free_qty"]  # no share of what is not there
             assert self._has_enough_persons(wanted, answer)
 
     def _may_decide(self, actor: str) -> bool:
@@ -130,6 +146,8 @@ class Decisions(RuleBasedStateMachine):
 
     def _has_enough_persons(self, wanted: DecisionRequest, answer: Decision) -> bool:
         """Whether an approval above the limit is the second one, by an approver, of what somebody else approved who still may decide."""
+        if _row(self.store, wanted.rec_id)["kind"] not in PRICED:
+            return True
         assert answer.ordered_qty is not None
         assert answer.unit_cost is not None
         own = self.pam.approve_limit if wanted.actor == "pam" else None
@@ -185,8 +203,18 @@ class Decisions(RuleBasedStateMachine):
             self.store,
             "UPDATE stock_levels SET on_hand = on_hand - :qty WHERE sku = :sku AND location_id = 'DC'",
             qty=qty,
-            sku=SKUS[number],
+            sku=[*SKUS, "ITEM-3"][number],
         )
+
+    @precondition(lambda self: self.kind == "allocate")
+    @rule(order=st.sampled_from(["O-1", "O-2", "O-3"]), ended=st.sampled_from(["closed_at", "cancelled_at"]))
+    def an_order_ends(self, order: str, ended: str) -> None:
+        change_shop(self.store, f"UPDATE orders SET {ended} = '2026-07-01 10:00:00+00:00' WHERE order_id = :one", one=order)
+
+    @precondition(lambda self: self.kind in {"expedite", "cancel_po"})
+    @rule(day=st.sampled_from(["2026-07-05", "2026-07-20", "2026-07-25"]))
+    def the_supplier_names_a_day(self, day: str) -> None:
+        change_shop(self.store, f"UPDATE purchase_orders SET expected_at = '{day} 12:00:00+00:00' WHERE po_id = 'PO-17'")
 
     @rule(what=st.sampled_from(["sent", "sent", "received", "cancelled"]))
     def the_shop_goes_on(self, what: str) -> None:
@@ -227,9 +255,11 @@ class Decisions(RuleBasedStateMachine):
     def one_line_per_recommendation_with_the_quantity_approved(self) -> None:
         if not hasattr(self.store, "dialect") or "r1" not in {row["run_id"] for row in rows_of(self.store, "recommendation_run")}:
             return
-        lines = {line["source_rec_id"]: line for line in rows_of(self.store, "purchase_order_lines")}
-        assert len(lines) == len(rows_of(self.store, "purchase_order_lines"))
-        standing = {row["rec_id"] for row in rows_of(self.store, "recommendation") if row["status"] in {"approved", "applied"}}
+        ours = [line for line in rows_of(self.store, "purchase_order_lines") if line["source_rec_id"] is not None]
+        lines = {line["source_rec_id"]: line for line in ours}
+        assert len(lines) == len(ours)
+        approved = [row for row in rows_of(self.store, "recommendation") if row["status"] in {"approved", "applied"}]
+        standing = {row["rec_id"] for row in approved if row["kind"] == "purchase"}
         assert standing <= set(lines)
         for rec_id in standing:
             assert lines[rec_id]["ordered_qty"] == _last_approved(self.store, rec_id)
@@ -241,8 +271,23 @@ class Decisions(RuleBasedStateMachine):
         assert all(count == 1 for count in open_now.values())
 
     @invariant()
+    def what_is_approved_stands_drafted_with_its_quantity_and_nothing_else_does(self) -> None:
+        drafted: Counter[str] = Counter()
+        for row in rows_of(self.store, "purchase_order_change"):
+            drafted[row["rec_id"]] += row["qty"] if row["status"] == "draft" else 0
+        ended: set[str] = set()
+        for row in rows_of(self.store, "order_line_reservation"):
+            ended |= {row["rec_id"]} if row["status"] in {"fulfilled", "released"} else set()
+            drafted[row["rec_id"]] += row["qty"] if row["status"] == "proposed" else 0
+        for row in rows_of(self.store, "recommendation"):
+            if row["kind"] != "purchase":
+                approved = _last_approved(self.store, row["rec_id"]) if row["status"] == "approved" else 0
+                assert drafted[row["rec_id"]] == approved or (row["rec_id"] in ended and drafted[row["rec_id"]] < approved)
+
+    @invariant()
     def what_is_released_is_somebodys_exception_and_nothing_else_is(self) -> None:
-        released = {row["rec_id"] for row in rows_of(self.store, "draft_order_line") if row["released_at"] is not None}
+        tables = ("draft_order_line", "purchase_order_change", "order_line_reservation")
+        released = {row["rec_id"] for table in tables for row in rows_of(self.store, table) if row["released_at"] is not None}
         assert released == {row["rec_id"] for row in rows_of(self.store, "exception") if row["resolved_at"] is None}
 
     @invariant()
@@ -261,8 +306,17 @@ class Decisions(RuleBasedStateMachine):
             assert row["status"] in UNLOGGED.get(said, {said})
 
 
+def _row(store: OperationalStore, rec_id: str) -> dict[str, Any]:
+    return next(row for row in rows_of(store, "recommendation") if row["rec_id"] == rec_id)
+
+
 def _recommended(store: OperationalStore, rec_id: str) -> int:
-    return next(row["recommended_qty"] for row in rows_of(store, "recommendation") if row["rec_id"] == rec_id)
+    return int(_row(store, rec_id)["recommended_qty"])
+
+
+def _orders_of_the_shop(store: OperationalStore) -> list[dict[str, Any]]:
+    """What the shop's tables of orders hold that is no draft of ours."""
+    return [row for name in ("purchase_orders", "purchase_order_lines") for row in rows_of(store, name) if "DRAFT-" not in row["po_id"]]
 
 
 def _last_approved(store: OperationalStore, rec_id: str) -> int:
@@ -273,7 +327,7 @@ def _last_approved(store: OperationalStore, rec_id: str) -> int:
 def empty(store: OperationalStore) -> None:
     """Only the schema is left, and the guards on it."""
     with guards_off(store) as conn:
-        for name in FIELDS:
+        for name in (*FIELDS, *SALES):
             if sa.inspect(conn).has_table(name):
                 conn.execute(sa.text(f"DELETE FROM {name}"))
         for table in reversed(metadata.sorted_tables):
