@@ -11,6 +11,7 @@ from rich.table import Column, Table
 
 from pipelines.cli import accesses
 from pipelines.cli.display import emit_json
+from pipelines.cli.why import answer, print_silent, print_story
 from pipelines.cli.wording import money, quantity
 from pipelines.decisions.lifecycle import Status
 from pipelines.decisions.roles import known_operator
@@ -57,17 +58,23 @@ def recommendations(
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="At most this many.")] = None,
     actor: Annotated[str | None, typer.Option(help="Only what this operator may decide about; default is everything.")] = None,
+    why: Annotated[
+        str | None, typer.Option(help="All about one: its id or the beginning of it, a SKU, or SKU@LOCATION, suggested or not.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a list of recommendations as JSON.")] = False,
 ) -> None:
     """Suggestions of every kind as they stand in the operational store, most urgent first; after a rollback they are those of a later run.
 
     Examples: [b]ordercast recommendations --limit 10[/b] | [b]ordercast recommendations --status proposed --json[/b] |
-    [b]ordercast recommendations --actor pam[/b]
+    [b]ordercast recommendations --actor pam[/b] | [b]ordercast recommendations --why SKU-0001@LOC-NORTH[/b]
     """
     if status not in (None, *STATUSES):
         raise typer.BadParameter(f"there is no status {status!r}; there are {', '.join(STATUSES)}.", param_hint="--status")
     settings = load_settings()
     served = served_id(settings.releases_path)
+    if why is not None:
+        _tell_why(settings, why, actor=actor, as_json=as_json)
+        return
     with OperationalStore.open_to_read(settings.resolved_store_url) as store:
         rows = _worklist(store, actor, status=status, limit=limit) if store.is_prepared() else []
         run_id = max((row["last_run_id"] for row in rows if row["status"] == PROPOSED), default=None)
@@ -84,6 +91,25 @@ def recommendations(
     recommendation_lines(console, rows)
     if run_id:
         _say_whose(console, settings, run_id=run_id, as_of=as_of, served=served)
+
+
+def _tell_why(settings: Settings, asked: str, *, actor: str | None, as_json: bool) -> None:
+    with OperationalStore.open_to_read(settings.resolved_store_url) as store:
+        is_prepared = store.is_prepared()
+        rows = _worklist(store, actor, status=None, limit=None) if is_prepared else []
+        found = answer(store if is_prepared else None, settings.releases_path, rows, asked)
+    if not found.told and not found.silent:
+        raise typer.BadParameter(f"nothing is known of {asked!r}: name a recommendation's id, a SKU, or SKU@LOCATION.", param_hint="--why")
+    accesses.record("recommendations", len(found.told) + len(found.silent), filters={"why": asked, "actor": actor})
+    if as_json:
+        emit_json({"recommendations": found.told, "without_suggestion": found.silent})
+        return
+    console = Console()
+    for row in found.told:
+        recommendation_lines(console, [row])
+        print_story(console, row)
+    for one in found.silent:
+        print_silent(console, one)
 
 
 def _say_whose(console: Console, settings: Settings, *, run_id: str, as_of: date | None, served: str | None) -> None:
