@@ -26,6 +26,7 @@ from pipelines.stores.releases import open_served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     import polars as pl
 
@@ -37,8 +38,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What rules are held against: the day after the release's as-of day, its items, all versions, and those that stand."""
+    """What rules are held against: the release's file, the day after its as-of day, its items, all versions, and those that stand."""
 
+    release: Path
     next_day: date
     items: pl.DataFrame
     versions: list[dict[str, Any]]
@@ -54,7 +56,7 @@ def shown_rules() -> Iterator[Shown]:
         items = read_rule_items(conn)
     with OperationalStore.open_to_read(settings.resolved_store_url) as store:
         versions = list_rules(store)
-    yield Shown(next_day, items, versions, [rule_of(row) for row in versions if row["reverted_at"] is None])
+    yield Shown(release.path, next_day, items, versions, [rule_of(row) for row in versions if row["reverted_at"] is None])
 
 
 def standing_rule(shown: Shown, name: str) -> PolicyRule:

@@ -17,6 +17,7 @@ from pipelines.stores.metrics_catalogue import suggestion
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pipelines.steps.rule_orders import OrdersChange
     from pipelines.steps.rule_preview import RuleChange
 
 # How a person names what a rule is for; the narrowest first.
@@ -110,6 +111,19 @@ def change_said(change: RuleChange) -> str:
     """As in "service_level 95 % -> 98 %: 12 items"."""
     before, after = (said_value(change.setting, value) for value in (change.before, change.after))
     return f"{change.setting} {before} -> {after}: {items_said(change.items_count)}"
+
+
+def orders_said(change: OrdersChange) -> str:
+    """As in "Orders: 28 lines, 1,240 units, EUR 12,300.00 -> 31 lines, 1,400 units, EUR 14,100.00"."""
+    sides = (
+        (change.lines_before, change.qty_before, change.amount_before),
+        (change.lines_after, change.qty_after, change.amount_after),
+    )
+    before, after = (
+        f"{lines:,} {'line' if lines == 1 else 'lines'}, {qty:,} units, {change.currency_code} {amount:,.2f}"
+        for lines, qty, amount in sides
+    )
+    return f"Orders: {before} -> {after}"
 
 
 def items_said(count: int) -> str:

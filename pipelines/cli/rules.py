@@ -28,6 +28,7 @@ from pipelines.cli.rule_listing import (
 from pipelines.decisions import rules as rule_book
 from pipelines.errors import PolicyRuleError
 from pipelines.settings import load_settings
+from pipelines.steps.rule_orders import preview_orders
 from pipelines.steps.rule_preview import RulePreview, first_day, preview_rules
 from pipelines.stores.operational import OperationalStore
 
@@ -124,11 +125,14 @@ def rules_preview(
     sets: _Set = None,
     scope: _For = None,
     on: On = None,
+    with_orders: Annotated[
+        bool, typer.Option("--orders", help="Plan the next run's orders both ways too; takes as long as that does.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """What a rule would change for the items of the release; nothing is written.
+    """What a rule would change for the items of the release, and with --orders for what is ordered; nothing is written.
 
-    Examples: [b]ordercast rules preview --for abc=A --set service_level=98%[/b] | [b]ordercast rules preview a-steady[/b]
+    Examples: [b]ordercast rules preview --for abc=A --set service_level=98% --orders[/b] | [b]ordercast rules preview a-steady[/b]
     """
     if name is not None and (sets or scope):
         raise PolicyRuleError("Preview a rule that stands by its name, or a new one by --for and --set, not both.")
@@ -143,10 +147,15 @@ def rules_preview(
             before, after = [one for one in shown.standing if one.rule_id != name], shown.standing
         day = day_of(on) or first_day(rule, not_before=shown.next_day)
         found = preview_rules(shown.items, before=before, after=after, on=day)
+        orders = preview_orders(shown.release, before=before, after=after, on=day, settings=load_settings()) if with_orders else ()
     if as_json:
-        emit_json(asdict(found))
+        emit_json(asdict(found) | ({"orders": orders} if with_orders else {}))
         return
     _tell(found)
+    for one in orders:
+        Console().print(words.orders_said(one), highlight=False, markup=False)
+    if with_orders and not orders:
+        Console().print("Nothing would be ordered, with the rule or without it.")
 
 
 def rules_revert(name: Name, *, reason: _Reason, actor: _Actor = None) -> None:

@@ -8,7 +8,7 @@ from pipelines.defs.forecast import BACKTEST_SCORES, FORECAST_DAILY
 from pipelines.defs.reporting import announced, summary_metadata
 from pipelines.defs.resources import WAREHOUSE_POOL, Platform
 from pipelines.steps.recommend import recommend
-from pipelines.steps.rule_policies import ruled_policies
+from pipelines.steps.rule_policies import standing_policies
 
 RECOMMENDATIONS = dg.AssetKey(["planning", "recommendations"])
 STEPS = dg.AssetKey(["planning", "recommendation_steps"])
@@ -56,6 +56,6 @@ def recommendations(platform: Platform) -> Iterator[dg.MaterializeResult[None]]:
     """Demand, stock, inbound and suppliers' terms become suggestions about stock."""
     with announced("recommend"), platform.warehouse() as conn:
         settings = platform.settings()
-        summary = recommend(conn, settings=settings, rules=ruled_policies(conn, settings=settings))
+        summary = recommend(conn, settings=settings, rules=standing_policies(conn, settings=settings))
     for key in (RECOMMENDATIONS, STEPS, EXCLUSIONS, SILENT, OUTLOOK):
         yield dg.MaterializeResult(asset_key=key, metadata=summary_metadata(summary))

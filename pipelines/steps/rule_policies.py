@@ -17,8 +17,12 @@ from pipelines.stores.policy_rules import read_rules
 from pipelines.stores.warehouse import run_context
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date
+
     import duckdb
 
+    from inventory.rules import PolicyRule
     from pipelines.settings import Settings
     from pipelines.steps.recommend_policies import Item
 
@@ -27,20 +31,26 @@ _TAKEN: Final = tuple(one.name for one in fields(ReorderPolicy) if one.name in S
 _KEY: Final = ["sku", "location_id"]
 
 
-def ruled_policies(conn: duckdb.DuckDBPyConnection, *, settings: Settings) -> dict[Item, ReorderPolicy]:
-    """The policy of every item that a rule names, by sku and location, for the day after the as-of day; `version` names the rules.
+def standing_policies(conn: duckdb.DuckDBPyConnection, *, settings: Settings) -> dict[Item, ReorderPolicy]:
+    """As `ruled_policies`, by the rules that the warehouse was ingested with, for the day after its as-of day."""
+    rules = read_rules(conn)
+    return ruled_policies(conn, rules, on=run_context(conn).as_of_date + timedelta(days=1), settings=settings) if rules else {}
+
+
+def ruled_policies(
+    conn: duckdb.DuckDBPyConnection, rules: Sequence[PolicyRule], *, on: date, settings: Settings
+) -> dict[Item, ReorderPolicy]:
+    """The policy of every item that a rule names, by sku and location; its `version` names the rules.
 
     What no rule sets comes from the supplier, the location and the settings. Where rules together leave no policy, such as min_max
     without max_qty, the item is not among them and a warning says so.
 
     Args:
         conn: The warehouse, its marts built.
+        rules: All versions that nobody has reverted.
+        on: The day of the decision.
         settings: What holds where no rule says otherwise.
     """
-    rules = read_rules(conn)
-    if not rules:
-        return {}
-    on = run_context(conn).as_of_date + timedelta(days=1)
     effective = resolve(_items(conn), rules, on=on)
     for one in effective.conflicts.iter_rows(named=True):
         logger.warning("Rules %(rule)s and %(other_rule)s want a different %(setting)s for %(items_count)d items: the newer holds", one)

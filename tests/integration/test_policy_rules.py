@@ -13,17 +13,23 @@ import pytest
 import sqlalchemy as sa
 
 from inventory.rules import PolicyRule, RuleScope, RuleValues
+from pipelines.cli.rule_words import orders_said
 from pipelines.decisions.audit import verify
 from pipelines.decisions.roles import Operator, set_operator
 from pipelines.decisions.rules import add_version, revert
 from pipelines.errors import NotPermittedError, PolicyRuleError
 from pipelines.settings import Settings, load_settings
-from pipelines.steps.rule_policies import ruled_policies
+from pipelines.steps.backtest import backtest_forecasts
+from pipelines.steps.forecast import forecast_demand
+from pipelines.steps.panel import gather_panel
+from pipelines.steps.rule_orders import OrdersChange, preview_orders
+from pipelines.steps.rule_policies import standing_policies
 from pipelines.stores.operational import OperationalStore
 from pipelines.stores.policy_rules import COLUMNS, TABLE, list_rules, read_rules, rule_of, write_rules
 from pipelines.stores.releases import ReleaseFacts, publish
 from pipelines.stores.warehouse import OWN_TABLES, open_warehouse
 from tests.integration.test_cli import Terminal
+from tests.integration.test_planning_steps import SETTINGS, fill_marts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -195,7 +201,7 @@ def test_items_that_rules_name_are_planned_by_them_and_the_others_by_the_setting
     add(book, replace(RULE, rule_id="floor", scope=RuleScope(sku="T-1"), season=None, valid_to=None, values=RuleValues(method="min_max", min_qty=2, max_qty=9)))  # fmt: skip
     write_rules(planned, list_rules(book, is_standing=True))
 
-    policies = ruled_policies(planned, settings=Settings(home=tmp_path))
+    policies = standing_policies(planned, settings=Settings(home=tmp_path))
 
     (policy,) = policies.values()
     assert policies.keys() == {("T-1", "DC")}
@@ -209,14 +215,34 @@ def test_rules_that_leave_no_policy_leave_the_settings_and_are_told(
     add(book, replace(RULE, values=RuleValues(method="days_of_cover")))
     write_rules(planned, list_rules(book, is_standing=True))
 
-    policies = ruled_policies(planned, settings=Settings(home=tmp_path))
+    policies = standing_policies(planned, settings=Settings(home=tmp_path))
 
     assert policies == {}
     assert "T-1 at DC: Method days_of_cover needs cover_days." in caplog.text
 
 
 def test_without_rules_no_policy_is_set(planned: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
-    assert ruled_policies(planned, settings=Settings(home=tmp_path)) == {}
+    assert standing_policies(planned, settings=Settings(home=tmp_path)) == {}
+
+
+def test_what_the_next_run_would_order_is_shown_before_and_after(tmp_path: Path) -> None:
+    with open_warehouse(tmp_path / "release.duckdb") as conn:
+        fill_marts(conn)
+        conn.execute("ALTER TABLE marts.dim_products ADD COLUMN supplier_id VARCHAR DEFAULT 's1'")
+        conn.execute("CREATE TABLE marts.dim_product_classes AS SELECT sku, 'A' AS abc_class, 'X' AS xyz_class FROM marts.dim_products")
+        gather_panel(conn)
+        backtest_forecasts(conn)
+        forecast_demand(conn, settings=SETTINGS)
+    much = PolicyRule("much", 1, RuleScope(abc_class="A"), RuleValues(method="days_of_cover", cover_days=90), date(2025, 1, 1), NOW)
+
+    (change,) = preview_orders(tmp_path / "release.duckdb", before=[], after=[much], on=date(2025, 7, 1), settings=SETTINGS)
+
+    with open_warehouse(tmp_path / "release.duckdb", read_only=True) as conn:
+        tables = conn.sql("SELECT table_name FROM duckdb_tables() WHERE schema_name = 'planning'").fetchall()
+    assert (change.currency_code, change.lines_before) == ("EUR", 1)
+    assert change.qty_after > 90 * 9 - 30 - 24 > change.qty_before  # "busy" sells 9.4 a day
+    assert change.amount_after == change.qty_after * Decimal("10.50")
+    assert ("recommendations",) not in tables
 
 
 @pytest.fixture
@@ -286,6 +312,12 @@ def test_a_preview_writes_nothing_and_says_what_a_rule_that_stands_changes(order
     assert {one["reason"] for one in made["problems"]} == {"Method min_max needs min_qty and max_qty."}
     assert "budget_amount default -> 2,500.00: 3 items" in told
     assert len(ordercast.json("rules", "list", "--json")) == 1
+
+
+def test_orders_before_and_after_are_told_in_units_and_money() -> None:
+    change = OrdersChange("EUR", 1, 2, 24, 1_240, Decimal("252.0000"), Decimal("13020.5000"))
+
+    assert orders_said(change) == "Orders: 1 line, 24 units, EUR 252.00 -> 2 lines, 1,240 units, EUR 13,020.50"
 
 
 def test_a_contradiction_is_told_when_the_rule_is_added(ordercast: Terminal) -> None:
