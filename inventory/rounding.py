@@ -109,4 +109,5 @@ def _cheaper(low: FloatArray, high: FloatArray, need: FloatArray, ratio: FloatAr
 
 def _loss(quantity: FloatArray, need: FloatArray, ratio: FloatArray) -> FloatArray:
     short = need - quantity[:, None]
-    return np.maximum(ratio[:, None] * short, (ratio[:, None] - 1.0) * short).mean(axis=1)
+    result: FloatArray = np.maximum(ratio[:, None] * short, (ratio[:, None] - 1.0) * short).mean(axis=1)
+    return result

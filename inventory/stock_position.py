@@ -69,9 +69,9 @@ def read_position(position: pl.DataFrame, inbound: pl.DataFrame | None, *, horiz
         "has no sku or location_id" if sku is None or location is None else f"has {count} rows in the position" if count > 1 else None
         for sku, location, count in first.select(*SERIES_KEY, "rows").iter_rows()
     ]
-    told = [_quantity(first, name, notes) for name in QUANTITIES]
+    on_hand, committed, backorders = (_quantity(first, name, notes) for name in QUANTITIES)
     keys = first.select(SERIES_KEY)
-    return StockPosition(keys, *told, _arriving(keys, inbound, horizon, notes), notes, problems)
+    return StockPosition(keys, on_hand, committed, backorders, _arriving(keys, inbound, horizon, notes), notes, problems)
 
 
 def _quantity(frame: pl.DataFrame, name: str, notes: list[str | None]) -> FloatArray:

@@ -1,0 +1,235 @@
+"""What a stretch of the past would have cost under each policy, on the merchant's own demand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import polars as pl
+
+from forecasting.matrix import as_matrix
+from forecasting.schema import SERIES_KEY, check_frames, check_frequency, check_not_negative
+from inventory.classical import RULES, RuleTerms
+from inventory.item_terms import ItemTerms, key_texts, read_items
+from inventory.policy import LONGEST_LEAD, Policy
+from inventory.simulation import Shop, World, drawn_leads, run_shops
+from inventory.stock_position import read_position
+from inventory.true_demand import TrueDemand, true_demand
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import date
+
+    from forecasting.matrix import SeriesMatrix
+    from forecasting.schema import FloatArray, IntArray
+    from inventory.policy import OrderRule
+
+MEAN_PERIODS: Final = 26  # that the stock begun with is made of where none is given
+TOLD, LOW, HIGH = "told", "low", "high"
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What happened to every policy.
+
+    Attributes:
+        frame: policy, cost, holding, shortage (in the policies' costs), fill_rate, average_stock_qty, orders; in the order of the
+            policies; with average_stock_amount where every item has a unit_cost.
+        bounds: policy, cost_low, cost_high, fill_rate_low, fill_rate_high: with demand in periods out of stock as low as what was
+            sold, and as high as expected plus one standard deviation; equal to the frame where nothing was out of stock.
+        estimated_rate: Share of the replayed demand that is an estimate, because the merchant was out of stock; None without demand.
+    """
+
+    frame: pl.DataFrame
+    bounds: pl.DataFrame
+    estimated_rate: float | None
+
+
+def replay(
+    panel: pl.DataFrame,
+    policies: Mapping[str, Policy | OrderRule | str] | Sequence[Policy | str],
+    *,
+    start: date,
+    end: date,
+    frequency: str,
+    initial: pl.DataFrame | None = None,
+    lead_times: Sequence[int] | pl.DataFrame | None = None,
+    items: pl.DataFrame | None = None,
+    attributes: pl.DataFrame | None = None,
+    calendar: pl.DataFrame | None = None,
+    seed: int = 0,
+    on_progress: Callable[[str, float], None] | None = None,
+) -> Replay:
+    """Every policy has lived through the periods from `start` to `end`, with the same demand and the same lead times.
+
+    Orders are first decided at the end of the period before `start`, each time from demand known by then. Demand is learnt anew at
+    every review, from what customers wanted and not from what the simulated shop could sell, so that policies differ by their
+    decisions alone. In periods when the merchant was out of stock demand is what was expected of them beforehand, at least what was sold.
+
+    Args:
+        panel: sku, location_id, demand_date, demand_qty, is_censored; before `start` it is what is learnt from.
+        policies: By name: a `Policy`, planned as by `plan_orders` (a budget is left out); a rule; or a name of `inventory.classical.RULES`
+            ("textbook", "min_max", "clairvoyant", ...), which takes costs and lead of the first `Policy` there is. Or a list of these.
+        start: A day of the first period.
+        end: A day of the last one.
+        frequency: "daily", "weekly" or "monthly".
+        initial: Stock at the end of the period before `start`, as `plan_orders` has it; None begins with the mean demand of lead plus
+            review time over the last `MEAN_PERIODS` periods, the same for all policies.
+        lead_times: How long orders really take: equally likely periods, drawn anew for each order; or a frame of demand_date (the period
+            at whose end the order is decided) and lead_periods. None takes the lead times of the policy and the items.
+        items: As for `plan_orders`.
+        attributes: As for forecasts.
+        calendar: As for forecasts.
+        seed: Seed of demand paths and lead times.
+        on_progress: Called with what is done next and the share done, 0 to 1.
+
+    Raises:
+        ValueError: A frame or an argument is wrong, or nothing is known before `start`.
+    """
+    period = check_frequency(frequency)
+    check_frames(panel=panel, initial=initial, items=items, attributes=attributes, calendar=calendar)
+    check_not_negative(seed=seed)
+    named = _named(policies)
+    matrix = as_matrix(panel, frequency=period, attributes=attributes, calendar=calendar)
+    first, last = _span(matrix, start, end)
+    demand = true_demand(panel, matrix, first=first)
+    base = next((policy for policy in named.values() if isinstance(policy, Policy)), Policy())
+    told = _with_leads(matrix.keys, items, lead_times)
+    leads = _real_leads(matrix, read_items(matrix.keys, told, base), lead_times, first, last, seed=seed)
+    variants = {TOLD: demand.expected} | ({LOW: demand.low, HIGH: demand.high} if demand.estimated_rate else {})
+    stock = _initial(matrix, initial, first, base, leads)
+    shops = {
+        f"{name}\x1f{variant}": _shop(policy, base, told, matrix, wanted=wanted, stock=stock, longest=int(leads.max(initial=0)))
+        for name, policy in named.items()
+        for variant, wanted in variants.items()
+    }
+    wanted = {name: variants[name.rsplit("\x1f", 1)[1]] for name in shops}
+    run_shops(shops, wanted, World(matrix, first, last, first, leads), seed=seed, on_progress=on_progress)
+    return _result(shops, list(named), demand)
+
+
+def _named(policies: Mapping[str, Policy | OrderRule | str] | Sequence[Policy | str]) -> dict[str, Policy | OrderRule | str]:
+    named: dict[str, Policy | OrderRule | str] = {}
+    if isinstance(policies, Mapping):
+        named.update(policies)
+    else:
+        listed = [policies] if isinstance(policies, (Policy, str)) else policies
+        named.update({policy if isinstance(policy, str) else f"policy {number}": policy for number, policy in enumerate(listed, 1)})
+    if not named:
+        raise ValueError("policies: there is none; pass a mapping of name to policy.")
+    for name, policy in named.items():
+        if isinstance(policy, str) and policy not in RULES:
+            raise ValueError(f"policies: {policy!r} is no rule; pass a Policy or one of {', '.join(RULES)}.")
+        if not isinstance(policy, (str, Policy)) and not hasattr(policy, "order"):
+            raise ValueError(f"policies: {name!r} is a {type(policy).__name__}; pass a Policy, a rule or a rule's name.")
+    return named
+
+
+def _span(matrix: SeriesMatrix, start: date, end: date) -> tuple[int, int]:
+    first, last = matrix.periods_at(pl.Series([start, end], dtype=pl.Date)).tolist()
+    if not 0 < first <= last < matrix.periods_count:
+        raise ValueError(
+            f"start, end: {start} to {end} has to lie after the panel's first period {matrix.date_of(0)} and not reach beyond its last, "
+            f"{matrix.date_of(matrix.periods_count - 1)}."
+        )
+    return first, last
+
+
+def _with_leads(keys: pl.DataFrame, items: pl.DataFrame | None, lead_times: Sequence[int] | pl.DataFrame | None) -> pl.DataFrame | None:
+    """Items that know how long orders may take."""
+    if lead_times is None:
+        return items
+    sample = lead_times["lead_periods"].to_list() if isinstance(lead_times, pl.DataFrame) else list(lead_times)
+    if not sample or any(not isinstance(lead, int) or isinstance(lead, bool) or not 0 <= lead <= LONGEST_LEAD for lead in sample):
+        raise ValueError(f"lead_times: has to be whole periods from 0 to {LONGEST_LEAD}, got {sample[:5]!r}.")
+    told = key_texts(keys).with_columns(lead_periods=pl.lit(sample))
+    if items is None:
+        return told
+    on = [name for name in SERIES_KEY if name in items.columns]
+    own = key_texts(items.drop("lead_periods", strict=False))
+    return told.join(own, on=on, how="left", maintain_order="left") if on else items
+
+
+def _real_leads(
+    matrix: SeriesMatrix, terms: ItemTerms, lead_times: Sequence[int] | pl.DataFrame | None, first: int, last: int, *, seed: int
+) -> IntArray:
+    """[order, series]; order 0 is decided at the end of the period before the first."""
+    if not isinstance(lead_times, pl.DataFrame):
+        return drawn_leads(terms.leads, last - first + 1, seed=seed)
+    decided = matrix.periods_at(lead_times["demand_date"].cast(pl.Date)) + 1 - first
+    by_order = dict(zip(decided.tolist(), lead_times["lead_periods"].to_list(), strict=True))
+    missing = [order for order in range(last - first + 1) if order not in by_order]
+    if missing:
+        raise ValueError(f"lead_times: lacks {len(missing)} periods, such as {matrix.date_of(first + missing[0] - 1)}; give each its lead.")
+    told = np.array([by_order[order] for order in range(last - first + 1)], dtype=np.int64)
+    return np.repeat(told[:, None], matrix.keys.height, axis=1)
+
+
+def _initial(
+    matrix: SeriesMatrix, initial: pl.DataFrame | None, first: int, base: Policy, leads: IntArray
+) -> tuple[FloatArray, FloatArray]:
+    """[series] stock to begin with and [period ahead, series] what is on its way."""
+    if initial is None:
+        recent = slice(max(0, first - MEAN_PERIODS), first)
+        seen = np.maximum(matrix.observed[recent].sum(axis=0), 1)
+        mean = matrix.demand[recent].sum(axis=0) / seen
+        return np.rint(mean * (np.median(leads, axis=0) + base.review_periods)), np.zeros((0, matrix.keys.height))
+    position = read_position(initial, None, horizon=1)
+    free = key_texts(position.keys).with_columns(free=position.free)
+    held = key_texts(matrix.keys).join(free, on=SERIES_KEY, how="left", maintain_order="left")["free"].fill_null(0.0).to_numpy()
+    return held.copy(), np.zeros((0, matrix.keys.height))
+
+
+def _shop(
+    policy: Policy | OrderRule | str,
+    base: Policy,
+    items: pl.DataFrame | None,
+    matrix: SeriesMatrix,
+    *,
+    wanted: FloatArray,
+    stock: tuple[FloatArray, FloatArray],
+    longest: int,
+) -> Shop:
+    own = policy if isinstance(policy, Policy) else base
+    terms = read_items(matrix.keys, items, own)
+    rows = max(longest, int(terms.longest_lead.max(initial=0))) + 1
+    rule: OrderRule | None = None
+    if isinstance(policy, str):
+        mean_lead = np.array([int(np.rint(lead.mean())) for lead in terms.leads])
+        costs = terms.shortage_cost / np.maximum(terms.shortage_cost + terms.holding_cost, 1e-12)
+        rule = RULES[policy](RuleTerms(mean_lead, own.review_periods, costs, own.shortage, wanted))
+    elif not isinstance(policy, Policy):
+        rule = policy
+    return Shop(own, terms, stock[0].copy(), np.zeros((rows, matrix.keys.height)), rule)
+
+
+def _result(shops: Mapping[str, Shop], names: list[str], demand: TrueDemand) -> Replay:
+    def of(name: str, variant: str) -> Shop:
+        return shops.get(f"{name}\x1f{variant}", shops[f"{name}\x1f{TOLD}"])
+
+    rows = []
+    for name in names:
+        shop = of(name, TOLD)
+        row = {
+            "policy": name,
+            "cost": shop.holding + shop.shortage,
+            "holding": shop.holding,
+            "shortage": shop.shortage,
+            "fill_rate": shop.fill_rate,
+            "average_stock_qty": float(shop.average_stock.sum()),
+            "orders": shop.orders,
+        }
+        if np.isfinite(shop.terms.unit_cost).all():
+            row["average_stock_amount"] = float((shop.average_stock * shop.terms.unit_cost).sum())
+        rows.append(row)
+    bounds = [
+        {
+            "policy": name,
+            **{f"cost_{variant}": of(name, variant).holding + of(name, variant).shortage for variant in (LOW, HIGH)},
+            **{f"fill_rate_{variant}": of(name, variant).fill_rate for variant in (LOW, HIGH)},
+        }
+        for name in names
+    ]
+    return Replay(pl.DataFrame(rows), pl.DataFrame(bounds), demand.estimated_rate)

@@ -1,0 +1,64 @@
+"""What customers wanted in a past in which the merchant was at times out of stock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from forecasting.matrix import as_matrix
+from forecasting.pooled import fit_pooled
+
+if TYPE_CHECKING:
+    from forecasting.matrix import SeriesMatrix
+    from forecasting.schema import BoolArray, FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class TrueDemand:
+    """Demand per period and series; where it was observed all three are the same.
+
+    Attributes:
+        expected: [period, series] in units; where the merchant was out of stock the level before the period on its season, at least
+            what was sold.
+        low: The same with what was sold only.
+        high: The same with one standard deviation of the series' own errors more.
+        estimated_rate: Share of expected demand, from the first period asked for on, that is in periods out of stock; None without demand.
+    """
+
+    expected: FloatArray
+    low: FloatArray
+    high: FloatArray
+    estimated_rate: float | None
+
+
+def true_demand(panel: pl.DataFrame, matrix: SeriesMatrix, *, first: int) -> TrueDemand:
+    """Demand with periods out of stock filled from what was known before each of them.
+
+    Args:
+        panel: What the matrix was made of.
+        matrix: All of it.
+        first: The period that the share of estimates counts from.
+    """
+    if not matrix.censored[first:].any():
+        total = matrix.demand[first:].sum()
+        return TrueDemand(matrix.demand, matrix.demand, matrix.demand, 0.0 if total > 0 else None)
+    sold = as_matrix(panel.with_columns(is_censored=pl.lit(value=False)), frequency=matrix.frequency).demand
+    selling, rows = matrix.selling()
+    fit = fit_pooled(selling)
+    skipped = matrix.periods_count - selling.periods_count
+    expected, deviation = np.zeros_like(matrix.demand), np.zeros(matrix.keys.height)
+    expected[np.ix_(np.arange(skipped, matrix.periods_count), rows)] = fit.profile * fit.levels[:-1]
+    known = np.isfinite(fit.residuals)
+    squares = np.where(known, np.nan_to_num(fit.residuals) ** 2, 0.0).sum(axis=0)
+    deviation[rows] = np.sqrt(squares / np.maximum(known.sum(axis=0), 1))
+    whole: BoolArray = (matrix.demand == np.rint(matrix.demand)).all(axis=0)
+    likely = np.where(whole, np.rint(expected), expected)
+    wide = np.where(whole, np.rint(expected + deviation), expected + deviation)
+    # a level after the period knows of it only where it was in stock: periods out of stock change no level
+    result = [np.where(matrix.censored, np.maximum(sold, estimate), matrix.demand) for estimate in (likely, np.zeros_like(likely), wide)]
+    total = result[0][first:].sum()
+    estimated = result[0][first:][matrix.censored[first:]].sum()
+    return TrueDemand(result[0], result[1], result[2], float(estimated / total) if total > 0 else None)

@@ -1,0 +1,156 @@
+"""What policies would have cost: the course of events, equal terms for all, and what is not known of the past."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import cache
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from inventory import Policy, replay
+from inventory.policy import ReplayState
+
+MONDAY = date(2024, 1, 1)
+
+
+def week(number: int) -> date:
+    return MONDAY + timedelta(weeks=number)
+
+
+def panel_of(demand: Any, *, censored: Any = None) -> pl.DataFrame:
+    units = np.atleast_2d(np.asarray(demand, dtype=float))
+    count, weeks = units.shape
+    return pl.DataFrame(
+        {
+            "sku": np.repeat([f"s{row}" for row in range(count)], weeks),
+            "location_id": "main",
+            "demand_date": [week(number) for number in range(weeks)] * count,
+            "demand_qty": units.ravel(),
+            "is_censored": np.zeros(units.size, dtype=bool) if censored is None else np.asarray(censored).ravel(),
+        }
+    )
+
+
+@dataclass(frozen=True)
+class Steady:
+    """Orders the same every time."""
+
+    quantity: float
+
+    def order(self, state: ReplayState) -> Any:
+        return np.full(len(state.on_hand), self.quantity)
+
+
+@cache
+def shop() -> pl.DataFrame:
+    return panel_of(np.random.default_rng(4).poisson([[3.0]] * 5, size=(5, 44)))
+
+
+def costs(result: Any) -> dict[str, float]:
+    return dict(result.frame.select("policy", "cost").iter_rows())
+
+
+def test_an_order_is_sellable_after_the_lead_and_costs_come_after_demand():
+    panel = panel_of([2.0] * 20)
+    held = pl.DataFrame({"sku": ["s0"], "location_id": ["main"], "on_hand_qty": [3.0]})
+
+    result = replay(panel, {"steady": Steady(3), "plan": Policy()}, start=week(10), end=week(13), frequency="weekly", initial=held)
+
+    # left at the ends: 1, then 0 with one lost, then the first order of 3 is there and leaves 1, then 2
+    row = result.frame.row(0, named=True)
+    assert (row["holding"], row["shortage"]) == (pytest.approx(0.2 * (1 + 0 + 1 + 2)), pytest.approx(1.0))
+    assert (row["fill_rate"], row["average_stock_qty"], row["orders"]) == (7 / 8, 1.0, 4)
+
+
+def test_foresight_costs_least_and_names_stand_for_rules():
+    names = ["textbook", "min_max", "clairvoyant"]
+
+    result = replay(shop(), [*names, Policy()], start=week(30), end=week(43), frequency="weekly")
+
+    cost = costs(result)
+    assert list(cost) == [*names, "policy 4"]
+    assert cost["clairvoyant"] == min(cost.values())
+    assert cost["policy 4"] < cost["min_max"]
+
+
+def test_the_same_seed_and_any_order_of_rows_give_the_same_replay():
+    first = replay(shop(), [Policy()], start=week(38), end=week(43), frequency="weekly", lead_times=[1, 2, 3])
+    again = replay(
+        shop().sample(fraction=1, shuffle=True, seed=1), [Policy()], start=week(38), end=week(43), frequency="weekly", lead_times=[1, 2, 3]
+    )
+
+    assert first.frame.equals(again.frame)
+
+
+def test_demand_that_waits_is_met_later_and_costs_each_period_it_waits():
+    panel = panel_of([2.0] * 20)
+    none = pl.DataFrame({"sku": ["s0"], "location_id": ["main"], "on_hand_qty": [0.0]})
+    waiting = Policy(shortage="backorder", lead_periods=0)
+
+    result = replay(panel, {"nothing": Steady(0), "base": waiting}, start=week(10), end=week(12), frequency="weekly", initial=none)
+
+    assert result.frame["shortage"][0] == 2 + 4 + 6
+
+
+def test_what_the_merchant_missed_is_estimated_and_its_uncertainty_stated():
+    demand = np.full((3, 40), 6.0) + np.random.default_rng(2).integers(-3, 4, size=(3, 40))
+    censored = np.zeros((3, 40), dtype=bool)
+    censored[:, 34:36] = True
+    demand[:, 34:36] = 1
+
+    result = replay(panel_of(demand, censored=censored), {"none": Steady(0)}, start=week(30), end=week(39), frequency="weekly")
+
+    bounds = result.bounds.row(0, named=True)
+    assert result.estimated_rate == pytest.approx(0.2, abs=0.05)
+    assert bounds["cost_low"] < result.frame["cost"][0] < bounds["cost_high"]
+
+
+def test_without_stock_outs_there_is_nothing_to_estimate():
+    result = replay(shop(), {"none": Steady(0)}, start=week(40), end=week(43), frequency="weekly")
+
+    assert result.estimated_rate == 0
+    assert result.bounds["cost_low"].to_list() == result.bounds["cost_high"].to_list() == result.frame["cost"].to_list()
+
+
+def test_stock_has_a_value_only_where_every_unit_cost_is_known():
+    known = pl.DataFrame({"sku": [f"s{row}" for row in range(5)], "unit_cost": [2.0] * 5})
+
+    told = replay(shop(), {"s": Steady(1)}, start=week(40), end=week(43), frequency="weekly", items=known).frame
+    untold = replay(shop(), {"s": Steady(1)}, start=week(40), end=week(43), frequency="weekly", items=known[:4]).frame
+
+    assert told["average_stock_amount"][0] == pytest.approx(2 * told["average_stock_qty"][0])
+    assert "average_stock_amount" not in untold.columns
+
+
+def test_leads_as_they_were_are_lived_through_order_by_order():
+    panel = panel_of([2.0] * 20)
+    held = pl.DataFrame({"sku": ["s0"], "location_id": ["main"], "on_hand_qty": [2.0]})
+    leads = pl.DataFrame({"demand_date": [week(9), week(10), week(11)], "lead_periods": [0, 3, 0]})
+
+    result = replay(panel, {"s": Steady(2)}, start=week(10), end=week(12), frequency="weekly", initial=held, lead_times=leads)
+
+    # the second order comes too late: 2 left, then 0, then the third order is sold at once
+    assert (result.frame["average_stock_qty"][0], result.frame["fill_rate"][0]) == (pytest.approx(2 / 3), 1.0)
+
+
+@pytest.mark.parametrize(
+    ("broken", "named"),
+    [
+        ({"policies": {}}, "policies: there is none"),
+        ({"policies": ["luck"]}, "'luck' is no rule"),
+        ({"policies": {"x": 3}}, "is a int"),
+        ({"start": week(0)}, "start, end"),
+        ({"end": week(99)}, "start, end"),
+        ({"lead_times": [1.5]}, "lead_times"),
+        ({"lead_times": []}, "lead_times"),
+    ],
+)
+def test_what_cannot_be_replayed_is_refused_by_name(broken: dict[str, Any], named: str):
+    right: dict[str, Any] = {"policies": ["textbook"], "start": week(40), "end": week(43), "frequency": "weekly"} | broken
+
+    with pytest.raises(ValueError, match=named):
+        replay(shop(), right.pop("policies"), **right)
