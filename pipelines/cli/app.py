@@ -25,6 +25,7 @@ from pipelines.cli import (
     reading,
     reconciling,
     reference,
+    replaying,
     reports,
     running,
     targets,
@@ -66,6 +67,7 @@ accesses.register(app)
 reports.register(app)
 timeline.register(app)
 forecasts.register(app)
+replaying.register(app)
 what_if.register(app)
 experiments.register(app)
 backups.register(app)
