@@ -26,6 +26,7 @@ from pipelines.cli import (
     reading,
     reconciling,
     reference,
+    replaying,
     reports,
     rules,
     running,
@@ -70,6 +71,7 @@ accesses.register(app)
 reports.register(app)
 timeline.register(app)
 forecasts.register(app)
+replaying.register(app)
 what_if.register(app)
 experiments.register(app)
 backups.register(app)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -30,12 +29,6 @@ def publish_small_release(home: Path) -> Release:
         fill_marts(conn)
         receipts = pl.DataFrame({"po_line_id": ["po-1"], "supplier_id": ["s1"], "sku": ["busy"], "location_id": ["main"]})
         replace_table(conn, "marts", "fct_purchase_receipts", receipts)
-        known = pl.DataFrame(
-            {"sku": ["busy", "calm"], "location_id": "main", "stock_date": [AS_OF - timedelta(days=200)] * 2, "on_hand_qty": [80, 20]}
-        )
-        stock = conn.sql("SELECT *, available_qty AS on_hand_qty FROM marts.fct_stock_daily").pl()
-        known = known.with_columns(pl.col("on_hand_qty").alias("available_qty")).select(stock.columns)
-        replace_table(conn, "marts", "fct_stock_daily", pl.concat([stock, known]))
         gather_panel(conn)
         backtest_forecasts(conn)
         forecast_demand(conn, settings=settings)

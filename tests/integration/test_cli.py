@@ -74,6 +74,7 @@ def ordercast(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
         "experiment",
         "forecast",
         "backtest",
+        "replay",
         "what-if",
         "recommendations",
         "quarantine",

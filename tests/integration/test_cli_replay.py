@@ -1,4 +1,4 @@
-"""`what-if` on a small release: the scenario beside what is suggested as it is, and nothing changed."""
+"""`what-if` and `replay` on a small release, which neither changes."""
 
 from __future__ import annotations
 
@@ -122,3 +122,47 @@ def test_a_scenario_that_makes_no_sense_is_refused_with_what_to_write(
 
     assert ended == code
     assert words in " ".join(err.replace("│", " ").split())
+
+
+def test_past_weeks_are_replayed_under_each_policy_and_foresight_is_cheapest(ordercast: Terminal) -> None:
+    told = ordercast.json("replay", "--from", "2025-03-01", "--policies", "textbook,ours,min_max,clairvoyant,days_of_cover")
+
+    assert (told["from"], told["to"], told["weeks_count"], told["currency_code"]) == ("2025-02-24", "2025-06-29", 18, "EUR")
+    assert told["items_count"] == 4
+    costs = [row["cost_amount"] for row in told["results"]]
+    assert costs == sorted(costs)
+    assert told["results"][0]["policy"] == "clairvoyant"
+    assert {row["policy"] for row in told["results"]} == {"textbook", "ours", "min_max", "clairvoyant", "days_of_cover"}
+    for row in told["results"]:
+        assert row["cost_amount"] == pytest.approx(row["holding_amount"] + row["lost_margin_amount"])
+        assert row["low_cost_amount"] == row["high_cost_amount"] == row["cost_amount"]  # no week was mostly without stock
+        assert 0.5 < row["fill_rate"] <= 1.0
+    assert {row["sku"]: row["reason"] for row in told["left_out"]}["orphan"] == "not available: needs a supplier."
+
+
+def test_a_replay_fits_the_terminal_and_says_who_is_left_out(ordercast: Terminal) -> None:
+    code, said, err = ordercast("replay", "--from", "2025-05-19", "--policies", "textbook, min_max", "--sku", "busy")
+
+    assert code == 0, err
+    assert max(map(len, said.splitlines())) <= 80
+    assert "1 items, 6 weeks from 2025-05-19 to 2025-06-29, in EUR" in said
+    assert "In whole weeks" in said
+    assert "not replayed" not in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--policies", "ours,magic"), "There is no policy 'magic'; there are ours, textbook, min_max"),
+        (("--from", "2024-07-01"), "a replay needs 26 weeks of it to learn from"),
+        (("--from", "2025-06-20"), "lasts at least 4"),
+        (("--to", "2025-07-20"), "The history in whole weeks goes from 2024-07-01 to 2025-06-29"),
+        (("--sku", "nobody"), "Nothing was ever sold of sku 'nobody'"),
+        (("--sku", "orphan"), "No item can be replayed: not available: needs a supplier."),
+    ],
+)
+def test_a_replay_that_cannot_be_is_refused_with_the_reason(ordercast: Terminal, arguments: tuple[str, ...], words: str) -> None:
+    code, _, err = ordercast("replay", *arguments)
+
+    assert code == 3
+    assert words in " ".join(err.split())

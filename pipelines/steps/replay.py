@@ -1,0 +1,180 @@
+"""The merchant's own past weeks, lived through again under one policy and another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
+
+import inventory
+from inventory.classical import RULES
+from pipelines.errors import ContractError
+from pipelines.steps.replay_inputs import WEEK_DAYS, read_replay_inputs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import duckdb
+
+    from inventory.replaying import Replay
+    from pipelines.settings import Settings
+    from pipelines.steps.replay_inputs import ReplayInputs
+
+OURS: Final = "ours"
+CLAIRVOYANT: Final = "clairvoyant"
+POLICIES: Final = (OURS, *RULES)
+YEAR_WEEKS: Final = 52
+LEARN_WEEKS: Final = 26  # of history before the first decision
+LEAST_WEEKS: Final = 4
+_POLICY: Final = inventory.Policy(review_periods=1, shortage="lost")  # costs, lead times and packs are each item's own
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyResult:
+    """What one policy would have cost, in minor units.
+
+    Attributes:
+        policy: A name of `POLICIES`.
+        holding_amount: Units left at the ends of weeks, at each item's cost of holding one for a week.
+        lost_margin_amount: Units that were wanted and not there, at their margin.
+        low_cost_amount: Of both together, had nothing more been wanted in weeks without stock than was sold.
+        high_cost_amount: Had much more been wanted in them.
+        fill_rate: Share of units that were there when they were wanted; None where nothing was wanted.
+        stock_value_amount: Mean stock at the ends of weeks, at unit cost.
+        orders_count: Order lines.
+    """
+
+    policy: str
+    holding_amount: int
+    lost_margin_amount: int
+    low_cost_amount: int
+    high_cost_amount: int
+    fill_rate: float | None
+    stock_value_amount: int
+    orders_count: int
+
+    @property
+    def cost_amount(self) -> int:
+        """Holding and lost margin together."""
+        return self.holding_amount + self.lost_margin_amount
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayReport:
+    """A replay, cheapest policy first; `left_out` has sku, location_id and reason.
+
+    `estimated_rate` is the share of units wanted that is an estimate, because the item was out of stock.
+    """
+
+    results: tuple[PolicyResult, ...]
+    currency_code: str
+    first_date: date
+    last_date: date
+    items_count: int
+    estimated_rate: float
+    left_out: pl.DataFrame
+
+    @property
+    def weeks_count(self) -> int:
+        """Whole weeks."""
+        return ((self.last_date - self.first_date).days + 1) // WEEK_DAYS
+
+
+def replay_history(
+    conn: duckdb.DuckDBPyConnection,
+    *,
+    settings: Settings,
+    policies: Sequence[str],
+    since: date | None = None,
+    until: date | None = None,
+    sku: str | None = None,
+    category: str | None = None,
+    location_id: str | None = None,
+    on_progress: Callable[[str, float], None] | None = None,
+) -> ReplayReport:
+    """What the weeks from `since` to `until` would have cost under each policy, decided week by week on what was known then.
+
+    All begin with the same stock, the mean demand of lead and review time, and nothing on its way. Lead times are drawn from
+    each item's receipts and promises; the clairvoyant alone has the usual one. Every unit that is not there is lost.
+
+    Args:
+        conn: A release or the warehouse.
+        settings: For holding cost and seed.
+        policies: Names of `POLICIES`.
+        since: A day of the first week; None is a year before the end, or as far back as the history allows.
+        until: A day of the last week; None is the last whole week.
+        sku: This item only.
+        category: Items of this category only.
+        location_id: This location only.
+        on_progress: Called with what is done next and the share done.
+
+    Raises:
+        ContractError: A policy is not known, or there is nothing to replay.
+    """
+    unknown = [name for name in policies if name not in POLICIES]
+    if unknown:
+        raise ContractError(f"There is no policy {', '.join(map(repr, unknown))}; there are {', '.join(POLICIES)}.")
+    inputs = read_replay_inputs(
+        conn, holding_cost_rate=settings.holding_cost_rate, sku=sku, category=category, location_id=location_id
+    )  # fmt: skip
+    if inputs.panel.is_empty():
+        raise ContractError(f"No item can be replayed: {inputs.left_out['reason'].head(1).to_list()[0]}")
+    first, last = _weeks(inputs.panel, since, until)
+    results: list[PolicyResult] = []
+    estimated = 0.0
+    for names, items in _worlds(policies, inputs):
+        told = inventory.replay(
+            inputs.panel, names, start=first, end=last, frequency="weekly", items=items, seed=settings.seed, on_progress=on_progress
+        )  # fmt: skip
+        results.extend(_results(told))
+        estimated = told.estimated_rate or 0.0
+    return ReplayReport(
+        results=tuple(sorted(results, key=lambda one: one.cost_amount)),
+        currency_code=inputs.currency_code,
+        first_date=first,
+        last_date=last + timedelta(days=WEEK_DAYS - 1),
+        items_count=inputs.items.height,
+        estimated_rate=estimated,
+        left_out=inputs.left_out,
+    )
+
+
+def _worlds(policies: Sequence[str], inputs: ReplayInputs) -> list[tuple[dict[str, Any], pl.DataFrame]]:
+    """Policies and items that are replayed together: who knows what is to come is not surprised by a delivery either."""
+    named = {name: _POLICY if name == OURS else name for name in policies if name != CLAIRVOYANT}
+    usual = inputs.items.with_columns(pl.col("lead_periods").list.median().floor().cast(pl.Int64))
+    worlds: list[tuple[dict[str, Any], pl.DataFrame]] = [(named, inputs.items)] if named else []
+    return [*worlds, ({CLAIRVOYANT: CLAIRVOYANT}, usual)] if CLAIRVOYANT in policies else worlds
+
+
+def _weeks(panel: pl.DataFrame, since: date | None, until: date | None) -> tuple[date, date]:
+    """Mondays of the first week and of the last."""
+    weeks: list[date] = panel["demand_date"].unique().sort().to_list()
+    least, newest = weeks[0] + timedelta(weeks=LEARN_WEEKS), weeks[-1]
+    last = newest if until is None else until - timedelta(days=until.weekday())
+    first = max(least, last - timedelta(weeks=YEAR_WEEKS - 1)) if since is None else since - timedelta(days=since.weekday())
+    if first < least or last > newest or last - first < timedelta(weeks=LEAST_WEEKS - 1):
+        raise ContractError(
+            f"The history in whole weeks goes from {weeks[0]} to {newest + timedelta(days=WEEK_DAYS - 1)}; a replay needs {LEARN_WEEKS} "
+            f"weeks of it to learn from before its first one, and lasts at least {LEAST_WEEKS}: give other days, or import more history."
+        )
+    return first, last
+
+
+def _results(told: Replay) -> list[PolicyResult]:
+    rows = told.frame.join(told.bounds, on="policy", maintain_order="left")
+    return [
+        PolicyResult(
+            policy=row["policy"],
+            holding_amount=round(row["holding"]),
+            lost_margin_amount=round(row["shortage"]),
+            low_cost_amount=round(row["cost_low"]),
+            high_cost_amount=round(row["cost_high"]),
+            fill_rate=row["fill_rate"],
+            stock_value_amount=round(row["average_stock_amount"]),
+            orders_count=row["orders"],
+        )
+        for row in rows.iter_rows(named=True)
+    ]
