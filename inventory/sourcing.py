@@ -89,8 +89,8 @@ def source_orders(order_lines: pl.DataFrame, stock: pl.DataFrame, costs: pl.Data
         rules: The merchant's.
 
     Raises:
-        ValueError: A column is missing, a key is repeated, an order has two regions, or an amount is negative, no integer or in a
-            second currency.
+        ValueError: A column is missing, a key is repeated, a priority is no number, an order has two regions, or an amount is negative,
+            no integer or in a second currency.
     """
     rules = rules or SourcingRules()
     currency = _check(order_lines, stock, costs)
@@ -120,6 +120,8 @@ def _check(order_lines: pl.DataFrame, stock: pl.DataFrame, costs: pl.DataFrame) 
             raise ValueError(f"costs.{name}: has to be integer minor units, got {column.dtype}; multiply by 100 and cast for cents.")
         if column.null_count() or (column < 0).any():
             raise ValueError(f"costs.{name}: has to be at least 0 in every row; leave a location out whose cost is not known.")
+    if "priority" in order_lines.columns and not (order_lines["priority"].dtype.is_numeric() or order_lines["priority"].is_null().all()):
+        raise ValueError(f"order_lines.priority: has to be a number, lower first, got {order_lines['priority'].dtype}; rank it.")
     if "ship_to_region" in order_lines.columns:
         regions = order_lines.group_by("order_id").agg(pl.col("ship_to_region").n_unique().alias("n")).filter(pl.col("n") > 1)
         if len(regions):

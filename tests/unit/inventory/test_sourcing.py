@@ -138,6 +138,7 @@ def test_no_stock_and_no_orders_give_an_empty_answer(rows: list[Row]) -> None:
         ({"stock": stock(("DC", "A", 1), ("DC", "A", 1))}, "more than one row"),
         ({"stock": stock(("DC", "A", 1)).drop("sku")}, "lacks sku"),
         ({"order_lines": lines(("O1", 1, "A", 1), ("O1", 2, "A", 1), ship_to_region=["n", "s"])}, "split the order"),
+        ({"order_lines": lines(("O1", 1, "A", 1), priority=["high"])}, "rank it"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(bad: dict[str, pl.DataFrame], message: str) -> None:
