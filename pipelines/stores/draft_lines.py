@@ -74,7 +74,7 @@ def write_draft_lines(conn: duckdb.DuckDBPyConnection, lines: Sequence[tuple[Any
 
 
 def write_order_changes(conn: duckdb.DuckDBPyConnection, changes: Sequence[tuple[Any, ...]], *, time_zone: str) -> None:
-    """The warehouse holds exactly the changes of `list_order_changes`, each day as its noon in this zone. The caller holds the transaction."""
+    """The warehouse holds the changes of `list_order_changes`, each day as its noon in this zone. The caller holds the transaction."""
     conn.execute("DELETE FROM meta.order_changes")
     for line, qty, day in changes:
         noon = None if day is None else datetime.combine(day, time(12), ZoneInfo(time_zone)).astimezone(UTC).replace(tzinfo=None)
