@@ -88,7 +88,8 @@ def suggestions(served: Served) -> Suggestions:
             keys = recommendations.statuses_of(store, planned).select("rec_id", release_key="recommendation_key")
             is_whole = recommendations.has_proposals_of(store, served.release.release_id)
     except UnavailableError as exc:
-        return Suggestions(_as_shown(served, planned, {}), *(pl.DataFrame() for _ in range(4)), None, str(exc))
+        none = pl.DataFrame()
+        return Suggestions(_as_shown(served, planned, {}), none, none, none, none, None, str(exc))
     live = stored.join(keys, on="rec_id", how="left", maintain_order="left")
     live = live.with_columns(pl.coalesce("release_key", "recommendation_key").alias("recommendation_key"))
     if not is_whole:  # published, but not written back yet
@@ -97,8 +98,8 @@ def suggestions(served: Served) -> Suggestions:
     frame = _in_scope(standing.operator, _as_shown(served, live, standing.last_decisions))
     drafts = _in_scope(standing.operator, standing.drafts)
     lines = standing.draft_lines.join(drafts.select("draft_id"), on="draft_id", how="semi", maintain_order="left")
-    others = (_named(served, _in_scope(standing.operator, rows)) for rows in (standing.changes, standing.reservations))
-    return Suggestions(frame, _named(served, drafts), _named(served, lines), *others, standing, None)
+    changes, held = (_named(served, _in_scope(standing.operator, rows)) for rows in (standing.changes, standing.reservations))
+    return Suggestions(frame, _named(served, drafts), _named(served, lines), changes, held, standing, None)
 
 
 def _in_scope(operator: Operator | None, rows: pl.DataFrame) -> pl.DataFrame:

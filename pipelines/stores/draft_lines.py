@@ -12,7 +12,6 @@ from pipelines.stores.own_tables import audit_head, draft_order, draft_order_lin
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import date
 
     import duckdb
 
@@ -45,7 +44,7 @@ def list_draft_lines(store: OperationalStore) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in conn.execute(chosen)]
 
 
-def list_order_changes(store: OperationalStore) -> list[tuple[str, int, date | None]]:
+def list_order_changes(store: OperationalStore) -> list[tuple[Any, ...]]:
     """po_line_id, units to be cancelled and the day wanted of every drafted change that still counts; empty in a store that knows none."""
     change = purchase_order_change.c
     cancelled = sa.case((change.kind == "cancel_po", change.qty), else_=0)
@@ -53,7 +52,7 @@ def list_order_changes(store: OperationalStore) -> list[tuple[str, int, date | N
     with store.transaction(writes=False) as conn:
         if not sa.inspect(conn).has_table(purchase_order_change.name):
             return []
-        return [(line, int(qty), day) for line, qty, day in conn.execute(chosen.order_by(change.po_line_id))]
+        return [tuple(row) for row in conn.execute(chosen.order_by(change.po_line_id))]
 
 
 def read_audit_head(store: OperationalStore) -> tuple[int, str]:
@@ -74,8 +73,8 @@ def write_draft_lines(conn: duckdb.DuckDBPyConnection, lines: Sequence[tuple[Any
     conn.execute("INSERT INTO meta.audit_head VALUES (?, ?)", list(head))
 
 
-def write_order_changes(conn: duckdb.DuckDBPyConnection, changes: Sequence[tuple[str, int, date | None]], *, time_zone: str) -> None:
-    """The warehouse holds exactly these changes, each day as its noon in the reporting zone. The caller holds the transaction."""
+def write_order_changes(conn: duckdb.DuckDBPyConnection, changes: Sequence[tuple[Any, ...]], *, time_zone: str) -> None:
+    """The warehouse holds the changes of `list_order_changes`, each day as its noon in this zone. The caller holds the transaction."""
     conn.execute("DELETE FROM meta.order_changes")
     for line, qty, day in changes:
         noon = None if day is None else datetime.combine(day, time(12), ZoneInfo(time_zone)).astimezone(UTC).replace(tzinfo=None)
