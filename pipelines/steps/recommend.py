@@ -18,12 +18,13 @@ from inventory.lead_time import lead_times
 from inventory.schema import Reorder
 from pipelines.steps.forecast import FALLBACK_MODELS
 from pipelines.steps.panel import DemandHistory, read_demand_history
+from pipelines.steps.recommend_allocations import share_shortages
 from pipelines.steps.recommend_changes import order_change
 from pipelines.steps.recommend_limits import hold_to_limits
 from pipelines.steps.recommend_overrides import like_means, series_overrides
 from pipelines.steps.recommend_planning import HORIZON_STEPS, ItemPlan, Planner
 from pipelines.steps.recommend_policies import item_policies
-from pipelines.steps.recommend_reading import present_fields, read_inbound, read_items, read_terms
+from pipelines.steps.recommend_reading import present_fields, read_inbound, read_items, read_terms, read_transfer_days
 from pipelines.steps.recommend_rows import (
     EXCLUSIONS,
     OUTLOOK,
@@ -36,6 +37,7 @@ from pipelines.steps.recommend_rows import (
     silent_frame,
     suggestion_frames,
 )
+from pipelines.steps.recommend_transfers import move_stock
 from pipelines.stores.check_results import withheld_reason
 from pipelines.stores.warehouse import replace_table, run_context
 
@@ -111,11 +113,14 @@ def recommend(
     excluded = judged.filter(pl.col("exclusion_reason").is_not_null())
     eligible = judged.filter(pl.col("exclusion_reason").is_null()).to_dicts()
     plans: list[ItemPlan] = []
+    moved: list[Suggestion] = []
     notes: Mapping[Item, list[Step]] = {}
     if eligible:
         planner = _planner(conn, eligible, history, _offers(terms, is_pack_known), rules, as_of=as_of, settings=settings)
-        plans, notes = hold_to_limits(list(planner.plan(eligible)), planner, settings=settings, currency_code=context.currency_code)
-    suggestions = list(_suggestions(plans, notes, as_of=as_of))
+        plans, moved = move_stock(list(planner.plan(eligible)), planner)
+        plans, notes = hold_to_limits(plans, planner, settings=settings, currency_code=context.currency_code)
+    shared = share_shortages(conn, read_inbound(conn), as_of=as_of, review_period_days=settings.review_period_days)
+    suggestions = [*_suggestions(plans, notes, as_of=as_of), *moved, *shared]
     _write(conn, suggestions, excluded, plans, as_of=as_of)
     kinds = Counter(one.row["kind"] for one in suggestions)
     ordered = kinds.pop("purchase", 0)
@@ -175,6 +180,7 @@ def _planner(
         overrides={},
         like_means=like_means(conn),
         spreads={},
+        transfer_days=read_transfer_days(conn),
     )
     longest = max(HORIZON_STEPS[-1], *(planner.longest(item) for item in eligible))
     return replace(planner, overrides=series_overrides(conn, as_of=as_of, days=longest))

@@ -12,6 +12,7 @@ from forecasting.spread import fit_spread
 from inventory.changes import apply_changes, propose_changes
 from inventory.explain_targets import Step
 from inventory.money import bounded_ratio, money_ratio, unit_money
+from inventory.moves import weigh_holding
 from inventory.protection_demand import cumulative_demand
 from inventory.reorder import plan_reorder
 from inventory.schema import NoOrder, OrderTerms, Position, Reorder
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from forecasting.schema import FloatArray, PathArray
     from forecasting.spread import SumDistribution
     from inventory.changes import OrderChange
+    from inventory.moves import Holding
     from inventory.schema import Inbound, LeadTime, ReorderPolicy, RoundedOrder
     from inventory.suppliers import Weighed
     from pipelines.steps.recommend_overrides import SeriesOverride
@@ -47,6 +49,7 @@ class ItemPlan:
         decision: The order, or why there is none.
         changes: Of orders that stand; the decision takes them as made.
         rejected: Alternatives that were weighed and not taken.
+        holding: What its units are worth here; None where nothing could be moved.
     """
 
     item: Mapping[str, Any]
@@ -54,7 +57,7 @@ class ItemPlan:
     decision: Reorder | NoOrder
     changes: tuple[OrderChange, ...] = ()
     rejected: tuple[Step, ...] = ()
-
+    holding: Holding | None = None
     policy: ReorderPolicy = field(kw_only=True)
 
     @property
@@ -72,6 +75,7 @@ class ItemPlan:
 class Planner:
     """All that deciding about items takes; `delays` by supplier and sku, the rest by sku and location.
 
+    `transfer_days` says for each location how long a transfer takes to it, for those where that is known.
     `offers` holds for each sku the terms of all its suppliers that can be ordered from, the first priority first.
     """
 
@@ -85,6 +89,7 @@ class Planner:
     overrides: Mapping[Item, SeriesOverride]
     like_means: Mapping[Item, FloatArray]
     spreads: dict[int, SumDistribution]
+    transfer_days: Mapping[str, int]
 
     def plan(self, items: Sequence[Mapping[str, Any]], orders: Mapping[Item, RoundedOrder] | None = None) -> Iterator[ItemPlan]:
         """What to do about each item; items of like protection time are simulated together.
@@ -133,7 +138,15 @@ class Planner:
             item, decision, rejected = self._chosen(item, decision, paths, changed)
         if isinstance(decision, Reorder) and override is not None:
             decision = override.explained(decision, statistical, seed=self.seed)
-        return ItemPlan(item, position, decision, tuple(changes), rejected, policy=policy)
+        holding = None if not self.transfer_days or order is not None else self._holding(item, paths, changed, decision)
+        return ItemPlan(item, position, decision, tuple(changes), rejected, holding, policy=policy)
+
+    def _holding(self, item: Mapping[str, Any], paths: PathArray, position: Position, decision: Reorder | NoOrder) -> Holding:
+        is_short = isinstance(decision, Reorder)
+        return weigh_holding(
+            paths, position=position, lead_time=self.delays[item["supplier_id"], item["sku"]], policy=self._policy(item),
+            as_of=self.as_of, transfer_days=self.transfer_days.get(item["location_id"]) if is_short else None, seed=self.seed,
+        )  # fmt: skip
 
     def _reorder(
         self, item: Mapping[str, Any], offer: Mapping[str, Any], paths: PathArray, position: Position, order: RoundedOrder | None

@@ -76,6 +76,14 @@ def read_inbound(conn: duckdb.DuckDBPyConnection) -> dict[Item, tuple[Inbound, .
     return inbound
 
 
+def read_transfer_days(conn: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    """Days until a transfer has arrived at each location; those that do not say are left out."""
+    rows = conn.execute(
+        "SELECT location_id, transfer_lead_time_days FROM marts.dim_locations WHERE transfer_lead_time_days >= 0"
+    ).fetchall()
+    return {str(location): int(days) for location, days in rows}
+
+
 def read_terms(conn: duckdb.DuckDBPyConnection) -> pl.DataFrame:
     """What each supplier asks for each item, in force today."""
     return conn.sql(

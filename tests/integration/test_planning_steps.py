@@ -84,6 +84,10 @@ def fill_marts(conn: duckdb.DuckDBPyConnection) -> None:
         "fct_inbound": pl.DataFrame(
             {"reference_id": ["po-1-1"], "po_id": ["po-1"], "supplier_id": ["s1"], "order_status": ["sent"], "sku": ["busy"], "location_id": ["main"], "expected_date": [AS_OF + timedelta(days=10)], "open_qty": [24]}
         ),
+        "fct_open_order_lines": pl.DataFrame(
+            schema={"order_line_id": pl.String, "order_id": pl.String, "sku": pl.String, "location_id": pl.String, "channel_id": pl.String,
+                    "channel_priority": pl.Int64, "ordered_date": pl.Date, "promised_ship_date": pl.Date, "open_qty": pl.Int64}
+        ),
         "fct_supplier_lead_times": pl.DataFrame(
             {"supplier_id": "s1", "sku": "busy", "received_date": [AS_OF - timedelta(days=back) for back in range(30, 60)], "lead_time_days": [11, 12, 13] * 10}
         ),
@@ -336,6 +340,66 @@ def test_promotions_of_items_without_history_change_nothing(conn: duckdb.DuckDBP
     _forecast(conn)
 
     assert _table(conn, "forecast_daily").equals(before)
+
+
+def test_a_shortage_is_shared_among_the_lines_that_wait_by_channel_and_in_proportion(conn: duckdb.DuckDBPyConnection) -> None:
+    _forecast(conn)
+    conn.execute("UPDATE marts.fct_inventory_position SET on_hand_qty = 50 WHERE sku = 'calm'")
+    conn.execute(
+        "INSERT INTO marts.fct_open_order_lines SELECT line, 'o-' || line, 'calm', 'main', 'web', priority, ?, ?, qty "
+        "FROM (VALUES ('l1', 1, 10), ('l2', 1, 20), ('l3', 1, 50), ('l4', 2, 9)) AS t(line, priority, qty)",
+        [AS_OF, AS_OF],
+    )
+
+    recommend(conn, settings=SETTINGS)
+
+    row = _table(conn, "recommendations").row(by_predicate=pl.col("kind") == "allocate", named=True)
+    basis = json.loads(row["basis"])
+    assert (row["sku"], row["location_id"], row["recommended_qty"], basis["free_qty"]) == ("calm", "main", 50, 50)
+    assert [(line["order_line_id"], line["qty"]) for line in basis["lines"]] == [("l1", 6), ("l2", 13), ("l3", 31), ("l4", 0)]
+    assert row["reason"] == "89 units are open on 4 order lines and 50 lie here; nothing more comes in time."
+    assert _reckoning(conn, row["recommendation_key"])["Missing"] == -39
+
+
+def test_what_another_location_can_spare_is_moved_before_it_is_bought(conn: duckdb.DuckDBPyConnection) -> None:
+    _second_location(conn)
+    _forecast(conn)
+    recommend(conn, settings=SETTINGS)
+    bought = _table(conn, "recommendations").filter(sku="busy", kind="purchase")["recommended_qty"].item()
+    conn.execute("UPDATE marts.dim_locations SET transfer_lead_time_days = 2")
+
+    recommend(conn, settings=SETTINGS)
+
+    found = {row["kind"]: row for row in _table(conn, "recommendations").filter(pl.col("sku") == "busy").iter_rows(named=True)}
+    move, basis = found["transfer"], json.loads(found["transfer"]["basis"])
+    assert (move["source_location_id"], move["location_id"], move["expected_receipt"]) == ("side", "main", AS_OF + timedelta(days=2))
+    assert move["recommended_qty"] == basis["order_up_to_qty"] - 25 - basis["inbound_qty"]
+    assert 0 < move["cost_if_accepted"] < move["cost_if_ignored_p50"]
+    assert "purchase" not in found or found["purchase"]["recommended_qty"] < bought
+
+
+def _second_location(conn: duckdb.DuckDBPyConnection) -> None:
+    """`side` sells a little of busy and has a lot of it."""
+    conn.execute("INSERT INTO marts.dim_locations VALUES ('side', true, NULL, NULL)")
+    conn.execute("INSERT INTO marts.fct_inventory_position VALUES ('busy', 'side', 100, 0, 0, 0, 0, 7)")
+    conn.execute("INSERT INTO marts.fct_demand_daily SELECT sku, 'side', demand_date, 2 FROM marts.fct_demand_daily WHERE sku = 'busy'")
+
+
+def test_a_budget_and_a_supplier_s_minimum_are_kept_and_what_they_leave_out_says_so(conn: duckdb.DuckDBPyConnection) -> None:
+    _forecast(conn)
+    recommend(conn, settings=SETTINGS)
+    needed = _table(conn, "recommendations").row(0, named=True)
+    conn.execute("UPDATE marts.dim_supplier_items SET order_minimum_amount = ?", [(needed["recommended_qty"] + 20) * 1050])
+    recommend(conn, settings=SETTINGS)
+    raised = _table(conn, "recommendations").row(0, named=True)
+
+    recommend(conn, settings=SETTINGS.model_copy(update={"budget_amount": 50.0}))
+
+    assert (raised["recommended_qty"], raised["binding_constraint"]) == (needed["recommended_qty"] + 24, "supplier_minimum")
+    assert json.loads(raised["basis"])["order_up_to_qty"] == raised["recommended_qty"] + 25 + 24
+    assert _table(conn, "recommendations").is_empty()
+    silent = _table(conn, "silent_items").filter(sku="busy").row(0, named=True)
+    assert (silent["kind"], silent["reason"]) == ("budget", "The budget goes to orders that save more for their money.")
 
 
 def _override(conn: duckdb.DuckDBPyConnection, sku: str, kind: str, value: float, *, days: int = 60) -> None:

@@ -1,0 +1,141 @@
+"""Transfers from locations that can spare units, before units are bought."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from inventory.explain_targets import Step
+from inventory.money import unit_money
+from inventory.moves import plan_moves
+from inventory.reorder import recommendation_key
+from inventory.schema import Inbound, NoOrder, Reorder
+from pipelines.steps.recommend_planning import order_terms
+from pipelines.steps.recommend_rows import Suggestion, expiry, inbound_within, major, stock_basis
+from pipelines.steps.recommend_wording import money_words, unit_words
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from inventory.moves import Move
+    from pipelines.steps.recommend_planning import ItemPlan, Planner
+
+
+def move_stock(plans: Sequence[ItemPlan], planner: Planner) -> tuple[list[ItemPlan], list[Suggestion]]:
+    """The plans with what transfers bring taken as coming, and the transfers; nothing moves from where something is ordered.
+
+    Args:
+        plans: Of all items, with their holdings.
+        planner: That made them.
+    """
+    short = {
+        plan.key[0] for plan in plans if isinstance(plan.decision, Reorder) and plan.holding is not None and plan.holding.missing.any()
+    }
+    holdings = {plan.key: plan.holding for plan in plans if plan.key[0] in short and plan.holding is not None}
+    moves = plan_moves({
+        key: replace(one, free_qty=min(0, one.free_qty)) if is_ordered else one
+        for key, one, is_ordered in (
+            (plan.key, holdings[plan.key], isinstance(plan.decision, Reorder)) for plan in plans if plan.key in holdings
+        )
+    })  # fmt: skip
+    if not moves:
+        return list(plans), []
+    by_key = {plan.key: plan for plan in plans}
+    suggestions = [transfer(by_key[move.sku, move.target], by_key[move.sku, move.source], move, planner=planner) for move in moves]
+    return _with_moves(plans, planner, moves), suggestions
+
+
+def _with_moves(plans: Sequence[ItemPlan], planner: Planner, moves: Sequence[Move]) -> list[ItemPlan]:
+    """The plans of the receivers made anew."""
+    by_target: dict[tuple[str, str], list[Move]] = {}
+    for move in moves:
+        by_target.setdefault((move.sku, move.target), []).append(move)
+    inbound = dict(planner.inbound)
+    for key, several in by_target.items():
+        day = planner.as_of + timedelta(days=planner.transfer_days[key[1]])
+        inbound[key] = (*inbound.get(key, ()), *(Inbound(day, move.qty) for move in several))
+    anew = replace(planner, inbound=inbound, transfer_days={})
+    again = {plan.key: plan for plan in anew.plan([plan.item for plan in plans if plan.key in by_target])}
+    return [_told(plan, again[plan.key], by_target[plan.key]) if plan.key in again else plan for plan in plans]
+
+
+def _told(before: ItemPlan, after: ItemPlan, moves: Sequence[Move]) -> ItemPlan:
+    moved = " and ".join(f"{unit_words(move.qty)} from {move.source}" for move in moves)
+    decision = after.decision
+    if isinstance(decision, NoOrder):
+        decision = replace(decision, reason=f"{decision.reason} That counts {moved}, as proposed.")
+    note = Step("Counted as moved", None, f"{moved[0].upper() + moved[1:]}, as proposed beside this.")
+    return replace(after, position=before.position, decision=decision, rejected=(*after.rejected, note))
+
+
+def transfer(target: ItemPlan, source: ItemPlan, move: Move, *, planner: Planner) -> Suggestion:
+    """Units to move as a suggestion, with the money of both sides."""
+    item, currency, as_of, qty = target.item, target.item["currency_code"], planner.as_of, move.qty
+    days = planner.transfer_days[move.target]
+    receipt, saved = as_of + timedelta(days=days), float(move.saved.mean())
+    unit = unit_money(order_terms(item, item), target.policy).shortage_amount
+    need_by = target.decision.need_by if isinstance(target.decision, Reorder) else receipt
+    inbound_qty = inbound_within(target.position.inbound, as_of + timedelta(days=days + target.policy.review_period_days))
+    row = {
+        "recommendation_key": recommendation_key(
+            kind="transfer", sku=move.sku, location_id=move.target, supplier_id=None, need_by=need_by, source_location_id=move.source
+        ),
+        "kind": "transfer",
+        "sku": move.sku,
+        "location_id": move.target,
+        "source_location_id": move.source,
+        "supplier_id": None,
+        "raw_qty": qty,
+        "recommended_qty": qty,
+        "unit_cost": major(item["unit_cost_amount"], currency),
+        "currency_code": currency,
+        "order_by": as_of,
+        "need_by": need_by,
+        "expected_receipt": receipt,
+        "priority_score": float(major(saved * (item["unit_cost_amount"] if unit is None else unit), currency) or 0),
+        "p_stockout_if_ignored": float((move.saved > 0).mean()),
+        "cost_if_ignored_p50": None if unit is None else major(float(np.quantile(move.saved, 0.5)) * unit, currency),
+        "cost_if_ignored_p90": None if unit is None else major(float(np.quantile(move.saved, 0.9)) * unit, currency),
+        "cost_if_accepted": None if unit is None else major(move.lost_mean_qty * unit, currency),
+        "binding_constraint": "none",
+        "reason": (
+            f"{move.source} can spare {unit_words(qty)}: there they would sell {_sales(move.lost_mean_qty)} before an order could come, "
+            f"here they save {_sales(saved)}."
+        ),
+        "policy_version": target.policy_version,
+        "basis": json.dumps(
+            stock_basis(target, as_of)
+            | {
+                "inbound_qty": inbound_qty,
+                "order_up_to_qty": qty + target.position.free_qty + inbound_qty,
+                "lead_time_p50_days": days,
+                "review_period_days": target.policy.review_period_days,
+                "min_order_qty": 1,
+                "order_multiple": 1,
+                "source_free_qty": source.position.free_qty,
+            },
+            sort_keys=True,
+        ),
+        "basis_version": item["stock_version"],
+        "expires_at": expiry(as_of, target.policy.review_period_days),
+    }
+    needs = unit_money(order_terms(item, item), target.policy).needs
+    ignored, given = (money_words(None if unit is None else one * unit, currency, needs=needs) for one in (saved, move.lost_mean_qty))
+    left = source.position.free_qty - qty
+    steps = [
+        Step(f"Free at {move.source}", source.position.free_qty, "On hand less committed, reserved, damaged and backorders."),
+        Step(f"Stays at {move.source}", -left, "Needed there, or worth less than a quarter of a sale more here."),
+        Step("Recommended quantity", qty, f"Arrives in {days} days, before an order could."),
+        Step("If ignored", None, f"{saved:,.1f} sales are lost here in the mean: {ignored}."),
+        Step("If accepted", None, f"{move.lost_mean_qty:,.1f} sales are lost at {move.source} in the mean: {given}."),
+        Step("Cost of the move", None, "not available: needs a cost per lane; so each unit has to save a quarter of a sale more here."),
+    ]
+    return Suggestion(row, steps)
+
+
+def _sales(qty: float) -> str:
+    return "none" if round(qty, 1) == 0 else f"{qty:,.1f}"
