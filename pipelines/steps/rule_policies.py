@@ -40,7 +40,7 @@ def standing_policies(conn: duckdb.DuckDBPyConnection, *, settings: Settings) ->
 def ruled_policies(
     conn: duckdb.DuckDBPyConnection, rules: Sequence[PolicyRule], *, on: date, settings: Settings
 ) -> dict[Item, ReorderPolicy]:
-    """The policy of every item that a rule names, by sku and location; its `version` names the rules.
+    """The policy of every item of whose policy a rule sets anything, by sku and location; its `version` names these rules.
 
     What no rule sets comes from the supplier, the location and the settings. Where rules together leave no policy, such as min_max
     without max_qty, the item is not among them and a warning says so.
@@ -58,13 +58,14 @@ def ruled_policies(
         logger.warning(
             "The settings hold for %d items instead of their rules, for example %s at %s: %s", problems, *effective.problems.row(0)
         )
-    named = effective.frame.filter(pl.col("policy_rules") != "").join(effective.problems, on=_KEY, how="anti")
+    version = pl.concat_list(f"{name}_rule" for name in _TAKEN).list.drop_nulls().list.unique().list.sort().list.join(", ").alias("version")
+    named = effective.frame.with_columns(version).filter(pl.col("version") != "").join(effective.problems, on=_KEY, how="anti")
     usual = item_policies(
         named.select(*_KEY, pl.col("usual_review_days").alias("review_period_days"), "holding_cost_rate").to_dicts(), settings=settings
     )
     return {
-        (row["sku"], row["location_id"]): replace(usual[row["sku"], row["location_id"]], version=row["policy_rules"], **_set(row))
-        for row in named.select(*_KEY, "policy_rules", *_TAKEN).iter_rows(named=True)
+        (row["sku"], row["location_id"]): replace(usual[row["sku"], row["location_id"]], version=row["version"], **_set(row))
+        for row in named.select(*_KEY, "version", *_TAKEN).iter_rows(named=True)
     }
 
 

@@ -199,6 +199,7 @@ def test_items_that_rules_name_are_planned_by_them_and_the_others_by_the_setting
 ) -> None:
     add(book, replace(RULE, values=RuleValues(service_level=0.98)))
     add(book, replace(RULE, rule_id="floor", scope=RuleScope(sku="T-1"), season=None, valid_to=None, values=RuleValues(method="min_max", min_qty=2, max_qty=9)))  # fmt: skip
+    add(book, replace(RULE, rule_id="stores", scope=RuleScope(), season=None, valid_to=None, values=RuleValues(sourcing="store_first")))
     write_rules(planned, list_rules(book, is_standing=True))
 
     policies = standing_policies(planned, settings=Settings(home=tmp_path))
