@@ -10,4 +10,17 @@ from inventory.sourcing import SourcingRules, source_orders
 from inventory.transfers import transfers
 from inventory.tuning import tune_policy
 
-__all__ = ["OrderPlan", "Policy", "Replay", "SourcingRules", "allocate", "fair_share", "plan_orders", "promise_dates", "replay", "source_orders", "transfers", "tune_policy"]
+__all__ = [
+    "OrderPlan",
+    "Policy",
+    "Replay",
+    "SourcingRules",
+    "allocate",
+    "fair_share",
+    "plan_orders",
+    "promise_dates",
+    "replay",
+    "source_orders",
+    "transfers",
+    "tune_policy",
+]
