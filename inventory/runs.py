@@ -33,7 +33,7 @@ class Runs:
     def worth(self, packs: IntArray) -> FloatArray:
         """Value of so many packs of each place, [place]."""
         held = np.clip(packs[self.place_of] - (self.end - self.size), 0, self.size)
-        return np.bincount(self.place_of, weights=held * self.value, minlength=self.places)
+        return np.bincount(self.place_of, weights=held * self.value, minlength=self.places).astype(np.float64)
 
     def worth_next(self, packs: IntArray) -> FloatArray:
         """Value of the pack after so many of each place; 0 beyond the last run, [place]."""

@@ -47,7 +47,7 @@ def _triggered(policy: ReorderPolicy, *, ratio: float, money_ratio: float | None
     """(s, S), (R, Q) and min/max order nothing above their reorder point, which is a quantile where nobody names it."""
     is_given = policy.min_qty is not None
     trigger = level_qty if policy.min_qty is None else policy.min_qty
-    taken = (None, None) if is_given else (ratio, money_ratio)
+    taken: tuple[float | None, float | None] = (None, None) if is_given else (ratio, money_ratio)
     if policy.reorder_qty is not None and policy.method == "reorder_quantity":
         short = trigger - position_qty
         raw = max(1, -(-short // policy.reorder_qty)) * policy.reorder_qty if short >= 0 else 0

@@ -51,8 +51,8 @@ def share_shortages(
     ).pl()
     found = []
     for (sku, location_id), own in lines.group_by(SERIES_KEY, maintain_order=True):
-        promised = own["promised_ship_date"].min() or as_of
-        until = max(promised, as_of + timedelta(days=1))  # type: ignore[type-var]  # a column of dates
+        promised: list[date] = own["promised_ship_date"].drop_nulls().to_list()
+        until = max(min(promised, default=as_of), as_of + timedelta(days=1))
         coming = inbound_within(inbound.get((str(sku), str(location_id)), ()), until)
         if own["free_qty"][0] + coming < own["open_qty"].sum():
             found.append(_allocation(own, as_of=as_of, days=review_period_days))
