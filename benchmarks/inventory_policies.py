@@ -75,7 +75,7 @@ class Set:
 
 
 def m5_weekly(data: Path, sample: int | None) -> Set:
-    """63 whole weeks, Monday to Sunday."""
+    """63 whole weeks, Monday to Sunday, with events and the share of SNAP days, which are known ahead."""
     daily = m5.load(data, sample=sample).matrix
     skip = -daily.first_date.weekday() % 7
     count = (daily.periods_count - skip) // 7
@@ -88,7 +88,6 @@ def m5_weekly(data: Path, sample: int | None) -> Set:
         demand=demand,
         observed=observed,
         censored=np.zeros_like(observed),
-        calendar=None,
     )
     return Set("M5, weeks", weekly, (23, 40), (38, 62), 13)
 

@@ -59,7 +59,7 @@ def path_chunks(
     size = max(1, CHUNK_CELLS // (paths * periods))
     for start in range(0, len(rows), size):
         chunk = rows[start : start + size]
-        generators = [np.random.default_rng([seed, _key_number(*key)]) for key in fit.matrix.keys[chunk].iter_rows()]
+        generators = [np.random.default_rng([seed, key_number(*key)]) for key in fit.matrix.keys[chunk].iter_rows()]
         drawn = _residual_paths(fit, chunk, profile[:, chunk].astype(np.float32), paths=paths, generators=generators)
         targets = spread.quantiles(probabilities, chunk).T
         stretched = _stretched(drawn, targets, profile[:spread_periods, chunk])
@@ -118,5 +118,6 @@ def _whole_units(paths: PathArray, places: IntArray, *, starts: PathArray) -> Pa
     return paths
 
 
-def _key_number(sku: str, location_id: str) -> int:
+def key_number(sku: str, location_id: str) -> int:
+    """A number that belongs to a series alone, to seed its draws with."""
     return int.from_bytes(hashlib.sha256(f"{sku}\x1f{location_id}".encode()).digest()[:8])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -11,11 +11,12 @@ import numpy as np
 from forecasting.boosted_quantiles import BlendedSpread, learn_sum_trees, why_no_sum_trees
 from forecasting.mending import joined, series_notes
 from forecasting.models import LIGHTGBM
-from forecasting.paths import path_chunks
+from forecasting.paths import key_number, path_chunks
 from forecasting.schema import POOLED_ENSEMBLE, SEASONAL_NAIVE
 from forecasting.selection import choose
 from forecasting.silent import names_put_back, reasons_put_back
 from forecasting.spread import fit_spread
+from inventory.lumpy import LumpyDemand, lumpy_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from forecasting.schema import BoolArray, IntArray, PathArray
     from forecasting.spread import SumDistribution
 
+LUMPY: Final = 1  # keeps its draws apart from those of other paths
 PATHS: Final = 300  # per series; with twice as many orders change by rounding only
 
 
@@ -40,6 +42,8 @@ class DemandLaw:
         spread: The distribution of that sum, of the series at `rows`.
         names: Per series of the matrix, the model.
         reasons: Per series, what is unusual about it or its forecast; None where nothing is.
+        lumpy: What half of the paths of lumpy series are drawn from; None where no series is lumpy.
+        lumpy_rows: Positions of these series in the matrix.
     """
 
     matrix: SeriesMatrix
@@ -49,6 +53,8 @@ class DemandLaw:
     spread: SumDistribution
     names: list[str]
     reasons: list[str | None]
+    lumpy: LumpyDemand | None = None
+    lumpy_rows: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     @property
     def is_whole(self) -> BoolArray:
@@ -83,10 +89,22 @@ class DemandLaw:
             self.fit, wanted[known], periods=periods, paths=paths, seed=seed, spread_periods=self.periods, spread=self.spread
         )
         for fitted, demand in drawn:
+            self._mix(rows[position[fitted]], demand, seed=seed)
             yield position[fitted], np.nan_to_num(demand)
         silent = np.flatnonzero(wanted < 0)
         if len(silent):
             yield silent, np.zeros((len(silent), paths, periods), dtype=np.float32)
+
+    def _mix(self, rows: IntArray, demand: PathArray, *, seed: int) -> None:
+        """Every second path of a lumpy series is made of its sales and their sizes, in place."""
+        if self.lumpy is None:
+            return
+        is_lumpy = np.isin(rows, self.lumpy_rows)
+        shape = (demand[0, ::2].shape[0], demand.shape[2])
+        for place in np.flatnonzero(is_lumpy).tolist():
+            sku, location_id = self.matrix.keys.row(int(rows[place]))
+            generator = np.random.default_rng([seed, LUMPY, key_number(sku, location_id)])
+            demand[place, ::2] = self.lumpy.draw(int(rows[place]), shape, generator)
 
 
 def learn_demand(matrix: SeriesMatrix, *, periods: int, seed: int, wants_trees: bool = True) -> DemandLaw:
@@ -108,6 +126,7 @@ def learn_demand(matrix: SeriesMatrix, *, periods: int, seed: int, wants_trees: 
         said = learn_sum_trees(fit, periods=periods, seed=seed).quantiles(np.array([fit.matrix.periods_count]))[:, 0]
         spread = BlendedSpread(spread, said)
         names = [LIGHTGBM if is_said else own for is_said, own in zip(np.isfinite(said[0]).tolist(), names, strict=True)]
+    lumpy = lumpy_rows(matrix)
     reasons = reasons_put_back(matrix, rows, fit.fallback_reasons())
     return DemandLaw(
         matrix=matrix,
@@ -117,4 +136,6 @@ def learn_demand(matrix: SeriesMatrix, *, periods: int, seed: int, wants_trees: 
         spread=spread,
         names=names_put_back(matrix, rows, names),
         reasons=joined(series_notes(matrix), reasons),
+        lumpy=LumpyDemand(matrix) if len(lumpy) else None,
+        lumpy_rows=lumpy,
     )

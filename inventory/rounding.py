@@ -83,7 +83,7 @@ def round_by_cost(raw: FloatArray, need: FloatArray, ratio: FloatArray, *, floor
     high = np.ceil(raw / pack - ROUNDING) * pack
     packs = _cheaper(low, high, need, ratio)
     packs = np.maximum(packs, np.ceil(floor / pack - ROUNDING) * pack)
-    is_small = (packs < smallest) & (raw > 0)
+    is_small = (packs < smallest) & (np.maximum(raw, floor) > 0)
     # what is rounded to no pack at all may still be worth the least order, and the other way round
     least = np.where(floor > 0, smallest, _cheaper(np.zeros_like(raw), smallest, need, ratio))
     minimum = np.where(is_small, least, packs)
