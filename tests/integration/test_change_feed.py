@@ -406,7 +406,7 @@ def test_whether_triggers_are_wanted_is_known_after_going_a_version_back_and_for
     config.attributes["version_table"] = VERSION_TABLE
     with shop.transaction() as conn:
         config.attributes["connection"] = conn
-        command.downgrade(config, "-1")
+        command.downgrade(config, "0008")
     shop.migrate()
     execute(shop, f"DROP TRIGGER {'feed_orders_insert' if shop.dialect == 'sqlite' else 'ordercast_feed ON orders'}")
 
