@@ -14,11 +14,9 @@ BindingConstraint = Literal["none", "minimum_order", "order_multiple", "maximum_
 Method = Literal["path_newsvendor", "order_up_to", "reorder_point", "reorder_quantity", "min_max", "days_of_cover"]
 Silence = Literal["enough_stock", "not_wanted", "shelf_life", "budget"]
 _PARAMETERS: Final[dict[str, tuple[str, ...]]] = {
-    "min_max": ("min_qty", "max_qty"),
-    "reorder_point": ("max_qty",),
-    "reorder_quantity": ("reorder_qty",),
-    "days_of_cover": ("cover_days",),
-}
+    "min_max": ("min_qty", "max_qty"), "reorder_point": ("max_qty",),
+    "reorder_quantity": ("reorder_qty",), "days_of_cover": ("cover_days",),
+}  # fmt: skip
 ROUNDED_ANEW: Final = ("none", "minimum_order", "order_multiple", "maximum_order")  # of the supplier's terms, which any quantity is held to
 
 
@@ -291,13 +289,7 @@ class Reorder:
 
 @dataclass(frozen=True, slots=True)
 class NoOrder:
-    """Why nothing is ordered for one item.
-
-    Attributes:
-        kind: Of reason.
-        lasts_days: Median days that stock lasts with what is on its way.
-        reason: One sentence.
-    """
+    """Why nothing is ordered for one item: kind and sentence, and the median days that stock lasts with what is on its way."""
 
     kind: Silence
     lasts_days: int

@@ -47,10 +47,10 @@ def _triggered(policy: ReorderPolicy, *, ratio: float, money_ratio: float | None
     """(s, S), (R, Q) and min/max order nothing above their reorder point, which is a quantile where nobody names it."""
     is_given = policy.min_qty is not None
     trigger = level_qty if policy.min_qty is None else policy.min_qty
-    taken: tuple[float | None, float | None] = (None, None) if is_given else (ratio, money_ratio)
+    taken, asked = (None, None) if is_given else (ratio, money_ratio)
     if policy.reorder_qty is not None and policy.method == "reorder_quantity":
         short = trigger - position_qty
         raw = max(1, -(-short // policy.reorder_qty)) * policy.reorder_qty if short >= 0 else 0
-        return Target(raw, *taken, trigger, trigger)
+        return Target(raw, taken, asked, trigger, trigger)
     most = max(policy.max_qty or 0, trigger)
-    return Target(most - position_qty if position_qty <= trigger else 0, *taken, most, trigger)
+    return Target(most - position_qty if position_qty <= trigger else 0, taken, asked, most, trigger)
