@@ -1,10 +1,10 @@
 """Commands of `ordercast`, each in a process of its own that is forked from one that has imported everything already.
 
 Imports take 2 s of a command and 11 s of a run, a small merchant's figures much less. What a command says, writes and returns
-is its own: it has its arguments, environment, folder and outputs from the request, and ends as every interpreter does. A cold start is
-tested where a run is killed (`tests/attacks/test_killed_run.py`).
+is its own: it has its arguments, environment, folder and outputs from the request, and ends as every interpreter does. The command that a
+person installs is started cold in `tests/attacks/test_killed_run.py`.
 
-Run as a script it serves: a line of JSON per request on standard input, and the exit code as a line on standard output.
+Run as a script it serves: a line of JSON per request on standard input, and a line each with process id and exit code on standard output.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import os
 import subprocess
 import sys
 import threading
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -45,14 +46,35 @@ def _server() -> subprocess.Popen[str]:
     return server
 
 
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A command that goes on, alone in its process group."""
+
+    process_id: int
+
+    def wait(self) -> int:
+        """Its exit code; below 0 the signal that ended it."""
+        return _told()
+
+
 def run(arguments: Sequence[str], *, environment: Mapping[str, str], folder: Path, output: Path, errors: Path) -> int:
-    """The exit code of `ordercast` with these arguments; what it printed stands in the two files. Not to be called by two threads."""
+    """The exit code of `ordercast` with these arguments; what it printed stands in the two files."""
+    return start(arguments, environment=environment, folder=folder, output=output, errors=errors).wait()
+
+
+def start(arguments: Sequence[str], *, environment: Mapping[str, str], folder: Path, output: Path, errors: Path) -> Started:
+    """`ordercast` runs with these arguments. It is waited for before another starts, and by one thread only."""
+    request = {"arguments": list(arguments), "environment": dict(environment), "folder": str(folder), "outputs": [str(output), str(errors)]}
     server = _server()
     assert server.stdin is not None
-    assert server.stdout is not None
-    request = {"arguments": list(arguments), "environment": dict(environment), "folder": str(folder), "outputs": [str(output), str(errors)]}
     server.stdin.write(json.dumps(request) + "\n")
     server.stdin.flush()
+    return Started(_told())
+
+
+def _told() -> int:
+    server = _server()
+    assert server.stdout is not None
     return int(server.stdout.readline())
 
 
@@ -71,9 +93,13 @@ def _serve() -> None:
             from pipelines.cli.app import main
 
             main()  # which exits
-        _, status = os.waitpid(child, 0)
-        sys.stdout.write(f"{os.waitstatus_to_exitcode(status)}\n")
-        sys.stdout.flush()
+        _tell(child)
+        _tell(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+
+
+def _tell(number: int) -> None:
+    sys.stdout.write(f"{number}\n")
+    sys.stdout.flush()
 
 
 def _become(request: Mapping[str, object]) -> None:
@@ -81,6 +107,7 @@ def _become(request: Mapping[str, object]) -> None:
     assert isinstance(outputs, list)
     assert isinstance(environment, dict)
     assert isinstance(arguments, list)
+    os.setsid()
     for number, path in enumerate([os.devnull, *outputs]):
         opened = os.open(path, os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(opened, number)

@@ -8,14 +8,16 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import duckdb
 import pytest
 
 from pipelines.stores.releases import current_release, is_intact, list_releases
+from tests.acceptance import warm_start
 from tests.acceptance.conftest import CommandLine
 
 if TYPE_CHECKING:
@@ -44,20 +46,30 @@ def contents(path: Path) -> dict[str, tuple[int, int]]:
 
 def end_when(ordercast: CommandLine, sign: str, how: signal.Signals, *, after: float) -> tuple[int, str]:
     """Start a run and send it and its children a signal some seconds after it said `sign`; its exit code and what it said after."""
-    command = [str(Path(sys.executable).with_name("ordercast")), "run"]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("ORDERCAST_")}
-    run = subprocess.Popen(
-        command, env=environment | {"ORDERCAST_HOME": str(ordercast.home)}, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
-    assert run.stderr is not None
-    for line in run.stderr:
+    with tempfile.TemporaryDirectory(prefix="ordercast-said-") as folder:
+        said = Path(folder, "errors")
+        os.mkfifo(said)
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("ORDERCAST_")}
+        run = warm_start.start(
+            ["run"],
+            environment=environment | {"ORDERCAST_HOME": str(ordercast.home)},
+            folder=Path.cwd(),
+            output=Path(os.devnull),
+            errors=said,
+        )
+        with said.open(encoding="utf-8") as lines:
+            rest = kill_after(lines, sign, lambda: os.killpg(run.process_id, how), after=after)
+        return run.wait(), rest
+
+
+def kill_after(lines: IO[str], sign: str, kill: Callable[[], None], *, after: float) -> str:
+    """What was said after `sign`, some seconds after which `kill` was called."""
+    for line in lines:
         if line.startswith(sign):
             threading.Event().wait(after)  # well into the step that follows
-            os.killpg(run.pid, how)
+            kill()
             break
-    rest = run.stderr.read()
-    run.stderr.close()
-    return run.wait(), rest
+    return lines.read()
 
 
 def assert_that_no_release_is_partial(home: Path) -> None:
@@ -100,8 +112,13 @@ def test_a_run_that_is_killed_again_and_again_ends_like_one_that_was_never_distu
 
 
 def test_an_interrupt_ends_the_run_with_its_own_code_and_one_sentence(undisturbed: CommandLine) -> None:
-    code, said = end_when(undisturbed, "Ingest what changed", signal.SIGINT, after=0.3)
+    command = [str(Path(sys.executable).with_name("ordercast")), "run"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ORDERCAST_")}
+    home = {"ORDERCAST_HOME": str(undisturbed.home)}
+    with subprocess.Popen(command, env=environment | home, stderr=subprocess.PIPE, text=True, start_new_session=True) as run:
+        assert run.stderr is not None
+        said = kill_after(run.stderr, "Ingest what changed", lambda: os.killpg(run.pid, signal.SIGINT), after=0.3)
 
-    assert code == 130
+    assert run.returncode == 130
     assert "Interrupted" in said
     assert "Traceback" not in said
