@@ -116,7 +116,7 @@ def _rows_in(matrix: SeriesMatrix, keys: pl.DataFrame) -> IntArray:
 
 def _problems(matrix: SeriesMatrix, row_of: IntArray, stock: StockPosition, terms: ItemTerms, policy: Policy) -> list[str | None]:
     """Why a series cannot be planned: the first reason there is."""
-    observed: BoolArray = matrix.observed.any(axis=0)
+    observed: BoolArray = matrix.observed.sum(axis=0) > 0
     result: list[str | None] = []
     for row, own, item, cost in zip(row_of.tolist(), stock.problems, terms.problems, np.isnan(terms.unit_cost).tolist(), strict=True):
         unknown = "has no demand history in the panel" if row < 0 else None

@@ -178,7 +178,7 @@ def _kernel_orders(shops: Mapping[str, Shop], known: SeriesMatrix, *, horizon: i
     series = known.keys.height
     result = {name: np.zeros(series) for name in shops}
     law = learn(known, periods=horizon, seed=seed)
-    is_known: BoolArray = known.observed.any(axis=0)
+    is_known: BoolArray = known.observed.sum(axis=0) > 0
     is_whole = law.is_whole
     for rows, paths in law.chunks(np.arange(series), periods=horizon, seed=seed):
         for name, shop in shops.items():
