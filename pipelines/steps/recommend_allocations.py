@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from inventory.schema import Inbound
     from pipelines.steps.recommend_policies import Item
 
-METHOD = "fair_share"
+METHOD: Final = "fair_share"
 
 
 def share_shortages(
@@ -51,8 +51,8 @@ def share_shortages(
     ).pl()
     found = []
     for (sku, location_id), own in lines.group_by(SERIES_KEY, maintain_order=True):
-        promised = own["promised_ship_date"].min() or as_of
-        until = max(promised, as_of + timedelta(days=1))  # type: ignore[type-var]  # a column of dates
+        promised: list[date] = own["promised_ship_date"].drop_nulls().to_list()
+        until = max(min(promised, default=as_of), as_of + timedelta(days=1))
         coming = inbound_within(inbound.get((str(sku), str(location_id)), ()), until)
         if own["free_qty"][0] + coming < own["open_qty"].sum():
             found.append(_allocation(own, as_of=as_of, days=review_period_days))
