@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from inventory.schema import Inbound
     from pipelines.steps.recommend_policies import Item
 
-METHOD = "fair_share"
+METHOD: Final = "fair_share"
 
 
 def share_shortages(
