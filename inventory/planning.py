@@ -17,6 +17,7 @@ from inventory.ordering import Decision, decide
 from inventory.policy import Policy
 from inventory.spending import Spending, spend
 from inventory.stock_position import StockPosition, read_position
+from inventory.true_demand import with_sold_out_highs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,7 +84,7 @@ def plan_orders(
     period = check_frequency(frequency)
     check_frames(panel=panel, position=position, inbound=inbound, items=items, attributes=attributes, calendar=calendar)
     check_not_negative(seed=seed)
-    matrix = as_matrix(panel, frequency=period, attributes=attributes, calendar=calendar)
+    matrix = with_sold_out_highs(panel, as_matrix(panel, frequency=period, attributes=attributes, calendar=calendar))
     keys = read_position(position, None, horizon=1).keys
     terms = read_items(keys, items, policy)
     horizon = int(terms.longest_lead.max(initial=0)) + policy.review_periods

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import polars as pl
@@ -14,6 +15,8 @@ from forecasting.pooled import fit_pooled
 if TYPE_CHECKING:
     from forecasting.matrix import SeriesMatrix
     from forecasting.schema import BoolArray, FloatArray
+
+USUAL_PERIODS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,3 +65,29 @@ def true_demand(panel: pl.DataFrame, matrix: SeriesMatrix, *, first: int) -> Tru
     total = result[0][first:].sum()
     estimated = result[0][first:][matrix.censored[first:]].sum()
     return TrueDemand(result[0], result[1], result[2], float(estimated / total) if total > 0 else None)
+
+
+def with_sold_out_highs(panel: pl.DataFrame, matrix: SeriesMatrix) -> SeriesMatrix:
+    """The matrix with periods observed in which stock ran out and more was sold than usual: demand was that, or more.
+
+    To leave them out would keep only the weak periods of a series whose demand rises. Usual is the mean of the newest
+    `USUAL_PERIODS` periods before it that count as observed.
+
+    Args:
+        panel: What the matrix was made of.
+        matrix: All of it.
+    """
+    if not matrix.censored.any():
+        return matrix
+    sold = as_matrix(panel.with_columns(is_censored=pl.lit(value=False)), frequency=matrix.frequency).demand
+    demand, observed, censored = matrix.demand.copy(), matrix.observed.copy(), matrix.censored.copy()
+    newest = np.full((USUAL_PERIODS, demand.shape[1]), np.nan)
+    for period in range(len(demand)):
+        seen = np.isfinite(newest)
+        usual = np.where(seen, newest, 0.0).sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
+        is_high = censored[period] & seen.any(axis=0) & (sold[period] > usual)
+        demand[period] = np.where(is_high, sold[period], demand[period])
+        observed[period] |= is_high
+        censored[period] &= ~is_high
+        newest = np.where(observed[period], np.vstack([newest[1:], demand[period]]), newest)
+    return dataclasses.replace(matrix, demand=demand, observed=observed, censored=censored)

@@ -12,6 +12,7 @@ import pytest
 from forecasting.matrix import SeriesMatrix, as_matrix
 from inventory.demand_paths import learn_demand
 from inventory.lumpy import LumpyDemand, lumpy_rows
+from inventory.true_demand import with_sold_out_highs
 
 
 def matrix_of(demand: Any) -> SeriesMatrix:
@@ -67,3 +68,21 @@ def test_a_series_that_never_sold_has_no_demand(shop: SeriesMatrix):
     paths = next(law.chunks(np.array([row]), periods=3, seed=1))[1]
 
     assert not paths.any()
+
+
+def test_a_week_sold_out_above_the_usual_is_known_to_have_sold_that_and_one_below_it_stays_unknown():
+    panel = pl.DataFrame(
+        {
+            "sku": "s0",
+            "location_id": "main",
+            "demand_date": [date(2024, 1, 1) + timedelta(weeks=week) for week in range(12)],
+            "demand_qty": [4.0] * 10 + [9.0, 3.0],
+            "is_censored": [False] * 10 + [True, True],
+        }
+    )
+
+    matrix = with_sold_out_highs(panel, as_matrix(panel, frequency="weekly"))
+
+    assert matrix.demand[10:, 0].tolist() == [9.0, 0.0]
+    assert matrix.observed[10:, 0].tolist() == [True, False]
+    assert matrix.censored[10:, 0].tolist() == [False, True]
