@@ -80,8 +80,8 @@ def recommendations(
         run_id = max((row["last_run_id"] for row in rows if row["status"] == PROPOSED), default=None)
         as_of = as_of_run(store, run_id) if run_id else None
     if as_json:
-        columns = ("order_id",) if any(row["kind"] == "allocate" for row in rows) else ()  # their basis names customers' orders
-        accesses.record("recommendations", len(rows), columns=columns, filters={"status": status, "limit": limit, "actor": actor})
+        filters = {"status": status, "limit": limit, "actor": actor}
+        accesses.record("recommendations", len(rows), columns=_customers_columns(rows), filters=filters)
         emit_json([row | {"served_release_id": served} for row in rows])
         return
     console = Console()
@@ -100,7 +100,8 @@ def _tell_why(settings: Settings, asked: str, *, actor: str | None, as_json: boo
         found = answer(store if is_prepared else None, settings.releases_path, rows, asked)
     if not found.told and not found.silent:
         raise typer.BadParameter(f"nothing is known of {asked!r}: name a recommendation's id, a SKU, or SKU@LOCATION.", param_hint="--why")
-    accesses.record("recommendations", len(found.told) + len(found.silent), filters={"why": asked, "actor": actor})
+    filters = {"why": asked, "actor": actor}
+    accesses.record("recommendations", len(found.told) + len(found.silent), columns=_customers_columns(found.told), filters=filters)
     if as_json:
         emit_json({"recommendations": found.told, "without_suggestion": found.silent})
         return
@@ -110,6 +111,11 @@ def _tell_why(settings: Settings, asked: str, *, actor: str | None, as_json: boo
         print_story(console, row)
     for one in found.silent:
         print_silent(console, one)
+
+
+def _customers_columns(rows: list[dict[str, Any]]) -> tuple[str, ...]:
+    """An allocation's basis names customers' orders."""
+    return ("order_id",) if any(row["kind"] == "allocate" for row in rows) else ()
 
 
 def _say_whose(console: Console, settings: Settings, *, run_id: str, as_of: date | None, served: str | None) -> None:

@@ -37,11 +37,13 @@ def asked(row: Mapping[str, Any], *, qty: int, source: str | None, day: Callable
 
 
 def basis_of(row: Mapping[str, Any]) -> dict[str, Any]:
-    """What it was computed from; empty where that cannot be read."""
-    try:
-        found = json.loads(row["basis"] or "{}")
-    except ValueError:
-        return {}
+    """What it was computed from, as JSON or read from it; empty where that cannot be read."""
+    found = row["basis"]
+    if isinstance(found, str):
+        try:
+            found = json.loads(found)
+        except ValueError:
+            return {}
     return found if isinstance(found, dict) else {}
 
 
