@@ -153,7 +153,7 @@ def suppose(conn: duckdb.DuckDBPyConnection, scenario: Scenario) -> None:
     )
     change_table(conn, "marts", "dim_supplier_items", terms, [scenario.lead_time_days, scenario.cost_factor, scenario.failed_supplier_id])
     if scenario.failed_supplier_id is not None:
-        lost = "SELECT * FROM {source} WHERE reference_id NOT IN (SELECT po_line_id FROM marts.fct_purchase_receipts WHERE supplier_id = ?)"
+        lost = "SELECT * FROM {source} WHERE supplier_id IS DISTINCT FROM ?"
         change_table(conn, "marts", "fct_inbound", lost, [scenario.failed_supplier_id])
     if scenario.closed_location_id is not None:
         closed = "SELECT * REPLACE (is_active AND location_id <> ? AS is_active) FROM {source}"

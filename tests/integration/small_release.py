@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import polars as pl
-
 from pipelines.settings import Settings
 from pipelines.steps.backtest import backtest_forecasts
 from pipelines.steps.forecast import forecast_demand
 from pipelines.steps.panel import gather_panel
 from pipelines.steps.recommend import recommend
 from pipelines.stores.releases import ReleaseFacts, publish
-from pipelines.stores.warehouse import open_warehouse, replace_table
+from pipelines.stores.warehouse import open_warehouse
 from tests.integration.test_planning_steps import AS_OF, fill_marts
 
 if TYPE_CHECKING:
@@ -27,8 +25,6 @@ def publish_small_release(home: Path) -> Release:
     home.mkdir(parents=True, exist_ok=True)
     with open_warehouse(home / "warehouse.duckdb") as conn:
         fill_marts(conn)
-        receipts = pl.DataFrame({"po_line_id": ["po-1"], "supplier_id": ["s1"], "sku": ["busy"], "location_id": ["main"]})
-        replace_table(conn, "marts", "fct_purchase_receipts", receipts)
         gather_panel(conn)
         backtest_forecasts(conn)
         forecast_demand(conn, settings=settings)

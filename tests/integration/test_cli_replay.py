@@ -65,12 +65,18 @@ def test_the_base_is_what_the_release_suggests(ordercast: Terminal) -> None:
     assert told["lines"] == []
 
 
-def test_a_longer_lead_time_and_a_higher_service_level_order_more(ordercast: Terminal) -> None:
+def test_a_higher_service_level_orders_more(ordercast: Terminal) -> None:
+    safer = ordercast.json("what-if", "--service-level", "0.99")
+
+    assert safer["changed"]["order_qty"] > safer["base"]["order_qty"]
+
+
+def test_a_longer_lead_time_orders_more_where_customers_wait(ordercast: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORDERCAST_LOST_SALES_SHARE", "0")
+
     longer = ordercast.json("what-if", "--lead-time", "7")
-    safer = ordercast.json("what-if", "--service-level", "0.995")
 
     assert longer["changed"]["order_qty"] > longer["base"]["order_qty"]
-    assert safer["changed"]["order_qty"] > safer["base"]["order_qty"]
 
 
 def test_without_a_supplier_its_items_go_to_the_next_one_or_to_nobody(ordercast: Terminal) -> None:
@@ -79,7 +85,9 @@ def test_without_a_supplier_its_items_go_to_the_next_one_or_to_nobody(ordercast:
 
     assert code == 0, err
     assert {row["sku"] for row in told["newly_excluded"]} == {"calm"}
-    assert [(line["sku"], line["base_qty"]) for line in told["lines"]] == [("twins", 0)]  # two shared its first priority
+    twins, busy = told["lines"]
+    assert (twins["sku"], twins["base_qty"]) == ("twins", 0)  # two shared its first priority
+    assert (busy["sku"], busy["scenario_qty"] > busy["base_qty"]) == ("busy", True)  # the 24 under way do not come
     assert told["changed"]["orders_count"] == 2
     assert "calm at main cannot be ordered then: No supplier sells this item." in " ".join(said.split())
     assert "Nothing was changed" in said
