@@ -10,6 +10,7 @@ import polars as pl
 from forecasting.schema import SERIES_KEY
 from pipelines.errors import ContractError
 from pipelines.steps.recommend import recommend
+from pipelines.steps.rule_policies import standing_policies
 from pipelines.stores.scratch import change_table, open_scratch
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def what_if(
 
 
 def _suggested(conn: duckdb.DuckDBPyConnection, settings: Settings) -> Suggested:
-    summary = recommend(conn, settings=settings)
+    summary = recommend(conn, settings=settings, rules=standing_policies(conn, settings=settings))
     orders = conn.sql(
         "SELECT sku, location_id, recommended_qty, unit_cost, currency_code, p_stockout_if_ignored, priority_score "
         "FROM planning.recommendations WHERE kind = 'purchase' ORDER BY sku, location_id"

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pipelines.settings import load_settings
-from pipelines.steps.what_if import Scenario, suppose
+from inventory.rules import PolicyRule, RuleScope, RuleValues
+from pipelines.settings import Settings, load_settings
+from pipelines.steps.what_if import Scenario, suppose, what_if
 from pipelines.stores.operational import OperationalStore
 from pipelines.stores.releases import served_release
 from pipelines.stores.scratch import open_scratch
+from pipelines.stores.warehouse import open_warehouse
 from tests.integration.small_release import publish_small_release
 from tests.integration.test_cli import Terminal
 
@@ -63,6 +66,20 @@ def test_the_base_is_what_the_release_suggests(ordercast: Terminal) -> None:
     assert told["base"]["orders_count"] == told["changed"]["orders_count"] == 1
     assert told["changed"]["money"][0]["order_amount"] == pytest.approx(1.1 * told["base"]["money"][0]["order_amount"])
     assert told["lines"] == []
+
+
+def test_both_sides_follow_the_rules_that_the_release_was_made_with(tmp_path: Path) -> None:
+    cover = PolicyRule(
+        "cover", 1, RuleScope(sku="busy"), RuleValues(method="days_of_cover", cover_days=90), date(2025, 1, 1), datetime(2025, 1, 1)
+    )
+    release = publish_small_release(tmp_path / "home", rules=[cover])
+
+    told = what_if(release, Scenario(cost_factor=1.1), settings=Settings(_env_file=None, home=tmp_path / "home"))  # type: ignore[call-arg]
+
+    with open_warehouse(release.path, read_only=True) as conn:
+        suggested = conn.sql("SELECT recommended_qty FROM planning.recommendations WHERE sku = 'busy'").fetchall()
+    assert told.base.orders["recommended_qty"].to_list() == told.changed.orders["recommended_qty"].to_list() == [suggested[0][0]]
+    assert suggested[0][0] > 700  # 90 days at 9.4
 
 
 def test_a_higher_service_level_orders_more(ordercast: Terminal) -> None:
