@@ -13,11 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from forecasting.pooled import PooledFit
-    from forecasting.schema import FloatArray, IntArray, PathArray
+    from forecasting.schema import BoolArray, FloatArray, IntArray, PathArray
     from forecasting.spread import SumDistribution
 
 CHUNK_CELLS: Final = 6_000_000  # path periods simulated at once, which bounds memory at about 100 MB
 LARGEST_LATER_STRETCH: Final = 3.0
+LEAST_WHOLE_RATE: Final = 0.75  # of the periods with sales: those partly out of stock are estimates, and seldom whole
 WHOLE_BELOW: Final = 2.0**23  # above it a path's running sum in single precision has no half units
 
 
@@ -34,7 +35,7 @@ def path_chunks(
     """Simulated demand of some series, a bounded number at a time.
 
     Paths draw the series' own one-step errors anew and carry the level on, cut at zero; that gives them their lumps. The
-    path with the k-th smallest sum is then stretched to the k-th quantile of the sum. Items that only ever sold
+    path with the k-th smallest sum is then stretched to the k-th quantile of the sum. Items that sell
     whole units have whole units on every path: what a path has left over of a unit waits for its next demand.
 
     Source: Clark et al. (2004), The Schaake shuffle, Journal of Hydrometeorology 5, for quantiles in the order of simulated sums.
@@ -64,7 +65,7 @@ def path_chunks(
         targets = spread.quantiles(probabilities, chunk).T
         stretched = _stretched(drawn, targets, profile[:spread_periods, chunk])
         starts = np.stack([generator.random(paths, dtype=np.float32) for generator in generators])
-        yield chunk, _whole_units(stretched, _sells_whole_units(fit, chunk), starts=starts)
+        yield chunk, _whole_units(stretched, _whole_places(fit, chunk), starts=starts)
 
 
 def _residual_paths(fit: PooledFit, rows: IntArray, profile: PathArray, *, paths: int, generators: list[np.random.Generator]) -> PathArray:
@@ -104,10 +105,17 @@ def _stretched(drawn: PathArray, targets: FloatArray, profile: FloatArray) -> Pa
     return result
 
 
-def _sells_whole_units(fit: PooledFit, rows: IntArray) -> IntArray:
-    """Places in `rows` of the series that have only ever sold whole units, in numbers that single precision can hold."""
+def sells_whole_units(demand: FloatArray) -> BoolArray:
+    """[series]; whole in nearly all periods with sales of [period, series]. A period partly out of stock was raised to a whole one."""
+    whole = (demand > 0) & (demand == np.rint(demand))
+    result: BoolArray = whole.sum(axis=0) >= LEAST_WHOLE_RATE * (demand > 0).sum(axis=0)
+    return result
+
+
+def _whole_places(fit: PooledFit, rows: IntArray) -> IntArray:
+    """Places in `rows` of the series that sell whole units, in numbers that single precision can hold."""
     demand = fit.matrix.demand[:, rows]
-    whole = (demand == np.rint(demand)).all(axis=0) & (demand.sum(axis=0) < WHOLE_BELOW)
+    whole = sells_whole_units(demand) & (demand.sum(axis=0) < WHOLE_BELOW)
     return np.flatnonzero(whole & np.isfinite(fit.level[rows]))
 
 

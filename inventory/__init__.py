@@ -8,7 +8,7 @@ from inventory.promising import promise_dates
 from inventory.replaying import Replay, replay
 from inventory.sourcing import SourcingRules, source_orders
 from inventory.transfers import transfers
-from inventory.tuning import tune_policy
+from inventory.tuning import tune_items, tune_policy
 
 __all__ = [
     "OrderPlan",
@@ -22,5 +22,6 @@ __all__ = [
     "replay",
     "source_orders",
     "transfers",
+    "tune_items",
     "tune_policy",
 ]

@@ -11,7 +11,7 @@ import numpy as np
 from forecasting.boosted_quantiles import BlendedSpread, learn_sum_trees, why_no_sum_trees
 from forecasting.mending import joined, series_notes
 from forecasting.models import LIGHTGBM
-from forecasting.paths import key_number, path_chunks
+from forecasting.paths import key_number, path_chunks, sells_whole_units
 from forecasting.schema import POOLED_ENSEMBLE, SEASONAL_NAIVE
 from forecasting.selection import choose
 from forecasting.silent import names_put_back, reasons_put_back
@@ -58,10 +58,8 @@ class DemandLaw:
 
     @property
     def is_whole(self) -> BoolArray:
-        """[series]; has only ever sold whole units."""
-        demand = self.matrix.demand
-        result: BoolArray = (demand == np.rint(demand)).all(axis=0)
-        return result
+        """[series]; sells whole units; periods that were estimated do not speak against it."""
+        return sells_whole_units(self.matrix.demand)
 
     def over(self, periods: int) -> DemandLaw:
         """The same fit with the spread of another sum, without trees."""

@@ -50,12 +50,31 @@ class ItemTerms:
         """[series]; the longest possible lead time."""
         return np.array([int(lead[-1]) for lead in self.leads], dtype=np.int64)
 
+    @property
+    def usual_lead(self) -> IntArray:
+        """[series]; the mean lead time in whole periods."""
+        return np.array([int(np.rint(lead.mean())) for lead in self.leads], dtype=np.int64)
+
     def drawn_leads(self, rows: IntArray, paths: int, generator: np.random.Generator) -> IntArray:
         """[row, path]; each lead time on its share of the paths, the same for series alike."""
         share = (generator.permutation(paths) + 0.5) / paths
         if all(len(self.leads[row]) == 1 for row in rows.tolist()):
             return np.repeat(self.longest_lead[rows, None], paths, axis=1)
         return np.stack([self.leads[row][(share * len(self.leads[row])).astype(np.int64)] for row in rows.tolist()])
+
+    def drawn_windows(
+        self, rows: IntArray, paths: int, generator: np.random.Generator, *, review_periods: int
+    ) -> tuple[IntArray, IntArray]:
+        """[row, path] each: when an order decided now is there, and when the first of all later ones is.
+
+        Lead times are independent, so an order of two reviews hence may overtake that of the next one.
+        """
+        arrives = self.drawn_leads(rows, paths, generator)
+        until = self.drawn_leads(rows, paths, generator) + review_periods
+        spread = max(int(self.leads[row][-1] - self.leads[row][0]) for row in rows.tolist()) if len(rows) else 0
+        for review in range(2, spread // review_periods + 2):
+            until = np.minimum(until, self.drawn_leads(rows, paths, generator) + review * review_periods)
+        return arrives, until
 
 
 def read_items(keys: pl.DataFrame, items: pl.DataFrame | None, policy: Policy) -> ItemTerms:

@@ -48,7 +48,8 @@ def decide(
 ) -> Decision:
     """The quantile of the need, raised to the fill rate asked for, in a quantity that is accepted.
 
-    The lead time of this order and that of the next review's are drawn independently of each other and of demand.
+    The lead times of this order and of those of later reviews are drawn independently of each other and of demand; the first of the later
+    ones to arrive ends this order's own periods.
 
     Args:
         paths: [position, path, period] in units.
@@ -62,8 +63,7 @@ def decide(
     """
     generator = np.random.default_rng(seed)
     count = paths.shape[1]
-    arrives = terms.drawn_leads(rows, count, generator)
-    until = terms.drawn_leads(rows, count, generator) + policy.review_periods
+    arrives, until = terms.drawn_windows(rows, count, generator, review_periods=policy.review_periods)
     if (arrives == arrives[0, 0]).all() and (until == until[0, 0]).all():
         arrives, until = arrives[:1, :1], until[:1, :1]
     whole = is_whole[rows]

@@ -130,17 +130,21 @@ def _problems(matrix: SeriesMatrix, row_of: IntArray, stock: StockPosition, term
 def _simulated(
     matrix: SeriesMatrix, row_of: IntArray, planned: IntArray, terms: ItemTerms, policy: Policy, *, seed: int
 ) -> Iterator[tuple[DemandLaw, IntArray, PathArray]]:
-    """Demand of the planned series, those of one horizon together; trees have a say at the horizon that most series have."""
+    """Demand of the planned series, those of one usual horizon together; trees have a say at the horizon that most series have.
+
+    The spread is learnt for the usual lead time: over a longer one it is wider, and would be carried into every shorter one.
+    """
     if not len(planned):
         return
-    horizons = terms.longest_lead[planned] + policy.review_periods
+    horizons = terms.usual_lead[planned] + policy.review_periods
     values, counts = np.unique(horizons, return_counts=True)
     usual = int(values[np.argmax(counts)])
     law = learn_demand(matrix, periods=usual, seed=seed)
     for horizon in values.tolist():
         some = planned[horizons == horizon]
         own = law if horizon == usual else law.over(horizon)
-        for place, paths in own.chunks(row_of[some], periods=horizon, seed=seed):
+        longest = int(terms.longest_lead[some].max()) + policy.review_periods
+        for place, paths in own.chunks(row_of[some], periods=longest, seed=seed):
             yield own, some[place], paths
 
 

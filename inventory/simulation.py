@@ -13,10 +13,10 @@ from inventory.policy import ReplayState
 from inventory.rounding import round_up
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from forecasting.matrix import SeriesMatrix
-    from forecasting.schema import BoolArray, FloatArray, IntArray
+    from forecasting.schema import BoolArray, FloatArray, IntArray, PathArray
     from inventory.demand_paths import DemandLaw
     from inventory.item_terms import ItemTerms
     from inventory.policy import OrderRule, Policy
@@ -162,25 +162,27 @@ def run_shops(
 def _orders(shops: Mapping[str, Shop], known: SeriesMatrix, *, seed: int, learn: Learner) -> dict[str, FloatArray]:
     """Accepted quantities [series] by shop."""
     result: dict[str, FloatArray] = {}
-    by_horizon: dict[int, list[str]] = {}
+    alike: dict[bytes, list[str]] = {}
     for name, shop in shops.items():
         if shop.rule is None:
-            by_horizon.setdefault(int(shop.terms.longest_lead.max()) + shop.policy.review_periods, []).append(name)
+            ahead = np.stack([shop.terms.usual_lead, shop.terms.longest_lead]) + shop.policy.review_periods
+            alike.setdefault(ahead.tobytes(), []).append(name)
             continue
         state = ReplayState(known.periods_count - 1, shop.on_hand.copy(), shop.arriving.copy(), known)
         result[name] = round_up(np.maximum(np.nan_to_num(shop.rule.order(state)), 0.0), shop.terms.supplier)
-    for horizon, names in by_horizon.items():
-        result.update(_kernel_orders({name: shops[name] for name in names}, known, horizon=horizon, seed=seed, learn=learn))
+    for names in alike.values():
+        result.update(_kernel_orders({name: shops[name] for name in names}, known, seed=seed, learn=learn))
     return result
 
 
-def _kernel_orders(shops: Mapping[str, Shop], known: SeriesMatrix, *, horizon: int, seed: int, learn: Learner) -> dict[str, FloatArray]:
+def _kernel_orders(shops: Mapping[str, Shop], known: SeriesMatrix, *, seed: int, learn: Learner) -> dict[str, FloatArray]:
+    """Accepted quantities [series] of shops that look ahead alike."""
     series = known.keys.height
     result = {name: np.zeros(series) for name in shops}
-    law = learn(known, periods=horizon, seed=seed)
+    one = next(iter(shops.values()))
     is_known: BoolArray = known.observed.sum(axis=0) > 0
-    is_whole = law.is_whole
-    for rows, paths in law.chunks(np.arange(series), periods=horizon, seed=seed):
+    for law, rows, paths in _drawn(known, one.terms, one.policy.review_periods, seed=seed, learn=learn):
+        is_whole = law.is_whole
         for name, shop in shops.items():
             decision = decide(
                 paths,
@@ -194,6 +196,21 @@ def _kernel_orders(shops: Mapping[str, Shop], known: SeriesMatrix, *, horizon: i
             )
             result[name][rows] = np.where(is_known[rows], decision.rounded.maximum, 0.0)
     return result
+
+
+def _drawn(
+    known: SeriesMatrix, terms: ItemTerms, review_periods: int, *, seed: int, learn: Learner
+) -> Iterator[tuple[DemandLaw, IntArray, PathArray]]:
+    """Demand of all series, those of one usual horizon together, as a plan has it."""
+    horizons = terms.usual_lead + review_periods
+    values, counts = np.unique(horizons, return_counts=True)
+    usual = int(values[np.argmax(counts)])
+    law = learn(known, periods=usual, seed=seed)
+    for horizon in values.tolist():
+        some = np.flatnonzero(horizons == horizon)
+        own = law if horizon == usual else law.over(horizon)
+        for place, paths in own.chunks(some, periods=int(terms.longest_lead[some].max()) + review_periods, seed=seed):
+            yield own, some[place], paths
 
 
 def drawn_leads(leads: Sequence[IntArray], periods: int, *, seed: int) -> IntArray:

@@ -10,11 +10,12 @@ import numpy as np
 import polars as pl
 
 from forecasting.matrix import as_matrix
+from forecasting.paths import sells_whole_units
 from forecasting.pooled import fit_pooled
 
 if TYPE_CHECKING:
     from forecasting.matrix import SeriesMatrix
-    from forecasting.schema import BoolArray, FloatArray
+    from forecasting.schema import FloatArray
 
 USUAL_PERIODS: Final = 8
 
@@ -57,7 +58,7 @@ def true_demand(panel: pl.DataFrame, matrix: SeriesMatrix, *, first: int) -> Tru
     known = np.isfinite(fit.residuals)
     squares = np.where(known, np.nan_to_num(fit.residuals) ** 2, 0.0).sum(axis=0)
     deviation[rows] = np.sqrt(squares / np.maximum(known.sum(axis=0), 1))
-    whole: BoolArray = (matrix.demand == np.rint(matrix.demand)).all(axis=0)
+    whole = sells_whole_units(matrix.demand)
     likely = np.where(whole, np.rint(expected), expected)
     wide = np.where(whole, np.rint(expected + deviation), expected + deviation)
     # a level after the period knows of it only where it was in stock: periods out of stock change no level

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+import polars as pl
 
 from forecasting.matrix import as_matrix
 from forecasting.schema import LEAST_FIT_PERIODS, check_frames, check_frequency, check_not_negative
 from inventory.demand_paths import learn_demand
 from inventory.item_terms import read_items
+from inventory.policy import LOST_SALES_HOLDING
 from inventory.simulation import Shop, World, drawn_leads, run_shops
 from inventory.true_demand import true_demand
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import polars as pl
-
+    from forecasting.matrix import SeriesMatrix
     from forecasting.schema import FloatArray, Frequency, IntArray
     from inventory.policy import Policy
 
@@ -68,25 +70,94 @@ def tune_policy(
     start_ratio = policy.starting_ratio
     if not 0 < start_ratio < 1:
         return dataclasses.replace(policy, critical_ratio=start_ratio)
+    steps = _steps(policy)
+    ratios = [_logistic(_log_odds(start_ratio) + step) for step in steps]
+    variants = [(dataclasses.replace(policy, critical_ratio=ratio), items) for ratio in ratios]
+    step = _best_step(panel, matrix, steps, variants, seed=seed)
+    return dataclasses.replace(policy, critical_ratio=_logistic(_log_odds(start_ratio) + step))
+
+
+def tune_items(
+    panel: pl.DataFrame,
+    policy: Policy,
+    *,
+    frequency: str,
+    items: pl.DataFrame,
+    attributes: pl.DataFrame | None = None,
+    calendar: pl.DataFrame | None = None,
+    seed: int = 0,
+) -> pl.DataFrame:
+    """The items with a `critical_ratio` each, where costs are each item's own.
+
+    As `tune_policy`, but the log odds of all items' own ratios move by one step together, so that they keep their order. A ratio that
+    items have is replaced.
+
+    Args:
+        panel: As for `plan_orders`.
+        policy: What holds where the items say nothing.
+        frequency: "daily", "weekly" or "monthly".
+        items: As for `plan_orders`.
+        attributes: As for forecasts.
+        calendar: As for forecasts.
+        seed: Seed of the simulated demand.
+
+    Raises:
+        ValueError: A frame or an argument is wrong.
+    """
+    period = check_frequency(frequency)
+    check_frames(panel=panel, items=items, attributes=attributes, calendar=calendar)
+    check_not_negative(seed=seed)
+    matrix = as_matrix(panel, frequency=period, attributes=attributes, calendar=calendar)
+    steps = _steps(policy)
+    variants = [(policy, _moved(items, policy, step)) for step in steps]
+    return _moved(items, policy, _best_step(panel, matrix, steps, variants, seed=seed))
+
+
+def _steps(policy: Policy) -> tuple[float, ...]:
+    return STEPS + (FILL_STEPS if policy.min_fill_rate is not None else ())
+
+
+def _moved(items: pl.DataFrame, policy: Policy, step: float) -> pl.DataFrame:
+    """The items with their costs' ratios, a step of log odds away: as if a shortage cost exp(step) times as much."""
+    holding, shortage = (
+        pl.col(name).fill_null(getattr(policy, name)) if name in items.columns else pl.lit(float(getattr(policy, name)))
+        for name in ("holding_cost", "shortage_cost")
+    )
+    weight = shortage * math.exp(step)
+    times = LOST_SALES_HOLDING if policy.shortage == "lost" else 1.0
+    total = weight + times * holding
+    return items.with_columns(critical_ratio=pl.when(total > 0).then(weight / total))
+
+
+def _best_step(
+    panel: pl.DataFrame,
+    matrix: SeriesMatrix,
+    steps: Sequence[float],
+    variants: Sequence[tuple[Policy, pl.DataFrame | None]],
+    *,
+    seed: int,
+) -> float:
+    """The step from the costs' own log odds, after living through the newest periods with each; 0 where there are too few."""
     demand = true_demand(panel, matrix, first=0).expected
     tried = _tried(matrix.demand)
     some, wanted = matrix.of(tried), demand[:, tried]
-    ratios = _ratios(start_ratio, wants_fill=policy.min_fill_rate is not None)
-    shops = _shops(some.keys, items, policy, ratios)
+    shops = [_shop(some.keys, *variant) for variant in variants]
+    policy = variants[0][0]
     longest = int(shops[0].terms.longest_lead.max(initial=0))
+    window = WINDOW[matrix.frequency]
     warm_up = longest + policy.review_periods
     end = matrix.periods_count - 1
-    start = max(end + 1 - WINDOW[period] - warm_up, 2 * LEAST_FIT_PERIODS[period])
+    start = max(end + 1 - window - warm_up, 2 * LEAST_FIT_PERIODS[matrix.frequency])
     if end + 1 - start - warm_up < LEAST_WINDOW or not wanted[start:].any():
-        return dataclasses.replace(policy, critical_ratio=start_ratio)
-    held = np.rint(wanted[max(0, start - WINDOW[period]) : start].mean(axis=0) * (longest + policy.review_periods))
+        return 0.0
+    held = np.rint(wanted[max(0, start - window) : start].mean(axis=0) * (longest + policy.review_periods))
     for shop in shops:
         shop.on_hand = held.copy()
-    names = {f"{ratio:.6f}": shop for ratio, shop in zip(ratios, shops, strict=True)}
+    names = {f"{step:.6f}": shop for step, shop in zip(steps, shops, strict=True)}
     leads = drawn_leads(shops[0].terms.leads, end + 1 - start, seed=seed)
     world = World(some, start, end, start + warm_up, leads)
     run_shops(names, dict.fromkeys(names, wanted), world, seed=seed, learn=partial(learn_demand, wants_trees=False))
-    return dataclasses.replace(policy, critical_ratio=_chosen(ratios, shops, start_ratio, policy.min_fill_rate))
+    return _chosen(steps, shops, policy.min_fill_rate)
 
 
 def _tried(demand: FloatArray) -> IntArray:
@@ -95,29 +166,19 @@ def _tried(demand: FloatArray) -> IntArray:
     return sold[:: max(1, -(-len(sold) // SERIES_TRIED))] if len(sold) else np.zeros(1, dtype=np.int64)
 
 
-def _ratios(start: float, *, wants_fill: bool) -> list[float]:
-    odds = np.log(start / (1.0 - start)) + np.array(STEPS + (FILL_STEPS if wants_fill else ()))
-    return [float(1.0 / (1.0 + np.exp(-one))) for one in odds]
+def _shop(keys: pl.DataFrame, policy: Policy, items: pl.DataFrame | None) -> Shop:
+    terms = read_items(keys, items, policy)
+    return Shop(policy, terms, np.zeros(keys.height), np.zeros((int(terms.longest_lead.max(initial=0)) + 1, keys.height)))
 
 
-def _shops(keys: pl.DataFrame, items: pl.DataFrame | None, policy: Policy, ratios: Sequence[float]) -> list[Shop]:
-    """One per ratio; items keep what they say for themselves."""
-    result = []
-    for ratio in ratios:
-        own = dataclasses.replace(policy, critical_ratio=ratio)
-        terms = read_items(keys, items, own)
-        result.append(Shop(own, terms, np.zeros(keys.height), np.zeros((int(terms.longest_lead.max(initial=0)) + 1, keys.height))))
-    return result
-
-
-def _chosen(ratios: Sequence[float], shops: Sequence[Shop], start: float, fill_rate: float | None) -> float:
+def _chosen(steps: Sequence[float], shops: Sequence[Shop], fill_rate: float | None) -> float:
     costs = np.array([shop.holding + shop.shortage for shop in shops])
     fills = np.array([shop.fill_rate if shop.fill_rate is not None else 1.0 for shop in shops])
     enough = fills >= (fill_rate or 0.0)
     best = int(np.argmin(np.where(enough, costs, np.inf))) if enough.any() else int(np.argmax(fills))
-    middle = _logistic((_log_odds(ratios[best]) + _log_odds(start)) / 2.0)
-    if fill_rate is not None and np.interp(middle, ratios, fills) < fill_rate:
-        return ratios[best]
+    middle = steps[best] / 2.0
+    if fill_rate is not None and np.interp(middle, steps, fills) < fill_rate:
+        return steps[best]
     return middle
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -97,11 +98,12 @@ def replay_history(
     """What the weeks from `since` to `until` would have cost under each policy, decided week by week on what was known then.
 
     All begin with the same stock, the mean demand of lead and review time, and nothing on its way. Lead times are drawn from
-    each item's receipts and promises; the clairvoyant alone has the usual one. Every unit that is not there is lost.
+    each item's receipts and promises; the clairvoyant alone has the usual one. Of the units that are not there the share
+    `lost_sales_share` is lost. The ratios of `OURS` are tuned on the weeks before the first.
 
     Args:
         conn: A release or the warehouse.
-        settings: For holding cost and seed.
+        settings: For holding cost, the share of missed units that is lost, and the seed.
         policies: Names of `POLICIES`.
         since: A day of the first week; None is a year before the end, or as far back as the history allows.
         until: A day of the last week; None is the last whole week.
@@ -117,14 +119,19 @@ def replay_history(
     if unknown:
         raise ContractError(f"There is no policy {', '.join(map(repr, unknown))}; there are {', '.join(POLICIES)}.")
     inputs = read_replay_inputs(
-        conn, holding_cost_rate=settings.holding_cost_rate, sku=sku, category=category, location_id=location_id
-    )  # fmt: skip
+        conn,
+        holding_cost_rate=settings.holding_cost_rate,
+        lost_sales_share=settings.lost_sales_share,
+        sku=sku,
+        category=category,
+        location_id=location_id,
+    )
     if inputs.panel.is_empty():
         raise ContractError(f"No item can be replayed: {inputs.left_out['reason'].head(1).to_list()[0]}")
     first, last = _weeks(inputs.panel, since, until)
     results: list[PolicyResult] = []
     estimated = 0.0
-    for names, items in _worlds(policies, inputs):
+    for names, items in _worlds(policies, _tuned(policies, inputs, first, seed=settings.seed)):
         told = inventory.replay(
             inputs.panel, names, start=first, end=last, frequency="weekly", items=items, seed=settings.seed, on_progress=on_progress
         )  # fmt: skip
@@ -139,6 +146,14 @@ def replay_history(
         estimated_rate=estimated,
         left_out=inputs.left_out,
     )
+
+
+def _tuned(policies: Sequence[str], inputs: ReplayInputs, first: date, *, seed: int) -> ReplayInputs:
+    """With ratios for `OURS` that the weeks before the first ask for; no other policy reads them."""
+    if OURS not in policies:
+        return inputs
+    before = inputs.panel.filter(pl.col("demand_date") < first)
+    return dataclasses.replace(inputs, items=inventory.tune_items(before, _POLICY, frequency="weekly", items=inputs.items, seed=seed))
 
 
 def _worlds(policies: Sequence[str], inputs: ReplayInputs) -> list[tuple[dict[str, Any], pl.DataFrame]]:

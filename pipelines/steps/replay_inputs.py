@@ -49,18 +49,20 @@ def read_replay_inputs(
     conn: duckdb.DuckDBPyConnection,
     *,
     holding_cost_rate: float,
+    lost_sales_share: float = 1.0,
     sku: str | None = None,
     category: str | None = None,
     location_id: str | None = None,
 ) -> ReplayInputs:
     """Demand in weeks and costs of every item that can be replayed; the others with what they need.
 
-    Holding costs rate x unit cost x 7 / 365 a week, a unit missed its margin: every one counts as lost. Lead times are those of
+    Holding costs rate x unit cost x 7 / 365 a week, a unit missed its margin times the share that is lost. Lead times are those of
     receipts and promises in whole weeks, rounded up. Items that are no longer sold are not replayed.
 
     Args:
         conn: A release or the warehouse.
         holding_cost_rate: A year's, where the location names none.
+        lost_sales_share: Of the units missed, what is lost; the rest is bought later.
         sku: This item only.
         category: Items of this category only.
         location_id: This location only.
@@ -71,7 +73,7 @@ def read_replay_inputs(
     context = run_context(conn)
     demand, stock_outs, items = _read_sales(conn, sku=sku, category=category, location_id=location_id)
     selection = select_series(demand, cutoff=context.as_of_date, stock_outs=stock_outs, items=items)
-    terms = _terms(conn, selection.forecastable, holding_cost_rate, context.currency_code)
+    terms = _terms(conn, selection.forecastable, holding_cost_rate, lost_sales_share, context.currency_code)
     usable = terms.filter(pl.col("reason").is_null()).drop("reason")
     chosen = demand.join(usable, on=SERIES_KEY, how="semi")
     panel = forecasting.build_panel(chosen, cutoff=context.as_of_date, frequency="weekly", stock_outs=stock_outs, items=items)
@@ -104,7 +106,9 @@ def _read_sales(
     return demand, stock_outs, items
 
 
-def _terms(conn: duckdb.DuckDBPyConnection, series: pl.DataFrame, holding_cost_rate: float, currency_code: str) -> pl.DataFrame:
+def _terms(
+    conn: duckdb.DuckDBPyConnection, series: pl.DataFrame, holding_cost_rate: float, lost_sales_share: float, currency_code: str
+) -> pl.DataFrame:
     """The items' columns of `ReplayInputs` and reason: what is needed, null where all is there."""
     products = conn.sql("SELECT sku, list_price_amount, currency_code AS price_currency FROM marts.dim_products").pl()
     rates = conn.sql("SELECT location_id, holding_cost_rate FROM marts.dim_locations").pl()
@@ -130,7 +134,7 @@ def _terms(conn: duckdb.DuckDBPyConnection, series: pl.DataFrame, holding_cost_r
             *SERIES_KEY,
             cost.cast(pl.Float64).alias("unit_cost"),
             (rate * cost * WEEK_DAYS / _DAYS_OF_YEAR).alias("holding_cost"),
-            margin.cast(pl.Float64).alias("shortage_cost"),
+            (margin * lost_sales_share).cast(pl.Float64).alias("shortage_cost"),
             "lead_periods",
             pl.col("order_multiple").fill_null(1).cast(pl.Int64).alias("pack_qty"),
             pl.col("min_order_qty").fill_null(0).cast(pl.Int64),

@@ -38,6 +38,12 @@ def test_costs_of_a_week_come_from_the_merchants_own_figures(conn: duckdb.DuckDB
     assert found.currency_code == "EUR"
 
 
+def test_of_a_unit_missed_only_the_share_that_is_lost_costs_its_margin(conn: duckdb.DuckDBPyConnection) -> None:
+    found = read_replay_inputs(conn, holding_cost_rate=0.25, lost_sales_share=0.4)
+
+    assert found.items.filter(found.items["sku"] == "busy")["shortage_cost"].to_list() == [pytest.approx(0.4 * (1999 - 1050))]
+
+
 def test_weeks_begin_on_monday_and_are_whole(conn: duckdb.DuckDBPyConnection) -> None:
     found = read_replay_inputs(conn, holding_cost_rate=0.25)
 

@@ -86,3 +86,14 @@ def test_a_week_sold_out_above_the_usual_is_known_to_have_sold_that_and_one_belo
     assert matrix.demand[10:, 0].tolist() == [9.0, 0.0]
     assert matrix.observed[10:, 0].tolist() == [True, False]
     assert matrix.censored[10:, 0].tolist() == [False, True]
+
+
+def test_a_few_estimated_periods_leave_a_series_in_whole_units(shop: SeriesMatrix):
+    raised = shop.demand.copy()
+    raised[np.flatnonzero(raised[:, 0])[:2], 0] += 0.4
+    weighed = shop.demand * 0.37
+
+    law, by_weight = (learn_demand(matrix_of(demand), periods=3, seed=0) for demand in (raised, weighed))
+
+    assert law.is_whole[0]
+    assert not by_weight.is_whole[0]

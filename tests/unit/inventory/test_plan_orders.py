@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inventory import OrderPlan, Policy, plan_orders
+from inventory.demand_paths import learn_demand
 from inventory.item_terms import read_items
 from inventory.ordering import decide
 from inventory.projection import order_quantity
@@ -301,3 +302,30 @@ def test_a_review_every_third_period_orders_for_three():
     each, third = (orders(plan(stock(0, 0, 0, 0), dataclasses.replace(Policy(), review_periods=periods)))[3] for periods in (1, 3))
 
     assert 2 * each < third < 4 * each
+
+
+def test_an_order_answers_for_demand_until_the_first_later_one_is_there():
+    terms = read_items(KEYS, pl.DataFrame({"sku": ["s0"], "lead_periods": [[1, 5]]}), Policy(lead_periods=2))
+
+    arrives, until = terms.drawn_windows(np.arange(2), 4_000, np.random.default_rng(0), review_periods=1)
+
+    assert (until[1] - arrives[1] == 1).all()  # of a lead time that is certain
+    # the next order takes 2 or 6 periods from now, the one after it 3 or 7, then 4 or 8, 5 or 9: the first of them is there
+    assert [float((until[0] == period).mean()) for period in (2, 3, 4, 5, 6)] == pytest.approx(
+        [1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 16], abs=0.02
+    )
+
+
+def test_the_spread_of_demand_is_that_of_the_usual_lead_time(monkeypatch: pytest.MonkeyPatch):
+    asked: list[int] = []
+
+    def learning(*args: Any, periods: int, **more: Any) -> Any:
+        asked.append(periods)
+        return learn_demand(*args, periods=periods, **more)
+
+    monkeypatch.setattr("inventory.planning.learn_demand", learning)
+    items = pl.DataFrame({"sku": [f"s{row}" for row in range(4)], "lead_periods": [[1, 1, 1, 1, 1, 1, 1, 1, 1, 8]] * 4})
+
+    plan(stock(5, 5, 5, 5), items=items)
+
+    assert asked == [3]  # 1.7 periods, so 2, and the review

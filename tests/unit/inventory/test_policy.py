@@ -2,6 +2,7 @@ from dataclasses import FrozenInstanceError
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pytest
 
 from inventory import Policy
@@ -45,3 +46,9 @@ def test_a_policy_never_changes():
 
     with pytest.raises(FrozenInstanceError):
         policy.lead_periods = 3  # type: ignore[misc]
+
+
+def test_numbers_of_an_array_are_taken_as_any_others():
+    policy = Policy(lead_periods=np.int64(3), pack_qty=np.int32(6), holding_cost=np.float32(1), critical_ratio=np.float64(0.9))  # type: ignore[arg-type]
+
+    assert (policy.lead_periods, policy.pack_qty, policy.holding_cost, policy.critical_ratio) == (3, 6, 1.0, 0.9)

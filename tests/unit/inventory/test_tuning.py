@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from inventory import Policy, replay, tune_policy
+from inventory import Policy, replay, tune_items, tune_policy
 
 
 def panel_of(demand: np.ndarray) -> pl.DataFrame:
@@ -65,3 +65,24 @@ def test_a_past_that_tells_nothing_leaves_the_ratio_of_costs(demand: np.ndarray)
     policy = Policy()
 
     assert tune_policy(panel_of(demand), policy, frequency="monthly").critical_ratio == policy.starting_ratio
+
+
+def test_items_with_costs_of_their_own_move_by_one_step_together(shop: pl.DataFrame):
+    items = pl.DataFrame(
+        {"sku": [f"s{row}" for row in range(6)], "holding_cost": 1.0, "shortage_cost": [5.0, 9.0, 20.0, 50.0, 90.0, 150.0]}
+    )
+
+    tuned = tune_items(shop, Policy(), frequency="monthly", items=items)
+
+    odds = tuned["critical_ratio"] / (1 - tuned["critical_ratio"])
+    times = (odds / (items["shortage_cost"] / 1.5)).to_list()
+    assert times == pytest.approx([times[0]] * 6)
+    assert times[0] != pytest.approx(1.0)
+
+
+def test_items_with_too_short_a_history_keep_the_ratios_of_their_costs(shop: pl.DataFrame):
+    items = pl.DataFrame({"sku": ["s0"], "holding_cost": [1.0], "shortage_cost": [9.0]})
+
+    tuned = tune_items(shop.filter(pl.col("demand_date") < date(2020, 9, 1)), Policy(), frequency="monthly", items=items)
+
+    assert tuned["critical_ratio"].to_list() == [pytest.approx(9 / 10.5)]
