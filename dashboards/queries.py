@@ -194,12 +194,27 @@ _FIND_ITEMS: Final = f"""
         select sku, coalesce(title, sku) as title from marts.dim_products
         where contains(lower(sku), lower(?)) or contains(lower(title), lower(?))
     ),
-    inbound as (select sku, location_id, sum(open_qty)::bigint as inbound_qty from marts.fct_inbound group by all)
+    inbound as (select sku, location_id, sum(open_qty)::bigint as inbound_qty from marts.fct_inbound group by all),
+    suggested as (
+        select sku, location_id, string_agg(said, ' ' order by said) as answer
+        from (
+            select sku, location_id, 'Suggested: ' || case kind
+                when 'purchase' then 'order ' || recommended_qty || ' units.'
+                when 'transfer' then 'move ' || recommended_qty || ' units here.'
+                when 'expedite' then 'pull an order of ' || recommended_qty || ' units forward.'
+                when 'defer' then 'put an order of ' || recommended_qty || ' units off.'
+                when 'cancel_po' then 'cancel ' || recommended_qty || ' units on order.'
+                else 'share ' || recommended_qty || ' units among open orders.'
+            end as said
+            from planning.recommendations
+        )
+        group by sku, location_id
+    )
     select
         i.sku, i.title, coalesce(l.name, s.location_id) as location, s.on_hand_qty, s.available_qty,
         coalesce(b.inbound_qty, 0) as inbound_qty,
         case
-            when r.sku is not null then 'Suggested: order ' || r.recommended_qty || ' units.'
+            when r.answer is not null then r.answer
             when e.reason is not null then 'Cannot be judged: ' || e.reason
             when s.sku is null then 'No stock record at any location.'
             when exists (from planning.forecast_checks where not is_passed) then 'Not judged: the forecasts broke, see above.'
@@ -208,7 +223,7 @@ _FIND_ITEMS: Final = f"""
     from items as i
     left join marts.fct_inventory_position as s on s.sku = i.sku
     left join inbound as b on b.sku = s.sku and b.location_id = s.location_id
-    left join planning.recommendations as r on r.sku = s.sku and r.location_id = s.location_id
+    left join suggested as r on r.sku = s.sku and r.location_id = s.location_id
     left join planning.recommendation_exclusions as e on e.sku = i.sku and e.location_id is not distinct from s.location_id
     left join marts.dim_locations as l on l.location_id = s.location_id
     order by i.sku, location

@@ -89,6 +89,8 @@ def calendar_design(matrix: SeriesMatrix, first: int, count: int) -> tuple[Float
     placed = placed.with_columns(pl.col(name).cast(pl.String) for name in keys)
     placed = placed.join(names, on=keys) if keys else placed.with_columns(pl.lit(0, dtype=pl.Int64).alias("row"))
     columns = [name for name in values.columns if name not in {"demand_date", *keys}]
+    if not columns:  # the calendar says nothing of any day: all its columns are empty
+        return np.zeros((groups_count, count, 0)), np.zeros(0), groups
     wanted = placed.filter(pl.col("period").is_between(first, first + count - 1))
     means = wanted.group_by("row", "period").agg(pl.col(columns).fill_null(0.0).mean())
     design = np.zeros((groups_count, count, len(columns)))

@@ -43,7 +43,9 @@ def wanted_steps(reorder: Reorder, *, rest: float) -> list[Step]:
             steps = [*_demand_steps(reorder), *_missed_step(reorder)]
         case _:
             steps = _demand_steps(reorder)
-    return [*steps, Step("Safety stock", rest - total_qty(steps), f"{_up_to(reorder)} {ratio_words(reorder)}")]
+    fill = _fill_step(reorder)
+    safety = rest - total_qty([*steps, *fill])
+    return [*steps, Step("Safety stock", safety, f"{_up_to(reorder)} {ratio_words(reorder)}"), *fill]
 
 
 def total_qty(steps: Sequence[Step]) -> float:
@@ -56,6 +58,8 @@ def ratio_words(reorder: Reorder) -> str:
     target, level = reorder.target, percent(reorder.policy.service_level)
     if target.ratio is None:
         return ""
+    if reorder.policy.critical_ratio is not None:
+        return f"{percent(target.ratio)} is what the rule names."
     if target.money_ratio is None:
         why = f"needs {reorder.money.needs}" if reorder.money.needs else "no sale is lost"
         return f"{percent(target.ratio)} is the service level; what money asks for is not available: {why}."
@@ -87,6 +91,15 @@ def _demand_steps(reorder: Reorder) -> list[Step]:
 def _missed_step(reorder: Reorder) -> list[Step]:
     missed = reorder.run_out.unavoidable_p50_qty
     return [Step("Lost before an order can arrive, p50", -missed, "No order brings it back.")] if missed else []
+
+
+def _fill_step(reorder: Reorder) -> list[Step]:
+    if not reorder.target.fill_qty:
+        return []
+    rate = percent(reorder.policy.min_fill_rate or 0.0)
+    return [
+        Step("Least fill rate", reorder.target.fill_qty, f"Up to what meets {rate} of the demand from its arrival to the next order's.")
+    ]
 
 
 def _up_to(reorder: Reorder) -> str:

@@ -42,7 +42,12 @@ def money_ratio(money: UnitMoney, policy: ReorderPolicy) -> float | None:
 
 
 def bounded_ratio(ratio: float | None, policy: ReorderPolicy) -> float:
-    """The quantile to order: what money asks for, at most the service level and at least the median; the service level without money."""
+    """The quantile to order: what the policy names; else what money asks for, at most the service level and at least the median.
+
+    Without money it is the service level.
+    """
+    if policy.critical_ratio is not None:
+        return policy.critical_ratio
     return policy.service_level if ratio is None else min(policy.service_level, max(LEAST_RATIO, ratio))
 
 

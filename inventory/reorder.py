@@ -85,9 +85,11 @@ def plan_reorder(
     until = as_of + timedelta(days=lead_time.quantile(0.5) + review)
     in_time = tuple(one for one in position.inbound if one.expected_date is None or one.expected_date <= until)
     inbound_qty = sum(one.open_qty for one in in_time)
+    own = cumulative[lead_days + review, np.arange(len(lead_days))] - cumulative[lead_days, np.arange(len(lead_days))]
     target = find_target(
-        policy, ratio=ratio, money_ratio=asked, need=need, protection=protection, position_qty=position.free_qty + inbound_qty
-    )
+        policy, ratio=ratio, money_ratio=asked, need=need, own_demand_qty=float(own.mean()), protection=protection,
+        position_qty=position.free_qty + inbound_qty,
+    )  # fmt: skip
     running = run_out(lost, cumulative, supply, lead_days=lead_days, review_period_days=review, service_level=ratio)
     fresh = None if shelf_life_days is None else most_sold_fresh(cumulative, supply, lost, lead_days=lead_days, days=shelf_life_days)
     rounded = keep_fresh(round_order(target.raw_qty, terms=terms) if order is None else order, fresh, terms=terms)
@@ -155,7 +157,7 @@ def _nothing(
         risk = f"{running.stockout_probability * 100:.0f} % chance to run out before"
         why = (
             "what an order would save is too little to pay for holding it"
-            if target.ratio == LEAST_RATIO
+            if target.ratio == LEAST_RATIO and policy.critical_ratio is None
             else "within what the policy accepts"
         )
         return NoOrder("enough_stock", days, f"Lasts about {days} days; {risk} an order at the next review arrives in {arrival} is {why}.")

@@ -100,15 +100,14 @@ class ReorderPolicy:
             the quantile of demand over lead and review time, where customers wait. reorder_point (s, S): at or below `min_qty`, or
             that quantile where it is None, up to `max_qty`. reorder_quantity (R, Q): at or below the same, whole multiples of
             `reorder_qty`. min_max: at or below `min_qty`, up to `max_qty`. days_of_cover: up to the mean demand of `cover_days`.
-        min_qty: Inventory position at or below which is ordered.
-        max_qty: Inventory position up to which is ordered.
-        reorder_qty: Units that are always ordered together.
-        cover_days: Days that the inventory position is to last.
+        min_qty, max_qty, reorder_qty, cover_days: In units and days, for the methods that take them.
         lost_sales_share: Share of the units missed that is lost for good; the rest is bought later all the same.
+        critical_ratio: Quantile that is ordered; None: money and service level decide.
+        min_fill_rate: Least share of demand in the order's own days to be met; for path_newsvendor.
+        budget_amount: Most to spend in one round on all items with this `budget_rule`, in major units.
         version: Of the rule that set it; None is the setting's own.
 
-    Raises:
-        ValueError: The method lacks one of its parameters, or they contradict each other.
+    Raises ValueError where the method lacks a parameter, or they contradict each other.
     """
 
     service_level: float
@@ -120,6 +119,11 @@ class ReorderPolicy:
     reorder_qty: int | None = None
     cover_days: int | None = None
     lost_sales_share: float = 1.0
+    critical_ratio: float | None = None
+    min_fill_rate: float | None = None
+    budget_amount: float | None = None
+    budget_currency_code: str | None = None
+    budget_rule: str | None = None
     version: str | None = None
 
     def __post_init__(self) -> None:
@@ -160,6 +164,7 @@ class Target:
         money_ratio: The quantile that money alone asks for; None where it is not known.
         base_qty: What the position is held against: a quantile or median of demand, a minimum, a maximum, days of cover; in units.
         trigger_qty: Position at or below which is ordered; None for methods that order whenever the base is higher.
+        fill_qty: Units of `raw_qty` beyond the quantile, for the least fill rate.
     """
 
     raw_qty: int
@@ -167,6 +172,7 @@ class Target:
     money_ratio: float | None
     base_qty: float
     trigger_qty: int | None = None
+    fill_qty: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,12 +39,14 @@ class SourcingRules:
         never_from: Location types that ship nothing, such as ("drop_ship", "supplier").
         allowed_locations: Locations that may ship; None is all.
         most_splits: Most shipments of one order beyond its first; None is no limit.
+        is_cost_first: Least cost before fewest splits.
     """
 
     ship_first: tuple[str, ...] = ()
     never_from: tuple[str, ...] = ()
     allowed_locations: frozenset[str] | None = None
     most_splits: int | None = None
+    is_cost_first: bool = False
 
     def __post_init__(self) -> None:
         """Raises ValueError where the rules contradict each other."""
@@ -75,9 +77,9 @@ def source_orders(order_lines: pl.DataFrame, stock: pl.DataFrame, costs: pl.Data
     """Every open order line with the locations that ship it, or the reason why none does.
 
     In this order: most units shipped, stock of an earlier tier (`ship_first`, other own, drop-ship, supplier), fewest splits, least
-    cost. It starts from greedy (order after order, the location that covers most open lines) and only changes for the better: units
-    per SKU never fall, splits never rise, and at equal units the cost never rises above greedy's. The same input gives the same
-    answer, in whatever order its rows come.
+    cost; with `is_cost_first` least cost, then fewest splits. It starts from greedy (order after order, the location that covers most
+    open lines) and only changes for the better: units per SKU never fall, splits never rise (but with `is_cost_first`), and at equal
+    units the cost never rises above greedy's. The same input gives the same answer, in whatever order its rows come.
 
     Args:
         order_lines: order_id, order_line_id, sku, quantity (whole units); optionally priority (lower is served first, null last; an
@@ -225,6 +227,7 @@ def _problem(lines: pl.DataFrame, held: pl.DataFrame, pairs: pl.DataFrame, rules
         shipment_order=_ints(shipments["order"]),
         shipment_cost=_ints(shipments["per_shipment_amount"]),
         most_shipments=None if rules.most_splits is None else rules.most_splits + 1,
+        is_cost_first=rules.is_cost_first,
     )
 
 

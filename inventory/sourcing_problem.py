@@ -25,6 +25,7 @@ class SourcingProblem:
             in minor units per unit.
         shipment_order, shipment_cost: [shipment].
         most_shipments: Most shipments of one order; None is no limit.
+        is_cost_first: Least cost is ranked before fewest splits.
     """
 
     line_order: IntArray
@@ -40,6 +41,7 @@ class SourcingProblem:
     shipment_order: IntArray
     shipment_cost: IntArray
     most_shipments: int | None = None
+    is_cost_first: bool = False
 
     @property
     def orders_count(self) -> int:

@@ -1,4 +1,4 @@
-"""Fewer shipments than greedy at the same units: which shipments to close is searched by simulated annealing.
+"""Fewer or cheaper shipments than greedy at the same units: which to close is searched by simulated annealing.
 
 Source: Kirkpatrick, Gelatt and Vecchi, Optimization by Simulated Annealing (1983).
 """
@@ -22,13 +22,14 @@ MOST_MOVES: Final = 40_000
 MOST_ARCS: Final = 15_000_000  # looked at in a search: a count and no clock, so that a search repeats itself
 WARMEST: Final = 0.5  # temperature at the start, in splits
 SHUFFLED_ORDERS: Final = 3  # in a move
-COST_WEIGHT: Final = 0.1  # splits that one mean shipment's cost is worth while searching; the answer ranks splits first
+LESSER_WEIGHT: Final = 0.1  # of splits against mean shipments' cost, whichever comes second; the answer ranks the first alone first
 
 
 def fewer_splits(problem: SourcingProblem, answer: IntArray, *, seed: int = 0) -> IntArray:
     """An answer that ships no fewer units of any SKU, has no more splits and, where it ships no more units, costs no more.
 
-    Per SKU, no unit moves to stock of a higher tier or to an order of a later class. The same input gives the same answer.
+    Per SKU, no unit moves to stock of a higher tier or to an order of a later class. Where the problem ranks cost first, the least cost
+    is searched for, and splits may be more. The same input gives the same answer.
 
     Args:
         problem: What could ship from where.
@@ -61,25 +62,31 @@ class _Search:
         self.splits = sum(count - 1 for count in self.counts if count)
         self.most_cost = flow.cost
         costs = [cost for cost, is_open in zip(flow.shipment_cost, flow.is_open, strict=True) if is_open]
-        self.cost_weight = COST_WEIGHT / max(1.0, sum(costs) / max(1, len(costs)))
+        self.is_cost_first = problem.is_cost_first
+        mean = max(1.0, sum(costs) / max(1, len(costs)))
+        self.split_weight, self.cost_weight = (LESSER_WEIGHT, 1.0 / mean) if self.is_cost_first else (1.0, LESSER_WEIGHT / mean)
 
     def run(self) -> IntArray:
         """The best answer seen."""
         flow = self.flow
-        best, best_key = list(flow.units), (self.splits, flow.cost)
+        best, best_key = list(flow.units), self._key()
         moves = min(MOST_MOVES, MOVES_PER_ORDER * (len(self.shipments_of) + 5))
         done, arcs = 0, 0
         while done < moves and arcs < MOST_ARCS:
-            split = [order for order, count in enumerate(self.counts) if count > 1]
-            if not split:
+            least = 1 if self.is_cost_first else 2  # a single shipment can only become cheaper
+            worth_a_move = [order for order, count in enumerate(self.counts) if count >= least]
+            if not worth_a_move:
                 break
-            for order in self.random.sample(split, len(split)):
+            for order in self.random.sample(worth_a_move, len(worth_a_move)):
                 done, arcs = done + 1, flow.arcs
                 cooled = max(done / moves, arcs / MOST_ARCS)
                 self._move(order, temperature=max(0.01, WARMEST * (1.0 - cooled)))
-                if (self.splits, flow.cost) < best_key and flow.cost <= self.most_cost:
-                    best, best_key = list(flow.units), (self.splits, flow.cost)
+                if self._key() < best_key and flow.cost <= self.most_cost:
+                    best, best_key = list(flow.units), self._key()
         return np.array(best, dtype=np.int64)
+
+    def _key(self) -> tuple[int, int]:
+        return (self.flow.cost, self.splits) if self.is_cost_first else (self.splits, self.flow.cost)
 
     def _move(self, order: int, *, temperature: float) -> None:
         flow, chosen = self.flow, self._neighbours(order)
@@ -93,7 +100,7 @@ class _Search:
             if counts[one] > 1 and flow.close(shipment):
                 counts[one] -= 1
         fewer = sum(max(0, count - 1) for count in counts_before.values()) - sum(counts.values()) + len(counts)
-        worse = (flow.cost - cost_before) * self.cost_weight - fewer
+        worse = (flow.cost - cost_before) * self.cost_weight - fewer * self.split_weight
         if (
             max(counts.values()) > self.most_open
             or (flow.cost > self.most_cost and flow.cost > cost_before)

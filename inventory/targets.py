@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from inventory.projection import fill_quantity
 from inventory.protection_demand import LEAST_UNITS
 from inventory.schema import Target
 
@@ -15,7 +16,14 @@ if TYPE_CHECKING:
 
 
 def find_target(
-    policy: ReorderPolicy, *, ratio: float, money_ratio: float | None, need: FloatArray, protection: ProtectionDemand, position_qty: int
+    policy: ReorderPolicy,
+    *,
+    ratio: float,
+    money_ratio: float | None,
+    need: FloatArray,
+    own_demand_qty: float,
+    protection: ProtectionDemand,
+    position_qty: int,
 ) -> Target:
     """What the policy's method asks for.
 
@@ -26,6 +34,7 @@ def find_target(
         ratio: The quantile to take, for methods that take one.
         money_ratio: The one that money alone asks for.
         need: [path] units that an order has to bring, from `units_to_bring`.
+        own_demand_qty: Mean demand between the order's arrival and the next one's, of which the least fill rate is a share.
         protection: Demand over lead and review time; its level is the quantile at `ratio`.
         position_qty: Inventory position: free units and those that arrive within lead and review time.
     """
@@ -33,7 +42,8 @@ def find_target(
         case "path_newsvendor":
             # a quantile of 20.000001 units is a rounding error, not a 21st unit
             raw = int(np.ceil(np.quantile(need, ratio, method="inverted_cdf") - LEAST_UNITS))
-            return Target(raw, ratio, money_ratio, protection.p50_qty)
+            floor = _fill_floor(policy.min_fill_rate, need, own_demand_qty)
+            return Target(max(raw, floor), ratio, money_ratio, protection.p50_qty, fill_qty=max(0, floor - raw))
         case "order_up_to":
             return Target(protection.level_qty - position_qty, ratio, money_ratio, protection.p50_qty)
         case "days_of_cover":
@@ -41,6 +51,13 @@ def find_target(
             return Target(level - position_qty, None, None, level)
         case _:
             return _triggered(policy, ratio=ratio, money_ratio=money_ratio, level_qty=protection.level_qty, position_qty=position_qty)
+
+
+def _fill_floor(rate: float | None, need: FloatArray, own_demand_qty: float) -> int:
+    """The least order with which this share of demand is met in its own days; 0 without one (`inventory.projection.fill_quantity`)."""
+    if rate is None:
+        return 0
+    return int(fill_quantity(np.sort(need)[None, :], np.array([own_demand_qty]), rate)[0])
 
 
 def _triggered(policy: ReorderPolicy, *, ratio: float, money_ratio: float | None, level_qty: int, position_qty: int) -> Target:

@@ -45,7 +45,7 @@ def transfers(stock: pl.DataFrame, wants: pl.DataFrame, lanes: pl.DataFrame, *, 
 
     Raises:
         ValueError: A column is missing, a key null or twice, a number null, NaN, negative or not whole, a marginal value
-            rises, a lane begins where it ends, or lanes have a max_qty, which is not provided for.
+            rises, a lane begins where it ends, or lanes have a max_qty or a fixed_cost, which are not provided for.
     """
     pack_qty = check_pack(pack_qty)
     stock = require(stock, "stock", ["sku", "location_id", "available_qty"], key=["sku", "location_id"])
@@ -80,6 +80,8 @@ def _read_lanes(lanes: pl.DataFrame) -> pl.DataFrame:
     lanes = require(lanes, "lanes", [*key, "unit_cost"], key=key)
     if "max_qty" in lanes.columns and lanes["max_qty"].is_not_null().any():
         raise ValueError("lanes.max_qty: a lane's capacity is not provided for; drop the column and cut the plan to what fits.")
+    if "fixed_cost" in lanes.columns and lanes["fixed_cost"].is_not_null().any():
+        raise ValueError("lanes.fixed_cost: a cost per trip is not provided for; drop the column and spread it over units in unit_cost.")
     if (same := lanes.filter(pl.col(key[0]) == pl.col(key[1]))).height:
         raise ValueError(f"lanes: {same.height} begin where they end, such as at {same[key[0]][0]}; leave them out.")
     return lanes.with_columns(pl.Series("unit_cost", finite(lanes, "lanes", "unit_cost", least=0)))

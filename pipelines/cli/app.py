@@ -18,6 +18,7 @@ from pipelines.cli import (
     forecasts,
     loading,
     metrics,
+    open_orders,
     operators,
     outbox,
     outcomes,
@@ -73,6 +74,7 @@ timeline.register(app)
 forecasts.register(app)
 replaying.register(app)
 what_if.register(app)
+open_orders.register(app)
 experiments.register(app)
 backups.register(app)
 doctor.register(app)

@@ -13,6 +13,7 @@ from pipelines.cli import accesses
 from pipelines.cli.display import emit_json
 from pipelines.cli.why import answer, print_silent, print_story
 from pipelines.cli.wording import money, quantity
+from pipelines.decisions.kinds import KINDS
 from pipelines.decisions.lifecycle import Status
 from pipelines.decisions.roles import known_operator
 from pipelines.decisions.standing import read_decided
@@ -52,10 +53,11 @@ def served_release(settings: Settings) -> Release:
     return releases.served_release(settings.releases_path)
 
 
-def recommendations(
+def recommendations(  # noqa: PLR0917 - options by name
     status: Annotated[
         str | None, typer.Option(help=f"Only these: {', '.join(STATUSES)}; waiting is for a second person. Default is all that is open.")
     ] = None,
+    kind: Annotated[str | None, typer.Option(help=f"Only of this kind: {', '.join(KINDS)}.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="At most this many.")] = None,
     actor: Annotated[str | None, typer.Option(help="Only what this operator may decide about; default is everything.")] = None,
     why: Annotated[
@@ -66,21 +68,24 @@ def recommendations(
     """Suggestions of every kind as they stand in the operational store, most urgent first; after a rollback they are those of a later run.
 
     Examples: [b]ordercast recommendations --limit 10[/b] | [b]ordercast recommendations --status proposed --json[/b] |
-    [b]ordercast recommendations --actor pam[/b] | [b]ordercast recommendations --why SKU-0001@LOC-NORTH[/b]
+    [b]ordercast recommendations --kind allocate[/b] | [b]ordercast recommendations --actor pam[/b] |
+    [b]ordercast recommendations --why SKU-0001@LOC-NORTH[/b]
     """
     if status not in (None, *STATUSES):
         raise typer.BadParameter(f"there is no status {status!r}; there are {', '.join(STATUSES)}.", param_hint="--status")
+    if kind not in (None, *KINDS):
+        raise typer.BadParameter(f"there is no kind {kind!r}; there are {', '.join(KINDS)}.", param_hint="--kind")
     settings = load_settings()
     served = served_id(settings.releases_path)
     if why is not None:
         _tell_why(settings, why, actor=actor, as_json=as_json)
         return
     with OperationalStore.open_to_read(settings.resolved_store_url) as store:
-        rows = _worklist(store, actor, status=status, limit=limit) if store.is_prepared() else []
+        rows = _worklist(store, actor, status=status, kind=kind, limit=limit) if store.is_prepared() else []
         run_id = max((row["last_run_id"] for row in rows if row["status"] == PROPOSED), default=None)
         as_of = as_of_run(store, run_id) if run_id else None
     if as_json:
-        filters = {"status": status, "limit": limit, "actor": actor}
+        filters = {"status": status, "kind": kind, "limit": limit, "actor": actor}
         accesses.record("recommendations", len(rows), columns=_customers_columns(rows), filters=filters)
         emit_json([row | {"served_release_id": served} for row in rows])
         return
@@ -96,7 +101,7 @@ def recommendations(
 def _tell_why(settings: Settings, asked: str, *, actor: str | None, as_json: bool) -> None:
     with OperationalStore.open_to_read(settings.resolved_store_url) as store:
         is_prepared = store.is_prepared()
-        rows = _worklist(store, actor, status=None, limit=None) if is_prepared else []
+        rows = _worklist(store, actor) if is_prepared else []
         found = answer(store if is_prepared else None, settings.releases_path, rows, asked)
     if not found.told and not found.silent:
         raise typer.BadParameter(f"nothing is known of {asked!r}: name a recommendation's id, a SKU, or SKU@LOCATION.", param_hint="--why")
@@ -133,12 +138,14 @@ def _say_whose(console: Console, settings: Settings, *, run_id: str, as_of: date
     )  # fmt: skip
 
 
-def _worklist(store: OperationalStore, actor: str | None, *, status: str | None, limit: int | None) -> list[dict[str, Any]]:
+def _worklist(
+    store: OperationalStore, actor: str | None, *, status: str | None = None, kind: str | None = None, limit: int | None = None
+) -> list[dict[str, Any]]:
     """Suggestions with what was decided about them; where an operator is named, only what lies in their scope."""
     who = None if actor is None else known_operator(store, actor)
     locations, suppliers = (None, None) if who is None else (who.locations, who.suppliers)
     stored, most = (None, None) if status == WAITING else (status, limit)
-    rows = list_recommendations(store, locations=locations, suppliers=suppliers, status=stored, limit=most).to_dicts()
+    rows = list_recommendations(store, locations=locations, suppliers=suppliers, status=stored, kind=kind, limit=most).to_dicts()
     decided, lines = read_decided(store)
     told = [row | _decided(row, decided.get(row["rec_id"]), lines.get(row["rec_id"])) for row in rows]
     return [row for row in told if row["first_approved_by"]][:limit] if status == WAITING else told

@@ -97,6 +97,8 @@ def _print_recommendations(console: Console, settings: Settings, outcome: RunOut
         + ", ".join(f"{count:,} {name}" for name, count in written.items() if isinstance(count, int)),
         highlight=False,
     )
+    if lacking := outcome.counts.get("recommend", {}).get("transfers_not_available"):
+        console.print(f"Transfers: not available: {lacking}.", highlight=False)
     if rows:
         recommendation_lines(console, rows[:MOST_URGENT])
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import polars as pl
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from pipelines.simulator.view import View
+
+TRANSFER_DAYS: Final = 5  # Wednesday evening to Monday morning, as `transfers` sends
 
 
 def shelf_tables(view: View) -> dict[str, pl.DataFrame]:
@@ -46,6 +48,7 @@ def _locations(view: View) -> pl.DataFrame:
             "is_active": True,
             "fulfills_online": True,
             "holding_cost_rate": [0.22 if place.location_type == "dc" else 0.28 for place in places],
+            "transfer_lead_time_days": pl.Series([TRANSFER_DAYS if len(places) > 1 else None] * len(places), dtype=pl.Int64),
             "updated_at": _first_instant(view),
         }
     )

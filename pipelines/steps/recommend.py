@@ -24,7 +24,7 @@ from pipelines.steps.recommend_limits import hold_to_limits
 from pipelines.steps.recommend_overrides import like_means, series_overrides
 from pipelines.steps.recommend_planning import HORIZON_STEPS, ItemPlan, Planner
 from pipelines.steps.recommend_policies import item_policies
-from pipelines.steps.recommend_reading import present_fields, read_inbound, read_items, read_terms, read_transfer_days
+from pipelines.steps.recommend_reading import present_fields, read_inbound, read_items, read_terms, read_transfer_days, transfers_need
 from pipelines.steps.recommend_rows import (
     EXCLUSIONS,
     OUTLOOK,
@@ -70,7 +70,7 @@ class RecommendSummary:
     """What one run recommends.
 
     `recommended_count` is of orders, `other_counts` of the other kinds of suggestions. `not_available` names what the source would have
-    to provide, `withheld_reason` why its forecasts are not to be ordered by.
+    to provide, `withheld_reason` why its forecasts are not to be ordered by; `transfers_not_available` what it lacks for transfers alone.
     """
 
     recommended_count: int
@@ -81,6 +81,7 @@ class RecommendSummary:
     withheld_reason: str | None
     seconds: float
     other_counts: dict[str, int] = field(default_factory=dict)
+    transfers_not_available: str | None = None
 
 
 def recommend(
@@ -134,6 +135,7 @@ def recommend(
         withheld_reason=None,
         seconds=round(time.monotonic() - began, 3),
         other_counts=dict(sorted(kinds.items())),
+        transfers_not_available=transfers_need(conn),
     )
 
 

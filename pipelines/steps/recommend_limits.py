@@ -35,7 +35,7 @@ class Limits:
 def hold_to_limits(
     plans: Sequence[ItemPlan], planner: Planner, *, settings: Settings, currency_code: str
 ) -> tuple[list[ItemPlan], Mapping[Item, list[Step]]]:
-    """The plans with orders raised to their supplier's minimum and cut to the budget, and what is said about it.
+    """The plans with orders raised to their supplier's minimum and cut to the rules' budgets and the setting's, and what is said about it.
 
     Orders whose quantity changes are reckoned anew on the same simulated courses.
 
@@ -48,6 +48,12 @@ def hold_to_limits(
     limits = Limits()
     _reach_minimums(plans, limits)
     settled = _settled(plans, planner, limits)
+    for rule in sorted({plan.policy.budget_rule for plan in settled if plan.policy.budget_rule is not None}):
+        limits.orders.clear()
+        own = [plan for plan in settled if plan.policy.budget_rule == rule]
+        amount, currency = own[0].policy.budget_amount, own[0].policy.budget_currency_code
+        _keep_to_budget(own, limits, budget=amount or 0.0, currency_code=currency or "", rule=rule)
+        settled = _settled(settled, planner, limits)
     if settings.budget_amount is None:
         return settled, limits.notes
     limits.orders.clear()
@@ -87,7 +93,8 @@ def _reach_minimums(plans: Sequence[ItemPlan], limits: Limits) -> None:
                 limits.note(plan.key, Step("Supplier's minimum", None, f"{gap}, and no units are worth buying early to reach it."))
 
 
-def _keep_to_budget(plans: Sequence[ItemPlan], limits: Limits, *, budget: float, currency_code: str) -> None:
+def _keep_to_budget(plans: Sequence[ItemPlan], limits: Limits, *, budget: float, currency_code: str, rule: str | None = None) -> None:
+    whose = "" if rule is None else f" of rule {rule}"
     ordered = [(plan, plan.decision) for plan in plans if isinstance(plan.decision, Reorder)]
     members = [(plan, reorder) for plan, reorder in ordered if plan.item["currency_code"] == currency_code]
     amount = budget * 10 ** MINOR_UNIT_EXPONENTS.get(currency_code, 2)
@@ -98,7 +105,9 @@ def _keep_to_budget(plans: Sequence[ItemPlan], limits: Limits, *, budget: float,
         limits.orders[plan.key] = order
         if order.qty and cut is not None:
             more = f"one more {currency_code} would save {cut.value_per_money:.2f}" if cut.value_per_money else "more would save nothing"
-            limits.note(plan.key, Step("Budget", None, f"{order.qty} of {reorder.rounded.qty} within the budget of {words}; {more}."))
+            limits.note(
+                plan.key, Step("Budget", None, f"{order.qty} of {reorder.rounded.qty} within the budget{whose} of {words}; {more}.")
+            )
     for plan, _ in ordered:
         if plan.item["currency_code"] != currency_code:
-            limits.note(plan.key, Step("Budget", None, f"Not counted: the budget is in {currency_code}."))
+            limits.note(plan.key, Step("Budget", None, f"Not counted: the budget{whose} is in {currency_code}."))

@@ -10,6 +10,7 @@ from inventory.schema import ReorderPolicy
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from inventory.schema import Method
     from pipelines.settings import Settings
 
 Item = tuple[str, str]
@@ -33,7 +34,7 @@ def item_policies(
         service_level=settings.service_level,
         review_period_days=settings.review_period_days,
         holding_cost_rate=settings.holding_cost_rate,
-        method="path_newsvendor" if settings.lost_sales_share >= MOSTLY_LOST else "order_up_to",
+        method=usual_method(settings),
         lost_sales_share=settings.lost_sales_share,
     )
     found: dict[Item, ReorderPolicy] = {}
@@ -46,3 +47,8 @@ def item_policies(
             holding_cost_rate=usual.holding_cost_rate if rate is None else rate,
         )
     return found
+
+
+def usual_method(settings: Settings) -> Method:
+    """How stock is planned where no rule says."""
+    return "path_newsvendor" if settings.lost_sales_share >= MOSTLY_LOST else "order_up_to"

@@ -84,6 +84,12 @@ def read_transfer_days(conn: duckdb.DuckDBPyConnection) -> dict[str, int]:
     return {str(location): int(days) for location, days in rows}
 
 
+def transfers_need(conn: duckdb.DuckDBPyConnection) -> str | None:
+    """What the source lacks for transfers; None where nothing is lacking, or where there are no two places to move stock between."""
+    places = conn.sql("SELECT count(*) FILTER (is_active) FROM marts.dim_locations").fetchall()[0][0]
+    return None if places < 2 or read_transfer_days(conn) else "needs transfer_lead_time_days"
+
+
 def read_terms(conn: duckdb.DuckDBPyConnection) -> pl.DataFrame:
     """What each supplier asks for each item, in force today."""
     return conn.sql(

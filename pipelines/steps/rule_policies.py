@@ -11,7 +11,7 @@ import polars as pl
 
 from inventory.rules import SETTINGS, resolve
 from inventory.schema import ReorderPolicy
-from pipelines.steps.recommend_policies import item_policies
+from pipelines.steps.recommend_policies import item_policies, usual_method
 from pipelines.steps.rule_preview import read_rule_items
 from pipelines.stores.policy_rules import read_rules
 from pipelines.stores.warehouse import run_context
@@ -58,6 +58,7 @@ def ruled_policies(
         logger.warning(
             "The settings hold for %d items instead of their rules, for example %s at %s: %s", problems, *effective.problems.row(0)
         )
+    effective = replace(effective, frame=_without_idle_fill(effective.frame, settings))
     version = pl.concat_list(f"{name}_rule" for name in _TAKEN).list.drop_nulls().list.unique().list.sort().list.join(", ").alias("version")
     named = effective.frame.with_columns(version).filter(pl.col("version") != "").join(effective.problems, on=_KEY, how="anti")
     usual = item_policies(
@@ -65,12 +66,24 @@ def ruled_policies(
     )
     return {
         (row["sku"], row["location_id"]): replace(usual[row["sku"], row["location_id"]], version=row["version"], **_set(row))
-        for row in named.select(*_KEY, "version", *_TAKEN).iter_rows(named=True)
+        for row in named.select(*_KEY, "version", *_TAKEN, pl.col("budget_amount_rule").alias("budget_rule")).iter_rows(named=True)
     }
 
 
 def _set(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: row[name] for name in _TAKEN if row[name] is not None}
+    values = {name: row[name] for name in (*_TAKEN, "budget_rule") if row[name] is not None}
+    return values | ({"budget_amount": float(row["budget_amount"])} if "budget_amount" in values else {})
+
+
+def _without_idle_fill(frame: pl.DataFrame, settings: Settings) -> pl.DataFrame:
+    """A least fill rate is for the path newsvendor; items kept by another method go without it, and a warning says so."""
+    usual = usual_method(settings)
+    is_idle = pl.col("min_fill_rate").is_not_null() & (pl.col("method").fill_null(usual) != "path_newsvendor")
+    if idle := frame.filter(is_idle).height:
+        logger.warning("min_fill_rate has no effect on %d items: it needs the method path_newsvendor", idle)
+    return frame.with_columns(
+        pl.when(~is_idle).then(pl.col(name)).alias(name) for name in ("min_fill_rate", "min_fill_rate_rule")
+    )  # fmt: skip
 
 
 def _items(conn: duckdb.DuckDBPyConnection) -> pl.DataFrame:

@@ -157,6 +157,7 @@ def list_recommendations(
     locations: Collection[str] | None = None,
     suppliers: Collection[str] | None = None,
     status: str | None = None,
+    kind: str | None = None,
     limit: int | None = None,
 ) -> pl.DataFrame:
     """Recommendations with all their fields and how good the forecast behind each has been, most urgent first.
@@ -169,12 +170,15 @@ def list_recommendations(
         locations: Only those that lie here, both ends of a transfer; None is everywhere.
         suppliers: Only those of these suppliers or of none; None is all.
         status: Only these; without it, all that are open, whatever a person has decided.
+        kind: Only of this kind.
         limit: At most this many.
     """
     proof = recommendation_evidence.c
     columns = (*recommendation.columns, *(proof[name] for name in _SHOWN_EVIDENCE))
     chosen = recommendation.c.status.not_in(ENDED) if status is None else recommendation.c.status == status
     rec = recommendation.c
+    if kind is not None:
+        chosen &= recommendation.c.kind == kind
     if locations is not None:
         chosen &= rec.location_id.in_(locations) & (rec.source_location_id.is_(None) | rec.source_location_id.in_(locations))
     if suppliers is not None:

@@ -86,12 +86,13 @@ _MARTS = f"""
 
 @dataclass(frozen=True)
 class Merchant:
-    """What differs from the ordinary: absent source tables, whether anything is suggested, why not, overrides, when it was published."""
+    """What differs from the ordinary: absent source tables, whether anything is suggested, why not, overrides, an order to pull forward, when published."""
 
     absent_tables: tuple[str, ...] = ()
     has_suggestions: bool = True
     withheld_reason: str | None = None
     has_overrides: bool = True
+    has_expedite: bool = False
     published_at: datetime = NOW - timedelta(minutes=14)
 
 
@@ -141,6 +142,7 @@ def outlook() -> pl.DataFrame:
 def publish_release(home: Path, merchant: Merchant, *, catalogue: str) -> None:
     """The merchant's release stands under `home`, and the store beside it holds the suggestions."""
     proposals = suggestions() if merchant.has_suggestions else suggestions().clear()
+    expedite = suggestions().filter(sku="A-1").with_columns(kind=pl.lit("expedite"), recommendation_key=pl.lit("k-e"), recommended_qty=48)
     facts = ReleaseFacts("20261121T055800-abcdef", AS_OF.isoformat(), merchant.published_at.isoformat(), "0.1.0", "c0ffee", 0, 212, 212)
     with duckdb.connect() as conn:
         conn.execute(_MARTS)
@@ -150,7 +152,7 @@ def publish_release(home: Path, merchant: Merchant, *, catalogue: str) -> None:
             conn.execute("delete from meta.forecast_overrides; delete from marts.fct_forecast_overrides")
             conn.execute("update planning.forecast_daily set override_id = null, demand_mean_qty = statistical_mean_qty")
         tables = {
-            "meta.source_fields": _source_fields(merchant), "planning.recommendations": proposals, "planning.recommendation_steps": steps(),
+            "meta.source_fields": _source_fields(merchant), "planning.recommendations": pl.concat([proposals, expedite], how="vertical_relaxed") if merchant.has_expedite else proposals, "planning.recommendation_steps": steps(),
             "planning.stock_outlook": outlook(),
             "planning.recommendation_exclusions": pl.DataFrame([("C-3", "L1", "E604", "No supplier sells this item.")], schema=EXCLUSIONS, orient="row"),
         }  # fmt: skip

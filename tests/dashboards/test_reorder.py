@@ -173,6 +173,16 @@ def test_a_search_finds_what_is_on_the_list_too_and_says_when_nothing_fits(reord
     assert "No item has" in page.info[0].value
 
 
+def test_an_item_that_several_kinds_are_about_is_found_once_with_all_of_them(reorder: Open, publish_for: Publish) -> None:
+    publish_for(Merchant(has_expedite=True))
+
+    page = reorder()
+    page.text_input(key="item").set_value("a-1").run()
+
+    found = page.dataframe[-1].value
+    assert found["answer"].tolist() == ["Suggested: order 240 units. Suggested: pull an order of 48 units forward."]
+
+
 def test_no_suggestion_says_what_that_means(reorder: Open, publish_for: Publish) -> None:
     publish_for(Merchant(has_suggestions=False))
 

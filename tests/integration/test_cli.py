@@ -76,6 +76,8 @@ def ordercast(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
         "backtest",
         "replay",
         "what-if",
+        "sourcing",
+        "promises",
         "recommendations",
         "quarantine",
         "quarantine show",

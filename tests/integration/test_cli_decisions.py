@@ -174,6 +174,18 @@ def test_the_list_says_what_was_ordered_and_what_waits_for_a_second_person(
     assert "ann: wait ITEM-2 at DC" in log
 
 
+def test_suggestions_of_one_kind_are_listed_alone(ordercast: Command, store: OperationalStore) -> None:
+    rec_id = open_shortage(store)
+
+    _, allocations, _ = ordercast("recommendations", "--kind", "allocate", "--json")
+    _, transfers, _ = ordercast("recommendations", "--kind", "transfer", "--json")
+    code, _, err = ordercast("recommendations", "--kind", "nonsense")
+
+    assert [row["rec_id"] for row in results(allocations)] == [rec_id]
+    assert results(transfers) == []
+    assert (code, "there is no kind 'nonsense'" in err) == (2, True)
+
+
 def test_a_status_that_is_none_is_refused(ordercast: Command, shop: list[str]) -> None:
     code, _, err = ordercast("recommendations", "--status", "nonsense")
 

@@ -364,12 +364,13 @@ def test_a_shortage_is_shared_among_the_lines_that_wait_by_channel_and_in_propor
 def test_what_another_location_can_spare_is_moved_before_it_is_bought(conn: duckdb.DuckDBPyConnection) -> None:
     _second_location(conn)
     _forecast(conn)
-    recommend(conn, settings=SETTINGS)
+    before = recommend(conn, settings=SETTINGS)
     bought = _table(conn, "recommendations").filter(sku="busy", kind="purchase")["recommended_qty"].item()
     conn.execute("UPDATE marts.dim_locations SET transfer_lead_time_days = 2")
 
-    recommend(conn, settings=SETTINGS)
+    after = recommend(conn, settings=SETTINGS)
 
+    assert (before.transfers_not_available, after.transfers_not_available) == ("needs transfer_lead_time_days", None)
     found = {row["kind"]: row for row in _table(conn, "recommendations").filter(pl.col("sku") == "busy").iter_rows(named=True)}
     move, basis = found["transfer"], json.loads(found["transfer"]["basis"])
     assert (move["source_location_id"], move["location_id"], move["expected_receipt"]) == ("side", "main", AS_OF + timedelta(days=2))

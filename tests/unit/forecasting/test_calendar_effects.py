@@ -45,6 +45,18 @@ def test_an_event_is_known_again_when_it_comes_on_another_weekday(panel_of: Pane
     assert factors[10] / np.delete(factors, 10).mean() == pytest.approx(3.0, rel=0.15)
 
 
+def test_a_calendar_that_says_nothing_of_any_day_is_no_calendar(panel_of: PanelOf) -> None:
+    demand = poisson(np.full((3, 120), 20.0))
+    empty = pl.DataFrame({"demand_date": DAYS[:150], "event": pl.Series([None] * 150, dtype=pl.String)})
+
+    with_it, without = (
+        forecast(panel_of(demand), horizon=10, frequency="daily", calendar=calendar, model="pooled_ensemble").frame
+        for calendar in (empty, None)
+    )
+
+    assert with_it.equals(without)
+
+
 def test_a_closed_day_is_forecast_at_nothing(panel_of: PanelOf) -> None:
     closed = np.zeros(500, dtype=bool)
     closed[[50, 150, 250, 350, 405]] = True

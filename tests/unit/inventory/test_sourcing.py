@@ -70,6 +70,17 @@ def test_splits_count_before_cost() -> None:
     assert result.summary.select("splits", "cost_amount", "greedy_splits", "greedy_cost_amount").row(0) == (0, 10_000, 0, 10_000)
 
 
+def test_cost_counts_before_splits_where_the_rules_say_so() -> None:
+    asked, held = lines(("O1", 1, "A", 1), ("O1", 2, "B", 1)), stock(("DC", "A", 1), ("S1", "A", 1), ("S1", "B", 1), ("S2", "B", 1))
+    dear_together = costs(("DC", 100, 0), ("S1", 900, 0), ("S2", 100, 0))
+
+    result = source_orders(asked, held, dear_together, rules=SourcingRules(is_cost_first=True))
+    usual = source_orders(asked, held, dear_together)
+
+    assert shipped(result.frame) == [("O1", 1, "DC", 1), ("O1", 2, "S2", 1)]
+    assert shipped(usual.frame) == [("O1", 1, "S1", 1), ("O1", 2, "S1", 1)]
+
+
 def test_store_stock_goes_first_where_the_rules_say_so_even_where_that_splits() -> None:
     held = stock(("DC", "A", 1, "dc"), ("DC", "B", 1, "dc"), ("S1", "A", 1, "store"))
     result = source_orders(lines(("O1", 1, "A", 1), ("O1", 2, "B", 1)), held, costs(), rules=SourcingRules(ship_first=("store",)))

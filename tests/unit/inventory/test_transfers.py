@@ -192,6 +192,12 @@ def test_without_stock_wants_lanes_or_gain_nothing_moves(stock: pl.DataFrame, wa
         (stock_of(x=1), wants_of(x=[1.0]), lanes_of(xy=float("nan")), r"lanes\.unit_cost"),
         (stock_of(x=1), wants_of(x=[1.0]), lanes_of(xx=1.0), r"begin where they end"),
         (stock_of(x=1), wants_of(x=[1.0]), pl.concat([lanes_of(xy=1.0)] * 2), r"several rows"),
+        (
+            stock_of(x=1),
+            wants_of(x=[1.0]),
+            lanes_of(xy=1.0).with_columns(fixed_cost=pl.lit(5.0)),
+            r"lanes\.fixed_cost: .* not provided for",
+        ),
         (stock_of(x=1), wants_of(x=[1.0]), lanes_of(xy=1.0).with_columns(max_qty=pl.lit(5)), r"lanes\.max_qty: .* not provided for"),
     ],
 )
