@@ -58,8 +58,8 @@ class Measured:
         lost_qty: Demand of the window that was not served, as things really went.
         lost_without_qty, lost_with_qty: The same without the order, and with it: the one that came, or where the suggestion was
             rejected the one that was proposed.
-        averted_qty: Their difference, at least 0.
-        excess_unit_days: Stock at the ends of days that only the order explains, summed over days.
+        averted_qty: Their difference; below 0 where a change of an order lost more than it saved.
+        excess_unit_days: Stock at the ends of days that only the order explains, summed over days; below 0 where a change saved it.
         averted_margin_amount, excess_cost_amount: Both in money.
         value_added_amount: What the person's quantity was worth beyond the proposed one; 0 where they left it.
         verdict: [decision] of `VERDICTS`; never unknown here.
@@ -77,7 +77,16 @@ class Measured:
     verdict: npt.NDArray[np.str_]
 
 
-def measure_outcomes(path: StockPath, *, received: FloatArray, proposed: FloatArray, is_accepted: BoolArray, money: UnitMoney) -> Measured:
+def measure_outcomes(
+    path: StockPath,
+    *,
+    received: FloatArray,
+    proposed: FloatArray,
+    is_accepted: BoolArray,
+    money: UnitMoney,
+    without: FloatArray | None = None,
+    saves_holding: BoolArray | None = None,
+) -> Measured:
     """What each order did in its window, what the proposed quantity would have done, and whether the suggestion was right.
 
     Demand that finds no stock is lost. A day takes in first, then serves; all else that moved stock (other receipts, corrections,
@@ -91,33 +100,44 @@ def measure_outcomes(path: StockPath, *, received: FloatArray, proposed: FloatAr
         averted: of what would have been lost, at least `AVERTED_SHARE` was not.
         too_late: more, and most of what was still lost was so before its first unit arrived.
         insufficient: more, and most of it after that.
+    Of a suggestion that was to save holding:
+        unneeded: with it at least `LEAST_LOST_QTY` more was lost than without.
+        averted: that was not so, and units were held for fewer days.
+        too_late: nothing was saved, the units came as they stood.
 
     Args:
         path: What happened.
-        received: Units of the order on the day they really came, [day, decision]; zeros for a rejected suggestion.
+        received: Units of the order on the day they really came, [day, decision]; zeros for a rejected order.
         proposed: Units of the proposed quantity on the day they came or would have come, [day, decision].
         is_accepted: [decision].
         money: Per unit.
+        without: Units of the same order on the day they would have come had nothing been suggested, [day, decision]; None is no order.
+        saves_holding: Suggestions to have less or later, [decision]; None is none of them.
     """
+    stood = np.zeros_like(received) if without is None else without
     wanted = np.where(path.is_censored, np.maximum(path.demand, path.expected), path.demand) * path.is_in_window
     lost_really, stock_really = _replay(path, wanted, np.zeros_like(received))
-    lost_none, stock_none = _replay(path, wanted, -received)
+    lost_none, stock_none = _replay(path, wanted, stood - received)
     lost_proposed, stock_proposed = _replay(path, wanted, proposed - received)
     with_order = np.where(is_accepted, received, proposed)
     lost_with, stock_with = np.where(is_accepted, lost_really, lost_proposed), np.where(is_accepted, stock_really, stock_proposed)
 
     def averted(lost: FloatArray) -> FloatArray:
-        saved: FloatArray = np.maximum(0.0, lost_none.sum(axis=0) - lost.sum(axis=0))
+        saved: FloatArray = lost_none.sum(axis=0) - lost.sum(axis=0)
         return saved
 
     def unit_days(stock: FloatArray) -> FloatArray:
-        held: FloatArray = (np.maximum(0.0, stock - stock_none) * path.is_in_window).sum(axis=0)
+        held: FloatArray = ((stock - stock_none) * path.is_in_window).sum(axis=0)
         return held
 
     def worth(lost: FloatArray, stock: FloatArray) -> FloatArray:
         net: FloatArray = averted(lost) * money.margin - unit_days(stock) * money.holding_per_day
         return net
 
+    verdict = _verdicts(lost_none, lost_with, with_order)
+    if saves_holding is not None:
+        saving = _saving_verdicts(averted(lost_with), unit_days(stock_with))
+        verdict = np.where(saves_holding, saving, verdict).astype(np.str_)
     return Measured(
         demand_qty=wanted.sum(axis=0),
         lost_qty=lost_really.sum(axis=0),
@@ -128,7 +148,7 @@ def measure_outcomes(path: StockPath, *, received: FloatArray, proposed: FloatAr
         averted_margin_amount=averted(lost_with) * money.margin,
         excess_cost_amount=unit_days(stock_with) * money.holding_per_day,
         value_added_amount=worth(lost_really, stock_really) - worth(lost_proposed, stock_proposed),
-        verdict=_verdicts(lost_none, lost_with, with_order),
+        verdict=verdict,
     )
 
 
@@ -201,3 +221,8 @@ def _verdicts(lost_without: FloatArray, lost_with: FloatArray, order: FloatArray
         ["unneeded", "averted", "too_late"],
         "insufficient",
     ).astype(np.str_)
+
+
+def _saving_verdicts(averted: FloatArray, unit_days: FloatArray) -> npt.NDArray[np.str_]:
+    """Of changes that have less or later."""
+    return np.select([averted <= -LEAST_LOST_QTY, unit_days < 0], ["unneeded", "averted"], "too_late").astype(np.str_)

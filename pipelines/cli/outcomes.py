@@ -15,6 +15,7 @@ from pipelines.cli.display import emit_json
 from pipelines.settings import load_settings
 from pipelines.stores import outcomes as outcome_store
 from pipelines.stores.operational import OperationalStore
+from pipelines.stores.recommendation_matching import ORDER_CHANGES
 
 Side = Literal["planner", "supplier", "category", "reason"]
 _COLUMNS: Final[dict[Side, str]] = {"planner": "actor", "supplier": "supplier_id", "category": "category", "reason": "reason_code"}
@@ -67,8 +68,9 @@ def _scores(lines: list[dict[str, Any]], by: Side) -> list[dict[str, Any]]:
 
 
 def _told(line: dict[str, Any]) -> tuple[str, str]:
+    verb = "accepted" if line["kind"] in ORDER_CHANGES else "ordered"
     did = (
-        f"ordered {line['decided_qty']:,} of {line['proposed_qty']:,} proposed"
+        f"{verb} {line['decided_qty']:,} of {line['proposed_qty']:,} proposed"
         if line["is_accepted"]
         else f"rejected {line['proposed_qty']:,}"
     )
@@ -76,9 +78,10 @@ def _told(line: dict[str, Any]) -> tuple[str, str]:
     days = f"{line['window_from']} to {line['window_to']}"
     if line["verdict"] == "unknown":
         return head, f"{days}: {line['missing']}."
+    days_held = line["excess_unit_days"]
     units = (
-        f"{line['lost_without_qty']:,.1f} units lost without the order, {line['lost_with_qty']:,.1f} with it; "
-        f"{line['excess_unit_days']:,.0f} unit-days held for it"
+        f"{line['lost_without_qty']:,.1f} units lost without it, {line['lost_with_qty']:,.1f} with it; "
+        f"{abs(days_held):,.0f} unit-days {'saved by it' if days_held < 0 else 'held for it'}"
     )
     return head, f"{days}: {units}. {_money(line, 'averted_margin', 'excess_cost', 'value_added')}."
 

@@ -36,7 +36,9 @@ def register(app: typer.Typer) -> None:
 def replay(  # noqa: PLR0917 - options by name
     since: Annotated[datetime | None, typer.Option("--from", formats=[_DAY], help="In the first week; default is a year back.")] = None,
     until: Annotated[datetime | None, typer.Option("--to", formats=[_DAY], help="In the last week; default is the last whole one.")] = None,
-    policies: Annotated[str, typer.Option(help=f"With commas between: {', '.join(POLICIES)}.")] = "ours,textbook,min_max,clairvoyant",
+    policies: Annotated[
+        str, typer.Option(help=f"With commas between: {', '.join(POLICIES)}.")
+    ] = "current,ours,textbook,min_max,clairvoyant",
     sku: Annotated[str | None, typer.Option(help="This item only.")] = None,
     category: Annotated[str | None, typer.Option(help="Items of this category only.")] = None,
     location: Annotated[str | None, typer.Option(help="This location only.")] = None,

@@ -6,6 +6,7 @@ import json
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -130,8 +131,13 @@ def rules_show(name: Name, as_json: AsJson = False) -> None:
 
 
 def _items_of(preview: dict[str, Any]) -> str:
-    """How many items a version was shown to change when it was added, and from which day on."""
-    return f"{words.items_said(preview['items_count'])} on {preview['on']}, as shown when it was added"
+    """How many items a version was shown to change when it was added, from which day on, and what replayed weeks cost."""
+    said = f"{words.items_said(preview['items_count'])} on {preview['on']}, as shown when it was added"
+    lived = preview.get("replay")
+    if lived is None:
+        return said
+    before, after = (f"{Decimal(lived[side]['cost_amount']):,.2f}" for side in ("before", "after"))
+    return f"{said}; {lived['weeks_count']} weeks replayed cost {lived['currency_code']} {before} -> {after}"
 
 
 def rules_effective(

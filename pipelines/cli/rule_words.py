@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
@@ -13,12 +14,14 @@ from inventory.rules import CHOICES, SETTINGS, PolicyRule, RuleScope, RuleValues
 from pipelines.cli.wording import exact
 from pipelines.errors import PolicyRuleError
 from pipelines.stores.metrics_catalogue import suggestion
+from pipelines.stores.metrics_values import major_units
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pipelines.steps.rule_orders import OrdersChange
     from pipelines.steps.rule_preview import RuleChange
+    from pipelines.steps.rule_replay import RuleReplay
 
 # How a person names what a rule is for; the narrowest first.
 SCOPE_WORDS: Final = {
@@ -124,6 +127,36 @@ def orders_said(change: OrdersChange) -> str:
         for lines, qty, amount in sides
     )
     return f"Orders: {before} -> {after}"
+
+
+def replay_facts(lived: RuleReplay) -> dict[str, Any]:
+    """What a replay of rules found as it is kept with a version and printed as JSON; amounts in major units."""
+    told = asdict(lived) | {"weeks_count": lived.weeks_count}
+    for side in ("before", "after"):
+        one = getattr(lived, side)
+        amounts = [name for name in (*told[side], "cost_amount") if name.endswith("_amount")]
+        told[side] |= {name: major_units(getattr(one, name), lived.currency_code) for name in amounts}
+        del told[side]["policy"]
+    return told
+
+
+def replay_said(lived: RuleReplay) -> list[str]:
+    """What a replay of rules found, line by line."""
+    sides = (lived.before, lived.after)
+
+    def amounts(name: str) -> str:
+        before, after = (f"{major_units(getattr(one, name), lived.currency_code):,.2f}" for one in sides)
+        return f"{before} -> {after}"
+
+    fills = " -> ".join("-" if one.fill_rate is None else f"{one.fill_rate * 100:.1f} %" for one in sides)
+    rest = f"; {items_said(lived.left_out_count)} more cannot be replayed" if lived.left_out_count else ""
+    return [
+        f"{lived.weeks_count} weeks from {lived.first_date} lived through again by {items_said(lived.items_count)}{rest}, "
+        f"in {lived.currency_code}:",
+        f"  cost {amounts('cost_amount')} (holding {amounts('holding_amount')}, lost margin {amounts('lost_margin_amount')})",
+        f"  fill rate {fills}, stock value {amounts('stock_value_amount')}",
+        f"  order lines {lived.before.orders_count:,} -> {lived.after.orders_count:,}",
+    ]
 
 
 def items_said(count: int) -> str:

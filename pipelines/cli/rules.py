@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from pipelines.cli import rule_words as words
-from pipelines.cli.display import emit_json
+from pipelines.cli.display import emit_json, progress_bar
 from pipelines.cli.rule_listing import (
     DAY,
     AsJson,
@@ -30,10 +30,16 @@ from pipelines.errors import PolicyRuleError
 from pipelines.settings import load_settings
 from pipelines.steps.rule_orders import preview_orders
 from pipelines.steps.rule_preview import RulePreview, first_day, preview_rules
+from pipelines.steps.rule_replay import preview_replay
 from pipelines.stores.operational import OperationalStore
+from pipelines.stores.releases import open_served
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date
+
     from inventory.rules import PolicyRule
+    from pipelines.steps.rule_replay import RuleReplay
 
 rules_app = typer.Typer(no_args_is_help=True, help="Policy rules: how stock is kept, by item, place, class, season and date.")
 _SHOWN = 8
@@ -48,6 +54,9 @@ _From = Annotated[datetime | None, typer.Option("--from", formats=[DAY], help="F
 _To = Annotated[datetime | None, typer.Option("--to", formats=[DAY], help="Last day; default is for good.")]
 _Season = Annotated[str | None, typer.Option(help=f"Days of each year, such as 10-01:12-31, or {words.ALL_YEAR}.")]
 _Priority = Annotated[int | None, typer.Option(help="Decides between rules of one scope; the higher wins.")]
+_Replay = Annotated[
+    bool, typer.Option("--replay", help="Live through the last year without it and with it too: cost, fill rate, stock; takes minutes.")
+]
 _Reason = Annotated[str, typer.Option(help="Why; kept with the rule and in the audit log.")]
 _Actor = Annotated[str | None, typer.Option(help="Who says so, an admin; default is the user of this computer.")]
 
@@ -75,6 +84,7 @@ def rules_add(
     priority: _Priority = None,
     reason: _Reason,
     actor: _Actor = None,
+    with_replay: _Replay = False,
     is_confirmed: Annotated[bool, typer.Option("--yes", help="A rule that is for no item now is meant.")] = False,
 ) -> None:
     """Add a rule; what it changes is shown and kept with it. It holds from its first day on, beginning with the next run.
@@ -89,7 +99,7 @@ def rules_add(
             name, scope=words.scope_of(scope or []), values=words.values_of(sets or []), valid_from=day_of(since) or shown.next_day,
             valid_to=day_of(until), season=words.season_of(season), priority=priority or 0,
         )  # fmt: skip
-        _write(shown, rule, is_new=True, reason=reason, actor=actor, is_confirmed=is_confirmed)
+        _write(shown, rule, is_new=True, reason=reason, actor=actor, with_replay=with_replay, is_confirmed=is_confirmed)
 
 
 def rules_schedule(
@@ -102,6 +112,7 @@ def rules_schedule(
     priority: _Priority = None,
     reason: _Reason,
     actor: _Actor = None,
+    with_replay: _Replay = False,
 ) -> None:
     """Let another version of a rule begin on a day; until then the one before holds. What is not said stays, but for the last day.
 
@@ -116,7 +127,7 @@ def rules_schedule(
             season=before.season if season is None else words.season_of(season),
             priority=before.priority if priority is None else priority,
         )  # fmt: skip
-        _write(shown, rule, is_new=False, reason=reason, actor=actor, is_confirmed=True)
+        _write(shown, rule, is_new=False, reason=reason, actor=actor, with_replay=with_replay, is_confirmed=True)
 
 
 def rules_preview(
@@ -128,11 +139,15 @@ def rules_preview(
     with_orders: Annotated[
         bool, typer.Option("--orders", help="Plan the next run's orders both ways too; takes as long as that does.")
     ] = False,
+    with_replay: _Replay = False,
     as_json: AsJson = False,
 ) -> None:
-    """What a rule would change for the items of the release, and with --orders for what is ordered; nothing is written.
+    """What a rule would change for the items of the release, with --orders for what is ordered, and with --replay would have cost.
 
-    Examples: [b]ordercast rules preview --for abc=A --set service_level=98% --orders[/b] | [b]ordercast rules preview a-steady[/b]
+    Nothing is written.
+
+    Examples: [b]ordercast rules preview --for abc=A --set service_level=98% --orders[/b] |
+    [b]ordercast rules preview a-steady --replay[/b]
     """
     if name is not None and (sets or scope):
         raise PolicyRuleError("Preview a rule that stands by its name, or a new one by --for and --set, not both.")
@@ -148,10 +163,12 @@ def rules_preview(
         day = day_of(on) or first_day(rule, not_before=shown.next_day)
         found = preview_rules(shown.items, before=before, after=after, on=day)
         orders = preview_orders(shown.release, before=before, after=after, on=day, settings=load_settings()) if with_orders else ()
+        lived = _replayed(before, after, day) if with_replay else None
     if as_json:
-        emit_json(asdict(found) | ({"orders": orders} if with_orders else {}))
+        more = {"replay": words.replay_facts(lived)} if lived else {}
+        emit_json(asdict(found) | ({"orders": orders} if with_orders else {}) | more)
         return
-    _tell(found)
+    _tell(found, lived=lived)
     for one in orders:
         Console().print(words.orders_said(one), highlight=False, markup=False)
     if with_orders and not orders:
@@ -170,28 +187,35 @@ def rules_revert(name: Name, *, reason: _Reason, actor: _Actor = None) -> None:
     Console().print(f"{gone.name} is reverted: {rest}. It shows after the next run: ordercast run.", highlight=False, markup=False)
 
 
-def _write(shown: Shown, rule: PolicyRule, *, is_new: bool, reason: str, actor: str | None, is_confirmed: bool) -> None:
+def _replayed(before: Sequence[PolicyRule], after: Sequence[PolicyRule], on: date) -> RuleReplay:
+    settings = load_settings()
+    with open_served(settings.releases_path) as (_, conn), progress_bar(Console(stderr=True), "Replaying") as report:
+        return preview_replay(conn, before=before, after=after, on=on, settings=settings, on_progress=report)
+
+
+def _write(shown: Shown, rule: PolicyRule, *, is_new: bool, reason: str, actor: str | None, with_replay: bool, is_confirmed: bool) -> None:
     # the last of all versions, so that it counts where an older one of the name does too
     as_next = replace(rule, version=1 + max((one.version for one in shown.standing), default=0))
     day = first_day(rule, not_before=shown.next_day)
-    found = preview_rules(shown.items, before=shown.standing, after=[*shown.standing, as_next], on=day)
+    after = [*shown.standing, as_next]
+    found = preview_rules(shown.items, before=shown.standing, after=after, on=day)
     if found.items_count == 0 and rule.scope.channel_id is None and not is_confirmed:
         raise PolicyRuleError(
             f"The rule would change nothing: of {words.items_said(shown.items.height)} none is {words.scope_said(rule.scope)}, or a "
             "narrower rule holds for all of them. If that is meant, confirm it with --yes."
         )
+    lived = _replayed(shown.standing, after, day) if with_replay else None
+    kept = asdict(found) | ({"replay": words.replay_facts(lived)} if lived else {})
     with OperationalStore.open(load_settings().resolved_store_url) as store:
         store.migrate()
-        added = rule_book.add_version(
-            store, rule, is_new=is_new, reason=reason, preview=asdict(found), actor=actor or getpass.getuser()
-        )  # fmt: skip
-    _tell(found, named={as_next.name: added.name})
+        added = rule_book.add_version(store, rule, is_new=is_new, reason=reason, preview=kept, actor=actor or getpass.getuser())
+    _tell(found, lived=lived, named={as_next.name: added.name})
     Console().print(
         f"{added.name} holds {words.times_said(added)}. It counts from the next run on: ordercast run.", highlight=False, markup=False
     )
 
 
-def _tell(found: RulePreview, *, named: dict[str, str] | None = None) -> None:
+def _tell(found: RulePreview, *, lived: RuleReplay | None, named: dict[str, str] | None = None) -> None:
     """What a change of rules changes; `named` says what rules are called that had no number yet."""
     console = Console(highlight=False, markup=False)
 
@@ -213,3 +237,5 @@ def _tell(found: RulePreview, *, named: dict[str, str] | None = None) -> None:
         console.print(f"{one['sku']} at {one['location_id']}: {one['reason']}", style="yellow")
     if len(found.problems) > _SHOWN:
         console.print(f"and {len(found.problems) - _SHOWN:,} more items without a policy: --json has all", style="yellow")
+    for line in words.replay_said(lived) if lived else ():
+        console.print(line)

@@ -6,13 +6,14 @@ import hashlib
 import json
 import logging
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import polars as pl
 
 from inventory.outcomes import DAYS_OF_YEAR, Measured, StockPath, UnitMoney, measure_outcomes
+from pipelines.steps.outcome_cases import MEASURED_KINDS, SAVING_KINDS, case_of, proposed_units, units_without
 from pipelines.stores.metrics_values import MINOR_UNIT_EXPONENTS, major_units
 from pipelines.stores.outcomes import list_decided, save_outcomes
 from pipelines.stores.warehouse import run_context
@@ -25,12 +26,11 @@ if TYPE_CHECKING:
 
     from forecasting.schema import BoolArray, FloatArray, IntArray
     from pipelines.settings import Settings
+    from pipelines.steps.outcome_cases import Case
     from pipelines.stores.operational import OperationalStore
-    from pipelines.stores.outcomes import Decided
 
 logger = logging.getLogger("ordercast.outcomes")
 
-MEASURED_KINDS: Final = ("purchase", "transfer")
 RECHECKED_DAYS: Final = 91  # after its window an outcome is measured again where late data changed it
 BEFORE_DAYS: Final = 56  # whose demand, with the window's, says what to expect on a day without stock
 _FACTS: Final = dict.fromkeys(("rec_id", "sku", "location_id", "line_id"), pl.String) | {"window_from": pl.Date, "window_to": pl.Date}
@@ -59,16 +59,6 @@ class OutcomeCounts:
 
 
 @dataclass(frozen=True, slots=True)
-class _Case:
-    """A decision with the days it is judged by, and the day on which its order would have come."""
-
-    decided: Decided
-    window_from: date
-    window_to: date
-    due: date
-
-
-@dataclass(frozen=True, slots=True)
 class _Days:
     """What is known of the days of each case: rows are days from `BEFORE_DAYS` before its window on, NaN where nothing is known."""
 
@@ -90,7 +80,7 @@ def measure_decisions(store: OperationalStore, conn: duckdb.DuckDBPyConnection, 
         settings: For the review period and holding cost where suggestion and location name none.
     """
     context = run_context(conn)
-    cases = [case for one in list_decided(store) if (case := _case(one, settings)) is not None]
+    cases = [case for one in list_decided(store) if (case := case_of(one, settings)) is not None]
     passed = [case for case in cases if case.window_to <= context.as_of_date]
     oldest = context.as_of_date - timedelta(days=RECHECKED_DAYS)
     open_cases = [case for case in passed if case.decided.data_hash is None or case.window_to > oldest]
@@ -104,27 +94,16 @@ def measure_decisions(store: OperationalStore, conn: duckdb.DuckDBPyConnection, 
     return counts
 
 
-def _case(decided: Decided, settings: Settings) -> _Case | None:
-    """None where the suggestion says neither when it was made nor when it would arrive."""
-    basis = json.loads(decided.basis)
-    if decided.expected_receipt is None or "as_of_date" not in basis:
-        return None
-    made = date.fromisoformat(basis["as_of_date"])
-    due = max(decided.expected_receipt, made + timedelta(days=1))
-    review = int(basis.get("review_period_days") or settings.review_period_days)
-    return _Case(decided, made + timedelta(days=1), due + timedelta(days=review), due)
-
-
-def _measure(
-    conn: duckdb.DuckDBPyConnection, cases: Sequence[_Case], *, zone: str, run_id: str, settings: Settings
-) -> list[dict[str, Any]]:
+def _measure(conn: duckdb.DuckDBPyConnection, cases: Sequence[Case], *, zone: str, run_id: str, settings: Settings) -> list[dict[str, Any]]:
     days, prices = _read_days(conn, cases, zone), _read_prices(conn, cases, settings)
     path, is_known, lacks_demand = _paths(days, np.array([(case.window_to - case.window_from).days + 1 for case in cases]))
     received = np.nan_to_num(days.received[BEFORE_DAYS:]) * path.is_in_window
     measured = measure_outcomes(
         path,
         received=received,
-        proposed=_proposed(cases, received),
+        proposed=proposed_units(cases, received),
+        without=units_without(cases, received),
+        saves_holding=np.array([case.decided.kind in SAVING_KINDS for case in cases]),
         is_accepted=np.array([case.decided.is_accepted for case in cases]),
         money=UnitMoney(np.array([one["margin"] for one in prices]), np.array([one["holding"] for one in prices])),
     )
@@ -161,20 +140,9 @@ def _paths(days: _Days, lengths: IntArray) -> tuple[StockPath, BoolArray, BoolAr
     return path, is_known, lacks_demand
 
 
-def _proposed(cases: Sequence[_Case], received: FloatArray) -> FloatArray:
-    """The proposed quantity on the days on which the order came, or all of it on the day it was due where it was rejected."""
-    proposed = np.zeros_like(received)
-    for index, case in enumerate(cases):
-        if case.decided.is_accepted:
-            proposed[:, index] = received[:, index] * (case.decided.proposed_qty / max(1, case.decided.decided_qty))
-        else:
-            proposed[(case.due - case.window_from).days, index] = case.decided.proposed_qty
-    return proposed
-
-
-def _read_days(conn: duckdb.DuckDBPyConnection, cases: Sequence[_Case], zone: str) -> _Days:
+def _read_days(conn: duckdb.DuckDBPyConnection, cases: Sequence[Case], zone: str) -> _Days:
     facts = [
-        {"rec_id": one.rec_id, "sku": one.sku, "location_id": one.location_id, "line_id": one.line_id, "window_from": case.window_from,
+        {"rec_id": one.rec_id, "sku": one.sku, "location_id": one.location_id, "line_id": case.line_id, "window_from": case.window_from,
          "window_to": case.window_to} for case in cases for one in (case.decided,)
     ]  # fmt: skip
     conn.register("outcome_windows", pl.DataFrame(facts, schema=_FACTS).to_arrow())
@@ -197,7 +165,7 @@ def _read_days(conn: duckdb.DuckDBPyConnection, cases: Sequence[_Case], zone: st
     return _Days(tables["demand"], tables["stock"], tables["received"], frozenset(undated))
 
 
-def _read_prices(conn: duckdb.DuckDBPyConnection, cases: Sequence[_Case], settings: Settings) -> list[dict[str, Any]]:
+def _read_prices(conn: duckdb.DuckDBPyConnection, cases: Sequence[Case], settings: Settings) -> list[dict[str, Any]]:
     """Margin and a day's holding cost per unit in minor units, NaN where a price is missing; and the category."""
     products = {
         row[0]: row[1:] for row in conn.execute("SELECT sku, list_price_amount, currency_code, category FROM marts.dim_products").fetchall()
@@ -221,7 +189,7 @@ def _read_prices(conn: duckdb.DuckDBPyConnection, cases: Sequence[_Case], settin
     return prices
 
 
-def _why_unknown(case: _Case, days: _Days, *, is_known: bool, lacks_demand: bool) -> str | None:
+def _why_unknown(case: Case, days: _Days, *, is_known: bool, lacks_demand: bool) -> str | None:
     if case.decided.kind not in MEASURED_KINDS:
         return f"outcomes of {case.decided.kind} are not measured"
     if case.decided.rec_id in days.undated:
@@ -232,7 +200,7 @@ def _why_unknown(case: _Case, days: _Days, *, is_known: bool, lacks_demand: bool
 
 
 def _row(
-    case: _Case, measured: Measured, index: int, *, why: str | None, price: Mapping[str, Any], received: int, run_id: str
+    case: Case, measured: Measured, index: int, *, why: str | None, price: Mapping[str, Any], received: int, run_id: str
 ) -> dict[str, Any]:
     one = case.decided
     quantities = ("demand_qty", "lost_qty", "lost_without_qty", "lost_with_qty", "averted_qty", "excess_unit_days")
@@ -261,9 +229,18 @@ def _row(
     }
 
 
-def _digest(case: _Case, days: Sequence[FloatArray], price: Mapping[str, Any], why: str | None) -> str:
+def _digest(case: Case, days: Sequence[FloatArray], price: Mapping[str, Any], why: str | None) -> str:
     """SHA-256 of all that the outcome follows from."""
     one, length = case.decided, BEFORE_DAYS + (case.window_to - case.window_from).days + 1
-    facts = [one.decision_id, one.proposed_qty, one.decided_qty, str(case.window_from), str(case.window_to), str(case.due), why]
+    facts = [
+        one.decision_id,
+        one.proposed_qty,
+        one.decided_qty,
+        str(case.window_from),
+        str(case.window_to),
+        str(case.due),
+        why,
+        *([] if case.stood is None else [str(case.stood)]),
+    ]
     values = [[None if np.isnan(value) else float(value) for value in table[:length]] for table in days]
     return hashlib.sha256(json.dumps([facts, values, sorted((k, str(v)) for k, v in price.items())]).encode()).hexdigest()

@@ -11,21 +11,28 @@ import polars as pl
 
 import inventory
 from inventory.classical import RULES
+from inventory.standing import OneFit
 from pipelines.errors import ContractError
+from pipelines.steps.replay_current import current_rule
 from pipelines.steps.replay_inputs import WEEK_DAYS, read_replay_inputs
+from pipelines.steps.rule_policies import policies_of
+from pipelines.stores.policy_rules import read_rules
+from pipelines.stores.warehouse import run_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import duckdb
 
+    from inventory.policy import OrderRule
     from inventory.replaying import Replay
     from pipelines.settings import Settings
     from pipelines.steps.replay_inputs import ReplayInputs
 
+CURRENT: Final = "current"
 OURS: Final = "ours"
 CLAIRVOYANT: Final = "clairvoyant"
-POLICIES: Final = (OURS, *RULES)
+POLICIES: Final = (CURRENT, OURS, *RULES)
 YEAR_WEEKS: Final = 52
 LEARN_WEEKS: Final = 26  # of history before the first decision
 LEAST_WEEKS: Final = 4
@@ -64,7 +71,7 @@ class PolicyResult:
 
 @dataclass(frozen=True, slots=True)
 class ReplayReport:
-    """A replay, cheapest policy first; `left_out` has sku, location_id and reason.
+    """A replay, the current policy first, then the cheapest; `left_out` has sku, location_id and reason.
 
     `estimated_rate` is the share of units wanted that is an estimate, because the item was out of stock.
     """
@@ -99,7 +106,8 @@ def replay_history(
 
     All begin with the same stock, the mean demand of lead and review time, and nothing on its way. Lead times are drawn from
     each item's receipts and promises; the clairvoyant alone has the usual one. Of the units that are not there the share
-    `lost_sales_share` is lost. The ratios of `OURS` are tuned on the weeks before the first.
+    `lost_sales_share` is lost. `current` keeps to the settings and rules of today; the ratios of `OURS` are tuned on the
+    weeks before the first.
 
     Args:
         conn: A release or the warehouse.
@@ -128,17 +136,20 @@ def replay_history(
     )
     if inputs.panel.is_empty():
         raise ContractError(f"No item can be replayed: {inputs.left_out['reason'].head(1).to_list()[0]}")
-    first, last = _weeks(inputs.panel, since, until)
+    first, last = replay_weeks(inputs.panel, since, until)
+    worlds = _worlds([name for name in policies if name != CURRENT], _tuned(policies, inputs, first, seed=settings.seed))
+    if CURRENT in policies:
+        worlds.insert(0, ({CURRENT: _current(conn, inputs, settings)}, inputs.items))
     results: list[PolicyResult] = []
     estimated = 0.0
-    for names, items in _worlds(policies, _tuned(policies, inputs, first, seed=settings.seed)):
+    for names, items in worlds:
         told = inventory.replay(
             inputs.panel, names, start=first, end=last, frequency="weekly", items=items, seed=settings.seed, on_progress=on_progress
         )  # fmt: skip
-        results.extend(_results(told))
+        results.extend(results_of(told))
         estimated = told.estimated_rate or 0.0
     return ReplayReport(
-        results=tuple(sorted(results, key=lambda one: one.cost_amount)),
+        results=tuple(sorted(results, key=lambda one: (one.policy != CURRENT, one.cost_amount))),
         currency_code=inputs.currency_code,
         first_date=first,
         last_date=last + timedelta(days=WEEK_DAYS - 1),
@@ -156,6 +167,13 @@ def _tuned(policies: Sequence[str], inputs: ReplayInputs, first: date, *, seed: 
     return dataclasses.replace(inputs, items=inventory.tune_items(before, _POLICY, frequency="weekly", items=inputs.items, seed=seed))
 
 
+def _current(conn: duckdb.DuckDBPyConnection, inputs: ReplayInputs, settings: Settings) -> OrderRule:
+    """What runs order by the settings and the rules that hold on the day after the as-of day."""
+    on = run_context(conn).as_of_date + timedelta(days=1)
+    policies = policies_of(conn, inputs.items, read_rules(conn), on=on, settings=settings)
+    return current_rule(conn, inputs, policies, learn=OneFit(), seed=settings.seed)
+
+
 def _worlds(policies: Sequence[str], inputs: ReplayInputs) -> list[tuple[dict[str, Any], pl.DataFrame]]:
     """Policies and items that are replayed together: who knows what is to come is not surprised by a delivery either."""
     named = {name: _POLICY if name == OURS else name for name in policies if name != CLAIRVOYANT}
@@ -164,8 +182,12 @@ def _worlds(policies: Sequence[str], inputs: ReplayInputs) -> list[tuple[dict[st
     return [*worlds, ({CLAIRVOYANT: CLAIRVOYANT}, usual)] if CLAIRVOYANT in policies else worlds
 
 
-def _weeks(panel: pl.DataFrame, since: date | None, until: date | None) -> tuple[date, date]:
-    """Mondays of the first week and of the last."""
+def replay_weeks(panel: pl.DataFrame, since: date | None, until: date | None) -> tuple[date, date]:
+    """Mondays of the first week and of the last, as `replay_history` takes them.
+
+    Raises:
+        ContractError: The history is too short, or does not reach there.
+    """
     weeks: list[date] = panel["demand_date"].unique().sort().to_list()
     least, newest = weeks[0] + timedelta(weeks=LEARN_WEEKS), weeks[-1]
     last = newest if until is None else until - timedelta(days=until.weekday())
@@ -178,7 +200,8 @@ def _weeks(panel: pl.DataFrame, since: date | None, until: date | None) -> tuple
     return first, last
 
 
-def _results(told: Replay) -> list[PolicyResult]:
+def results_of(told: Replay) -> list[PolicyResult]:
+    """One result per policy, in their order."""
     rows = told.frame.join(told.bounds, on="policy", maintain_order="left")
     return [
         PolicyResult(

@@ -70,6 +70,26 @@ def ruled_policies(
     }
 
 
+def policies_of(
+    conn: duckdb.DuckDBPyConnection, keys: pl.DataFrame, rules: Sequence[PolicyRule], *, on: date, settings: Settings
+) -> dict[Item, ReorderPolicy]:
+    """The policy of each of these items: by its rules as in `ruled_policies`, else by supplier, location and settings as in a run.
+
+    Args:
+        conn: The warehouse or a release.
+        keys: sku, location_id.
+        rules: All versions that nobody has reverted.
+        on: The day of the decision.
+        settings: What holds where no rule says otherwise.
+    """
+    items = (
+        keys.select(_KEY).join(_items(conn), on=_KEY, how="left", maintain_order="left").rename({"usual_review_days": "review_period_days"})
+    )
+    return item_policies(
+        items.to_dicts(), settings=settings, rules=ruled_policies(conn, rules, on=on, settings=settings) if rules else None
+    )
+
+
 def _set(row: dict[str, Any]) -> dict[str, Any]:
     values = {name: row[name] for name in (*_TAKEN, "budget_rule") if row[name] is not None}
     return values | ({"budget_amount": float(row["budget_amount"])} if "budget_amount" in values else {})

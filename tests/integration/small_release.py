@@ -19,8 +19,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    import duckdb
+
     from inventory.rules import PolicyRule
     from pipelines.stores.releases import Release
+
+
+def fill_classes(conn: duckdb.DuckDBPyConnection) -> None:
+    """Every item has a first supplier and the classes A and X, as rules ask for them."""
+    conn.execute("ALTER TABLE marts.dim_products ADD COLUMN supplier_id VARCHAR DEFAULT 's1'")
+    conn.execute("CREATE TABLE marts.dim_product_classes AS SELECT sku, 'A' AS abc_class, 'X' AS xyz_class FROM marts.dim_products")
 
 
 def publish_small_release(home: Path, *, rules: Sequence[PolicyRule] = ()) -> Release:
@@ -29,8 +37,7 @@ def publish_small_release(home: Path, *, rules: Sequence[PolicyRule] = ()) -> Re
     home.mkdir(parents=True, exist_ok=True)
     with open_warehouse(home / "warehouse.duckdb") as conn:
         fill_marts(conn)
-        conn.execute("ALTER TABLE marts.dim_products ADD COLUMN supplier_id VARCHAR DEFAULT 's1'")
-        conn.execute("CREATE TABLE marts.dim_product_classes AS SELECT sku, 'A' AS abc_class, 'X' AS xyz_class FROM marts.dim_products")
+        fill_classes(conn)
         write_rules(conn, [row_of(rule) | {"reason": "A test", "author": "ann"} for rule in rules])
         gather_panel(conn)
         backtest_forecasts(conn)

@@ -18,6 +18,7 @@ from pipelines.steps.outcomes import OutcomeCounts, measure_decisions
 from pipelines.stores.outcomes import list_outcomes
 from pipelines.stores.warehouse import open_warehouse, replace_table
 from tests.integration.decision_shop import AS_OF, NOW, open_shop, request, rows_of
+from tests.integration.kinds_shop import open_change
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,17 +41,22 @@ def conn(tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def fill_marts(
-    conn: duckdb.DuckDBPyConnection, receipts: dict[str, tuple[date, int]], *, as_of: date = OVER, price: int | None = 500
-) -> None:
-    """Each item sells 5 a day of 40 on the as-of day; what a line of ours brought came on its day; on days without stock nobody buys."""
+    conn: duckdb.DuckDBPyConnection, receipts: dict[str, tuple[date, int]], *, as_of: date = OVER, price: int | None = 500,
+    others: tuple[date, int] | None = None,
+) -> None:  # fmt: skip
+    """Each item sells 5 a day of 40 on the as-of day; what a line of ours brought came on its day; on days without stock nobody buys.
+
+    `others` is what other orders brought.
+    """
     conn.execute("DELETE FROM meta.run_context")
     conn.execute("INSERT INTO meta.run_context VALUES ('r2', ?, 'Europe/Berlin', 'EUR', 'Shop', 'connected')", [as_of])
     stock: list[dict[str, Any]] = []
     demand: list[dict[str, Any]] = []
     for sku in SKUS:
         level = 40 + 5 * 20
-        for day in (AS_OF + timedelta(days=number) for number in range(-19, 17)):
+        for day in (AS_OF + timedelta(days=number) for number in range(-19, max(17, (as_of - AS_OF).days + 1))):
             level += sum(qty for one, (came, qty) in receipts.items() if one == sku and came == day)
+            level += others[1] if others is not None and others[0] == day else 0
             sold = min(5, level)
             level -= sold
             stock.append({"sku": sku, "location_id": "DC", "stock_date": day, "available_qty": level})
@@ -188,6 +194,50 @@ def test_a_transfer_is_judged_by_the_local_day_it_was_received_on(store: Operati
 
     (row,) = list_outcomes(store)
     assert (row["verdict"], row["received_qty"], row["averted_qty"]) == ("averted", 50, 35)
+
+
+@pytest.mark.parametrize(
+    ("kind", "came", "others", "until", "found"),
+    [
+        # 40 last until 8 July, others come on the 17th: on its old day, the 20th, the line would have been too late for 40 units
+        ("expedite", date(2026, 7, 6), (date(2026, 7, 17), 100), date(2026, 7, 27), ("averted", 40, 40, 0, "60.0000")),
+        # nobody missed the 40 units, which would have been held from 20 July on, less what was held of them in August
+        ("defer", date(2026, 8, 10), (date(2026, 7, 5), 100), date(2026, 8, 17), ("averted", 60, 0, -360, "0.0000")),
+        ("cancel_po", None, (date(2026, 7, 5), 200), date(2026, 7, 27), ("averted", 0, 0, -320, "0.0000")),
+    ],
+)
+def test_a_changed_order_is_judged_against_the_day_it_stood_with(
+    store: OperationalStore, conn: duckdb.DuckDBPyConnection, kind: str, came: date | None, others: tuple[date, int], until: date,
+    found: tuple[Any, ...],
+) -> None:  # fmt: skip
+    decide(store, request(open_change(store, kind)), now=NOW)
+    fill_marts(conn, {} if came is None else {"ITEM-1": (came, 40)}, as_of=until, others=others)
+    link_lines(conn, [""] * 3)
+    for table in ("marts.fct_purchase_receipts", "staging.stg_shop__purchase_order_lines"):
+        conn.execute(f"UPDATE {table} SET po_line_id = 'PO-17-1' WHERE po_line_id = 'L-ITEM-1'")
+
+    measure_decisions(store, conn, settings=SETTINGS)
+
+    (row,) = list_outcomes(store)
+    assert (row["verdict"], row["lost_without_qty"], row["averted_qty"]) == found[:3]
+    assert row["window_to"] == until
+    assert row["averted_margin"] == Decimal(found[4])
+    if found[3]:
+        assert (row["excess_unit_days"], row["excess_cost"]) == (found[3], Decimal(found[3]) * Decimal("0.0035"))
+
+
+def test_not_bringing_a_line_forward_that_was_needed_cost_its_margin(store: OperationalStore, conn: duckdb.DuckDBPyConnection) -> None:
+    decide(store, request(open_change(store, "expedite"), "reject", reason_code="forecast_too_high"), now=NOW)
+    fill_marts(conn, {"ITEM-1": (date(2026, 7, 20), 40)}, as_of=date(2026, 7, 27), others=(date(2026, 7, 17), 100))
+    link_lines(conn, [""] * 3)
+    for table in ("marts.fct_purchase_receipts", "staging.stg_shop__purchase_order_lines"):
+        conn.execute(f"UPDATE {table} SET po_line_id = 'PO-17-1' WHERE po_line_id = 'L-ITEM-1'")
+
+    measure_decisions(store, conn, settings=SETTINGS)
+
+    (row,) = list_outcomes(store)
+    assert (row["verdict"], row["lost_qty"], row["averted_qty"]) == ("averted", 40, 40)
+    assert row["value_added"] == row["excess_cost"] - Decimal("60.0000")
 
 
 @pytest.mark.parametrize("by", ["planner", "supplier", "category", "reason"])

@@ -28,6 +28,7 @@ from pipelines.stores.operational import OperationalStore
 from pipelines.stores.policy_rules import COLUMNS, TABLE, list_rules, read_rules, rule_of, write_rules
 from pipelines.stores.releases import ReleaseFacts, publish
 from pipelines.stores.warehouse import OWN_TABLES, open_warehouse
+from tests.integration.small_release import fill_classes
 from tests.integration.test_cli import Terminal
 from tests.integration.test_planning_steps import SETTINGS, fill_marts
 
@@ -229,8 +230,7 @@ def test_without_rules_no_policy_is_set(planned: duckdb.DuckDBPyConnection, tmp_
 def test_what_the_next_run_would_order_is_shown_before_and_after(tmp_path: Path) -> None:
     with open_warehouse(tmp_path / "release.duckdb") as conn:
         fill_marts(conn)
-        conn.execute("ALTER TABLE marts.dim_products ADD COLUMN supplier_id VARCHAR DEFAULT 's1'")
-        conn.execute("CREATE TABLE marts.dim_product_classes AS SELECT sku, 'A' AS abc_class, 'X' AS xyz_class FROM marts.dim_products")
+        fill_classes(conn)
         gather_panel(conn)
         backtest_forecasts(conn)
         forecast_demand(conn, settings=SETTINGS)

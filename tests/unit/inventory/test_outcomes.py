@@ -14,9 +14,9 @@ MARGIN, HOLDING = 300.0, 2.0
 
 def measured(
     *, opening: float, closing: list[float], demand: list[float], received: dict[int, float] | None = None, proposed: dict[int, float],
-    is_accepted: bool = True, expected: float = 0.0,
+    is_accepted: bool = True, expected: float = 0.0, without: dict[int, float] | None = None, saves_holding: bool = False,
 ) -> Measured:  # fmt: skip
-    """One decision; stock is censored where it ended a day at 0 and demand was to be expected."""
+    """One decision; stock is censored where it ended a day at 0 and demand was to be expected. `without` makes it a change of an order."""
     days = len(closing)
     path = StockPath(
         opening=np.array([opening]), closing=column(closing), demand=column(demand), expected=np.full((days, 1), expected),
@@ -28,6 +28,8 @@ def measured(
         proposed=units(proposed, days),
         is_accepted=np.array([is_accepted]),
         money=UnitMoney(np.array([MARGIN]), np.array([HOLDING])),
+        without=None if without is None else units(without, days),
+        saves_holding=np.array([saves_holding]),
     )
 
 
@@ -95,6 +97,49 @@ def test_a_day_without_stock_says_nothing_where_nothing_was_to_be_expected() -> 
     found = measured(opening=2, closing=[0, 0, 0], demand=[2, 0, 0], proposed={1: 10}, is_accepted=False)
 
     assert (found.verdict[0], found.lost_qty[0]) == ("unneeded", 0)
+
+
+def test_a_line_brought_forward_averted_what_its_old_day_would_have_lost() -> None:
+    # 2 a day and 2 there: 4 come on the second day instead of the fourth, so two days are served that would not have been
+    found = measured(opening=2, closing=[0.1, 2, 0.1, 0, 0], demand=[1.9, 2, 2, 0.1, 0], received={1: 4}, proposed={1: 4}, without={3: 4})
+
+    assert (found.verdict[0], found.value_added_amount[0]) == ("averted", 0)
+    assert found.averted_qty[0] == pytest.approx(3.8, abs=0.2)
+
+
+def test_putting_a_line_off_that_nobody_missed_saved_its_holding() -> None:
+    found = measured(
+        opening=20, closing=[18, 16, 14, 22], demand=[2, 2, 2, 2], received={3: 10}, proposed={3: 10}, without={1: 10}, saves_holding=True
+    )
+
+    assert (found.verdict[0], found.averted_qty[0], found.excess_unit_days[0]) == ("averted", 0, -20)
+    assert found.excess_cost_amount[0] == -20 * HOLDING
+
+
+def test_putting_off_what_was_needed_should_not_have_been_done() -> None:
+    found = measured(
+        opening=2, closing=[0, 0, 0, 8], demand=[2, 0, 0, 2], received={3: 10}, proposed={3: 10}, expected=2, without={1: 10},
+        saves_holding=True,
+    )  # fmt: skip
+
+    assert (found.verdict[0], found.averted_qty[0], found.averted_margin_amount[0]) == ("unneeded", -4, -4 * MARGIN)
+
+
+def test_a_line_that_came_on_its_old_day_all_the_same_was_changed_too_late() -> None:
+    found = measured(
+        opening=20, closing=[18, 26, 24], demand=[2, 2, 2], received={1: 10}, proposed={1: 10}, without={1: 10}, saves_holding=True
+    )
+
+    assert (found.verdict[0], found.excess_unit_days[0]) == ("too_late", 0)
+
+
+def test_rejecting_to_call_off_what_nobody_needed_cost_its_holding() -> None:
+    found = measured(
+        opening=20, closing=[18, 26, 24], demand=[2, 2, 2], received={1: 10}, proposed={}, without={1: 10}, is_accepted=False,
+        saves_holding=True,
+    )  # fmt: skip
+
+    assert (found.verdict[0], found.value_added_amount[0]) == ("averted", -20 * HOLDING)
 
 
 amounts = st.lists(st.integers(0, 6), min_size=6, max_size=6)

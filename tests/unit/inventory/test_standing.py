@@ -1,0 +1,100 @@
+"""Runs' methods in whole periods against the same methods for one item, on the same paths."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from inventory.item_terms import read_items
+from inventory.policy import Policy, ReplayState
+from inventory.protection_demand import cumulative_demand, lost_units, protection_demand, supply_by_day, units_to_bring
+from inventory.schema import Inbound, ReorderPolicy
+from inventory.standing import OneFit, StandingRule
+from inventory.targets import find_target
+
+LEAD, REVIEW, RATIO = 3, 2, 0.9
+AS_OF = date(2026, 1, 4)
+POLICIES = (
+    {"method": "path_newsvendor"}, {"method": "order_up_to"}, {"method": "days_of_cover", "cover_days": 12},
+    {"method": "min_max", "min_qty": 25, "max_qty": 60}, {"method": "min_max", "min_qty": 5, "max_qty": 60},
+    {"method": "reorder_point", "max_qty": 70}, {"method": "reorder_quantity", "reorder_qty": 7},
+)  # fmt: skip
+ON_HAND, ARRIVING = 12.0, np.array([0.0, 6.0, 0.0, 0.0, 0.0, 5.0])  # the last comes after lead and review time
+PATHS = np.random.default_rng(8).poisson(5.0, size=(200, LEAD + REVIEW)).astype(np.float32)
+
+
+def state(series: int) -> ReplayState:
+    known: Any = SimpleNamespace(observed=np.ones((4, series), dtype=np.bool_), periods_count=4)
+    return ReplayState(3, np.full(series, ON_HAND), np.repeat(ARRIVING[:, None], series, axis=1), known)
+
+
+def rule(policies: tuple[dict[str, Any], ...]) -> StandingRule:
+    keys = pl.DataFrame({"sku": [f"s{number}" for number in range(len(policies))], "location_id": "main"})
+    items = keys.with_columns(lead_periods=pl.lit(LEAD), critical_ratio=pl.lit(RATIO))
+
+    def numbers(name: str) -> Any:
+        return np.array([one.get(name, np.nan) for one in policies], dtype=np.float64)
+
+    def chunks(rows: Any, *, periods: int, seed: int) -> Any:
+        yield np.arange(len(rows)), np.repeat(PATHS[None, :, :periods], len(rows), axis=0)
+
+    law: Any = SimpleNamespace(is_whole=np.ones(len(policies), dtype=np.bool_), chunks=chunks)
+    return StandingRule(
+        method=np.array([one["method"] for one in policies]), terms=read_items(keys, items, Policy()),
+        review_periods=np.full(len(policies), REVIEW), min_qty=numbers("min_qty"), max_qty=numbers("max_qty"),
+        reorder_qty=numbers("reorder_qty"), cover_periods=numbers("cover_days"), learn=lambda *_, **__: law,
+    )  # fmt: skip
+
+
+def asked_for_one(policy: dict[str, Any]) -> int:
+    """The daily method, a period being a day."""
+    own = ReorderPolicy(RATIO, REVIEW, 0.25, **policy)
+    cumulative, days = cumulative_demand(PATHS), np.full(len(PATHS), LEAD)
+    inbound = [Inbound(AS_OF + timedelta(days=number + 1), int(qty)) for number, qty in enumerate(ARRIVING) if qty]
+    supply = supply_by_day(PATHS.shape[1], free_qty=int(ON_HAND), inbound=inbound[:1], as_of=AS_OF)
+    need = units_to_bring(lost_units(cumulative, supply), supply, lead_days=days, review_period_days=REVIEW)
+    protection = protection_demand(cumulative, lead_days=days, review_period_days=REVIEW, service_level=RATIO)
+    return find_target(own, ratio=RATIO, money_ratio=None, need=need, protection=protection, position_qty=int(ON_HAND) + 6).raw_qty
+
+
+def test_every_method_orders_what_a_run_would_order_for_the_item_alone() -> None:
+    found = rule(POLICIES).order(state(len(POLICIES)))
+
+    wanted = [max(0, asked_for_one(policy)) for policy in POLICIES]
+    assert found.tolist() == wanted
+    assert len(set(wanted)) > 4  # else it would say little
+    assert wanted[4] == 0  # above its minimum
+
+
+def test_nothing_is_ordered_of_a_series_that_was_never_seen() -> None:
+    seen = state(2)
+    seen.known.observed[:, 1] = False
+
+    found = rule(POLICIES[:2]).order(seen)
+
+    assert found[0] > 0
+    assert found[1] == 0
+
+
+def test_a_method_without_its_parameter_is_refused() -> None:
+    with pytest.raises(ValueError, match="days_of_cover lacks its parameter"):
+        rule(({"method": "days_of_cover"},))
+
+
+def test_demand_is_learnt_once_per_period_for_rules_that_share_it() -> None:
+    asked = []
+
+    def learn(matrix: Any, *, periods: int, seed: int) -> Any:
+        asked.append((matrix.periods_count, periods, seed))
+        return object()
+
+    shared, early, late = OneFit(learn), SimpleNamespace(periods_count=4), SimpleNamespace(periods_count=5)
+    for matrix in (early, early, late, late):
+        shared(matrix, periods=6, seed=0)  # type: ignore[arg-type]  # only the count is looked at
+
+    assert asked == [(4, 6, 0), (5, 6, 0)]
