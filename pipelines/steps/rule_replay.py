@@ -85,7 +85,7 @@ def preview_replay(
         PolicyRuleError: The change touches nothing that a replay could tell; the message says why.
         ContractError: The history is too short.
     """
-    inputs = read_replay_inputs(conn, holding_cost_rate=settings.holding_cost_rate)
+    inputs = read_replay_inputs(conn, holding_cost_rate=settings.holding_cost_rate, lost_sales_share=settings.lost_sales_share)
     keys = pl.concat([inputs.items.select(SERIES_KEY), inputs.left_out.select(SERIES_KEY)])
     old, new = (policies_of(conn, keys, rules, on=on, settings=settings) for rules in (before, after))
     touched = keys.filter(_differs(keys, old, new))
