@@ -76,10 +76,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class OrderTerms:
-    """What the supplier asks for. Money in minor units of one currency per unit.
-
-    A minimum of 0 means 1. `list_price_amount` is None where no price in the supplier's currency is known.
-    """
+    """What the supplier asks for, in minor units of its currency; a minimum of 0 means 1, a list price that is not known in it is None."""
 
     unit_cost_amount: int
     list_price_amount: int | None

@@ -16,7 +16,7 @@ from pipelines.cli import accesses
 from pipelines.cli.display import emit_json
 from pipelines.cli.rule_listing import On, day_of
 from pipelines.cli.wording import money, quantity
-from pipelines.errors import ReleaseError
+from pipelines.errors import ContractError, ReleaseError
 from pipelines.settings import load_settings
 from pipelines.steps.promises import promise_open_orders
 from pipelines.steps.sourcing import source_open_orders
@@ -105,6 +105,8 @@ def _served() -> Iterator[tuple[Release, duckdb.DuckDBPyConnection]]:
         except (duckdb.CatalogException, duckdb.BinderException) as exc:
             first_line = str(exc).partition("\n")[0]
             raise ReleaseError(f"Release {release.release_id} lacks what this takes ({first_line}): ordercast run.") from None
+        except ValueError as exc:
+            raise ContractError(f"Release {release.release_id}: {exc}") from exc
 
 
 def _standing_rules() -> list[PolicyRule]:
@@ -137,7 +139,7 @@ def _show_sourcing(console: Console, found: OrderSourcing) -> None:
     for note in found.notes:
         console.print(escape(note), style="yellow")
     for (way, rule), lines in found.lines.group_by("sourcing", "sourcing_rule", maintain_order=True):
-        by = f"rule {rule}" if rule else "no rule"
+        by = f"rule {escape(rule)}" if rule else "no rule"
         moved = lines.filter(lines["location_id"] != lines["planned_location_id"])
         console.print(f"{way} ({by}): {lines.height:,} lines, {moved.height:,} from another place than the shop has them")
     _show_lines(console, found)
@@ -147,8 +149,8 @@ def _show_lines(console: Console, found: OrderSourcing) -> None:
     if found.lines.height:
         table = Table("Order", "Line", "SKU", "Units", "From", "Shop has it at", box=None, pad_edge=False)
         shown = found.lines.select("order_id", "order_line_id", "sku", "qty", "location_id", "planned_location_id").head(_SHOWN)
-        for row in shown.iter_rows():
-            table.add_row(*(escape(str(cell)) for cell in row))
+        for cells in shown.iter_rows():
+            table.add_row(*(escape(str(cell)) for cell in cells))
         console.print(table)
         _say_more(console, found.lines)
     for row in found.unfilled.head(_SHOWN).iter_rows(named=True):
