@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from inventory.demand_paths import learn_demand
-from inventory.projection import need_quantile, project_needs
+from inventory.projection import fill_quantity, need_quantile, project_needs
 from inventory.protection_demand import LEAST_UNITS
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ class StandingRule:
         review_periods: Until an item is looked at again, at least 1.
         min_qty, max_qty, reorder_qty: Units; NaN where nobody names one.
         cover_periods: Periods of mean demand that days of cover orders up to; NaN where nobody names them.
+        min_fill_rate: Least share of demand to be met in an order's own periods; NaN where nobody asks for one.
         learn: How demand is learnt; rules that stand beside each other share one `OneFit`.
         seed: Of the paths.
 
@@ -71,11 +72,20 @@ class StandingRule:
     max_qty: FloatArray
     reorder_qty: FloatArray
     cover_periods: FloatArray
+    min_fill_rate: FloatArray
     learn: Learner
     seed: int = 0
 
     def __post_init__(self) -> None:
-        arrays = (self.terms.ratio, self.review_periods, self.min_qty, self.max_qty, self.reorder_qty, self.cover_periods)
+        arrays = (
+            self.terms.ratio,
+            self.review_periods,
+            self.min_qty,
+            self.max_qty,
+            self.reorder_qty,
+            self.cover_periods,
+            self.min_fill_rate,
+        )
         if any(len(one) != len(self.method) for one in arrays):
             raise ValueError("method: every array has to have one entry per series.")
         if np.any(self.review_periods < 1):
@@ -102,7 +112,12 @@ class StandingRule:
         on_hand, arriving = state.on_hand[rows], state.arriving[:, rows]
         arrives = self.terms.drawn_leads(rows, paths.shape[1], np.random.default_rng(self.seed))
         until, ratio = arrives + self.review_periods[rows][:, None], self.terms.ratio[rows]
-        need = project_needs(paths, on_hand=on_hand, arriving=arriving, arrives=arrives, until=until, shortage="lost").need
+        needs = project_needs(paths, on_hand=on_hand, arriving=arriving, arrives=arrives, until=until, shortage="lost")
+        floor, rate = np.zeros(len(rows)), self.min_fill_rate[rows]
+        if (is_asked := np.isfinite(rate)).any():
+            filled = fill_quantity(needs.need[is_asked], needs.demand_within[is_asked], rate[is_asked], is_whole=is_whole[is_asked])
+            floor[is_asked] = filled
+        lost = np.maximum(need_quantile(needs.need, ratio, is_whole=is_whole), floor)
         total = np.cumsum(paths, axis=2, dtype=np.float64)
         demand = np.sort(np.take_along_axis(total, until[:, :, None] - 1, axis=2)[:, :, 0], axis=1)
         level = need_quantile(demand, ratio, is_whole=is_whole)
@@ -117,6 +132,6 @@ class StandingRule:
         method = self.method[rows]
         return np.select(
             [method == PATH_METHOD, method == "order_up_to", method == "days_of_cover", method == "reorder_quantity"],
-            [need_quantile(need, ratio, is_whole=is_whole), level - position, cover - position, np.where(is_due, batches, 0.0)],
+            [lost, level - position, cover - position, np.where(is_due, batches, 0.0)],
             np.where(is_due, most - position, 0.0),
         )

@@ -15,7 +15,7 @@ from inventory.schema import OrderTerms
 from inventory.standing import StandingRule
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import duckdb
 
@@ -53,6 +53,7 @@ def current_rule(
         max_qty=_numbers([one.max_qty for one in kept]),
         reorder_qty=_numbers([one.reorder_qty for one in kept]),
         cover_periods=_numbers([one.cover_days for one in kept]) / _WEEK_DAYS,
+        min_fill_rate=_numbers([one.min_fill_rate for one in kept]),
         learn=learn,
         seed=seed,
     )
@@ -64,5 +65,5 @@ def _ratio(unit_cost: float, list_price: int, policy: ReorderPolicy) -> float:
     return bounded_ratio(money_ratio(money, policy), policy)
 
 
-def _numbers(values: list[int | None]) -> FloatArray:
+def _numbers(values: Sequence[float | None]) -> FloatArray:
     return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
