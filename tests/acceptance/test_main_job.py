@@ -99,13 +99,15 @@ def test_suggestions_stand_in_the_store_with_a_reason_and_obey_the_suppliers_ter
     rows = merchant["first_recommendations"]
     terms = {(row["supplier_id"], row["sku"]): row for row in simulate(SCENARIOS["small"], seed=SEED).tables["supplier_items"].to_dicts()}
 
-    assert rows
-    for row in rows:
+    purchases = [row for row in rows if row["kind"] == "purchase"]
+    assert purchases
+    for row in purchases:
         term = terms[row["supplier_id"], row["sku"]]
-        assert row["kind"] == "purchase"
-        assert row["reason"].endswith(".")
         assert row["recommended_qty"] >= (term["min_order_qty"] or 1)
         assert row["recommended_qty"] % (term["order_multiple"] or 1) == 0
+    assert {row["kind"] for row in rows} <= {"purchase", "transfer", "expedite", "defer", "cancel_po", "allocate"}
+    assert all(row["reason"].endswith(".") and row["recommended_qty"] > 0 for row in rows)
+    assert all(row["source_location_id"] not in {None, row["location_id"]} for row in rows if row["kind"] == "transfer")
 
 
 def test_the_same_again_reads_no_row_anew_and_proposes_nothing_twice(merchant: dict[str, Any]) -> None:
