@@ -66,7 +66,8 @@ def replay(
 
     Orders are first decided at the end of the period before `start`, each time from demand known by then. Demand is learnt anew at
     every review, from what customers wanted and not from what the simulated shop could sell, so that policies differ by their
-    decisions alone. In periods when the merchant was out of stock demand is what was expected of them beforehand, at least what was sold.
+    decisions alone. In periods when the merchant was out of stock demand is what was expected of them, at least what was sold: the level
+    before them, with factors of season and calendar learnt from the whole panel.
 
     Args:
         panel: sku, location_id, demand_date, demand_qty, is_censored; before `start` it is what is learnt from.
@@ -98,7 +99,7 @@ def replay(
     base = next((policy for policy in named.values() if isinstance(policy, Policy)), Policy())
     told = _with_leads(matrix.keys, items, lead_times)
     leads = _real_leads(matrix, read_items(matrix.keys, told, base), lead_times, first, last, seed=seed)
-    variants = {TOLD: demand.expected} | ({LOW: demand.low, HIGH: demand.high} if demand.estimated_rate else {})
+    variants = {TOLD: demand.expected} | ({LOW: demand.low, HIGH: demand.high} if matrix.censored[first:].any() else {})
     stock = _initial(matrix, initial, first, base, leads)
     shops = {
         f"{name}\x1f{variant}": _shop(policy, base, told, matrix, wanted=wanted, stock=stock, longest=int(leads.max(initial=0)))

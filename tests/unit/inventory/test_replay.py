@@ -35,6 +35,9 @@ def panel_of(demand: Any, *, censored: Any = None) -> pl.DataFrame:
     )
 
 
+NONE = pl.DataFrame({"sku": ["s0"], "location_id": ["main"], "on_hand_qty": [0.0]})
+
+
 @dataclass(frozen=True)
 class Steady:
     """Orders the same every time."""
@@ -107,6 +110,20 @@ def test_what_the_merchant_missed_is_estimated_and_its_uncertainty_stated():
     bounds = result.bounds.row(0, named=True)
     assert result.estimated_rate == pytest.approx(0.2, abs=0.05)
     assert bounds["cost_low"] < result.frame["cost"][0] < bounds["cost_high"]
+
+
+def test_lost_demand_of_slow_movers_is_neither_rounded_away_nor_called_certain():
+    wanted = np.random.default_rng(5).poisson(0.3, size=(40, 60)).astype(float)
+    censored = np.zeros((40, 60), dtype=bool)
+    censored[:, 21::2] = True
+    seen = np.where(censored, 0.0, wanted)
+
+    result = replay(panel_of(seen, censored=censored), {"none": Steady(0)}, start=week(20), end=week(59), frequency="weekly", initial=NONE)
+
+    bounds = result.bounds.row(0, named=True)
+    assert result.frame["cost"][0] == pytest.approx(wanted[:, 20:].sum(), rel=0.1)
+    assert result.estimated_rate == pytest.approx(0.5, abs=0.06)
+    assert bounds["cost_low"] == seen[:, 20:].sum() < result.frame["cost"][0] < bounds["cost_high"]
 
 
 def test_without_stock_outs_there_is_nothing_to_estimate():
