@@ -97,7 +97,8 @@ def read_items(keys: pl.DataFrame, items: pl.DataFrame | None, policy: Policy) -
             numbers[name] = _numbers(told, name, policy=getattr(policy, name, None), problems=problems)
     holding, shortage = numbers["holding_cost"], numbers["shortage_cost"]
     _note(problems, (holding == 0) & (shortage == 0), lambda _: "holding_cost and shortage_cost are both 0: nothing can be weighed")
-    costs = np.array([starting_ratio(h, p, shortage=policy.shortage) if h + p > 0 else 0.0 for h, p in zip(holding, shortage, strict=True)])
+    held = holding * policy.review_periods
+    costs = np.array([starting_ratio(h, p, shortage=policy.shortage) if h + p > 0 else 0.0 for h, p in zip(held, shortage, strict=True)])
     ratio = np.where(np.isnan(numbers["critical_ratio"]), costs, numbers["critical_ratio"])
     pack = numbers["pack_qty"]
     _note(problems, pack < 1, lambda row: f"pack_qty is {pack[row]:g} and has to be at least 1")

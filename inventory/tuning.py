@@ -124,7 +124,7 @@ def _moved(items: pl.DataFrame, policy: Policy, step: float) -> pl.DataFrame:
         for name in ("holding_cost", "shortage_cost")
     )
     weight = shortage * math.exp(step)
-    times = LOST_SALES_HOLDING if policy.shortage == "lost" else 1.0
+    times = policy.review_periods * (LOST_SALES_HOLDING if policy.shortage == "lost" else 1.0)
     total = weight + times * holding
     return items.with_columns(critical_ratio=pl.when(total > 0).then(weight / total))
 

@@ -86,3 +86,12 @@ def test_items_with_too_short_a_history_keep_the_ratios_of_their_costs(shop: pl.
     tuned = tune_items(shop.filter(pl.col("demand_date") < date(2020, 9, 1)), Policy(), frequency="monthly", items=items)
 
     assert tuned["critical_ratio"].to_list() == [pytest.approx(9 / 10.5)]
+
+
+def test_items_of_a_longer_review_start_from_holding_until_the_next_one(shop: pl.DataFrame):
+    items = pl.DataFrame({"sku": ["s0"], "holding_cost": [1.0], "shortage_cost": [9.0]})
+    short = shop.filter(pl.col("demand_date") < date(2020, 9, 1))
+
+    tuned = tune_items(short, Policy(review_periods=4), frequency="monthly", items=items)
+
+    assert tuned["critical_ratio"].to_list() == [pytest.approx(9 / 15)]
