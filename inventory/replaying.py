@@ -16,7 +16,7 @@ from inventory.item_terms import ItemTerms, key_texts, read_items
 from inventory.policy import LONGEST_LEAD, Policy
 from inventory.simulation import Shop, World, drawn_leads, run_shops
 from inventory.stock_position import read_position
-from inventory.true_demand import TrueDemand, true_demand
+from inventory.true_demand import TrueDemand, true_demand, with_sold_out_highs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -95,7 +95,7 @@ def replay(
     named = _named(policies)
     matrix = as_matrix(panel, frequency=period, attributes=attributes, calendar=calendar)
     first, last = _span(matrix, start, end)
-    demand = true_demand(panel, matrix, first=first)
+    demand, learnt = true_demand(panel, matrix, first=first), with_sold_out_highs(panel, matrix)
     base = next((policy for policy in named.values() if isinstance(policy, Policy)), Policy())
     told = _with_leads(matrix.keys, items, lead_times)
     leads = _real_leads(matrix, read_items(matrix.keys, told, base), lead_times, first, last, seed=seed)
@@ -107,7 +107,7 @@ def replay(
         for variant, wanted in variants.items()
     }
     wanted = {name: variants[name.rsplit("\x1f", 1)[1]] for name in shops}
-    run_shops(shops, wanted, World(matrix, first, last, first, leads), seed=seed, on_progress=on_progress)
+    run_shops(shops, wanted, World(learnt, first, last, first, leads), seed=seed, on_progress=on_progress)
     return _result(shops, list(named), demand)
 
 

@@ -16,7 +16,7 @@ from inventory.demand_paths import learn_demand
 from inventory.item_terms import read_items
 from inventory.policy import LOST_SALES_HOLDING
 from inventory.simulation import Shop, World, drawn_leads, run_shops
-from inventory.true_demand import true_demand
+from inventory.true_demand import true_demand, with_sold_out_highs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -140,7 +140,7 @@ def _best_step(
     """The step from the costs' own log odds, after living through the newest periods with each; 0 where there are too few."""
     demand = true_demand(panel, matrix, first=0).expected
     tried = _tried(matrix.demand)
-    some, wanted = matrix.of(tried), demand[:, tried]
+    some, wanted = with_sold_out_highs(panel, matrix).of(tried), demand[:, tried]
     shops = [_shop(some.keys, *variant) for variant in variants]
     policy = variants[0][0]
     longest = int(shops[0].terms.longest_lead.max(initial=0))
@@ -150,7 +150,7 @@ def _best_step(
     start = max(end + 1 - window - warm_up, 2 * LEAST_FIT_PERIODS[matrix.frequency])
     if end + 1 - start - warm_up < LEAST_WINDOW or not wanted[start:].any():
         return 0.0
-    held = np.rint(wanted[max(0, start - window) : start].mean(axis=0) * (longest + policy.review_periods))
+    held = np.rint(wanted[max(0, start - window) : start].mean(axis=0) * (shops[0].terms.longest_lead + policy.review_periods))
     for shop in shops:
         shop.on_hand = held.copy()
     names = {f"{step:.6f}": shop for step, shop in zip(steps, shops, strict=True)}

@@ -11,8 +11,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from inventory import Policy, replay
+from inventory import Policy, plan_orders, replay
 from inventory.policy import ReplayState
+from inventory.simulation import Shop
 
 MONDAY = date(2024, 1, 1)
 
@@ -124,6 +125,42 @@ def test_lost_demand_of_slow_movers_is_neither_rounded_away_nor_called_certain()
     assert result.frame["cost"][0] == pytest.approx(wanted[:, 20:].sum(), rel=0.1)
     assert result.estimated_rate == pytest.approx(0.5, abs=0.06)
     assert bounds["cost_low"] == seen[:, 20:].sum() < result.frame["cost"][0] < bounds["cost_high"]
+
+
+def first_orders(panel: pl.DataFrame, policy: Policy, series: int, **more: Any) -> list[float]:
+    """What a policy orders first, at the end of week 38, from nothing in stock."""
+    seen: list[float] = []
+    place = Shop.place
+
+    def placing(self: Shop, quantity: Any, *args: Any, **kinds: Any) -> None:
+        seen.extend(quantity.tolist()[: series - len(seen)])
+        place(self, quantity, *args, **kinds)
+
+    held = pl.DataFrame({"sku": [f"s{row}" for row in range(series)], "location_id": "main", "on_hand_qty": 0.0})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Shop, "place", placing)
+        replay(panel, [policy], start=week(39), end=week(39), frequency="weekly", initial=held, **more)
+    return seen
+
+
+def test_a_replay_learns_from_weeks_sold_out_above_the_usual_as_a_plan_does():
+    demand = np.random.default_rng(6).poisson(6.0, size=(4, 40)).astype(float)
+    demand[:, 30:] *= 3
+    censored = np.zeros((4, 40), dtype=bool)
+    censored[:, 30:39] = True
+    panel = panel_of(demand, censored=censored)
+    known = panel.filter(pl.col("demand_date") < week(39))
+    held = pl.DataFrame({"sku": [f"s{row}" for row in range(4)], "location_id": "main", "on_hand_qty": 0.0})
+
+    planned = plan_orders(known, held, None, Policy(), frequency="weekly").frame["order_qty"].to_list()
+
+    assert first_orders(panel, Policy(), 4) == planned
+
+
+def test_the_orders_of_an_item_do_not_depend_on_the_leads_of_others():
+    slow = pl.DataFrame({"sku": ["s4"], "lead_periods": [[9, 11]]})
+
+    assert first_orders(shop(), Policy(), 4, items=slow) == first_orders(shop(), Policy(), 4)
 
 
 def test_without_stock_outs_there_is_nothing_to_estimate():
