@@ -10,7 +10,7 @@ import polars as pl
 
 from forecasting.matrix import as_matrix
 from forecasting.schema import SERIES_KEY, check_frames, check_frequency, check_not_negative
-from inventory.demand_paths import PATHS, DemandLaw, learn_demand
+from inventory.demand_paths import PATHS, DemandLaw, demand_problems, learn_demand
 from inventory.item_terms import ItemTerms, key_texts, read_items
 from inventory.order_frame import PlanLines, line_frames
 from inventory.ordering import Decision, decide
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from forecasting.matrix import SeriesMatrix
-    from forecasting.schema import BoolArray, FloatArray, IntArray, PathArray
+    from forecasting.schema import FloatArray, IntArray, PathArray
 
 WEIGHED_QUANTILES: Final = (0.5, 0.9)
 
@@ -117,13 +117,12 @@ def _rows_in(matrix: SeriesMatrix, keys: pl.DataFrame) -> IntArray:
 
 def _problems(matrix: SeriesMatrix, row_of: IntArray, stock: StockPosition, terms: ItemTerms, policy: Policy) -> list[str | None]:
     """Why a series cannot be planned: the first reason there is."""
-    observed: BoolArray = matrix.observed.sum(axis=0) > 0
+    demand = demand_problems(matrix)
     result: list[str | None] = []
     for row, own, item, cost in zip(row_of.tolist(), stock.problems, terms.problems, np.isnan(terms.unit_cost).tolist(), strict=True):
         unknown = "has no demand history in the panel" if row < 0 else None
-        unused = f"no {matrix.period_name} in stock, so nothing is known of its demand" if row >= 0 and not observed[row] else None
         money = "not available within a budget: needs unit_cost" if policy.budget_amount is not None and cost else None
-        result.append(own or unknown or unused or item or money)
+        result.append(own or unknown or demand[row] or item or money)
     return result
 
 

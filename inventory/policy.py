@@ -17,6 +17,7 @@ Shortage = Literal["lost", "backorder"]
 SHORTAGES: Final[tuple[Shortage, ...]] = ("lost", "backorder")
 LOST_SALES_HOLDING: Final = 1.5  # times the holding cost: where demand is lost, the next order need not make up for it
 LONGEST_LEAD: Final = 1_000  # periods; more is a mistake of units
+LARGEST_QTY: Final = 1e12  # units; more is no quantity of goods
 
 
 @dataclass(frozen=True, slots=True)

@@ -169,9 +169,25 @@ def _orders(shops: Mapping[str, Shop], known: SeriesMatrix, *, seed: int, learn:
             alike.setdefault(ahead.tobytes(), []).append(name)
             continue
         state = ReplayState(known.periods_count - 1, shop.on_hand.copy(), shop.arriving.copy(), known)
-        result[name] = round_up(np.maximum(np.nan_to_num(shop.rule.order(state)), 0.0), shop.terms.supplier)
+        result[name] = round_up(np.maximum(_asked(name, shop.rule, state), 0.0), shop.terms.supplier)
     for names in alike.values():
         result.update(_kernel_orders({name: shops[name] for name in names}, known, seed=seed, learn=learn))
+    return result
+
+
+def _asked(name: str, rule: OrderRule, state: ReplayState) -> FloatArray:
+    """[series]; what a rule orders, which may be anybody's, refused by its name where it is no quantity."""
+    given = np.asarray(rule.order(state))
+    own = name.split("\x1f", maxsplit=1)[0]
+    if given.shape != state.on_hand.shape or given.dtype.kind not in "fiub":
+        raise ValueError(
+            f"policies: {own!r} orders {given.dtype} of shape {given.shape}; it has to be a number for each of {len(state.on_hand)} series."
+        )
+    wrong = np.flatnonzero(~np.isfinite(given))
+    if len(wrong):
+        said = f"{given[wrong[0]]} units of {state.known.keys['sku'][int(wrong[0])]} at the end of {state.known.date_of(state.period)}"
+        raise ValueError(f"policies: {own!r} orders {said}; it has to be a finite number.")
+    result: FloatArray = given.astype(np.float64)
     return result
 
 

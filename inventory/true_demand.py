@@ -16,7 +16,7 @@ from forecasting.schema import SERIES_KEY
 
 if TYPE_CHECKING:
     from forecasting.matrix import SeriesMatrix
-    from forecasting.schema import FloatArray
+    from forecasting.schema import BoolArray, FloatArray, IntArray
 
 USUAL_PERIODS: Final = 8
 ROUNDING: Final = 1e-9
@@ -31,13 +31,22 @@ class TrueDemand:
             what was sold. In whole units, where a series sells those, whose sum over time is that of the levels to less than one unit.
         low: The same with what was sold only.
         high: The same with one standard deviation of the series' own errors more.
-        estimated_rate: Share of expected demand, from the first period asked for on, that is in periods out of stock; None without demand.
+        censored: [period, series]; the merchant was out of stock.
     """
 
     expected: FloatArray
     low: FloatArray
     high: FloatArray
-    estimated_rate: float | None
+    censored: BoolArray
+
+    def of(self, rows: IntArray) -> TrueDemand:
+        """Some series only, in the order of `rows`."""
+        return TrueDemand(self.expected[:, rows], self.low[:, rows], self.high[:, rows], self.censored[:, rows])
+
+    def estimated_rate(self, span: slice) -> float | None:
+        """Share of the expected demand of these periods that is in periods out of stock; None without demand."""
+        total = float(self.expected[span].sum())
+        return float(self.expected[span][self.censored[span]].sum()) / total if total > 0 else None
 
 
 def true_demand(panel: pl.DataFrame, matrix: SeriesMatrix, *, first: int) -> TrueDemand:
@@ -48,11 +57,10 @@ def true_demand(panel: pl.DataFrame, matrix: SeriesMatrix, *, first: int) -> Tru
     Args:
         panel: What the matrix was made of.
         matrix: All of it.
-        first: The period that the share of estimates counts from.
+        first: The first period whose demand matters.
     """
     if not matrix.censored[first:].any():
-        total = matrix.demand[first:].sum()
-        return TrueDemand(matrix.demand, matrix.demand, matrix.demand, 0.0 if total > 0 else None)
+        return TrueDemand(matrix.demand, matrix.demand, matrix.demand, matrix.censored)
     sold = as_matrix(panel.with_columns(is_censored=pl.lit(value=False)), frequency=matrix.frequency).demand
     selling, rows = matrix.selling()
     fit = fit_pooled(selling)
@@ -68,9 +76,7 @@ def true_demand(panel: pl.DataFrame, matrix: SeriesMatrix, *, first: int) -> Tru
         np.where(matrix.censored, np.fmax(sold, _in_whole_units(np.fmax(sold, estimate), matrix)), matrix.demand)
         for estimate in (expected, expected + deviation)
     )
-    total = likely[first:].sum()
-    estimated = likely[first:][matrix.censored[first:]].sum()
-    return TrueDemand(likely, low, np.maximum(likely, wide), float(estimated / total) if total > 0 else None)
+    return TrueDemand(likely, low, np.maximum(likely, wide), matrix.censored)
 
 
 def _in_whole_units(estimate: FloatArray, matrix: SeriesMatrix) -> FloatArray:

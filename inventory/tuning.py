@@ -12,7 +12,7 @@ import polars as pl
 
 from forecasting.matrix import as_matrix
 from forecasting.schema import LEAST_FIT_PERIODS, check_frames, check_frequency, check_not_negative
-from inventory.demand_paths import learn_demand
+from inventory.demand_paths import demand_problems, learn_demand
 from inventory.item_terms import read_items
 from inventory.policy import LOST_SALES_HOLDING
 from inventory.simulation import Shop, World, drawn_leads, run_shops
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from forecasting.matrix import SeriesMatrix
-    from forecasting.schema import FloatArray, Frequency, IntArray
+    from forecasting.schema import Frequency, IntArray
+    from inventory.item_terms import ItemTerms
     from inventory.policy import Policy
 
 STEPS: Final = (-1.2, -0.8, -0.4, 0.0, 0.4, 0.8, 1.2, 1.8)  # in log odds from the ratio that costs alone give
@@ -59,7 +60,7 @@ def tune_policy(
         seed: Seed of the simulated demand.
 
     Raises:
-        ValueError: A frame or an argument is wrong.
+        ValueError: A frame or an argument is wrong, or no series can be planned; one that cannot is left out.
     """
     period = check_frequency(frequency)
     check_frames(panel=panel, items=items, attributes=attributes, calendar=calendar)
@@ -102,7 +103,7 @@ def tune_items(
         seed: Seed of the simulated demand.
 
     Raises:
-        ValueError: A frame or an argument is wrong.
+        ValueError: A frame or an argument is wrong, or no series can be planned; one that cannot is left out.
     """
     period = check_frequency(frequency)
     check_frames(panel=panel, items=items, attributes=attributes, calendar=calendar)
@@ -139,7 +140,7 @@ def _best_step(
 ) -> float:
     """The step from the costs' own log odds, after living through the newest periods with each; 0 where there are too few."""
     demand = true_demand(panel, matrix, first=0).expected
-    tried = _tried(matrix.demand)
+    tried = _tried(matrix, read_items(matrix.keys, variants[0][1], variants[0][0]))
     some, wanted = with_sold_out_highs(panel, matrix).of(tried), demand[:, tried]
     shops = [_shop(some.keys, *variant) for variant in variants]
     policy = variants[0][0]
@@ -160,10 +161,14 @@ def _best_step(
     return _chosen(steps, shops, policy.min_fill_rate)
 
 
-def _tried(demand: FloatArray) -> IntArray:
-    """Positions of every n-th series that has sold; of the first one where none has."""
-    sold = np.flatnonzero(demand.any(axis=0))
-    return sold[:: max(1, -(-len(sold) // SERIES_TRIED))] if len(sold) else np.zeros(1, dtype=np.int64)
+def _tried(matrix: SeriesMatrix, terms: ItemTerms) -> IntArray:
+    """Positions of every n-th series that has sold and can be planned; of the first one that can where none has sold."""
+    reasons = [of_demand or of_item for of_demand, of_item in zip(demand_problems(matrix), terms.problems, strict=True)]
+    kept = np.flatnonzero([reason is None for reason in reasons])
+    if not len(kept):
+        raise ValueError(f"panel, items: no series can be planned; {matrix.keys['sku'][0]}: {reasons[0]}.")
+    sold = kept[matrix.demand[:, kept].any(axis=0)]
+    return sold[:: max(1, -(-len(sold) // SERIES_TRIED))] if len(sold) else kept[:1]
 
 
 def _shop(keys: pl.DataFrame, policy: Policy, items: pl.DataFrame | None) -> Shop:

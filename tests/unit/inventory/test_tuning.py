@@ -95,3 +95,13 @@ def test_items_of_a_longer_review_start_from_holding_until_the_next_one(shop: pl
     tuned = tune_items(short, Policy(review_periods=4), frequency="monthly", items=items)
 
     assert tuned["critical_ratio"].to_list() == [pytest.approx(9 / 15)]
+
+
+def test_items_that_a_plan_would_refuse_say_nothing_of_the_ratio(shop: pl.DataFrame):
+    items = pl.DataFrame({"sku": [f"s{row}" for row in range(6)], "pack_qty": [0] * 5 + [1]})
+
+    tuned = tune_policy(shop, Policy(), frequency="monthly", items=items)
+
+    assert tuned == tune_policy(shop.filter(pl.col("sku") == "s5"), Policy(), frequency="monthly")
+    with pytest.raises(ValueError, match="no series can be planned; s0: pack_qty is 0"):
+        tune_policy(shop, Policy(), frequency="monthly", items=items[:5].vstack(items[:1].with_columns(sku=pl.lit("s5"))))
