@@ -99,14 +99,14 @@ def replay(
     check_frames(panel=panel, initial=initial, items=items, attributes=attributes, calendar=calendar)
     check_not_negative(seed=seed)
     named, sample = _named(policies), _lead_sample(lead_times)
-    whole = as_matrix(panel, frequency=period, attributes=attributes, calendar=calendar)
-    first, last = _span(whole, start, end)
+    matrix = as_matrix(panel, frequency=period, attributes=attributes, calendar=calendar)
+    first, last = _span(matrix, start, end)
     base = next((policy for policy in named.values() if isinstance(policy, Policy)), Policy())
     run_by = {name: policy if isinstance(policy, Policy) else base for name, policy in named.items()}
     position = None if initial is None else read_position(initial, None, horizon=1)
-    kept, left_out = _plannable(whole, position, [_terms(whole.keys, items, policy, sample) for policy in run_by.values()])
-    demand, matrix = true_demand(panel, whole, first=first).of(kept), with_sold_out_highs(panel, whole).of(kept)
     terms = {name: _terms(matrix.keys, items, policy, sample) for name, policy in run_by.items()}
+    unplanned, left_out = _unplanned(matrix, position, list(terms.values()))
+    demand, matrix = true_demand(panel, matrix, first=first), with_sold_out_highs(panel, matrix)
     leads = _real_leads(matrix, _terms(matrix.keys, items, base, sample), lead_times, first, last, seed=seed)
     variants = {TOLD: demand.expected} | ({LOW: demand.low, HIGH: demand.high} if demand.censored[first:].any() else {})
     held = _initial(matrix, position, first, base, leads)
@@ -117,7 +117,10 @@ def replay(
     }
     wanted = {name: variants[name.rsplit("\x1f", 1)[1]] for name in shops}
     run_shops(shops, wanted, World(matrix, first, last, first, leads), seed=seed, on_progress=on_progress)
-    return _result(shops, list(named), demand.estimated_rate(slice(first, last + 1)), left_out)
+    for shop in shops.values():
+        shop.leave_out(unplanned)
+    kept = np.delete(np.arange(matrix.keys.height), unplanned)
+    return _result(shops, list(named), kept, demand.of(kept).estimated_rate(slice(first, last + 1)), left_out)
 
 
 def _named(policies: Mapping[str, Policy | OrderRule | str] | Sequence[Policy | str]) -> dict[str, Policy | OrderRule | str]:
@@ -183,8 +186,8 @@ def _terms(keys: pl.DataFrame, items: pl.DataFrame | None, policy: Policy, sampl
     return dataclasses.replace(terms, leads=[np.sort(np.array(sample, dtype=np.int64))] * keys.height)
 
 
-def _plannable(matrix: SeriesMatrix, position: StockPosition | None, terms: Sequence[ItemTerms]) -> tuple[IntArray, pl.DataFrame]:
-    """Rows of the series that can be planned under all policies, and the others with their reason."""
+def _unplanned(matrix: SeriesMatrix, position: StockPosition | None, terms: Sequence[ItemTerms]) -> tuple[IntArray, pl.DataFrame]:
+    """Rows of the series that cannot be planned under one of the policies, and the same with their reason."""
     stock: list[str | None] = [None] * matrix.keys.height
     if position is not None:
         told = key_texts(position.keys).with_columns(reason=pl.Series(position.problems, dtype=pl.String))
@@ -194,7 +197,7 @@ def _plannable(matrix: SeriesMatrix, position: StockPosition | None, terms: Sequ
     left_out = matrix.keys.select(SERIES_KEY).with_columns(reasons).filter(reasons.is_not_null())
     if left_out.height == matrix.keys.height:
         raise ValueError(f"panel, items, initial: no series can be planned; {left_out['sku'][0]}: {left_out['reason'][0]}.")
-    return np.flatnonzero(reasons.is_null().to_numpy()), left_out
+    return np.flatnonzero(reasons.is_not_null().to_numpy()), left_out
 
 
 def _real_leads(
@@ -235,7 +238,7 @@ def _shop(policy: Policy | OrderRule | str, own: Policy, terms: ItemTerms, *, wa
     return Shop(own, terms, held.copy(), np.zeros((rows, len(held))), rule)
 
 
-def _result(shops: Mapping[str, Shop], names: list[str], estimated_rate: float | None, left_out: pl.DataFrame) -> Replay:
+def _result(shops: Mapping[str, Shop], names: list[str], kept: IntArray, estimated_rate: float | None, left_out: pl.DataFrame) -> Replay:
     def of(name: str, variant: str) -> Shop:
         return shops.get(f"{name}\x1f{variant}", shops[f"{name}\x1f{TOLD}"])
 
@@ -251,8 +254,8 @@ def _result(shops: Mapping[str, Shop], names: list[str], estimated_rate: float |
             "average_stock_qty": float(shop.average_stock.sum()),
             "orders": shop.orders,
         }
-        if np.isfinite(shop.terms.unit_cost).all():
-            row["average_stock_amount"] = float((shop.average_stock * shop.terms.unit_cost).sum())
+        if np.isfinite(shop.terms.unit_cost[kept]).all():
+            row["average_stock_amount"] = float((shop.average_stock * shop.terms.unit_cost)[kept].sum())
         rows.append(row)
     bounds = [
         {
