@@ -38,7 +38,7 @@ class OrderPlan:
             stock_at_arrival_qty (mean); critical_ratio and enough_rate (share of simulated paths on which nothing ordered is enough);
             p_stockout_if_ignored (a unit is missing before the next review's order could be there), cost_if_ignored_p50 and _p90 (what the
             order could save, at the policy's shortage cost), cost_if_accepted (expected holding of what is left of the order at the end of
-            its own periods, and shortage that is left); binding_constraint; model, fallback_reason; no_recommendation_reason, with
+            each of its own periods, and shortage that is left at the end of the last); binding_constraint; model, fallback_reason; no_recommendation_reason, with
             which order_qty is 0 and all that is not known null; note (what was taken otherwise than told) and reason, one plain sentence.
         steps: sku, location_id, step_number, step, qty, note: contributions that add up to "raw_quantity" and on to "order_quantity".
         spending: How far the budget went; None without one.
@@ -91,6 +91,7 @@ def plan_orders(
     stock = read_position(position, inbound, horizon=horizon)
     row_of = _rows_in(matrix, stock.keys)
     problems = _problems(matrix, row_of, stock, terms, policy)
+    _note_repeats(stock, panel)
     lines = PlanLines.empty(stock, problems)
     planned = np.flatnonzero([problem is None for problem in problems])
     needs = np.zeros((stock.keys.height if policy.budget_amount is not None else 0, PATHS))
@@ -124,6 +125,18 @@ def _problems(matrix: SeriesMatrix, row_of: IntArray, stock: StockPosition, term
         money = "not available within a budget: needs unit_cost" if policy.budget_amount is not None and cost else None
         result.append(own or unknown or demand[row] or item or money)
     return result
+
+
+def _note_repeats(stock: StockPosition, panel: pl.DataFrame) -> None:
+    """Rows of one series and date are added up, as order lines are; where they are many it may be a mistake."""
+    repeats = panel.group_by(*SERIES_KEY, "demand_date").len().filter(pl.col("len") > 1).group_by(SERIES_KEY).len("dates")
+    if repeats.is_empty():
+        return
+    told = key_texts(stock.keys).join(key_texts(repeats), on=SERIES_KEY, how="left", maintain_order="left")["dates"].to_list()
+    for row, dates in enumerate(told):
+        if dates:
+            said = f"demand of {dates} date{'s' if dates > 1 else ''} with several rows each was added up"
+            stock.notes[row] = "; ".join(filter(None, (stock.notes[row], said)))
 
 
 def _simulated(

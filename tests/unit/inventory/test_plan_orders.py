@@ -348,3 +348,23 @@ def test_the_spread_of_demand_is_that_of_the_usual_lead_time(monkeypatch: pytest
     plan(stock(5, 5, 5, 5), items=items)
 
     assert asked == [3]  # 1.7 periods, so 2, and the review
+
+
+def test_nothing_ordered_is_a_plain_zero():
+    assert not np.signbit(plan(stock(500, 500, 500, 500)).frame["order_qty"].to_numpy()).any()
+
+
+def test_a_column_that_is_nearly_a_known_one_is_refused_and_others_are_left_alone():
+    items = pl.DataFrame({"sku": ["s0"], "lead_period": [5], "colour": ["red"]})
+
+    with pytest.raises(ValueError, match="items: lead_period is not known; did you mean lead_periods"):
+        plan(stock(1, 2, 3, 4), items=items)
+    assert plan(stock(1, 2, 3, 4), items=items.drop("lead_period")).frame.equals(plan(stock(1, 2, 3, 4)).frame)
+
+
+def test_demand_told_twice_is_noted():
+    twice = pl.concat([panel(), panel().filter(pl.col("sku") == "s1")])
+
+    notes = plan_orders(twice, stock(1, 2, 3, 4), None, Policy(), frequency="weekly").frame["note"].to_list()
+
+    assert notes == [None, f"demand of {WEEKS} dates with several rows each was added up", None, None]
