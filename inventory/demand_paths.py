@@ -108,7 +108,8 @@ class DemandLaw:
 
 def demand_problems(matrix: SeriesMatrix) -> list[str | None]:
     """Why nothing can be said of a series' demand; None where something can."""
-    is_seen, largest = matrix.observed.any(axis=0), matrix.demand.max(axis=0, initial=0.0)
+    is_seen: BoolArray = matrix.observed.sum(axis=0) > 0
+    largest = matrix.demand.max(axis=0, initial=0.0)
     return [
         f"no {matrix.period_name} in stock, so nothing is known of its demand"
         if not seen

@@ -38,7 +38,8 @@ class OrderPlan:
             stock_at_arrival_qty (mean); critical_ratio and enough_rate (share of simulated paths on which nothing ordered is enough);
             p_stockout_if_ignored (a unit is missing before the next review's order could be there), cost_if_ignored_p50 and _p90 (what the
             order could save, at the policy's shortage cost), cost_if_accepted (expected holding of what is left of the order at the end of
-            each of its own periods, and shortage that is left at the end of the last); binding_constraint; model, fallback_reason; no_recommendation_reason, with
+            each of its own periods, as if its need grew evenly over them, and shortage that is left at the end of the last);
+            binding_constraint; model, fallback_reason; no_recommendation_reason, with
             which order_qty is 0 and all that is not known null; note (what was taken otherwise than told) and reason, one plain sentence.
         steps: sku, location_id, step_number, step, qty, note: contributions that add up to "raw_quantity" and on to "order_quantity".
         spending: How far the budget went; None without one.
@@ -101,7 +102,7 @@ def plan_orders(
         decision = decide(
             paths, rows=rows, on_hand=stock.free, arriving=stock.arriving, terms=terms, policy=policy, is_whole=is_whole, seed=seed
         )
-        _note(lines, rows, decision, law=law, row_of=row_of, terms=terms)
+        _note(lines, rows, decision, law=law, row_of=row_of, terms=terms, review_periods=policy.review_periods)
         if len(needs):
             needs[rows] = decision.needs.need
     spending = _within_budget(lines, needs, terms, policy)
@@ -160,7 +161,9 @@ def _simulated(
             yield own, some[place], paths
 
 
-def _note(lines: PlanLines, rows: IntArray, decision: Decision, *, law: DemandLaw, row_of: IntArray, terms: ItemTerms) -> None:
+def _note(
+    lines: PlanLines, rows: IntArray, decision: Decision, *, law: DemandLaw, row_of: IntArray, terms: ItemTerms, review_periods: int
+) -> None:
     """Write what was decided of some series into their lines."""
     needs, rounded = decision.needs, decision.rounded
     values = {
@@ -178,7 +181,7 @@ def _note(lines: PlanLines, rows: IntArray, decision: Decision, *, law: DemandLa
         "stock_at_arrival": needs.stock_at_arrival,
         "stockout_rate": needs.stockout_rate,
         "enough_rate": (needs.need <= 0).mean(axis=1),
-        "cost_accepted": _accepted(rounded.maximum, needs.need, terms, rows),
+        "cost_accepted": _accepted(rounded.maximum, needs.need, terms, rows, review_periods=review_periods),
     }
     for name, value in values.items():
         lines.numbers[name][rows] = value
@@ -188,8 +191,11 @@ def _note(lines: PlanLines, rows: IntArray, decision: Decision, *, law: DemandLa
         lines.models[row], lines.fallbacks[row] = law.names[row_of[row]], law.reasons[row_of[row]]
 
 
-def _accepted(quantity: FloatArray, need: FloatArray, terms: ItemTerms, rows: IntArray) -> FloatArray:
-    left = np.maximum(quantity[:, None] - need, 0.0).mean(axis=1)
+def _accepted(quantity: FloatArray, need: FloatArray, terms: ItemTerms, rows: IntArray, *, review_periods: int) -> FloatArray:
+    """Holding of what is left of the order at each end of its own periods, as if the need grew evenly over them, and shortage left."""
+    left = np.zeros(len(quantity))
+    for period in range(1, review_periods + 1):
+        left += np.maximum(quantity[:, None] - need * (period / review_periods), 0.0).mean(axis=1)
     short = np.maximum(need - quantity[:, None], 0.0).mean(axis=1)
     result: FloatArray = terms.holding_cost[rows] * left + terms.shortage_cost[rows] * short
     return result
@@ -211,5 +217,5 @@ def _within_budget(lines: PlanLines, needs: FloatArray, terms: ItemTerms, policy
     )
     changed = np.flatnonzero(order != numbers["maximum"])
     numbers["order"][:] = order
-    numbers["cost_accepted"][changed] = _accepted(order[changed], needs[changed], terms, changed)
+    numbers["cost_accepted"][changed] = _accepted(order[changed], needs[changed], terms, changed, review_periods=policy.review_periods)
     return spending

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from numbers import Integral
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import polars as pl
@@ -129,11 +129,11 @@ def _named(policies: Mapping[str, Policy | OrderRule | str] | Sequence[Policy | 
         named.update(policies)
     else:
         listed = [policies] if isinstance(policies, (Policy, str)) else policies
-        for number, policy in enumerate(listed, 1):
-            name = policy if isinstance(policy, str) else f"policy {number}"
+        for number, one in enumerate(listed, 1):
+            name = one if isinstance(one, str) else f"policy {number}"
             if name in named:
                 raise ValueError(f"policies: {name!r} is there twice; name it once.")
-            named[name] = policy
+            named[name] = one
     if not named:
         raise ValueError("policies: there is none; pass a mapping of name to policy.")
     for name, policy in named.items():
@@ -164,7 +164,7 @@ def _lead_sample(lead_times: int | Sequence[int] | pl.DataFrame | None) -> list[
     """Whole periods that orders may take."""
     if lead_times is None:
         return None
-    given: object = lead_times
+    given: Any = lead_times
     if isinstance(lead_times, pl.DataFrame):
         missing = [name for name in ("demand_date", "lead_periods") if name not in lead_times.columns]
         if missing:
@@ -173,7 +173,7 @@ def _lead_sample(lead_times: int | Sequence[int] | pl.DataFrame | None) -> list[
             )
         given = lead_times["lead_periods"].to_list()
     sample = [given] if isinstance(given, (Integral, str)) or not isinstance(given, Iterable) else list(given)
-    if not sample or any(not isinstance(lead, Integral) or isinstance(lead, bool) or not 0 <= int(lead) <= LONGEST_LEAD for lead in sample):
+    if not sample or any(isinstance(lead, bool) or not isinstance(lead, Integral) or not 0 <= int(lead) <= LONGEST_LEAD for lead in sample):
         raise ValueError(f"lead_times: has to be whole periods from 0 to {LONGEST_LEAD}, got {sample[:5]!r}.")
     return [int(lead) for lead in sample]
 

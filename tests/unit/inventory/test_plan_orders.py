@@ -368,3 +368,13 @@ def test_demand_told_twice_is_noted():
     notes = plan_orders(twice, stock(1, 2, 3, 4), None, Policy(), frequency="weekly").frame["note"].to_list()
 
     assert notes == [None, f"demand of {WEEKS} dates with several rows each was added up", None, None]
+
+
+def test_accepting_an_order_costs_its_holding_at_the_end_of_each_week_until_the_next_review():
+    policy = Policy(review_periods=4, lead_periods=0, holding_cost=1, shortage_cost=30, min_order_qty=200)
+
+    row = plan(stock(0, 0, 0, 0), policy).frame.row(3, named=True)
+
+    # 25 a week are sold, so of the 200 there are 175, 150, 125 and 100 left
+    assert row["order_qty"] == 200
+    assert row["cost_if_accepted"] == pytest.approx(550, rel=0.05)
