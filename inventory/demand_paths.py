@@ -17,6 +17,7 @@ from forecasting.selection import choose
 from forecasting.silent import names_put_back, reasons_put_back
 from forecasting.spread import fit_spread
 from inventory.lumpy import LumpyDemand, lumpy_rows
+from inventory.policy import LARGEST_QTY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,6 +106,28 @@ class DemandLaw:
             demand[place, ::2] = self.lumpy.draw(int(rows[place]), shape, generator)
 
 
+def demand_problems(matrix: SeriesMatrix) -> list[str | None]:
+    """Why nothing can be said of a series' demand; None where something can."""
+    is_seen: BoolArray = matrix.observed.sum(axis=0) > 0
+    largest = matrix.demand.max(axis=0, initial=0.0)
+    return [
+        f"no {matrix.period_name} in stock, so nothing is known of its demand"
+        if not seen
+        else f"demand of {most:g} in one {matrix.period_name} cannot be right"
+        if most > LARGEST_QTY
+        else None
+        for seen, most in zip(is_seen.tolist(), largest.tolist(), strict=True)
+    ]
+
+
+def _without_absurd(matrix: SeriesMatrix) -> SeriesMatrix:
+    """Series of which nothing can be said teach nothing of the others."""
+    is_absurd = matrix.demand.max(axis=0, initial=0.0) > LARGEST_QTY
+    if not is_absurd.any():
+        return matrix
+    return dataclasses.replace(matrix, demand=np.where(is_absurd, 0.0, matrix.demand), observed=matrix.observed & ~is_absurd)
+
+
 def learn_demand(matrix: SeriesMatrix, *, periods: int, seed: int, wants_trees: bool = True) -> DemandLaw:
     """The pooled fit that was best on past cut-offs and the spread of its sums, half of it from trees where there is enough to learn from.
 
@@ -114,6 +137,7 @@ def learn_demand(matrix: SeriesMatrix, *, periods: int, seed: int, wants_trees: 
         seed: Seed of the trees.
         wants_trees: Trees have a say where there is enough to learn from.
     """
+    matrix = _without_absurd(matrix)
     selling, rows = matrix.selling()
     choice = choose(selling, periods=periods)
     fit = choice.fit(selling)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 OPTIONAL: Final = ("max_order_qty", "min_order_qty", "critical_ratio", "unit_cost")  # null is the policy's; of unit_cost, not known
 ITEM_COLUMNS: Final = ("holding_cost", "shortage_cost", "lead_periods", "pack_qty", *OPTIONAL)
+NEARLY: Final = 0.85  # as difflib has it: lead_period is, order_qty is not
 LARGEST_RATIO: Final = 0.999  # beyond it the largest simulated demand is what is ordered, whatever it is
 
 
@@ -80,6 +82,8 @@ class ItemTerms:
 def read_items(keys: pl.DataFrame, items: pl.DataFrame | None, policy: Policy) -> ItemTerms:
     """The policy for each series, overridden by the items' own columns.
 
+    Columns of other names are left alone, as frames of items have many, but one that is nearly a name of `ITEM_COLUMNS` is refused.
+
     Args:
         keys: sku, location_id.
         items: sku, location_id or both, and any of `ITEM_COLUMNS`; `lead_periods` as whole numbers, or as lists of equally likely ones.
@@ -87,7 +91,7 @@ def read_items(keys: pl.DataFrame, items: pl.DataFrame | None, policy: Policy) -
         policy: What holds where the items say nothing.
 
     Raises:
-        ValueError: The items lack a key, repeat one, or have a column of another kind.
+        ValueError: The items lack a key, repeat one, or have a column of another kind or one whose name is nearly one of these.
     """
     told = _joined(keys, items)
     problems: list[str | None] = [None] * keys.height
@@ -97,7 +101,8 @@ def read_items(keys: pl.DataFrame, items: pl.DataFrame | None, policy: Policy) -
             numbers[name] = _numbers(told, name, policy=getattr(policy, name, None), problems=problems)
     holding, shortage = numbers["holding_cost"], numbers["shortage_cost"]
     _note(problems, (holding == 0) & (shortage == 0), lambda _: "holding_cost and shortage_cost are both 0: nothing can be weighed")
-    costs = np.array([starting_ratio(h, p, shortage=policy.shortage) if h + p > 0 else 0.0 for h, p in zip(holding, shortage, strict=True)])
+    held = holding * policy.review_periods
+    costs = np.array([starting_ratio(h, p, shortage=policy.shortage) if h + p > 0 else 0.0 for h, p in zip(held, shortage, strict=True)])
     ratio = np.where(np.isnan(numbers["critical_ratio"]), costs, numbers["critical_ratio"])
     pack = numbers["pack_qty"]
     _note(problems, pack < 1, lambda row: f"pack_qty is {pack[row]:g} and has to be at least 1")
@@ -133,6 +138,7 @@ def _joined(keys: pl.DataFrame, items: pl.DataFrame | None) -> pl.DataFrame:
     on = [name for name in SERIES_KEY if name in items.columns]
     if not on:
         raise ValueError(f"items: lacks sku and location_id, has {', '.join(items.columns)}; name what its rows describe.")
+    _check_names(items)
     known = key_texts(items.select(*on, *(name for name in ITEM_COLUMNS if name in items.columns)))
     repeated = known.filter(pl.struct(on).is_duplicated()).select(on).unique().sort(on)
     if repeated.height:
@@ -140,6 +146,13 @@ def _joined(keys: pl.DataFrame, items: pl.DataFrame | None) -> pl.DataFrame:
     return texts.join(known.with_columns(is_item=pl.lit(value=True)), on=on, how="left", maintain_order="left").with_columns(
         pl.col("is_item").fill_null(value=False)
     )
+
+
+def _check_names(items: pl.DataFrame) -> None:
+    for name in items.columns:
+        meant = [] if name in ITEM_COLUMNS else get_close_matches(name.lower(), ITEM_COLUMNS, n=1, cutoff=NEARLY)
+        if meant and meant[0] not in items.columns:
+            raise ValueError(f"items: {name} is not known; did you mean {meant[0]}? Rename or drop it.")
 
 
 def _numbers(told: pl.DataFrame, name: str, *, policy: object, problems: list[str | None]) -> FloatArray:

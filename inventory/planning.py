@@ -10,7 +10,7 @@ import polars as pl
 
 from forecasting.matrix import as_matrix
 from forecasting.schema import SERIES_KEY, check_frames, check_frequency, check_not_negative
-from inventory.demand_paths import PATHS, DemandLaw, learn_demand
+from inventory.demand_paths import PATHS, DemandLaw, demand_problems, learn_demand
 from inventory.item_terms import ItemTerms, key_texts, read_items
 from inventory.order_frame import PlanLines, line_frames
 from inventory.ordering import Decision, decide
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from forecasting.matrix import SeriesMatrix
-    from forecasting.schema import BoolArray, FloatArray, IntArray, PathArray
+    from forecasting.schema import FloatArray, IntArray, PathArray
 
 WEIGHED_QUANTILES: Final = (0.5, 0.9)
 
@@ -38,7 +38,8 @@ class OrderPlan:
             stock_at_arrival_qty (mean); critical_ratio and enough_rate (share of simulated paths on which nothing ordered is enough);
             p_stockout_if_ignored (a unit is missing before the next review's order could be there), cost_if_ignored_p50 and _p90 (what the
             order could save, at the policy's shortage cost), cost_if_accepted (expected holding of what is left of the order at the end of
-            its own periods, and shortage that is left); binding_constraint; model, fallback_reason; no_recommendation_reason, with
+            each of its own periods, as if its need grew evenly over them, and shortage that is left at the end of the last);
+            binding_constraint; model, fallback_reason; no_recommendation_reason, with
             which order_qty is 0 and all that is not known null; note (what was taken otherwise than told) and reason, one plain sentence.
         steps: sku, location_id, step_number, step, qty, note: contributions that add up to "raw_quantity" and on to "order_quantity".
         spending: How far the budget went; None without one.
@@ -91,6 +92,7 @@ def plan_orders(
     stock = read_position(position, inbound, horizon=horizon)
     row_of = _rows_in(matrix, stock.keys)
     problems = _problems(matrix, row_of, stock, terms, policy)
+    _note_repeats(stock, panel)
     lines = PlanLines.empty(stock, problems)
     planned = np.flatnonzero([problem is None for problem in problems])
     needs = np.zeros((stock.keys.height if policy.budget_amount is not None else 0, PATHS))
@@ -100,7 +102,7 @@ def plan_orders(
         decision = decide(
             paths, rows=rows, on_hand=stock.free, arriving=stock.arriving, terms=terms, policy=policy, is_whole=is_whole, seed=seed
         )
-        _note(lines, rows, decision, law=law, row_of=row_of, terms=terms)
+        _note(lines, rows, decision, law=law, row_of=row_of, terms=terms, review_periods=policy.review_periods)
         if len(needs):
             needs[rows] = decision.needs.need
     spending = _within_budget(lines, needs, terms, policy)
@@ -117,14 +119,25 @@ def _rows_in(matrix: SeriesMatrix, keys: pl.DataFrame) -> IntArray:
 
 def _problems(matrix: SeriesMatrix, row_of: IntArray, stock: StockPosition, terms: ItemTerms, policy: Policy) -> list[str | None]:
     """Why a series cannot be planned: the first reason there is."""
-    observed: BoolArray = matrix.observed.sum(axis=0) > 0
+    demand = demand_problems(matrix)
     result: list[str | None] = []
     for row, own, item, cost in zip(row_of.tolist(), stock.problems, terms.problems, np.isnan(terms.unit_cost).tolist(), strict=True):
         unknown = "has no demand history in the panel" if row < 0 else None
-        unused = f"no {matrix.period_name} in stock, so nothing is known of its demand" if row >= 0 and not observed[row] else None
         money = "not available within a budget: needs unit_cost" if policy.budget_amount is not None and cost else None
-        result.append(own or unknown or unused or item or money)
+        result.append(own or unknown or demand[row] or item or money)
     return result
+
+
+def _note_repeats(stock: StockPosition, panel: pl.DataFrame) -> None:
+    """Rows of one series and date are added up, as order lines are; where they are many it may be a mistake."""
+    repeats = panel.group_by(*SERIES_KEY, "demand_date").len().filter(pl.col("len") > 1).group_by(SERIES_KEY).len("dates")
+    if repeats.is_empty():
+        return
+    told = key_texts(stock.keys).join(key_texts(repeats), on=SERIES_KEY, how="left", maintain_order="left")["dates"].to_list()
+    for row, dates in enumerate(told):
+        if dates:
+            said = f"demand of {dates} date{'s' if dates > 1 else ''} with several rows each was added up"
+            stock.notes[row] = "; ".join(filter(None, (stock.notes[row], said)))
 
 
 def _simulated(
@@ -148,7 +161,9 @@ def _simulated(
             yield own, some[place], paths
 
 
-def _note(lines: PlanLines, rows: IntArray, decision: Decision, *, law: DemandLaw, row_of: IntArray, terms: ItemTerms) -> None:
+def _note(
+    lines: PlanLines, rows: IntArray, decision: Decision, *, law: DemandLaw, row_of: IntArray, terms: ItemTerms, review_periods: int
+) -> None:
     """Write what was decided of some series into their lines."""
     needs, rounded = decision.needs, decision.rounded
     values = {
@@ -166,7 +181,7 @@ def _note(lines: PlanLines, rows: IntArray, decision: Decision, *, law: DemandLa
         "stock_at_arrival": needs.stock_at_arrival,
         "stockout_rate": needs.stockout_rate,
         "enough_rate": (needs.need <= 0).mean(axis=1),
-        "cost_accepted": _accepted(rounded.maximum, needs.need, terms, rows),
+        "cost_accepted": _accepted(rounded.maximum, needs.need, terms, rows, review_periods=review_periods),
     }
     for name, value in values.items():
         lines.numbers[name][rows] = value
@@ -176,8 +191,11 @@ def _note(lines: PlanLines, rows: IntArray, decision: Decision, *, law: DemandLa
         lines.models[row], lines.fallbacks[row] = law.names[row_of[row]], law.reasons[row_of[row]]
 
 
-def _accepted(quantity: FloatArray, need: FloatArray, terms: ItemTerms, rows: IntArray) -> FloatArray:
-    left = np.maximum(quantity[:, None] - need, 0.0).mean(axis=1)
+def _accepted(quantity: FloatArray, need: FloatArray, terms: ItemTerms, rows: IntArray, *, review_periods: int) -> FloatArray:
+    """Holding of what is left of the order at each end of its own periods, as if the need grew evenly over them, and shortage left."""
+    left = np.zeros(len(quantity))
+    for period in range(1, review_periods + 1):
+        left += np.maximum(quantity[:, None] - need * (period / review_periods), 0.0).mean(axis=1)
     short = np.maximum(need - quantity[:, None], 0.0).mean(axis=1)
     result: FloatArray = terms.holding_cost[rows] * left + terms.shortage_cost[rows] * short
     return result
@@ -199,5 +217,5 @@ def _within_budget(lines: PlanLines, needs: FloatArray, terms: ItemTerms, policy
     )
     changed = np.flatnonzero(order != numbers["maximum"])
     numbers["order"][:] = order
-    numbers["cost_accepted"][changed] = _accepted(order[changed], needs[changed], terms, changed)
+    numbers["cost_accepted"][changed] = _accepted(order[changed], needs[changed], terms, changed, review_periods=policy.review_periods)
     return spending

@@ -17,6 +17,7 @@ Shortage = Literal["lost", "backorder"]
 SHORTAGES: Final[tuple[Shortage, ...]] = ("lost", "backorder")
 LOST_SALES_HOLDING: Final = 1.5  # times the holding cost: where demand is lost, the next order need not make up for it
 LONGEST_LEAD: Final = 1_000  # periods; more is a mistake of units
+LARGEST_QTY: Final = 1e12  # units; more is no quantity of goods
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +91,16 @@ class Policy:
 
     @property
     def starting_ratio(self) -> float:
-        """The critical ratio as costs alone have it: p / (p + h) where demand waits, p / (p + 1.5 h) where it is lost.
-
-        Source: Snyder and Shen (2019), Fundamentals of Supply Chain Theory, equation 4.8; 1.5 is a finding of the project's own
-        (docs/methods/inventory-reorder.md).
-        """
-        return starting_ratio(self.holding_cost, self.shortage_cost, shortage=self.shortage)
+        """The critical ratio as costs alone have it: p / (p + h R) where demand waits, p / (p + 1.5 h R) where it is lost; see below."""
+        return starting_ratio(self.holding_cost * self.review_periods, self.shortage_cost, shortage=self.shortage)
 
 
 def starting_ratio(holding_cost: float, shortage_cost: float, *, shortage: Shortage) -> float:
-    """As `Policy.starting_ratio`, for costs of one item."""
+    """The critical ratio p / (p + h) where demand waits, p / (p + 1.5 h) where it is lost; h holds a unit from one review to the next.
+
+    Source: Snyder and Shen (2019), Fundamentals of Supply Chain Theory, equation 4.8; 1.5 is a finding of the project's own
+    (docs/methods/inventory-reorder.md).
+    """
     times = LOST_SALES_HOLDING if shortage == "lost" else 1.0
     return float(shortage_cost / (shortage_cost + times * holding_cost))
 

@@ -80,9 +80,9 @@ def round_by_cost(raw: FloatArray, need: FloatArray, ratio: FloatArray, *, floor
     """
     pack, smallest = terms.pack, terms.smallest
     low = np.floor(raw / pack + ROUNDING) * pack
-    high = np.ceil(raw / pack - ROUNDING) * pack
+    high = np.ceil(raw / pack - ROUNDING) * pack + 0.0  # no -0.0, which is what nothing, rounded up, would be
     packs = _cheaper(low, high, need, ratio)
-    packs = np.maximum(packs, np.ceil(floor / pack - ROUNDING) * pack)
+    packs = np.maximum(packs, np.ceil(floor / pack - ROUNDING) * pack) + 0.0
     is_small = (packs < smallest) & (np.maximum(raw, floor) > 0)
     # what is rounded to no pack at all may still be worth the least order, and the other way round
     least = np.where(floor > 0, smallest, _cheaper(np.zeros_like(raw), smallest, need, ratio))

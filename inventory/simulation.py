@@ -44,7 +44,7 @@ class Shop:
         missed: [series]; units lost, or units times periods waited.
         unmet: [series]; units of demand that were not met when they were asked for.
         demand: [series]; units.
-        orders: Orders placed.
+        placed: [series]; orders.
         periods: Periods counted.
     """
 
@@ -57,16 +57,16 @@ class Shop:
     missed: FloatArray = field(init=False)
     unmet: FloatArray = field(init=False)
     demand: FloatArray = field(init=False)
-    orders: int = 0
+    placed: FloatArray = field(init=False)
     periods: int = 0
 
     def __post_init__(self) -> None:
-        self.held, self.missed, self.unmet, self.demand = (np.zeros(len(self.on_hand)) for _ in range(4))
+        self.held, self.missed, self.unmet, self.demand, self.placed = (np.zeros(len(self.on_hand)) for _ in range(5))
 
     def place(self, quantity: FloatArray, leads: IntArray, *, is_counted: bool) -> None:
         """What is ordered at the end of a period is there after so many full periods."""
         np.add.at(self.arriving, (leads, np.arange(len(quantity))), quantity)
-        self.orders += int((quantity > 0).sum()) if is_counted else 0
+        self.placed += (quantity > 0) & is_counted
 
     def live(self, demand: FloatArray, *, is_counted: bool) -> None:
         """One period: what arrives, then demand, then the count."""
@@ -81,6 +81,16 @@ class Shop:
             self.missed += unmet if self.policy.shortage == "lost" else np.maximum(-self.on_hand, 0.0)
             self.demand += demand
             self.periods += 1
+
+    def leave_out(self, rows: IntArray) -> None:
+        """These series have never been counted."""
+        for counted in (self.held, self.missed, self.unmet, self.demand, self.placed):
+            counted[rows] = 0.0
+
+    @property
+    def orders(self) -> int:
+        """Orders placed."""
+        return int(self.placed.sum())
 
     @property
     def holding(self) -> float:
@@ -169,9 +179,25 @@ def _orders(shops: Mapping[str, Shop], known: SeriesMatrix, *, seed: int, learn:
             alike.setdefault(ahead.tobytes(), []).append(name)
             continue
         state = ReplayState(known.periods_count - 1, shop.on_hand.copy(), shop.arriving.copy(), known)
-        result[name] = round_up(np.maximum(np.nan_to_num(shop.rule.order(state)), 0.0), shop.terms.supplier)
+        result[name] = round_up(np.maximum(_asked(name, shop.rule, state), 0.0), shop.terms.supplier)
     for names in alike.values():
         result.update(_kernel_orders({name: shops[name] for name in names}, known, seed=seed, learn=learn))
+    return result
+
+
+def _asked(name: str, rule: OrderRule, state: ReplayState) -> FloatArray:
+    """[series]; what a rule orders, which may be anybody's, refused by its name where it is no quantity."""
+    given = np.asarray(rule.order(state))
+    own = name.split("\x1f", maxsplit=1)[0]
+    if given.shape != state.on_hand.shape or given.dtype.kind not in "fiub":
+        raise ValueError(
+            f"policies: {own!r} orders {given.dtype} of shape {given.shape}; it has to be a number for each of {len(state.on_hand)} series."
+        )
+    wrong = np.flatnonzero(~np.isfinite(given))
+    if len(wrong):
+        said = f"{given[wrong[0]]} units of {state.known.keys['sku'][int(wrong[0])]} at the end of {state.known.date_of(state.period)}"
+        raise ValueError(f"policies: {own!r} orders {said}; it has to be a finite number.")
+    result: FloatArray = given.astype(np.float64)
     return result
 
 

@@ -10,6 +10,7 @@ import polars as pl
 
 from forecasting.schema import SERIES_KEY
 from inventory.item_terms import key_texts
+from inventory.policy import LARGEST_QTY
 
 if TYPE_CHECKING:
     from forecasting.schema import FloatArray
@@ -51,8 +52,9 @@ def read_position(position: pl.DataFrame, inbound: pl.DataFrame | None, *, horiz
     """Stock and what is on its way within the horizon.
 
     Args:
-        position: sku, location_id, on_hand_qty and perhaps committed_qty, backorder_qty; a row per series. Null, NaN or negative
-            quantities count as 0 and are noted; a series with two rows, or without a key, is not planned.
+        position: sku, location_id, on_hand_qty and perhaps committed_qty, backorder_qty; a row per series. A negative quantity, or a
+            commitment that is null, counts as 0 and is noted; a series whose stock is null, of which a quantity is NaN, infinite or
+            above `LARGEST_QTY`, with two rows, or without a key, is not planned.
         inbound: sku, location_id, arrives_in_periods (1 is the next period), qty; what cannot be read is left out and noted, an arrival
             that is overdue or not known counts for the next period. None is nothing on its way.
         horizon: Periods ahead that matter.
@@ -69,19 +71,26 @@ def read_position(position: pl.DataFrame, inbound: pl.DataFrame | None, *, horiz
         "has no sku or location_id" if sku is None or location is None else f"has {count} rows in the position" if count > 1 else None
         for sku, location, count in first.select(*SERIES_KEY, "rows").iter_rows()
     ]
-    on_hand, committed, backorders = (_quantity(first, name, notes) for name in QUANTITIES)
+    on_hand, committed, backorders = (_quantity(first, name, notes, problems) for name in QUANTITIES)
     keys = first.select(SERIES_KEY)
     return StockPosition(keys, on_hand, committed, backorders, _arriving(keys, inbound, horizon, notes), notes, problems)
 
 
-def _quantity(frame: pl.DataFrame, name: str, notes: list[str | None]) -> FloatArray:
+def _quantity(frame: pl.DataFrame, name: str, notes: list[str | None], problems: list[str | None]) -> FloatArray:
     if name not in frame.columns:
         return np.zeros(frame.height)
     values = frame[name].cast(pl.Float64).to_numpy()
-    is_right = np.isfinite(values) & (values >= 0)
+    is_right = np.isfinite(values) & (values >= 0) & (values <= LARGEST_QTY)
     for row in np.flatnonzero(~is_right).tolist():
-        said = "not known" if frame[name][row] is None else f"{values[row]:g}"
-        _add(notes, row, f"{name} is {said}: taken as 0")
+        if frame[name][row] is None:
+            if name == "on_hand_qty":
+                problems[row] = problems[row] or f"{name} is not known"
+            else:
+                _add(notes, row, f"{name} is not known: taken as 0")
+        elif -LARGEST_QTY <= values[row] < 0:
+            _add(notes, row, f"{name} is {values[row]:g}: taken as 0")
+        else:
+            problems[row] = problems[row] or f"{name} is {values[row]:g}: not a quantity that can be there"
     return np.where(is_right, values, 0.0)
 
 
@@ -98,7 +107,7 @@ def _arriving(keys: pl.DataFrame, inbound: pl.DataFrame | None, horizon: int, no
     )
     series, quantity = rows["row"].to_numpy(), rows["qty"].to_numpy()
     period = rows["arrives_in_periods"].to_numpy()
-    is_right = np.isfinite(quantity) & (quantity >= 0)
+    is_right = np.isfinite(quantity) & (quantity >= 0) & (quantity <= LARGEST_QTY)
     is_dated = np.isfinite(period) & (period >= 1)
     for row in np.unique(series[~is_right]).tolist():
         _add(notes, row, f"{int((~is_right & (series == row)).sum())} inbound quantities cannot be right: left out")

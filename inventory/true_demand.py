@@ -10,14 +10,16 @@ import numpy as np
 import polars as pl
 
 from forecasting.matrix import as_matrix
-from forecasting.paths import sells_whole_units
+from forecasting.paths import key_number, sells_whole_units
 from forecasting.pooled import fit_pooled
+from forecasting.schema import SERIES_KEY
 
 if TYPE_CHECKING:
     from forecasting.matrix import SeriesMatrix
-    from forecasting.schema import FloatArray
+    from forecasting.schema import BoolArray, FloatArray, IntArray
 
 USUAL_PERIODS: Final = 8
+ROUNDING: Final = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,29 +28,39 @@ class TrueDemand:
 
     Attributes:
         expected: [period, series] in units; where the merchant was out of stock the level before the period on its season, at least
-            what was sold.
+            what was sold. In whole units, where a series sells those, whose sum over time is that of the levels to less than one unit.
         low: The same with what was sold only.
         high: The same with one standard deviation of the series' own errors more.
-        estimated_rate: Share of expected demand, from the first period asked for on, that is in periods out of stock; None without demand.
+        censored: [period, series]; the merchant was out of stock.
     """
 
     expected: FloatArray
     low: FloatArray
     high: FloatArray
-    estimated_rate: float | None
+    censored: BoolArray
+
+    def of(self, rows: IntArray) -> TrueDemand:
+        """Some series only, in the order of `rows`."""
+        return TrueDemand(self.expected[:, rows], self.low[:, rows], self.high[:, rows], self.censored[:, rows])
+
+    def estimated_rate(self, span: slice) -> float | None:
+        """Share of the expected demand of these periods that is in periods out of stock; None without demand."""
+        total = float(self.expected[span].sum())
+        return float(self.expected[span][self.censored[span]].sum()) / total if total > 0 else None
 
 
 def true_demand(panel: pl.DataFrame, matrix: SeriesMatrix, *, first: int) -> TrueDemand:
-    """Demand with periods out of stock filled from what was known before each of them.
+    """Demand with periods out of stock filled with the level from what was known before each of them.
+
+    The factors of season and calendar, and the spread of errors, are learnt from the whole panel.
 
     Args:
         panel: What the matrix was made of.
         matrix: All of it.
-        first: The period that the share of estimates counts from.
+        first: The first period whose demand matters.
     """
     if not matrix.censored[first:].any():
-        total = matrix.demand[first:].sum()
-        return TrueDemand(matrix.demand, matrix.demand, matrix.demand, 0.0 if total > 0 else None)
+        return TrueDemand(matrix.demand, matrix.demand, matrix.demand, matrix.censored)
     sold = as_matrix(panel.with_columns(is_censored=pl.lit(value=False)), frequency=matrix.frequency).demand
     selling, rows = matrix.selling()
     fit = fit_pooled(selling)
@@ -58,14 +70,25 @@ def true_demand(panel: pl.DataFrame, matrix: SeriesMatrix, *, first: int) -> Tru
     known = np.isfinite(fit.residuals)
     squares = np.where(known, np.nan_to_num(fit.residuals) ** 2, 0.0).sum(axis=0)
     deviation[rows] = np.sqrt(squares / np.maximum(known.sum(axis=0), 1))
-    whole = sells_whole_units(matrix.demand)
-    likely = np.where(whole, np.rint(expected), expected)
-    wide = np.where(whole, np.rint(expected + deviation), expected + deviation)
     # a level after the period knows of it only where it was in stock: periods out of stock change no level
-    result = [np.where(matrix.censored, np.maximum(sold, estimate), matrix.demand) for estimate in (likely, np.zeros_like(likely), wide)]
-    total = result[0][first:].sum()
-    estimated = result[0][first:][matrix.censored[first:]].sum()
-    return TrueDemand(result[0], result[1], result[2], float(estimated / total) if total > 0 else None)
+    low = np.where(matrix.censored, sold, matrix.demand)
+    likely, wide = (
+        np.where(matrix.censored, np.fmax(sold, _in_whole_units(np.fmax(sold, estimate), matrix)), matrix.demand)
+        for estimate in (expected, expected + deviation)
+    )
+    return TrueDemand(likely, low, np.maximum(likely, wide), matrix.censored)
+
+
+def _in_whole_units(estimate: FloatArray, matrix: SeriesMatrix) -> FloatArray:
+    """Estimates of censored periods, rounded so that what is cut off one is carried into the next one of the same series.
+
+    Rounded one by one, a series that sells less often than every second period would have wanted nothing. Where the carrying begins
+    belongs to the series, evenly from 0 to 1 over series, so that their sum is right too.
+    """
+    begins = np.array([key_number(str(sku), str(location_id)) / 2.0**64 for sku, location_id in matrix.keys.select(SERIES_KEY).iter_rows()])
+    carried = np.floor(np.cumsum(np.where(matrix.censored, estimate, 0.0), axis=0) + begins + ROUNDING)
+    whole = np.diff(carried, axis=0, prepend=0.0)
+    return np.where(sells_whole_units(matrix.demand), whole, estimate)
 
 
 def with_sold_out_highs(panel: pl.DataFrame, matrix: SeriesMatrix) -> SeriesMatrix:

@@ -12,17 +12,18 @@ import polars as pl
 
 from forecasting.matrix import as_matrix
 from forecasting.schema import LEAST_FIT_PERIODS, check_frames, check_frequency, check_not_negative
-from inventory.demand_paths import learn_demand
+from inventory.demand_paths import demand_problems, learn_demand
 from inventory.item_terms import read_items
 from inventory.policy import LOST_SALES_HOLDING
 from inventory.simulation import Shop, World, drawn_leads, run_shops
-from inventory.true_demand import true_demand
+from inventory.true_demand import true_demand, with_sold_out_highs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from forecasting.matrix import SeriesMatrix
-    from forecasting.schema import FloatArray, Frequency, IntArray
+    from forecasting.schema import Frequency, IntArray
+    from inventory.item_terms import ItemTerms
     from inventory.policy import Policy
 
 STEPS: Final = (-1.2, -0.8, -0.4, 0.0, 0.4, 0.8, 1.2, 1.8)  # in log odds from the ratio that costs alone give
@@ -59,7 +60,7 @@ def tune_policy(
         seed: Seed of the simulated demand.
 
     Raises:
-        ValueError: A frame or an argument is wrong.
+        ValueError: A frame or an argument is wrong, or no series can be planned; one that cannot is left out.
     """
     period = check_frequency(frequency)
     check_frames(panel=panel, items=items, attributes=attributes, calendar=calendar)
@@ -102,7 +103,7 @@ def tune_items(
         seed: Seed of the simulated demand.
 
     Raises:
-        ValueError: A frame or an argument is wrong.
+        ValueError: A frame or an argument is wrong, or no series can be planned; one that cannot is left out.
     """
     period = check_frequency(frequency)
     check_frames(panel=panel, items=items, attributes=attributes, calendar=calendar)
@@ -124,7 +125,7 @@ def _moved(items: pl.DataFrame, policy: Policy, step: float) -> pl.DataFrame:
         for name in ("holding_cost", "shortage_cost")
     )
     weight = shortage * math.exp(step)
-    times = LOST_SALES_HOLDING if policy.shortage == "lost" else 1.0
+    times = policy.review_periods * (LOST_SALES_HOLDING if policy.shortage == "lost" else 1.0)
     total = weight + times * holding
     return items.with_columns(critical_ratio=pl.when(total > 0).then(weight / total))
 
@@ -139,8 +140,8 @@ def _best_step(
 ) -> float:
     """The step from the costs' own log odds, after living through the newest periods with each; 0 where there are too few."""
     demand = true_demand(panel, matrix, first=0).expected
-    tried = _tried(matrix.demand)
-    some, wanted = matrix.of(tried), demand[:, tried]
+    tried = _tried(matrix, read_items(matrix.keys, variants[0][1], variants[0][0]))
+    some, wanted = with_sold_out_highs(panel, matrix).of(tried), demand[:, tried]
     shops = [_shop(some.keys, *variant) for variant in variants]
     policy = variants[0][0]
     longest = int(shops[0].terms.longest_lead.max(initial=0))
@@ -150,7 +151,7 @@ def _best_step(
     start = max(end + 1 - window - warm_up, 2 * LEAST_FIT_PERIODS[matrix.frequency])
     if end + 1 - start - warm_up < LEAST_WINDOW or not wanted[start:].any():
         return 0.0
-    held = np.rint(wanted[max(0, start - window) : start].mean(axis=0) * (longest + policy.review_periods))
+    held = np.rint(wanted[max(0, start - window) : start].mean(axis=0) * (shops[0].terms.longest_lead + policy.review_periods))
     for shop in shops:
         shop.on_hand = held.copy()
     names = {f"{step:.6f}": shop for step, shop in zip(steps, shops, strict=True)}
@@ -160,10 +161,14 @@ def _best_step(
     return _chosen(steps, shops, policy.min_fill_rate)
 
 
-def _tried(demand: FloatArray) -> IntArray:
-    """Positions of every n-th series that has sold; of the first one where none has."""
-    sold = np.flatnonzero(demand.any(axis=0))
-    return sold[:: max(1, -(-len(sold) // SERIES_TRIED))] if len(sold) else np.zeros(1, dtype=np.int64)
+def _tried(matrix: SeriesMatrix, terms: ItemTerms) -> IntArray:
+    """Positions of every n-th series that has sold and can be planned; of the first one that can where none has sold."""
+    reasons = [of_demand or of_item for of_demand, of_item in zip(demand_problems(matrix), terms.problems, strict=True)]
+    kept = np.flatnonzero([reason is None for reason in reasons])
+    if not len(kept):
+        raise ValueError(f"panel, items: no series can be planned; {matrix.keys['sku'][0]}: {reasons[0]}.")
+    sold = kept[matrix.demand[:, kept].any(axis=0)]
+    return sold[:: max(1, -(-len(sold) // SERIES_TRIED))] if len(sold) else kept[:1]
 
 
 def _shop(keys: pl.DataFrame, policy: Policy, items: pl.DataFrame | None) -> Shop:

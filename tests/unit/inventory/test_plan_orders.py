@@ -210,12 +210,31 @@ def test_what_cannot_be_planned_is_listed_with_its_reason_and_nothing_ordered():
     assert result.filter(pl.col("no_recommendation_reason").is_not_null())["order_qty"].to_list() == [0.0] * 6
 
 
-@pytest.mark.parametrize(("held", "said"), [(None, "not known"), (float("nan"), "nan"), (-4.0, "-4"), (float("inf"), "inf")])
-def test_stock_that_cannot_be_counts_as_none_and_is_noted(held: float | None, said: str):
+@pytest.mark.parametrize(
+    ("held", "said"), [(None, "not known"), (float("nan"), "nan"), (float("inf"), "inf"), (1e13, "1e+13"), (-1e13, "-1e")]
+)
+def test_stock_that_is_not_known_or_absurd_is_not_ordered_for(held: float | None, said: str):
     result = plan(stock(held, 8.0, 20.0, 90.0)).frame
 
-    assert result["note"][0] == f"on_hand_qty is {said}: taken as 0"
-    assert result["order_qty"][0] == plan(stock(0.0, 8.0, 20.0, 90.0)).frame["order_qty"][0]
+    assert result["no_recommendation_reason"][0].startswith(f"on_hand_qty is {said}")
+    assert result["order_qty"][0] == 0.0
+    assert result["no_recommendation_reason"][1:].null_count() == 3
+
+
+def test_negative_stock_counts_as_none_and_is_noted():
+    result = plan(stock(-4.0, 8.0, 20.0, 90.0, committed_qty=[None, 1.0, 1.0, 1.0])).frame
+
+    assert result["note"][0] == "on_hand_qty is -4: taken as 0; committed_qty is not known: taken as 0"
+    assert orders(plan(stock(0.0, 8.0, 20.0, 90.0))) == orders(plan(stock(-4.0, 8.0, 20.0, 90.0)))
+
+
+def test_absurd_demand_is_not_ordered_for():
+    absurd = panel().with_columns(demand_qty=pl.when(pl.col("sku") == "s1").then(1e15).otherwise("demand_qty"))
+
+    result = plan_orders(absurd, stock(1, 2, 3, 4), None, Policy(), frequency="weekly").frame
+
+    assert result["no_recommendation_reason"].to_list() == [None, "demand of 1e+15 in one week cannot be right", None, None]
+    assert result["order_qty"][1] == 0.0
 
 
 def test_a_series_with_two_rows_is_not_planned_on_either():
@@ -329,3 +348,33 @@ def test_the_spread_of_demand_is_that_of_the_usual_lead_time(monkeypatch: pytest
     plan(stock(5, 5, 5, 5), items=items)
 
     assert asked == [3]  # 1.7 periods, so 2, and the review
+
+
+def test_nothing_ordered_is_a_plain_zero():
+    assert not np.signbit(plan(stock(500, 500, 500, 500)).frame["order_qty"].to_numpy()).any()
+
+
+def test_a_column_that_is_nearly_a_known_one_is_refused_and_others_are_left_alone():
+    items = pl.DataFrame({"sku": ["s0"], "lead_period": [5], "colour": ["red"]})
+
+    with pytest.raises(ValueError, match="items: lead_period is not known; did you mean lead_periods"):
+        plan(stock(1, 2, 3, 4), items=items)
+    assert plan(stock(1, 2, 3, 4), items=items.drop("lead_period")).frame.equals(plan(stock(1, 2, 3, 4)).frame)
+
+
+def test_demand_told_twice_is_noted():
+    twice = pl.concat([panel(), panel().filter(pl.col("sku") == "s1")])
+
+    notes = plan_orders(twice, stock(1, 2, 3, 4), None, Policy(), frequency="weekly").frame["note"].to_list()
+
+    assert notes == [None, f"demand of {WEEKS} dates with several rows each was added up", None, None]
+
+
+def test_accepting_an_order_costs_its_holding_at_the_end_of_each_week_until_the_next_review():
+    policy = Policy(review_periods=4, lead_periods=0, holding_cost=1, shortage_cost=30, min_order_qty=200)
+
+    row = plan(stock(0, 0, 0, 0), policy).frame.row(3, named=True)
+
+    # 25 a week are sold, so of the 200 there are 175, 150, 125 and 100 left
+    assert row["order_qty"] == 200
+    assert row["cost_if_accepted"] == pytest.approx(550, rel=0.05)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -11,8 +11,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from inventory import Policy, replay
+from inventory import Policy, plan_orders, replay
 from inventory.policy import ReplayState
+from inventory.simulation import Shop
 
 MONDAY = date(2024, 1, 1)
 
@@ -35,6 +36,9 @@ def panel_of(demand: Any, *, censored: Any = None) -> pl.DataFrame:
     )
 
 
+NONE = pl.DataFrame({"sku": ["s0"], "location_id": ["main"], "on_hand_qty": [0.0]})
+
+
 @dataclass(frozen=True)
 class Steady:
     """Orders the same every time."""
@@ -43,6 +47,16 @@ class Steady:
 
     def order(self, state: ReplayState) -> Any:
         return np.full(len(state.on_hand), self.quantity)
+
+
+@dataclass(frozen=True)
+class Given:
+    """Orders whatever it was given."""
+
+    what: Any
+
+    def order(self, state: ReplayState) -> Any:
+        return self.what
 
 
 @cache
@@ -109,6 +123,56 @@ def test_what_the_merchant_missed_is_estimated_and_its_uncertainty_stated():
     assert bounds["cost_low"] < result.frame["cost"][0] < bounds["cost_high"]
 
 
+def test_lost_demand_of_slow_movers_is_neither_rounded_away_nor_called_certain():
+    wanted = np.random.default_rng(5).poisson(0.3, size=(40, 60)).astype(float)
+    censored = np.zeros((40, 60), dtype=bool)
+    censored[:, 21::2] = True
+    seen = np.where(censored, 0.0, wanted)
+
+    result = replay(panel_of(seen, censored=censored), {"none": Steady(0)}, start=week(20), end=week(59), frequency="weekly", initial=NONE)
+
+    bounds = result.bounds.row(0, named=True)
+    assert result.frame["cost"][0] == pytest.approx(wanted[:, 20:].sum(), rel=0.1)
+    assert result.estimated_rate == pytest.approx(0.5, abs=0.06)
+    assert bounds["cost_low"] == seen[:, 20:].sum() < result.frame["cost"][0] < bounds["cost_high"]
+
+
+def first_orders(panel: pl.DataFrame, policy: Policy, series: int, **more: Any) -> list[float]:
+    """What a policy orders first, at the end of week 38, from nothing in stock."""
+    seen: list[float] = []
+    place = Shop.place
+
+    def placing(self: Shop, quantity: Any, *args: Any, **kinds: Any) -> None:
+        seen.extend(quantity.tolist()[: series - len(seen)])
+        place(self, quantity, *args, **kinds)
+
+    held = pl.DataFrame({"sku": [f"s{row}" for row in range(series)], "location_id": "main", "on_hand_qty": 0.0})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Shop, "place", placing)
+        replay(panel, [policy], start=week(39), end=week(39), frequency="weekly", initial=held, **more)
+    return seen
+
+
+def test_a_replay_learns_from_weeks_sold_out_above_the_usual_as_a_plan_does():
+    demand = np.random.default_rng(6).poisson(6.0, size=(4, 40)).astype(float)
+    demand[:, 30:] *= 3
+    censored = np.zeros((4, 40), dtype=bool)
+    censored[:, 30:39] = True
+    panel = panel_of(demand, censored=censored)
+    known = panel.filter(pl.col("demand_date") < week(39))
+    held = pl.DataFrame({"sku": [f"s{row}" for row in range(4)], "location_id": "main", "on_hand_qty": 0.0})
+
+    planned = plan_orders(known, held, None, Policy(), frequency="weekly").frame["order_qty"].to_list()
+
+    assert first_orders(panel, Policy(), 4) == planned
+
+
+def test_the_orders_of_an_item_do_not_depend_on_the_leads_of_others():
+    slow = pl.DataFrame({"sku": ["s4"], "lead_periods": [[9, 11]]})
+
+    assert first_orders(shop(), Policy(), 4, items=slow) == first_orders(shop(), Policy(), 4)
+
+
 def test_without_stock_outs_there_is_nothing_to_estimate():
     result = replay(shop(), {"none": Steady(0)}, start=week(40), end=week(43), frequency="weekly")
 
@@ -147,6 +211,19 @@ def test_leads_as_they_were_are_lived_through_order_by_order():
         ({"end": week(99)}, "start, end"),
         ({"lead_times": [1.5]}, "lead_times"),
         ({"lead_times": []}, "lead_times"),
+        ({"lead_times": "soon"}, "lead_times"),
+        ({"lead_times": pl.DataFrame({"lead_periods": [2]})}, "lead_times: lacks demand_date"),
+        ({"lead_times": pl.DataFrame({"demand_date": [MONDAY]})}, "lead_times: lacks lead_periods"),
+        ({"start": "2024-10-07"}, "start: has to be a date"),
+        ({"policies": ["textbook", "textbook"]}, "'textbook' is there twice"),
+        ({"policies": {"odd": Given([1.0, 2.0])}}, "'odd' orders float64 of shape"),
+        ({"policies": {"odd": Given(["1"] * 5)}}, "'odd' orders <U1"),
+        ({"policies": {"odd": Given([1.0, float("nan"), 1.0, 1.0, 1.0])}}, "'odd' orders nan units of s1"),
+        ({"policies": {"odd": Given([float("inf")] * 5)}}, "'odd' orders inf units of s0"),
+        (
+            {"items": pl.DataFrame({"sku": [f"s{row}" for row in range(5)], "pack_qty": [0] * 5})},
+            "no series can be planned; s0: pack_qty is 0",
+        ),
     ],
 )
 def test_what_cannot_be_replayed_is_refused_by_name(broken: dict[str, Any], named: str):
@@ -154,3 +231,29 @@ def test_what_cannot_be_replayed_is_refused_by_name(broken: dict[str, Any], name
 
     with pytest.raises(ValueError, match=named):
         replay(shop(), right.pop("policies"), **right)
+
+
+@pytest.mark.parametrize("lead_times", [2, np.int32(2), np.array([2]), [2], None])
+def test_lead_times_may_be_any_whole_numbers_and_days_may_have_an_hour(lead_times: Any):
+    given = replay(shop(), ["textbook"], start=datetime(2024, 10, 7, 9), end=week(43), frequency="weekly", lead_times=lead_times)
+
+    assert given.frame.equals(replay(shop(), ["textbook"], start=week(40), end=week(43), frequency="weekly", lead_times=2).frame)
+
+
+@pytest.mark.parametrize("lead_times", [None, [2]])
+def test_what_a_plan_would_refuse_is_left_out_with_its_reason_and_changes_nothing_else(lead_times: Any):
+    items = pl.DataFrame({"sku": ["s0", "s1"], "pack_qty": [0, 1], "shortage_cost": [1.0, None]})
+    held = pl.DataFrame({"sku": [f"s{row}" for row in range(5)], "location_id": "main", "on_hand_qty": [9.0, 9.0, None, 9.0, 9.0]})
+    dark = shop().filter(pl.col("sku") == "s3").with_columns(sku=pl.lit("dark"), is_censored=pl.lit(value=True))
+    span: dict[str, Any] = {"start": week(40), "end": week(43), "frequency": "weekly", "lead_times": lead_times}
+
+    result = replay(pl.concat([shop(), dark]), {"s": Steady(2)}, items=items, initial=held, **span)
+
+    assert dict(result.left_out.select("sku", "reason").iter_rows()) == {
+        "dark": "no week in stock, so nothing is known of its demand",
+        "s0": "pack_qty is 0 and has to be at least 1",
+        "s1": "its shortage_cost is not known",
+        "s2": "on_hand_qty is not known",
+    }
+    others = shop().filter(pl.col("sku").is_in(["s3", "s4"]))
+    assert result.frame.equals(replay(others, {"s": Steady(2)}, initial=held, **span).frame)

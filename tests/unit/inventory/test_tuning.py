@@ -86,3 +86,22 @@ def test_items_with_too_short_a_history_keep_the_ratios_of_their_costs(shop: pl.
     tuned = tune_items(shop.filter(pl.col("demand_date") < date(2020, 9, 1)), Policy(), frequency="monthly", items=items)
 
     assert tuned["critical_ratio"].to_list() == [pytest.approx(9 / 10.5)]
+
+
+def test_items_of_a_longer_review_start_from_holding_until_the_next_one(shop: pl.DataFrame):
+    items = pl.DataFrame({"sku": ["s0"], "holding_cost": [1.0], "shortage_cost": [9.0]})
+    short = shop.filter(pl.col("demand_date") < date(2020, 9, 1))
+
+    tuned = tune_items(short, Policy(review_periods=4), frequency="monthly", items=items)
+
+    assert tuned["critical_ratio"].to_list() == [pytest.approx(9 / 15)]
+
+
+def test_items_that_a_plan_would_refuse_say_nothing_of_the_ratio(shop: pl.DataFrame):
+    items = pl.DataFrame({"sku": [f"s{row}" for row in range(6)], "pack_qty": [0] * 5 + [1]})
+
+    tuned = tune_policy(shop, Policy(), frequency="monthly", items=items)
+
+    assert tuned == tune_policy(shop.filter(pl.col("sku") == "s5"), Policy(), frequency="monthly")
+    with pytest.raises(ValueError, match="no series can be planned; s0: pack_qty is 0"):
+        tune_policy(shop, Policy(), frequency="monthly", items=items[:5].vstack(items[:1].with_columns(sku=pl.lit("s5"))))
