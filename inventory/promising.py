@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from datetime import date
+from typing import Final
 
 import numpy as np
 import polars as pl
 
+from inventory.keys import alike, as_given
 from inventory.reading import finite, require, whole
-
-if TYPE_CHECKING:
-    from datetime import date
 
 PLACE: Final = ["sku", "location_id"]
 TAKEN: Final = ["committed_qty", "reserved_qty", "damaged_qty"]
@@ -43,11 +42,17 @@ def promise_dates(
     Returns:
         order_line_id, sku, location_id, open_qty, promised_date (null: not available), binding ("on_hand", "inbound",
         "supplier_lead_time", "nothing_known"), on_hand_qty, inbound_qty, supplier_qty, unknown_qty (the parts of open_qty
-        by where they come from), reason (a sentence); in the order of the queue within sku and location.
+        by where they come from), reason (a sentence); in the order of the queue within sku and location;
+        keys of the types they have in order_lines.
 
     Raises:
-        ValueError: A column is missing, a key null or twice, or a quantity null, negative or not whole.
+        ValueError: A frame is no Polars one, a column is missing, a key null, twice or of another kind in another frame, a quantity null,
+            negative or not whole, or as_of is no date.
     """
+    asked = order_lines
+    order_lines, position, inbound, lead_times = alike(order_lines=order_lines, position=position, inbound=inbound, lead_times=lead_times)
+    if type(as_of) is not date:
+        raise ValueError(f"as_of: {as_of!r} is no date; pass a datetime.date.")
     queue = _read_queue(order_lines)
     leads = _read_leads(lead_times)
     facts = queue.join(_read_free(position), on=PLACE, how="left").join(
@@ -59,7 +64,7 @@ def promise_dates(
     parts = _parts(facts, coming.group_by(PLACE).agg(pl.col("qty").sum().alias("coming_qty")))
     free = facts.group_by(PLACE).agg(pl.col("free_qty").first().fill_null(0))
     dated = _with_day(parts, coming.drop("new_order_date"), free, as_of)
-    return _with_reason(dated).sort(*PLACE, "rank").select(PROMISE_COLUMNS)
+    return as_given(_with_reason(dated).sort(*PLACE, "rank").select(PROMISE_COLUMNS), asked)
 
 
 def _read_queue(order_lines: pl.DataFrame) -> pl.DataFrame:
