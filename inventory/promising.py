@@ -155,16 +155,19 @@ def _with_day(parts: pl.DataFrame, coming: pl.DataFrame, free: pl.DataFrame, as_
 
 
 def _with_reason(dated: pl.DataFrame) -> pl.DataFrame:
+    units = _counted("open_qty", "unit")
     sentences = {
         "on_hand": pl.lit("All units are on hand."),
-        "inbound": pl.format("{} of {} units come with inbound of {}.", "inbound_qty", "open_qty", "promised_date"),
+        "inbound": pl.format("Inbound of {} brings {} of {}.", "promised_date", "inbound_qty", units),
         "supplier_lead_time": pl.format(
-            "{} of {} units have to be ordered; the supplier takes {} days.", "supplier_qty", "open_qty", "lead_time_days"
+            "A new order brings {} of {}; the supplier takes {}.", "supplier_qty", units, _counted("lead_time_days", "day")
         ),
-        "nothing_known": pl.format(
-            "Not available: {} of {} units need a dated inbound or a supplier's lead time.", "unknown_qty", "open_qty"
-        ),
+        "nothing_known": pl.format("Not available: needs a dated inbound or a supplier's lead time for {} of {}.", "unknown_qty", units),
     }
     sentence = pl.coalesce(*(pl.when(pl.col("binding") == name).then(text) for name, text in sentences.items()))
     unknown = pl.when(pl.col("free_qty").is_null()).then(pl.lit(" No stock level is known here.")).otherwise(pl.lit(""))
     return dated.with_columns(reason=pl.concat_str(sentence, unknown))
+
+
+def _counted(column: str, one: str) -> pl.Expr:
+    return pl.format("{} {}", column, pl.when(pl.col(column) == 1).then(pl.lit(one)).otherwise(pl.lit(f"{one}s")))
