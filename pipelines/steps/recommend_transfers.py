@@ -16,7 +16,7 @@ from inventory.reorder import recommendation_key
 from inventory.schema import Inbound, NoOrder, Reorder
 from pipelines.steps.recommend_planning import order_terms
 from pipelines.steps.recommend_rows import Suggestion, expiry, inbound_within, major, stock_basis
-from pipelines.steps.recommend_wording import money_words, unit_words
+from pipelines.steps.recommend_wording import days_words, money_words, unit_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -133,18 +133,25 @@ def transfer(target: ItemPlan, source: ItemPlan, move: Move, *, planner: Planner
         "basis_version": item["stock_version"],
         "expires_at": expiry(as_of, target.policy.review_period_days),
     }
-    needs = unit_money(order_terms(item, item), target.policy).needs
-    ignored, given = (money_words(None if unit is None else one * unit, currency, needs=needs) for one in (saved, move.lost_mean_qty))
-    left = source.position.free_qty - qty
-    steps = [
+    return Suggestion(row, _steps(target, source, move, days=days))
+
+
+def _steps(target: ItemPlan, source: ItemPlan, move: Move, *, days: int) -> list[Step]:
+    item, saved = target.item, float(move.saved.mean())
+    currency, money = item["currency_code"], unit_money(order_terms(item, item), target.policy)
+    ignored, given = (
+        money_words(None if money.shortage_amount is None else one * money.shortage_amount, currency, needs=money.needs)
+        for one in (saved, move.lost_mean_qty)
+    )
+    left = source.position.free_qty - move.qty
+    return [
         Step(f"Free at {move.source}", source.position.free_qty, "On hand less committed, reserved, damaged and backorders."),
         Step(f"Stays at {move.source}", -left, "Needed there, or worth less than a quarter of a sale more here."),
-        Step("Recommended quantity", qty, f"Arrives in {days} days, before an order could."),
+        Step("Recommended quantity", move.qty, f"Arrives in {days_words(days)}, before an order could."),
         Step("If ignored", None, f"{saved:,.1f} sales are lost here in the mean: {ignored}."),
         Step("If accepted", None, f"{move.lost_mean_qty:,.1f} sales are lost at {move.source} in the mean: {given}."),
         Step("Cost of the move", None, "not available: needs a cost per lane; so each unit has to save a quarter of a sale more here."),
     ]
-    return Suggestion(row, steps)
 
 
 def _sales(qty: float) -> str:
