@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import polars as pl
 
-from inventory.fair_share import read_floors, share_by_class, sums, with_unwanted_floors
+from inventory.fair_share import NO_FLOORS, read_floors, share_by_class, sums, with_unwanted_floors
+from inventory.keys import alike, as_given
 from inventory.reading import all_skus, read_stock, read_wants, require
 from inventory.runs import Runs, runs_of_packs
 
@@ -49,12 +50,15 @@ def allocate(stock: pl.DataFrame, wants: pl.DataFrame, *, floors: pl.DataFrame |
         sku, location_id, wanted_qty (units up to the last level), floor_short_qty (units of the floor that are not met),
         qty, value (of those units), binding: what ended the quantity ("none": all that is wanted is there, "value": a
         further pack is worth nothing, "stock", "pack": less than a pack is wanted or left, "unknown_stock": the stock has no
-        row of the sku); one row per sku and location of wants and floors, sorted by them. Stock that nobody wants is not listed.
+        row of the sku); one row per sku and location of wants and floors, sorted by them and of the types they have in wants. Stock
+            that nobody wants is not listed.
 
     Raises:
-        ValueError: A column is missing, a key null or twice, a number null, NaN, negative or not whole, a pack below 1,
-            or a marginal value rises.
+        ValueError: A frame is no Polars one, a column is missing, a key null, twice or of another kind in another frame, a number
+            null, NaN, negative or not whole, a pack below 1, or a marginal value rises.
     """
+    asked = wants
+    stock, wants, floors = alike(stock=stock, wants=wants, floors=NO_FLOORS if floors is None else floors)
     wants = require(wants, "wants", ["sku", "location_id", "level", "marginal_value"], key=["sku", "location_id"], unique=False)
     skus = all_skus(wants)
     available, packs = read_stock(stock, skus, pack_qty=pack_qty)
@@ -76,7 +80,7 @@ def allocate(stock: pl.DataFrame, wants: pl.DataFrame, *, floors: pl.DataFrame |
             given, has_value=runs.worth_next(given) > 0, is_known=available[read.sku_of] >= 0, left=left[read.sku_of], read=read, pack=pack
         ),
     )
-    return with_unwanted_floors(result, unwanted)
+    return as_given(with_unwanted_floors(result, unwanted), asked)
 
 
 def _best_packs(runs: Runs, read: Wants, guaranteed: IntArray, free: IntArray) -> IntArray:

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import polars as pl
 
+from inventory.keys import alike, as_given
 from inventory.reading import all_skus, codes, priority_classes, read_stock, require, whole
 
 if TYPE_CHECKING:
     from forecasting.schema import IntArray
 
 FAIR_SHARE_COLUMNS: Final = ["sku", "location_id", "wanted_qty", "floor_short_qty", "qty", "binding"]
+NO_FLOORS: Final = pl.DataFrame(schema={"sku": pl.String, "location_id": pl.String, "qty": pl.Int64})
 
 
 def fair_share(stock: pl.DataFrame, wants: pl.DataFrame, *, floors: pl.DataFrame | None = None, pack_qty: int = 1) -> pl.DataFrame:
@@ -37,11 +39,14 @@ def fair_share(stock: pl.DataFrame, wants: pl.DataFrame, *, floors: pl.DataFrame
     Returns:
         sku, location_id, wanted_qty, floor_short_qty (units of the floor that are not met), qty, binding: what ended the
         share ("none": all is met, "stock", "pack": less than a pack is wanted or left, "unknown_stock": the stock has no
-        row of the sku); one row per place of wants and floors, sorted.
+        row of the sku); one row per place of wants and floors, sorted, keys of the types they have in wants.
 
     Raises:
-        ValueError: A column is missing, a key null or twice, a quantity null, negative or not whole, or a pack below 1.
+        ValueError: A frame is no Polars one, a column is missing, a key null, twice or of another kind in another frame, a quantity
+            null, negative or not whole, or a pack below 1.
     """
+    asked = wants
+    stock, wants, floors = alike(stock=stock, wants=wants, floors=NO_FLOORS if floors is None else floors)
     wants = require(wants, "wants", ["sku", "location_id", "wanted_qty"], key=["sku", "location_id"]).sort("sku", "location_id")
     skus = all_skus(wants)
     available, packs = read_stock(stock, skus, pack_qty=pack_qty)
@@ -66,7 +71,7 @@ def fair_share(stock: pl.DataFrame, wants: pl.DataFrame, *, floors: pl.DataFrame
         pl.Series("qty", qty),
         pl.Series("binding", binding.tolist(), dtype=pl.String),
     )
-    return with_unwanted_floors(result, unwanted)
+    return as_given(with_unwanted_floors(result, unwanted), asked)
 
 
 def share_by_class(free: IntArray, wanted: IntArray, sku_of: IntArray, classes: IntArray) -> IntArray:
@@ -108,7 +113,7 @@ def sums(values: IntArray, groups: IntArray, size: int) -> IntArray:
     return np.bincount(groups, weights=values, minlength=size).astype(np.int64)
 
 
-def read_floors(floors: pl.DataFrame | None, places: pl.DataFrame) -> tuple[IntArray, pl.DataFrame]:
+def read_floors(floors: pl.DataFrame, places: pl.DataFrame) -> tuple[IntArray, pl.DataFrame]:
     """The floor of each place in units, [place], and the floors of places that want nothing.
 
     Args:
@@ -118,8 +123,6 @@ def read_floors(floors: pl.DataFrame | None, places: pl.DataFrame) -> tuple[IntA
     Raises:
         ValueError: A row is bad.
     """
-    if floors is None:
-        floors = pl.DataFrame(schema={"sku": pl.String, "location_id": pl.String, "qty": pl.Int64})
     floors = require(floors, "floors", ["sku", "location_id", "qty"], key=["sku", "location_id"])
     floors = floors.select("sku", "location_id", pl.Series("qty", whole(floors, "floors", "qty")))
     joined = places.select("sku", "location_id").join(floors, on=["sku", "location_id"], how="left", maintain_order="left")

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from datetime import date
+from typing import Final
 
 import numpy as np
 import polars as pl
 
+from inventory.keys import alike, as_given
 from inventory.reading import finite, require, whole
-
-if TYPE_CHECKING:
-    from datetime import date
 
 PLACE: Final = ["sku", "location_id"]
 TAKEN: Final = ["committed_qty", "reserved_qty", "damaged_qty"]
@@ -43,11 +42,17 @@ def promise_dates(
     Returns:
         order_line_id, sku, location_id, open_qty, promised_date (null: not available), binding ("on_hand", "inbound",
         "supplier_lead_time", "nothing_known"), on_hand_qty, inbound_qty, supplier_qty, unknown_qty (the parts of open_qty
-        by where they come from), reason (a sentence); in the order of the queue within sku and location.
+        by where they come from), reason (a sentence); in the order of the queue within sku and location;
+        keys of the types they have in order_lines.
 
     Raises:
-        ValueError: A column is missing, a key null or twice, or a quantity null, negative or not whole.
+        ValueError: A frame is no Polars one, a column is missing, a key null, twice or of another kind in another frame, a quantity null,
+            negative or not whole, or as_of is no date.
     """
+    asked = order_lines
+    order_lines, position, inbound, lead_times = alike(order_lines=order_lines, position=position, inbound=inbound, lead_times=lead_times)
+    if type(as_of) is not date:
+        raise ValueError(f"as_of: {as_of!r} is no date; pass a datetime.date.")
     queue = _read_queue(order_lines)
     leads = _read_leads(lead_times)
     facts = queue.join(_read_free(position), on=PLACE, how="left").join(
@@ -59,7 +64,7 @@ def promise_dates(
     parts = _parts(facts, coming.group_by(PLACE).agg(pl.col("qty").sum().alias("coming_qty")))
     free = facts.group_by(PLACE).agg(pl.col("free_qty").first().fill_null(0))
     dated = _with_day(parts, coming.drop("new_order_date"), free, as_of)
-    return _with_reason(dated).sort(*PLACE, "rank").select(PROMISE_COLUMNS)
+    return as_given(_with_reason(dated).sort(*PLACE, "rank").select(PROMISE_COLUMNS), asked)
 
 
 def _read_queue(order_lines: pl.DataFrame) -> pl.DataFrame:
@@ -150,16 +155,19 @@ def _with_day(parts: pl.DataFrame, coming: pl.DataFrame, free: pl.DataFrame, as_
 
 
 def _with_reason(dated: pl.DataFrame) -> pl.DataFrame:
+    units = _counted("open_qty", "unit")
     sentences = {
         "on_hand": pl.lit("All units are on hand."),
-        "inbound": pl.format("{} of {} units come with inbound of {}.", "inbound_qty", "open_qty", "promised_date"),
+        "inbound": pl.format("Inbound of {} brings {} of {}.", "promised_date", "inbound_qty", units),
         "supplier_lead_time": pl.format(
-            "{} of {} units have to be ordered; the supplier takes {} days.", "supplier_qty", "open_qty", "lead_time_days"
+            "A new order brings {} of {}; the supplier takes {}.", "supplier_qty", units, _counted("lead_time_days", "day")
         ),
-        "nothing_known": pl.format(
-            "Not available: {} of {} units need a dated inbound or a supplier's lead time.", "unknown_qty", "open_qty"
-        ),
+        "nothing_known": pl.format("Not available: needs a dated inbound or a supplier's lead time for {} of {}.", "unknown_qty", units),
     }
     sentence = pl.coalesce(*(pl.when(pl.col("binding") == name).then(text) for name, text in sentences.items()))
     unknown = pl.when(pl.col("free_qty").is_null()).then(pl.lit(" No stock level is known here.")).otherwise(pl.lit(""))
     return dated.with_columns(reason=pl.concat_str(sentence, unknown))
+
+
+def _counted(column: str, one: str) -> pl.Expr:
+    return pl.format("{} {}", column, pl.when(pl.col(column) == 1).then(pl.lit(one)).otherwise(pl.lit(f"{one}s")))

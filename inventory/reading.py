@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import polars as pl
 
+from forecasting.schema import check_positive
+from inventory.keys import check_given
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -49,11 +52,12 @@ class Wants:
 
 
 def require(frame: pl.DataFrame, name: str, columns: Sequence[str], *, key: Sequence[str] = (), unique: bool = True) -> pl.DataFrame:
-    """The frame, its key columns as text, once every column is there, no key is null and, where asked for, no key comes twice.
+    """The frame, once every column is there, no key is null and, where asked for, no key comes twice.
 
     Raises:
         ValueError: One of these does not hold.
     """
+    check_given(**{name: frame})
     if missing := [column for column in columns if column not in frame.columns]:
         raise ValueError(f"{name}: has no column {missing[0]!r}; it needs {', '.join(columns)}.")
     if not key:
@@ -62,7 +66,7 @@ def require(frame: pl.DataFrame, name: str, columns: Sequence[str], *, key: Sequ
         raise ValueError(f"{name}: {nulls} rows have no {' or '.join(key)}; leave them out or fill them.")
     if unique and (twice := frame.filter(frame.select(key).is_duplicated())).height:
         raise ValueError(f"{name}: {_row(twice.select(key), 0)} stands in several rows; add them up first.")
-    return frame.with_columns(pl.col(key).cast(pl.String))
+    return frame
 
 
 def whole(frame: pl.DataFrame, name: str, column: str, *, least: int = 0) -> IntArray:
@@ -101,7 +105,11 @@ def finite(frame: pl.DataFrame, name: str, column: str, *, least: float = -np.in
 
 
 def codes(values: pl.Series, known: pl.Series) -> IntArray:
-    """The position of each value in `known`, which has no value twice; -1 where it is not there."""
+    """The position of each text or whole number in `known`, which has none twice; -1 where it is not there."""
+    if values.dtype == pl.Int64 == known.dtype:
+        numbered = known.alias("key").to_frame().with_columns(position=pl.int_range(pl.len()))
+        joined = values.alias("key").to_frame().join(numbered, on="key", how="left", maintain_order="left")
+        return joined["position"].fill_null(-1).to_numpy()
     found = values.cast(pl.Enum(known), strict=False).to_physical().cast(pl.Int64).fill_null(-1)
     return found.to_numpy()
 
@@ -133,10 +141,11 @@ def check_pack(pack_qty: int) -> int:
     """The units of a pack.
 
     Raises:
-        ValueError: It is no whole number of at least 1.
+        ValueError: It is no int of at least 1.
     """
-    if not 1 <= pack_qty <= MOST_UNITS or pack_qty != int(pack_qty):
-        raise ValueError(f"pack_qty: has to be a whole number of at least 1, got {pack_qty}; correct the pack size.")
+    check_positive(pack_qty=pack_qty)
+    if pack_qty > MOST_UNITS:
+        raise ValueError(f"pack_qty: has to be at most {MOST_UNITS:,}, got {pack_qty}; correct the pack size.")
     return int(pack_qty)
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import polars as pl
 
+from forecasting.schema import check_not_negative
+from inventory.keys import alike, as_given
 from inventory.sourcing_problem import SourcingProblem, greedy_answer, score
 from inventory.sourcing_search import fewer_splits
 
@@ -50,8 +52,10 @@ class SourcingRules:
 
     def __post_init__(self) -> None:
         """Raises ValueError where the rules contradict each other."""
-        if self.most_splits is not None and self.most_splits < 0:
-            raise ValueError(f"most_splits: has to be at least 0, got {self.most_splits}.")
+        if self.most_splits is not None:
+            check_not_negative(most_splits=self.most_splits)
+        if texts := [name for name in ("ship_first", "never_from", "allowed_locations") if isinstance(getattr(self, name), str)]:
+            raise ValueError(f"{texts[0]}: is the text {getattr(self, texts[0])!r}; pass a tuple or a set of texts.")
         if both := set(self.ship_first) & {*self.never_from, *NOT_OWNED}:
             raise ValueError(f"ship_first: {sorted(both)} ships nothing or is no stock of your own; take it out.")
 
@@ -62,7 +66,7 @@ class Sourcing:
 
     Attributes:
         frame: order_id, order_line_id, sku, location_id, qty (units above 0), location_type, is_owned (false for drop-ship and
-            supplier stock); sorted by order, line and location, unique on those three.
+            supplier stock); keys as the order lines and stock have them; sorted by order, line and location, unique on those three.
         unfilled: order_id, order_line_id, sku, qty (units that nobody ships; null where the quantity is none), reason; in the same order.
         summary: One row: demand_qty, shipped_qty, shipments, splits (shipments beyond one per order), cost_amount, the same of greedy
             with the prefix `greedy_`, and currency_code (null where the costs name none).
@@ -91,22 +95,28 @@ def source_orders(order_lines: pl.DataFrame, stock: pl.DataFrame, costs: pl.Data
         rules: The merchant's.
 
     Raises:
-        ValueError: A column is missing, a key is repeated, a priority is no number, an order has two regions, or an amount is negative,
+        ValueError: A frame is no Polars one, a column is missing, a key is repeated or of another kind in another frame,
+            a priority is no number, an order has two regions, or an amount is negative,
             no integer or in a second currency.
     """
-    rules = rules or SourcingRules()
+    rules = SourcingRules() if rules is None else rules
+    if type(rules) is not SourcingRules:
+        raise ValueError(f"rules: is a {type(rules).__name__} and has to be SourcingRules(...).")
+    asked, held_at, allowed = order_lines, stock, pl.DataFrame({"location_id": sorted(rules.allowed_locations or ())})
+    order_lines, stock, costs, allowed = alike(**{"order_lines": order_lines, "stock": stock, "costs": costs, "rules.allowed": allowed})
     currency = _check(order_lines, stock, costs)
     lines, held, lanes = _lines(order_lines), _stock(stock), _lanes(costs)
-    pairs, usable = _pairs(lines, held, lanes, rules)
+    pairs, usable = _pairs(lines, held, lanes, rules, allowed["location_id"].to_list())
     problem = _problem(lines, held, pairs, rules)
     greedy = greedy_answer(problem)
     answer = fewer_splits(problem, greedy)
     chosen = pairs.with_columns(pl.Series("qty", answer))
     left = problem.stock_qty - np.bincount(problem.pair_stock, weights=answer, minlength=len(problem.stock_qty)).astype(np.int64)
-    frame = chosen.filter(pl.col("qty") > 0).sort(*_LINE, "location_id")
+    frame = chosen.filter(pl.col("qty") > 0).sort(*_LINE, "location_id").with_columns(is_owned=pl.col("tier") < _tier_of(DROP_SHIP))
+    frame = frame.select(*_LINE, "sku", "location_id", "qty", "location_type", "is_owned")
     return Sourcing(
-        frame=frame.select(*_LINE, "sku", "location_id", "qty", "location_type", (pl.col("tier") < _tier_of(DROP_SHIP)).alias("is_owned")),
-        unfilled=_unfilled(order_lines, lines, chosen, usable, left),
+        frame=as_given(as_given(frame, asked), held_at),
+        unfilled=as_given(_unfilled(order_lines, lines, chosen, usable, left), asked),
         summary=_summary(problem, greedy, answer, currency),
     )
 
@@ -159,7 +169,7 @@ def _lines(order_lines: pl.DataFrame) -> pl.DataFrame:
         for name, dtype in (("priority", pl.Float64()), ("ship_to_region", pl.String()))
     ]
     quantity = _whole("quantity")
-    lines = order_lines.select(*_LINE, pl.col("sku").cast(pl.String), quantity.alias("quantity"), *optional)
+    lines = order_lines.select(*_LINE, "sku", quantity.alias("quantity"), *optional)
     lines = lines.filter((pl.col("quantity") > 0) & (pl.col("quantity") == pl.col("quantity").floor()))
     lines = lines.with_columns(pl.col("quantity").cast(pl.Int64), pl.col("priority").min().over("order_id"))
     lines = lines.sort("priority", *_LINE, nulls_last=True).with_row_index("line")
@@ -173,17 +183,14 @@ def _lines(order_lines: pl.DataFrame) -> pl.DataFrame:
 def _stock(stock: pl.DataFrame) -> pl.DataFrame:
     """Stock of at least a unit, by location and SKU."""
     kind = pl.col("location_type") if "location_type" in stock.columns else pl.lit(None).alias("location_type")
-    names = pl.col("location_id", "sku").cast(pl.String)
-    held = stock.select(names, kind.cast(pl.String), _whole("available_qty").floor().alias("available_qty"))
+    held = stock.select("location_id", "sku", kind.cast(pl.String), _whole("available_qty").floor().alias("available_qty"))
     held = held.filter(pl.col("available_qty") >= 1).sort("location_id", "sku").with_row_index("stock")
     return held.with_columns(pl.col("available_qty").cast(pl.Int64), pl.col("location_id").rank("dense").alias("location"))
 
 
 def _lanes(costs: pl.DataFrame) -> pl.DataFrame:
     region = pl.col("ship_to_region") if "ship_to_region" in costs.columns else pl.lit(None).alias("ship_to_region")
-    return costs.select(
-        pl.col("location_id").cast(pl.String), region.cast(pl.String), pl.col("per_shipment_amount", "per_unit_amount").cast(pl.Int64)
-    )
+    return costs.select("location_id", region.cast(pl.String), pl.col("per_shipment_amount", "per_unit_amount").cast(pl.Int64))
 
 
 def _tier_of(location_type: str | None, rules: SourcingRules | None = None) -> int:
@@ -192,10 +199,11 @@ def _tier_of(location_type: str | None, rules: SourcingRules | None = None) -> i
     return 0 if rules and location_type in rules.ship_first else 1
 
 
-def _pairs(lines: pl.DataFrame, held: pl.DataFrame, lanes: pl.DataFrame, rules: SourcingRules) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _pairs(
+    lines: pl.DataFrame, held: pl.DataFrame, lanes: pl.DataFrame, rules: SourcingRules, allowed: list[object]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Lines and the stock that may ship them, shipment by shipment; and per line with stock, whether rules and costs allow some."""
-    allowed = rules.allowed_locations
-    is_allowed = pl.lit(value=True) if allowed is None else pl.col("location_id").is_in(sorted(allowed))
+    is_allowed = pl.lit(value=True) if rules.allowed_locations is None else pl.col("location_id").is_in(allowed)
     kind = pl.col("location_type")
     tiers = {name: _tier_of(name, rules) for name in (*NOT_OWNED, *rules.ship_first)}
     pairs = lines.join(held, on="sku").with_columns(

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from inventory.exchange import NEVER, Ledger, exchange
+from inventory.keys import alike, as_given
 from inventory.reading import MOST_UNITS, all_skus, check_pack, codes, finite, read_wants, require, whole
 from inventory.runs import Runs, runs_of_packs
 
@@ -40,14 +41,16 @@ def transfers(stock: pl.DataFrame, wants: pl.DataFrame, lanes: pl.DataFrame, *, 
 
     Returns:
         sku, from_location_id, to_location_id, qty, value_gained (at the receiver less what the sender loses; where a location
-        sends or receives several times, in proportion to the units), cost (qty x unit cost); sorted by the first three. A
-        plan's worth is the sum of value_gained less that of cost.
+        sends or receives several times, in proportion to the units), cost (qty x unit cost); sorted by the first three, which are
+        of the types they have in stock. A plan's worth is the sum of value_gained less that of cost.
 
     Raises:
-        ValueError: A column is missing, a key null or twice, a number null, NaN, negative or not whole, a marginal value
-            rises, a lane begins where it ends, or lanes have a max_qty or a fixed_cost, which are not provided for.
+        ValueError: A frame is no Polars one, a column is missing, a key null, twice or of another kind in another frame, a number
+            null, NaN, negative or not whole, a marginal value rises,
+            a lane begins where it ends, or lanes have a max_qty or a fixed_cost, which are not provided for.
     """
-    pack_qty = check_pack(pack_qty)
+    pack_qty, asked = check_pack(pack_qty), stock
+    stock, wants, lanes = alike(stock=stock, wants=wants, lanes=lanes)
     stock = require(stock, "stock", ["sku", "location_id", "available_qty"], key=["sku", "location_id"])
     wants = require(wants, "wants", ["sku", "location_id", "level", "marginal_value"], key=["sku", "location_id"], unique=False)
     lanes = _read_lanes(lanes)
@@ -65,7 +68,7 @@ def transfers(stock: pl.DataFrame, wants: pl.DataFrame, lanes: pl.DataFrame, *, 
     wanted[place] = read.wanted_qty
     most = np.maximum(wanted - available.ravel() % pack_qty, 0) // pack_qty
     moves = _best_moves(runs, supply, most, cost * pack_qty)
-    return _with_worth(moves, runs, supply).select(
+    found = _with_worth(moves, runs, supply).select(
         pl.Series("sku", skus[moves["sku"]]),
         pl.Series("from_location_id", locations[moves["from"]]),
         pl.Series("to_location_id", locations[moves["to"]]),
@@ -73,6 +76,7 @@ def transfers(stock: pl.DataFrame, wants: pl.DataFrame, lanes: pl.DataFrame, *, 
         value_gained=pl.col("value_gained"),
         cost=pl.Series(cost[moves["from"], moves["to"]]) * pl.col("packs") * pack_qty,
     )
+    return as_given(found, asked)
 
 
 def _read_lanes(lanes: pl.DataFrame) -> pl.DataFrame:

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from pipelines.cli import accesses
 from pipelines.cli.display import emit_json, progress_bar
-from pipelines.cli.wording import money
+from pipelines.cli.wording import counted, money
 from pipelines.settings import load_settings
 from pipelines.steps.replay import POLICIES, replay_history
 from pipelines.stores.metrics_values import major_units
@@ -94,8 +94,9 @@ def _result(one: PolicyResult, currency_code: str) -> dict[str, Any]:
 
 def _show(console: Console, release: Release, told: ReplayReport) -> None:
     console.print(f"Release {release.release_id}, as of {release.as_of_date}", style="bold", highlight=False)
+    items, weeks = counted(told.items_count, "item"), counted(told.weeks_count, "week")
     console.print(
-        f"{told.items_count:,} items, {told.weeks_count} weeks from {told.first_date} to {told.last_date}, in {told.currency_code}",
+        f"{items}, {weeks} from {told.first_date} to {told.last_date}, in {told.currency_code}",
         highlight=False,
     )
     table = Table("Policy", box=None, pad_edge=False, padding=(0, 2, 0, 0))
@@ -135,7 +136,7 @@ def _percent(rate: float) -> str:
 def _show_left_out(console: Console, told: ReplayReport) -> None:
     if told.left_out.is_empty():
         return
-    console.print(f"{told.left_out.height:,} items are not replayed:", style="yellow", highlight=False)
+    console.print(f"{counted(told.left_out.height, 'item')} not replayed:", style="yellow", highlight=False)
     # numbers differ from item to item; the sentence without them is the kind of reason
     kinds = told.left_out.group_by(pl.col("reason").str.replace_all(r"\d[\d-]*", "N")).len().sort("len", "reason", descending=[True, False])
     for reason, count in kinds.head(_REASONS_SHOWN).iter_rows():

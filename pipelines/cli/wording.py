@@ -131,3 +131,8 @@ def money(amount: float | Decimal | None, currency_code: str | None) -> str:
 def quantity(units: int | None) -> str:
     """Whole units with thousands."""
     return "-" if units is None else f"{units:,}"
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 item`, `1,200 items`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

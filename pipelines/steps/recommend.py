@@ -118,7 +118,7 @@ def recommend(
     notes: Mapping[Item, list[Step]] = {}
     if eligible:
         planner = _planner(conn, eligible, history, _offers(terms, is_pack_known), rules, as_of=as_of, settings=settings)
-        plans, moved = move_stock(list(planner.plan(eligible)), planner)
+        plans, moved, planner = move_stock(list(planner.plan(eligible)), planner)
         plans, notes = hold_to_limits(plans, planner, settings=settings, currency_code=context.currency_code)
     shared = share_shortages(conn, read_inbound(conn), as_of=as_of, review_period_days=settings.review_period_days)
     suggestions = [*_suggestions(plans, notes, as_of=as_of), *moved, *shared]

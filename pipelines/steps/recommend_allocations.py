@@ -73,13 +73,14 @@ def _allocation(lines: pl.DataFrame, *, as_of: date, days: int) -> Suggestion:
         for line in lines.iter_rows(named=True)
     ]  # fmt: skip
     qty = sum(share["qty"] for share in shares)
+    verb, noun = "is" if wanted == 1 else "are", "line" if len(shares) == 1 else "lines"
     row = {
         "recommendation_key": recommendation_key(
             kind="allocate", sku=first["sku"], location_id=first["location_id"], supplier_id=None, need_by=as_of
         ),
         "kind": "allocate", "sku": first["sku"], "location_id": first["location_id"], "raw_qty": qty, "recommended_qty": qty,
         "order_by": as_of, "need_by": as_of, "priority_score": 0.0, "binding_constraint": "none",
-        "reason": f"{unit_words(wanted)} are open on {len(shares)} order lines and {free} lie here; nothing more comes in time.",
+        "reason": f"{unit_words(wanted)} {verb} open on {len(shares)} order {noun} and {free} lie here; nothing more comes in time.",
         "policy_version": f"{METHOD}/1",
         "basis": json.dumps({"as_of_date": as_of.isoformat(), "free_qty": free, "lines": shares, "method": METHOD}, sort_keys=True),
         "basis_version": first["stock_version"],
@@ -87,7 +88,7 @@ def _allocation(lines: pl.DataFrame, *, as_of: date, days: int) -> Suggestion:
     }  # fmt: skip
     steps = [
         Step("Lies here", free, "On hand less reserved and damaged."),
-        Step("Open on order lines", -wanted, f"{len(shares)} lines."),
+        Step("Open on order lines", -wanted, f"{len(shares)} {noun}."),
         Step("Missing", free - wanted, "No delivery comes before the first line was promised."),
         *(_share_step(share) for share in shares),
         Step("Recommended quantity", qty, "Shared in proportion to what is wanted, channel by channel in their priority."),

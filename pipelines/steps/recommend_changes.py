@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from inventory.explain_targets import Step
 from inventory.reorder import recommendation_key
 from pipelines.steps.recommend_rows import Suggestion, expiry, major, stock_basis
-from pipelines.steps.recommend_wording import day_words, money_words, unit_words
+from pipelines.steps.recommend_wording import day_words, days_words, money_words, unit_words
 
 if TYPE_CHECKING:
     from datetime import date
@@ -92,7 +92,7 @@ def _steps(plan: ItemPlan, change: OrderChange, as_of: date) -> list[Step]:
         earliest = f"Not before {day_words(change.wanted_date, as_of)}: the best tenth of lead times from today."
         money = Step("If ignored", None, f"{change.saved_mean_qty:,.1f} sales are lost until it comes: {_amounts(change, currency)}.")
     else:
-        earliest = "Not at all." if change.kind == "cancel_po" else f"{shift} days later than it stands."
+        earliest = "Not at all." if change.kind == "cancel_po" else f"{days_words(shift)} later than it stands."
         money = Step("If ignored", None, f"{money_words(change.priority_score, currency)} to hold what is not needed.")
     return [
         Step("Free stock", position.free_qty, "On hand less committed, reserved, damaged and backorders."),

@@ -16,7 +16,7 @@ from inventory.reorder import recommendation_key
 from inventory.schema import Inbound, NoOrder, Reorder
 from pipelines.steps.recommend_planning import order_terms
 from pipelines.steps.recommend_rows import Suggestion, expiry, inbound_within, major, stock_basis
-from pipelines.steps.recommend_wording import money_words, unit_words
+from pipelines.steps.recommend_wording import days_words, money_words, unit_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from pipelines.steps.recommend_planning import ItemPlan, Planner
 
 
-def move_stock(plans: Sequence[ItemPlan], planner: Planner) -> tuple[list[ItemPlan], list[Suggestion]]:
-    """The plans with what transfers bring taken as coming, and the transfers; nothing moves from where something is ordered.
+def move_stock(plans: Sequence[ItemPlan], planner: Planner) -> tuple[list[ItemPlan], list[Suggestion], Planner]:
+    """The plans with what transfers bring taken as coming and what they take as gone, the transfers, and the planner that counts them so.
+
+    Nothing moves from where something is ordered.
 
     Args:
         plans: Of all items, with their holdings.
@@ -43,28 +45,36 @@ def move_stock(plans: Sequence[ItemPlan], planner: Planner) -> tuple[list[ItemPl
         )
     })  # fmt: skip
     if not moves:
-        return list(plans), []
+        return list(plans), [], planner
     by_key = {plan.key: plan for plan in plans}
     suggestions = [transfer(by_key[move.sku, move.target], by_key[move.sku, move.source], move, planner=planner) for move in moves]
-    return _with_moves(plans, planner, moves), suggestions
+    counting = _counting(planner, moves)
+    return _with_moves(plans, counting, moves), suggestions, counting
 
 
-def _with_moves(plans: Sequence[ItemPlan], planner: Planner, moves: Sequence[Move]) -> list[ItemPlan]:
-    """The plans of the receivers made anew."""
-    by_target: dict[tuple[str, str], list[Move]] = {}
-    for move in moves:
-        by_target.setdefault((move.sku, move.target), []).append(move)
+def _counting(planner: Planner, moves: Sequence[Move]) -> Planner:
+    """The planner with what moves bring as coming; it moves nothing further."""
     inbound = dict(planner.inbound)
-    for key, several in by_target.items():
-        day = planner.as_of + timedelta(days=planner.transfer_days[key[1]])
-        inbound[key] = (*inbound.get(key, ()), *(Inbound(day, move.qty) for move in several))
-    anew = replace(planner, inbound=inbound, transfer_days={})
-    again = {plan.key: plan for plan in anew.plan([plan.item for plan in plans if plan.key in by_target])}
-    return [_told(plan, again[plan.key], by_target[plan.key]) if plan.key in again else plan for plan in plans]
+    for move in moves:
+        key, day = (move.sku, move.target), planner.as_of + timedelta(days=planner.transfer_days[move.target])
+        inbound[key] = (*inbound.get(key, ()), Inbound(day, move.qty))
+    return replace(planner, inbound=inbound, transfer_days={})
 
 
-def _told(before: ItemPlan, after: ItemPlan, moves: Sequence[Move]) -> ItemPlan:
-    moved = " and ".join(f"{unit_words(move.qty)} from {move.source}" for move in moves)
+def _with_moves(plans: Sequence[ItemPlan], counting: Planner, moves: Sequence[Move]) -> list[ItemPlan]:
+    """The plans of receivers and senders made anew; what a sender gives is taken as reserved."""
+    told: dict[tuple[str, str], list[str]] = {}
+    sent: dict[tuple[str, str], int] = {}
+    for move in moves:
+        told.setdefault((move.sku, move.target), []).append(f"{unit_words(move.qty)} from {move.source}")
+        told.setdefault((move.sku, move.source), []).append(f"{unit_words(move.qty)} to {move.target}")
+        sent[move.sku, move.source] = sent.get((move.sku, move.source), 0) + move.qty
+    items = [{**plan.item, "reserved_qty": (plan.item["reserved_qty"] or 0) + sent.get(plan.key, 0)} for plan in plans if plan.key in told]
+    again = {plan.key: plan for plan in counting.plan(items)}
+    return [_told(plan, again[plan.key], " and ".join(told[plan.key])) if plan.key in told else plan for plan in plans]
+
+
+def _told(before: ItemPlan, after: ItemPlan, moved: str) -> ItemPlan:
     decision = after.decision
     if isinstance(decision, NoOrder):
         decision = replace(decision, reason=f"{decision.reason} That counts {moved}, as proposed.")
@@ -123,18 +133,25 @@ def transfer(target: ItemPlan, source: ItemPlan, move: Move, *, planner: Planner
         "basis_version": item["stock_version"],
         "expires_at": expiry(as_of, target.policy.review_period_days),
     }
-    needs = unit_money(order_terms(item, item), target.policy).needs
-    ignored, given = (money_words(None if unit is None else one * unit, currency, needs=needs) for one in (saved, move.lost_mean_qty))
-    left = source.position.free_qty - qty
-    steps = [
+    return Suggestion(row, _steps(target, source, move, days=days))
+
+
+def _steps(target: ItemPlan, source: ItemPlan, move: Move, *, days: int) -> list[Step]:
+    item, saved = target.item, float(move.saved.mean())
+    currency, money = item["currency_code"], unit_money(order_terms(item, item), target.policy)
+    ignored, given = (
+        money_words(None if money.shortage_amount is None else one * money.shortage_amount, currency, needs=money.needs)
+        for one in (saved, move.lost_mean_qty)
+    )
+    left = source.position.free_qty - move.qty
+    return [
         Step(f"Free at {move.source}", source.position.free_qty, "On hand less committed, reserved, damaged and backorders."),
         Step(f"Stays at {move.source}", -left, "Needed there, or worth less than a quarter of a sale more here."),
-        Step("Recommended quantity", qty, f"Arrives in {days} days, before an order could."),
+        Step("Recommended quantity", move.qty, f"Arrives in {days_words(days)}, before an order could."),
         Step("If ignored", None, f"{saved:,.1f} sales are lost here in the mean: {ignored}."),
         Step("If accepted", None, f"{move.lost_mean_qty:,.1f} sales are lost at {move.source} in the mean: {given}."),
         Step("Cost of the move", None, "not available: needs a cost per lane; so each unit has to save a quarter of a sale more here."),
     ]
-    return Suggestion(row, steps)
 
 
 def _sales(qty: float) -> str:

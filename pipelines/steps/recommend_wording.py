@@ -35,3 +35,8 @@ def day_words(day: date, as_of: date) -> str:
 def unit_words(qty: int) -> str:
     """`1 unit`, `1,200 units`."""
     return "1 unit" if qty == 1 else f"{qty:,} units"
+
+
+def days_words(days: int) -> str:
+    """`1 day`, `1,200 days`."""
+    return "1 day" if days == 1 else f"{days:,} days"

@@ -100,7 +100,7 @@ def _without_idle_fill(frame: pl.DataFrame, settings: Settings) -> pl.DataFrame:
     usual = usual_method(settings)
     is_idle = pl.col("min_fill_rate").is_not_null() & (pl.col("method").fill_null(usual) != "path_newsvendor")
     if idle := frame.filter(is_idle).height:
-        logger.warning("min_fill_rate has no effect on %d items: it needs the method path_newsvendor", idle)
+        logger.warning("min_fill_rate has no effect on %d %s: it needs the method path_newsvendor", idle, "item" if idle == 1 else "items")
     return frame.with_columns(
         pl.when(~is_idle).then(pl.col(name)).alias(name) for name in ("min_fill_rate", "min_fill_rate_rule")
     )  # fmt: skip

@@ -171,7 +171,7 @@ def test_a_replay_fits_the_terminal_and_says_who_is_left_out(ordercast: Terminal
 
     assert code == 0, err
     assert max(map(len, said.splitlines())) <= 80
-    assert "1 items, 6 weeks from 2025-05-19 to 2025-06-29, in EUR" in said
+    assert "1 item, 6 weeks from 2025-05-19 to 2025-06-29, in EUR" in said
     assert "In whole weeks" in said
     assert "not replayed" not in said
 

@@ -371,7 +371,7 @@ def test_what_another_location_can_spare_is_moved_before_it_is_bought(conn: duck
     after = recommend(conn, settings=SETTINGS)
 
     assert (before.transfers_not_available, after.transfers_not_available) == ("needs transfer_lead_time_days", None)
-    found = {row["kind"]: row for row in _table(conn, "recommendations").filter(pl.col("sku") == "busy").iter_rows(named=True)}
+    found = {row["kind"]: row for row in _table(conn, "recommendations").filter(sku="busy", location_id="main").iter_rows(named=True)}
     move, basis = found["transfer"], json.loads(found["transfer"]["basis"])
     assert (move["source_location_id"], move["location_id"], move["expected_receipt"]) == ("side", "main", AS_OF + timedelta(days=2))
     assert move["recommended_qty"] == basis["order_up_to_qty"] - 25 - basis["inbound_qty"]
@@ -380,6 +380,52 @@ def test_what_another_location_can_spare_is_moved_before_it_is_bought(conn: duck
     assert found["purchase"]["recommended_qty"] <= bought
     notes = _table(conn, "recommendation_steps").filter(recommendation_key=found["purchase"]["recommendation_key"], step="Counted as moved")
     assert notes["note"].item() == f"{move['recommended_qty']} units from side, as proposed beside this."
+
+
+def test_the_sender_of_a_transfer_is_planned_without_the_units_it_gives(conn: duckdb.DuckDBPyConnection) -> None:
+    _second_location(conn)
+    _forecast(conn)
+    conn.execute("UPDATE marts.dim_locations SET transfer_lead_time_days = 2")
+
+    recommend(conn, settings=SETTINGS)
+
+    qty = _table(conn, "recommendations").filter(kind="transfer")["recommended_qty"].item()
+    bought = _table(conn, "recommendations").row(
+        by_predicate=(pl.col("kind") == "purchase") & (pl.col("location_id") == "side"), named=True
+    )
+    assert _reckoning(conn, bought["recommendation_key"])["Committed, reserved and damaged"] == qty
+    assert json.loads(bought["basis"])["reserved_qty"] == 0  # what the store says when the order is approved
+
+
+def test_a_sender_that_keeps_enough_says_how_long_the_rest_lasts(conn: duckdb.DuckDBPyConnection) -> None:
+    _second_location(conn)
+    _forecast(conn)
+    conn.execute("UPDATE marts.fct_inventory_position SET on_hand_qty = 250 WHERE location_id = 'side'")
+    recommend(conn, settings=SETTINGS)
+    before = _table(conn, "silent_items").row(by_predicate=pl.col("location_id") == "side", named=True)
+    conn.execute("UPDATE marts.dim_locations SET transfer_lead_time_days = 2")
+
+    recommend(conn, settings=SETTINGS)
+
+    after = _table(conn, "silent_items").row(by_predicate=pl.col("location_id") == "side", named=True)
+    qty = _table(conn, "recommendations").filter(kind="transfer")["recommended_qty"].item()
+    assert after["lasts_days"] < before["lasts_days"]
+    assert after["reason"].endswith(f"That counts {qty} units to main, as proposed.")
+
+
+def test_an_order_cut_to_the_budget_still_counts_what_a_transfer_brings(conn: duckdb.DuckDBPyConnection) -> None:
+    _second_location(conn)
+    _forecast(conn)
+    conn.execute("UPDATE marts.dim_locations SET transfer_lead_time_days = 2")
+    recommend(conn, settings=SETTINGS)
+    at_main = (pl.col("kind") == "purchase") & (pl.col("location_id") == "main")
+    whole = _table(conn, "recommendations").row(by_predicate=at_main, named=True)
+
+    recommend(conn, settings=SETTINGS.model_copy(update={"budget_amount": 500.0}))
+
+    cut = _table(conn, "recommendations").row(by_predicate=at_main, named=True)
+    assert cut["recommended_qty"] < whole["recommended_qty"]
+    assert cut["reason"] == whole["reason"]
 
 
 def _second_location(conn: duckdb.DuckDBPyConnection) -> None:

@@ -82,7 +82,7 @@ def test_a_least_fill_rate_has_no_effect_on_another_method_and_says_so(
     row = ordered(planned, cover, RuleValues(min_fill_rate=0.9999))
 
     assert row["policy_version"] == "rule0/1"
-    assert "min_fill_rate has no effect on 1 items" in caplog.text
+    assert "min_fill_rate has no effect on 1 item: " in caplog.text
 
 
 def test_a_rule_s_budget_is_all_that_its_items_may_cost(planned: duckdb.DuckDBPyConnection) -> None:

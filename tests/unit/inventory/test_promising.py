@@ -76,7 +76,7 @@ def test_a_line_is_promised_for_the_day_of_its_last_unit() -> None:
     result = promised(line("1", 4), line("2", 6), units=5, coming=[(3, 2), (9, 9)])
 
     assert result.select("promised_date", "binding", *PARTS).rows() == [(AS_OF, "on_hand", 4, 0, 0, 0), (after(9), "inbound", 1, 5, 0, 0)]
-    assert result["reason"].to_list() == ["All units are on hand.", "5 of 6 units come with inbound of 2025-07-09."]
+    assert result["reason"].to_list() == ["All units are on hand.", "Inbound of 2025-07-09 brings 5 of 6 units."]
 
 
 def test_units_that_come_exactly_far_enough_count_from_the_first_day_they_do() -> None:
@@ -107,7 +107,13 @@ def test_where_nothing_is_known_no_day_is_promised_and_what_is_needed_is_said() 
     result = promised(line("1", 5), units=2, leads=leads_of(tea=None))
 
     assert result.select("promised_date", "binding", "unknown_qty").row(0) == (None, "nothing_known", 3)
-    assert result["reason"][0] == "Not available: 3 of 5 units need a dated inbound or a supplier's lead time."
+    assert result["reason"][0] == "Not available: needs a dated inbound or a supplier's lead time for 3 of 5 units."
+
+
+def test_one_unit_and_one_day_are_said_in_the_singular() -> None:
+    result = promised(line("1", 1), units=0, leads=leads_of(tea=1))
+
+    assert result["reason"][0] == "A new order brings 1 of 1 unit; the supplier takes 1 day."
 
 
 def test_overdue_and_undated_inbound_is_not_promised() -> None:
