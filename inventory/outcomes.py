@@ -42,6 +42,23 @@ class StockPath:
 
 
 @dataclass(frozen=True, slots=True)
+class Senders:
+    """The other side of transfers: where their units lay; all 0 for a decision that takes none from anywhere.
+
+    Attributes:
+        path: How stock went there.
+        sent: Units on the day they really left, [day, decision].
+        proposed: Units of the proposed quantity on the day they left or would have left, [day, decision].
+        holding_per_day: A day's holding of a unit there, [decision], in minor units; NaN is not known.
+    """
+
+    path: StockPath
+    sent: FloatArray
+    proposed: FloatArray
+    holding_per_day: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
 class UnitMoney:
     """Per decision, in minor units of one currency: what a sold unit brings and what a day of holding one costs; NaN is not known."""
 
@@ -55,7 +72,7 @@ class Measured:
 
     Attributes:
         demand_qty: Demand in the window, expected demand of days without stock included.
-        lost_qty: Demand of the window that was not served, as things really went.
+        lost_qty: Demand of the window that was not served, as things really went; of a transfer at both places, as all that follows.
         lost_without_qty, lost_with_qty: The same without the order, and with it: the one that came, or where the suggestion was
             rejected the one that was proposed.
         averted_qty: Their difference; below 0 where a change of an order lost more than it saved.
@@ -86,6 +103,7 @@ def measure_outcomes(
     money: UnitMoney,
     without: FloatArray | None = None,
     saves_holding: BoolArray | None = None,
+    senders: Senders | None = None,
 ) -> Measured:
     """What each order did in its window, what the proposed quantity would have done, and whether the suggestion was right.
 
@@ -96,7 +114,7 @@ def measure_outcomes(
     ordered less the worth of what was proposed: of a rejected suggestion that is the loss or gain of not having it.
 
     The verdict, on the order that came or, of a rejected suggestion, on the one proposed:
-        unneeded: without it less than `LEAST_LOST_QTY` would have been lost.
+        unneeded: without it less than `LEAST_LOST_QTY` would have been lost, or as much less than with it.
         averted: of what would have been lost, at least `AVERTED_SHARE` was not.
         too_late: more, and most of what was still lost was so before its first unit arrived.
         insufficient: more, and most of it after that.
@@ -113,43 +131,69 @@ def measure_outcomes(
         money: Per unit.
         without: Units of the same order on the day they would have come had nothing been suggested, [day, decision]; None is no order.
         saves_holding: Suggestions to have less or later, [decision]; None is none of them.
+        senders: What transfers did where they came from; None where there are none.
     """
     stood = np.zeros_like(received) if without is None else without
-    wanted = np.where(path.is_censored, np.maximum(path.demand, path.expected), path.demand) * path.is_in_window
-    lost_really, stock_really = _replay(path, wanted, np.zeros_like(received))
-    lost_none, stock_none = _replay(path, wanted, stood - received)
-    lost_proposed, stock_proposed = _replay(path, wanted, proposed - received)
-    with_order = np.where(is_accepted, received, proposed)
-    lost_with, stock_with = np.where(is_accepted, lost_really, lost_proposed), np.where(is_accepted, stock_really, stock_proposed)
+    none, really, planned = _ways(path, extra=(stood - received, np.zeros_like(received), proposed - received))
+    wanted_qty, holding = _wanted(path).sum(axis=0), money.holding_per_day
+    held = [way.unit_days * holding for way in (none, really, planned)]
+    if senders is not None:
+        sent, nothing = senders.sent, np.zeros_like(senders.sent)
+        there = _ways(senders.path, extra=(sent, nothing, sent - senders.proposed))
+        held = [one + way.unit_days * senders.holding_per_day for one, way in zip(held, there, strict=True)]
+        none, really, planned = (one + other for one, other in zip((none, really, planned), there, strict=True))
 
-    def averted(lost: FloatArray) -> FloatArray:
-        saved: FloatArray = lost_none.sum(axis=0) - lost.sum(axis=0)
-        return saved
-
-    def unit_days(stock: FloatArray) -> FloatArray:
-        held: FloatArray = ((stock - stock_none) * path.is_in_window).sum(axis=0)
-        return held
-
-    def worth(lost: FloatArray, stock: FloatArray) -> FloatArray:
-        net: FloatArray = averted(lost) * money.margin - unit_days(stock) * money.holding_per_day
+    def worth(way: _Way, held_amount: FloatArray) -> FloatArray:
+        net: FloatArray = (none.lost_qty - way.lost_qty) * money.margin - (held_amount - held[0])
         return net
 
-    verdict = _verdicts(lost_none, lost_with, with_order)
+    lost_with = np.where(is_accepted, really.lost, planned.lost)
+    averted_qty = none.lost_qty - lost_with.sum(axis=0)
+    unit_days = np.where(is_accepted, really.unit_days, planned.unit_days) - none.unit_days
+    verdict = _verdicts(none.lost, lost_with, np.where(is_accepted, received, proposed))
     if saves_holding is not None:
-        saving = _saving_verdicts(averted(lost_with), unit_days(stock_with))
-        verdict = np.where(saves_holding, saving, verdict).astype(np.str_)
+        verdict = np.where(saves_holding, _saving_verdicts(averted_qty, unit_days), verdict).astype(np.str_)
     return Measured(
-        demand_qty=wanted.sum(axis=0),
-        lost_qty=lost_really.sum(axis=0),
-        lost_without_qty=lost_none.sum(axis=0),
+        demand_qty=wanted_qty,
+        lost_qty=really.lost_qty,
+        lost_without_qty=none.lost_qty,
         lost_with_qty=lost_with.sum(axis=0),
-        averted_qty=averted(lost_with),
-        excess_unit_days=unit_days(stock_with),
-        averted_margin_amount=averted(lost_with) * money.margin,
-        excess_cost_amount=unit_days(stock_with) * money.holding_per_day,
-        value_added_amount=worth(lost_really, stock_really) - worth(lost_proposed, stock_proposed),
+        averted_qty=averted_qty,
+        excess_unit_days=unit_days,
+        averted_margin_amount=averted_qty * money.margin,
+        excess_cost_amount=np.where(is_accepted, held[1], held[2]) - held[0],
+        value_added_amount=worth(really, held[1]) - worth(planned, held[2]),
         verdict=verdict,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How the days went one way: units lost, [day, decision], and stock at the ends of the window's days added up, [decision]."""
+
+    lost: FloatArray
+    unit_days: FloatArray
+
+    def __add__(self, other: _Way) -> _Way:
+        return _Way(self.lost + other.lost, self.unit_days + other.unit_days)
+
+    @property
+    def lost_qty(self) -> FloatArray:
+        """[decision]."""
+        total: FloatArray = self.lost.sum(axis=0)
+        return total
+
+
+def _wanted(path: StockPath) -> FloatArray:
+    wanted: FloatArray = np.where(path.is_censored, np.maximum(path.demand, path.expected), path.demand) * path.is_in_window
+    return wanted
+
+
+def _ways(path: StockPath, *, extra: tuple[FloatArray, FloatArray, FloatArray]) -> tuple[_Way, _Way, _Way]:
+    wanted = _wanted(path)
+    replays = (_replay(path, wanted, one) for one in extra)
+    none, really, planned = (_Way(lost, (stock * path.is_in_window).sum(axis=0)) for lost, stock in replays)
+    return none, really, planned
 
 
 def scorecard(outcomes: pl.DataFrame, by: str) -> pl.DataFrame:
@@ -216,8 +260,9 @@ def _verdicts(lost_without: FloatArray, lost_with: FloatArray, order: FloatArray
     has_arrived = np.cumsum(order, axis=0) > 0
     early, late = (lost_with * ~has_arrived).sum(axis=0), (lost_with * has_arrived).sum(axis=0)
     total = lost_without.sum(axis=0)
+    is_idle = (total < LEAST_LOST_QTY) | (early + late - total >= LEAST_LOST_QTY)
     return np.select(
-        [total < LEAST_LOST_QTY, early + late <= (1.0 - AVERTED_SHARE) * total, early >= late],
+        [is_idle, early + late <= (1.0 - AVERTED_SHARE) * total, early >= late],
         ["unneeded", "averted", "too_late"],
         "insufficient",
     ).astype(np.str_)

@@ -68,7 +68,8 @@ def _scores(lines: list[dict[str, Any]], by: Side) -> list[dict[str, Any]]:
 
 
 def _told(line: dict[str, Any]) -> tuple[str, str]:
-    verb = "accepted" if line["kind"] in ORDER_CHANGES else "ordered"
+    is_shared = line["kind"] == "allocate"
+    verb = "shared" if is_shared else "accepted" if line["kind"] in ORDER_CHANGES else "ordered"
     did = (
         f"{verb} {line['decided_qty']:,} of {line['proposed_qty']:,} proposed"
         if line["is_accepted"]
@@ -78,6 +79,9 @@ def _told(line: dict[str, Any]) -> tuple[str, str]:
     days = f"{line['window_from']} to {line['window_to']}"
     if line["verdict"] == "unknown":
         return head, f"{days}: {line['missing']}."
+    if is_shared:
+        late = f"{line['lost_without_qty']:,.1f} units late without it, {line['lost_with_qty']:,.1f} with it"
+        return head, f"{days}: {late}. {_money(line, 'averted_margin', 'excess_cost', 'value_added')}."
     days_held = line["excess_unit_days"]
     units = (
         f"{line['lost_without_qty']:,.1f} units lost without it, {line['lost_with_qty']:,.1f} with it; "

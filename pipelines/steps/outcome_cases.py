@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from pipelines.stores.outcomes import Decided
 
 SAVING_KINDS: Final = ("defer", "cancel_po")
-MEASURED_KINDS: Final = ("purchase", "transfer", *ORDER_CHANGES)
+ALLOCATE: Final = "allocate"
+TRANSFER: Final = "transfer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +51,21 @@ class Case:
 
 
 def case_of(decided: Decided, settings: Settings) -> Case | None:
-    """None where the suggestion says neither when it was made nor when it would arrive.
+    """None where the suggestion does not say when it was made or, but for an allocation, when it would arrive.
 
     Args:
         decided: The decision.
         settings: For the review period where the suggestion names none.
     """
     basis = json.loads(decided.basis)
-    if decided.expected_receipt is None or "as_of_date" not in basis:
+    if "as_of_date" not in basis:
         return None
     first = date.fromisoformat(basis["as_of_date"]) + timedelta(days=1)
     review = timedelta(days=int(basis.get("review_period_days") or settings.review_period_days))
+    if decided.kind == ALLOCATE:
+        return Case(decided, first, first + review - timedelta(days=1), None, None)
+    if decided.expected_receipt is None:
+        return None
     expected = max(decided.expected_receipt, first)
     if decided.kind not in ORDER_CHANGES:
         return Case(decided, first, expected + review, expected, decided.line_id)
@@ -87,6 +92,25 @@ def proposed_units(cases: Sequence[Case], received: FloatArray) -> FloatArray:
         elif case.due is not None:
             proposed[case.row(case.due), index] = one.proposed_qty
     return proposed
+
+
+def sent_units(cases: Sequence[Case], sent: FloatArray) -> FloatArray:
+    """[day, case]; units that would have left where a transfer comes from, had the proposal been taken as it was.
+
+    Of what was accepted, the proposed quantity on the days on which units left; of what was rejected, all of it on the first day. Nothing
+    of what is no transfer.
+
+    Args:
+        cases: With their windows.
+        sent: Units that really left, [day, case].
+    """
+    left = np.zeros_like(sent)
+    for index, case in enumerate(cases):
+        if case.decided.is_accepted:
+            left[:, index] = sent[:, index] * _proposed_share(case)
+        elif case.decided.kind == TRANSFER:
+            left[0, index] = case.decided.proposed_qty
+    return left
 
 
 def units_without(cases: Sequence[Case], received: FloatArray) -> FloatArray:

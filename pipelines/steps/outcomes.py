@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import polars as pl
 
-from inventory.outcomes import DAYS_OF_YEAR, Measured, StockPath, UnitMoney, measure_outcomes
-from pipelines.steps.outcome_cases import MEASURED_KINDS, SAVING_KINDS, case_of, proposed_units, units_without
+from inventory.outcomes import DAYS_OF_YEAR, Measured, Senders, StockPath, UnitMoney, measure_outcomes
+from pipelines.steps.outcome_cases import ALLOCATE, SAVING_KINDS, TRANSFER, case_of, proposed_units, sent_units, units_without
+from pipelines.steps.outcome_shares import measure_allocations
 from pipelines.stores.metrics_values import MINOR_UNIT_EXPONENTS, major_units
 from pipelines.stores.outcomes import list_decided, save_outcomes
 from pipelines.stores.warehouse import run_context
@@ -34,17 +35,23 @@ logger = logging.getLogger("ordercast.outcomes")
 RECHECKED_DAYS: Final = 91  # after its window an outcome is measured again where late data changed it
 BEFORE_DAYS: Final = 56  # whose demand, with the window's, says what to expect on a day without stock
 _FACTS: Final = dict.fromkeys(("rec_id", "sku", "location_id", "line_id"), pl.String) | {"window_from": pl.Date, "window_to": pl.Date}
-_DAY_TABLES: Final = {
+_KNOWN_DAYS: Final = {
     "demand": "SELECT w.rec_id, d.demand_date AS day, d.demand_qty AS qty FROM marts.fct_demand_daily AS d "
     f"JOIN outcome_windows AS w USING (sku, location_id) WHERE d.demand_date BETWEEN w.window_from - {BEFORE_DAYS} AND w.window_to",
     "stock": "SELECT w.rec_id, s.stock_date AS day, s.available_qty AS qty FROM marts.fct_stock_daily AS s "
     f"JOIN outcome_windows AS w USING (sku, location_id) WHERE s.stock_date BETWEEN w.window_from - {BEFORE_DAYS} AND w.window_to",
+}
+_MOVED: Final = {
     "received": "SELECT w.rec_id, r.received_date AS day, sum(r.received_qty) AS qty FROM marts.fct_purchase_receipts AS r "
     "JOIN staging.stg_shop__purchase_order_lines AS l USING (po_line_id) "
     "JOIN outcome_windows AS w ON l.rec_id = w.rec_id OR l.po_line_id = w.line_id WHERE r.received_qty > 0 GROUP BY ALL "
     "UNION ALL SELECT w.rec_id, CAST(timezone(?, timezone('UTC', t.received_at)) AS DATE), sum(l.transfer_qty) "
     "FROM staging.stg_shop__transfers AS t JOIN staging.stg_shop__transfer_lines AS l USING (transfer_id) "
     "JOIN outcome_windows AS w ON t.transfer_id = w.line_id AND l.sku = w.sku WHERE t.received_at IS NOT NULL GROUP BY ALL",
+    "sent": "SELECT w.rec_id, CAST(timezone(?, timezone('UTC', t.shipped_at)) AS DATE) AS day, sum(l.transfer_qty) AS qty "
+    "FROM staging.stg_shop__transfers AS t JOIN staging.stg_shop__transfer_lines AS l USING (transfer_id) "
+    "JOIN outcome_windows AS w ON t.transfer_id = w.line_id AND l.sku = w.sku "
+    "WHERE coalesce(t.shipped_at, t.received_at) IS NOT NULL AND w.location_id IS NOT NULL GROUP BY ALL",
 }
 
 
@@ -60,12 +67,30 @@ class OutcomeCounts:
 
 @dataclass(frozen=True, slots=True)
 class _Days:
-    """What is known of the days of each case: rows are days from `BEFORE_DAYS` before its window on, NaN where nothing is known."""
+    """What is known of the days of each case: rows are days from `BEFORE_DAYS` before its window on, NaN where nothing is known.
+
+    `moved` is what its order brought or, where a transfer came from, what left; `undated` names cases that brought or sent on no known day.
+    """
 
     demand: FloatArray
     stock: FloatArray
-    received: FloatArray
+    moved: FloatArray
     undated: frozenset[str]
+
+    def in_window(self, path: StockPath) -> FloatArray:
+        """[day, decision] units moved in the window."""
+        moved: FloatArray = np.nan_to_num(self.moved[BEFORE_DAYS:]) * path.is_in_window
+        return moved
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Days and stock of each case at one of its places, and whether they are known enough."""
+
+    days: _Days
+    path: StockPath
+    is_known: BoolArray
+    lacks_demand: BoolArray
 
 
 def measure_decisions(store: OperationalStore, conn: duckdb.DuckDBPyConnection, *, settings: Settings) -> OutcomeCounts:
@@ -84,7 +109,10 @@ def measure_decisions(store: OperationalStore, conn: duckdb.DuckDBPyConnection, 
     passed = [case for case in cases if case.window_to <= context.as_of_date]
     oldest = context.as_of_date - timedelta(days=RECHECKED_DAYS)
     open_cases = [case for case in passed if case.decided.data_hash is None or case.window_to > oldest]
-    rows = _measure(conn, open_cases, zone=context.reporting_time_zone, run_id=context.run_id, settings=settings) if open_cases else []
+    shared = [case for case in open_cases if case.decided.kind == ALLOCATE]
+    rest = [case for case in open_cases if case.decided.kind != ALLOCATE]
+    rows = _measure(conn, rest, zone=context.reporting_time_zone, run_id=context.run_id, settings=settings) if rest else []
+    rows += measure_allocations(conn, shared, run_id=context.run_id, settings=settings)
     known = {case.decided.rec_id: case.decided.data_hash for case in open_cases}
     changed = [row for row in rows if row["data_hash"] != known[row["rec_id"]]]
     save_outcomes(store, changed)
@@ -95,25 +123,34 @@ def measure_decisions(store: OperationalStore, conn: duckdb.DuckDBPyConnection, 
 
 
 def _measure(conn: duckdb.DuckDBPyConnection, cases: Sequence[Case], *, zone: str, run_id: str, settings: Settings) -> list[dict[str, Any]]:
-    days, prices = _read_days(conn, cases, zone), _read_prices(conn, cases, settings)
-    path, is_known, lacks_demand = _paths(days, np.array([(case.window_to - case.window_from).days + 1 for case in cases]))
-    received = np.nan_to_num(days.received[BEFORE_DAYS:]) * path.is_in_window
+    here = _read_place(conn, cases, [case.decided.location_id for case in cases], "received", zone)
+    there = _read_place(conn, cases, [case.decided.source_location_id for case in cases], "sent", zone)
+    prices, received, sent = _read_prices(conn, cases, settings), here.days.in_window(here.path), there.days.in_window(there.path)
     measured = measure_outcomes(
-        path,
+        here.path,
         received=received,
         proposed=proposed_units(cases, received),
         without=units_without(cases, received),
         saves_holding=np.array([case.decided.kind in SAVING_KINDS for case in cases]),
         is_accepted=np.array([case.decided.is_accepted for case in cases]),
         money=UnitMoney(np.array([one["margin"] for one in prices]), np.array([one["holding"] for one in prices])),
+        senders=Senders(there.path, sent, sent_units(cases, sent), np.array([one.get("holding_there", 0.0) for one in prices])),
     )
     rows = []
     for index, case in enumerate(cases):
-        why = _why_unknown(case, days, is_known=bool(is_known[index]), lacks_demand=bool(lacks_demand[index]))
+        why = _why_unknown(case, index, here, there)
         row = _row(case, measured, index, why=why, price=prices[index], received=int(received[:, index].sum()), run_id=run_id)
-        known = (days.demand[:, index], days.stock[:, index], days.received[:, index])
+        places = (here, there) if case.decided.kind == TRANSFER else (here,)
+        known = [table[:, index] for one in places for table in (one.days.demand, one.days.stock, one.days.moved)]
         rows.append(row | {"data_hash": _digest(case, known, prices[index], why)})
     return rows
+
+
+def _read_place(conn: duckdb.DuckDBPyConnection, cases: Sequence[Case], places: Sequence[str | None], moved: str, zone: str) -> _Place:
+    """What is known of each case at its place; where that is None there was no stock and no demand."""
+    days = _read_days(conn, cases, places, moved, zone)
+    path, is_known, lacks_demand = _paths(days, np.array([(case.window_to - case.window_from).days + 1 for case in cases]))
+    return _Place(days, path, is_known, lacks_demand)
 
 
 def _paths(days: _Days, lengths: IntArray) -> tuple[StockPath, BoolArray, BoolArray]:
@@ -140,10 +177,10 @@ def _paths(days: _Days, lengths: IntArray) -> tuple[StockPath, BoolArray, BoolAr
     return path, is_known, lacks_demand
 
 
-def _read_days(conn: duckdb.DuckDBPyConnection, cases: Sequence[Case], zone: str) -> _Days:
+def _read_days(conn: duckdb.DuckDBPyConnection, cases: Sequence[Case], places: Sequence[str | None], moved: str, zone: str) -> _Days:
     facts = [
-        {"rec_id": one.rec_id, "sku": one.sku, "location_id": one.location_id, "line_id": case.line_id, "window_from": case.window_from,
-         "window_to": case.window_to} for case in cases for one in (case.decided,)
+        {"rec_id": one.rec_id, "sku": one.sku, "location_id": place, "line_id": case.line_id, "window_from": case.window_from,
+         "window_to": case.window_to} for case, place in zip(cases, places, strict=True) for one in (case.decided,)
     ]  # fmt: skip
     conn.register("outcome_windows", pl.DataFrame(facts, schema=_FACTS).to_arrow())
     length = BEFORE_DAYS + max((case.window_to - case.window_from).days for case in cases) + 1
@@ -151,9 +188,9 @@ def _read_days(conn: duckdb.DuckDBPyConnection, cases: Sequence[Case], zone: str
     tables: dict[str, FloatArray] = {}
     undated: set[str] = set()
     try:
-        for name, statement in _DAY_TABLES.items():
+        for name, statement in (_KNOWN_DAYS | {moved: _MOVED[moved]}).items():
             values = np.full((length, len(cases)), np.nan)
-            for rec_id, day, qty in conn.execute(statement, [zone] if name == "received" else []).fetchall():
+            for rec_id, day, qty in conn.execute(statement, [zone] if name == moved else []).fetchall():
                 index = positions[rec_id]
                 if day is None:
                     undated.add(rec_id)
@@ -162,7 +199,7 @@ def _read_days(conn: duckdb.DuckDBPyConnection, cases: Sequence[Case], zone: str
             tables[name] = values
     finally:
         conn.unregister("outcome_windows")
-    return _Days(tables["demand"], tables["stock"], tables["received"], frozenset(undated))
+    return _Days(tables["demand"], tables["stock"], tables[moved], frozenset(undated))
 
 
 def _read_prices(conn: duckdb.DuckDBPyConnection, cases: Sequence[Case], settings: Settings) -> list[dict[str, Any]]:
@@ -177,26 +214,35 @@ def _read_prices(conn: duckdb.DuckDBPyConnection, cases: Sequence[Case], setting
         list_price, currency, category = products.get(one.sku, (None, None, None))
         cost = None if one.unit_cost is None else float(one.unit_cost.scaleb(MINOR_UNIT_EXPONENTS.get(one.currency_code or "", 2)))
         price = list_price if currency == one.currency_code else None
-        rate = rates.get(one.location_id)
+
+        def holding(place: str | None, cost: float | None = cost) -> float:
+            rate = rates.get(place)
+            return np.nan if cost is None else cost * (settings.holding_cost_rate if rate is None else rate) / DAYS_OF_YEAR
+
         prices.append(
             {
                 "margin": np.nan if price is None or cost is None else max(0.0, price - cost),
-                "holding": np.nan if cost is None else cost * (settings.holding_cost_rate if rate is None else rate) / DAYS_OF_YEAR,
+                "holding": holding(one.location_id),
                 "category": category,
                 "missing": "unit cost" if cost is None else f"a list price in {one.currency_code}" if price is None else None,
             }
+            | ({"holding_there": holding(one.source_location_id)} if one.kind == TRANSFER else {})
         )
     return prices
 
 
-def _why_unknown(case: Case, days: _Days, *, is_known: bool, lacks_demand: bool) -> str | None:
-    if case.decided.kind not in MEASURED_KINDS:
-        return f"outcomes of {case.decided.kind} are not measured"
-    if case.decided.rec_id in days.undated:
-        return "not available: needs the day of receipt"
-    if not is_known:
-        return f"not available: needs stock of every day from {case.window_from - timedelta(days=1)} to {case.window_to}"
-    return "not available: needs a day with stock, to say what demand was to be expected on days without" if lacks_demand else None
+def _why_unknown(case: Case, index: int, here: _Place, there: _Place) -> str | None:
+    one, said = case.decided, {"": (here, "the day of receipt")}
+    if one.kind == TRANSFER:
+        said[f" at {one.source_location_id}"] = (there, "the day it was sent")
+    for where, (place, day) in said.items():
+        if one.rec_id in place.days.undated:
+            return f"not available: needs {day}"
+        if not place.is_known[index]:
+            return f"not available: needs stock{where} of every day from {case.window_from - timedelta(days=1)} to {case.window_to}"
+        if place.lacks_demand[index]:
+            return f"not available: needs a day with stock{where}, to say what demand was to be expected on days without"
+    return None
 
 
 def _row(

@@ -29,7 +29,7 @@ class Decided:
 
     `proposed_qty` and `decided_qty` are units, the latter 0 where it was rejected. `unit_cost` is in major units of `currency_code`.
     `line_id` is the line in the shop that it became; None where there is none. `data_hash` is what its outcome was measured from; None
-    where it was not measured yet.
+    where it was not measured yet. `source_location_id` is where a transfer takes its units from.
     """
 
     rec_id: str
@@ -37,6 +37,7 @@ class Decided:
     kind: str
     sku: str
     location_id: str
+    source_location_id: str | None
     is_accepted: bool
     proposed_qty: int
     decided_qty: int
@@ -53,7 +54,8 @@ def list_decided(store: OperationalStore) -> list[Decided]:
     rec, made, line, known = recommendation.c, decision.c, draft_order_line.c, recommendation_outcome.c
     chosen = (
         sa.select(
-            rec.rec_id, rec.kind, rec.sku, rec.location_id, rec.recommended_qty, rec.unit_cost, rec.currency_code, rec.expected_receipt,
+            rec.rec_id, rec.kind, rec.sku, rec.location_id, rec.source_location_id, rec.recommended_qty, rec.unit_cost,
+            rec.currency_code, rec.expected_receipt,
             rec.basis, made.decision_id, made.outcome, made.qty_before, made.qty_after, line.line_id, known.data_hash,
         )
         .join(decision, made.rec_id == rec.rec_id)
@@ -107,6 +109,7 @@ def _decided(row: Any) -> Decided:
         kind=row["kind"],
         sku=row["sku"],
         location_id=row["location_id"],
+        source_location_id=row["source_location_id"],
         is_accepted=is_accepted,
         proposed_qty=int(proposed),
         decided_qty=int(row["qty_after"] or proposed) if is_accepted else 0,

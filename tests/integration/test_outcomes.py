@@ -18,7 +18,7 @@ from pipelines.steps.outcomes import OutcomeCounts, measure_decisions
 from pipelines.stores.outcomes import list_outcomes
 from pipelines.stores.warehouse import open_warehouse, replace_table
 from tests.integration.decision_shop import AS_OF, NOW, open_shop, request, rows_of
-from tests.integration.kinds_shop import open_change
+from tests.integration.kinds_shop import open_change, open_shortage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,10 +71,21 @@ def fill_marts(
     replace_table(conn, "marts", "fct_purchase_receipts", pl.DataFrame(lines, schema=schema))
     conn.execute("CREATE SCHEMA IF NOT EXISTS staging")
     for name, columns in (
-        ("transfers", "transfer_id VARCHAR, received_at TIMESTAMP"),
+        ("transfers", "transfer_id VARCHAR, shipped_at TIMESTAMP, received_at TIMESTAMP"),
         ("transfer_lines", "transfer_id VARCHAR, sku VARCHAR, transfer_qty BIGINT"),
     ):
         conn.execute(f"CREATE OR REPLACE TABLE staging.stg_shop__{name} ({columns})")
+
+
+def fill_sender(conn: duckdb.DuckDBPyConnection, level: int, *, sells: int, left: date | None) -> None:
+    """ITEM-1 at STORE, with so many on the as-of day; 50 leave on a day."""
+    level += 20 * sells
+    for day in (AS_OF + timedelta(days=number) for number in range(-19, 17)):
+        level -= 50 if day == left else 0
+        sold = min(sells, level)
+        level -= sold
+        conn.execute("INSERT INTO marts.fct_stock_daily VALUES ('ITEM-1', 'STORE', ?, ?)", [day, level])
+        conn.execute("INSERT INTO marts.fct_demand_daily SELECT 'ITEM-1', 'STORE', ?, ?::BIGINT WHERE ? > 0", [day, sold, sold])
 
 
 def link_lines(conn: duckdb.DuckDBPyConnection, rec_ids: list[str]) -> None:
@@ -187,13 +198,58 @@ def test_a_transfer_is_judged_by_the_local_day_it_was_received_on(store: Operati
     fill_marts(conn, {"ITEM-1": (DUE, 50)})
     conn.execute("DELETE FROM marts.fct_purchase_receipts")
     link_lines(conn, [""] * 3)
-    conn.execute("INSERT INTO staging.stg_shop__transfers VALUES (?, ?)", [line, f"{DUE - timedelta(days=1)} 22:30:00"])
+    fill_sender(conn, 100, sells=0, left=date(2026, 7, 3))
+    moments = [f"{day - timedelta(days=1)} 22:30:00" for day in (date(2026, 7, 3), DUE)]
+    conn.execute("INSERT INTO staging.stg_shop__transfers VALUES (?, ?, ?)", [line, *moments])
     conn.execute("INSERT INTO staging.stg_shop__transfer_lines VALUES (?, 'ITEM-1', 50)", [line])
 
     measure_decisions(store, conn, settings=SETTINGS)
 
     (row,) = list_outcomes(store)
     assert (row["verdict"], row["received_qty"], row["averted_qty"]) == ("averted", 50, 35)
+    assert row["excess_unit_days"] == 260 - 50 * 13  # held here from the 8th on (50, 45, ... 15), not there since the 3rd
+
+
+@pytest.mark.parametrize(
+    ("action", "level", "sent", "came", "found"),
+    [
+        # 80 units lie where 5 a day sell as well: without the 50 they last 6 of 15 days, with them all; here 35 are lost without them
+        ("approve", 80, date(2026, 7, 3), DUE, ("unneeded", 35, 45, None)),
+        ("reject", 80, None, None, ("unneeded", 35, 45, None)),
+        (
+            "approve",
+            None,
+            date(2026, 7, 3),
+            DUE,
+            ("unknown", None, None, "needs stock at STORE of every day from 2026-06-30 to 2026-07-15"),
+        ),
+        ("approve", 80, None, DUE, ("unknown", None, None, "needs the day it was sent")),
+    ],
+)
+def test_what_a_transfer_loses_where_it_comes_from_counts(
+    store: OperationalStore, conn: duckdb.DuckDBPyConnection, action: str, level: int | None, sent: date | None, came: date | None,
+    found: tuple[Any, ...],
+) -> None:  # fmt: skip
+    rec_ids = open_shop(store, items=3, kind="transfer", source_location_id="STORE", supplier_id=None, recommended_qty=50)
+    reason = {"reason_code": "forecast_too_high"} if action == "reject" else {}
+    line = decide(store, request(rec_ids[0], action, **reason), now=NOW).line_id
+    fill_marts(conn, {} if came is None else {"ITEM-1": (came, 50)})
+    conn.execute("DELETE FROM marts.fct_purchase_receipts")
+    link_lines(conn, [""] * 3)
+    if level is not None:
+        fill_sender(conn, level, sells=5, left=sent)
+    conn.execute("INSERT INTO staging.stg_shop__transfers VALUES (?, ?, ?)", [line, sent, came])
+    conn.execute("INSERT INTO staging.stg_shop__transfer_lines VALUES (?, 'ITEM-1', 50)", [line])
+
+    measure_decisions(store, conn, settings=SETTINGS)
+
+    (row,) = list_outcomes(store)
+    assert (row["verdict"], row["lost_without_qty"], row["lost_with_qty"]) == found[:3]
+    if found[3] is None:
+        assert (row["averted_qty"], row["averted_margin"]) == (-10, Decimal("-15.0000"))
+        assert (row["value_added"] > 0) == (action == "reject")
+    else:
+        assert found[3] in row["missing"]
 
 
 @pytest.mark.parametrize(
@@ -238,6 +294,78 @@ def test_not_bringing_a_line_forward_that_was_needed_cost_its_margin(store: Oper
     (row,) = list_outcomes(store)
     assert (row["verdict"], row["lost_qty"], row["averted_qty"]) == ("averted", 40, 40)
     assert row["value_added"] == row["excess_cost"] - Decimal("60.0000")
+
+
+def fill_shares(
+    conn: duckdb.DuckDBPyConnection, sent: dict[str, tuple[date, int]], *, prices: tuple[int | None, ...] = (900, 900, 900)
+) -> None:
+    """The lines of the three orders that share 50 units, the oldest first, and what left for them; the first is promised for 3 July."""
+    fill_marts(conn, {}, as_of=date(2026, 7, 7))
+    link_lines(conn, [""] * 3)
+    lines = {
+        "order_line_id": ["O-1-1", "O-2-1", "O-3-1"], "ordered_date": [date(2026, 6, 26), date(2026, 6, 27), date(2026, 6, 28)],
+        "promised_ship_date": [date(2026, 7, 3), date(2026, 6, 29), None], "ordered_qty": [10, 20, 50],
+        "net_amount": [None if price is None else price * qty for price, qty in zip(prices, (10, 20, 50), strict=True)],
+        "currency_code": ["EUR"] * 3,
+    }  # fmt: skip
+    replace_table(conn, "marts", "fct_order_lines", pl.DataFrame(lines))
+    conn.execute("CREATE SCHEMA IF NOT EXISTS intermediate")
+    schema = {"order_line_id": pl.String, "sales_date": pl.Date, "location_id": pl.String, "shipped_qty": pl.Int64}
+    left = pl.DataFrame([(line, day, "DC", qty) for line, (day, qty) in sent.items()], schema=schema, orient="row")
+    replace_table(conn, "intermediate", "int_stock_sales", left.with_columns(event_type=pl.lit("shipped")))
+
+
+JULY_2, JULY_6 = date(2026, 7, 2), date(2026, 7, 6)
+AS_SHARED = {"O-1-1": (JULY_2, 6), "O-2-1": (JULY_2, 13), "O-3-1": (JULY_6, 31)}
+IN_TURN = {"O-1-1": (JULY_2, 10), "O-2-1": (JULY_2, 20), "O-3-1": (JULY_6, 20)}
+
+
+@pytest.mark.parametrize(
+    ("action", "sent", "prices", "found"),
+    [
+        # in turn the dear lines get all of theirs: 10 + 20 + 20 units instead of 6, 13 and 31, of which each brings 5.50 or 1.50
+        ("approve", AS_SHARED, (900, 900, 500), ("insufficient", 30, 30, 0, "-44.0000", "0.0000")),
+        ("approve", AS_SHARED, (500, 500, 900), ("averted", 30, 30, 0, "44.0000", "0.0000")),
+        ("reject", IN_TURN, (500, 500, 900), ("averted", 30, 30, 0, "44.0000", "-44.0000")),
+        # what left after the day that the first order was promised for is late; as many left then, so in turn it would have had all
+        ("approve", AS_SHARED | {"O-1-1": (JULY_6, 6)}, (900, 900, 900), ("insufficient", 30, 36, -6, "-33.0000", "0.0000")),
+        ("approve", {"O-1-1": (JULY_2, 10), "O-2-1": (JULY_2, 20), "O-3-1": (JULY_6, 50)}, (900, 900, 900),
+         ("unneeded", 0, 0, 0, "0.0000", "0.0000")),
+        ("approve", AS_SHARED, (900, None, 900), ("insufficient", 30, 30, 0, None, None)),
+    ],
+)  # fmt: skip
+def test_a_shared_shortage_is_judged_by_what_left_for_its_lines(
+    store: OperationalStore, conn: duckdb.DuckDBPyConnection, action: str, sent: dict[str, tuple[date, int]],
+    prices: tuple[int | None, ...], found: tuple[Any, ...],
+) -> None:  # fmt: skip
+    rec_id = open_shortage(store, unit_cost=Decimal("3.5000"), currency_code="EUR")
+    reason = {"reason_code": "forecast_too_high"} if action == "reject" else {}
+    decide(store, request(rec_id, action, **reason), now=NOW)
+    fill_shares(conn, sent, prices=prices)
+
+    counts = measure_decisions(store, conn, settings=SETTINGS)
+
+    (row,) = list_outcomes(store)
+    assert counts == OutcomeCounts(measured=1)
+    assert (row["window_from"], row["window_to"]) == (date(2026, 7, 1), date(2026, 7, 7))
+    assert (row["verdict"], row["lost_without_qty"], row["lost_with_qty"], row["averted_qty"]) == found[:4]
+    assert (row["averted_margin"], row["value_added"]) == tuple(None if one is None else Decimal(one) for one in found[4:])
+    assert row["missing"] == (None if found[4] else "not available: needs the price of each order line in EUR")
+    assert measure_decisions(store, conn, settings=SETTINGS) == OutcomeCounts(unchanged=1)
+
+
+def test_a_shared_shortage_whose_order_lines_are_gone_is_not_judged(store: OperationalStore, conn: duckdb.DuckDBPyConnection) -> None:
+    decide(store, request(open_shortage(store)), now=NOW)
+    fill_shares(conn, AS_SHARED)
+    conn.execute("DELETE FROM marts.fct_order_lines WHERE order_line_id = 'O-2-1'")
+
+    measure_decisions(store, conn, settings=SETTINGS)
+
+    (row,) = list_outcomes(store)
+    assert (row["verdict"], row["missing"]) == (
+        "unknown",
+        "not available: needs 1 of its order lines, which the shop does not have any more",
+    )
 
 
 @pytest.mark.parametrize("by", ["planner", "supplier", "category", "reason"])

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forecasting.schema import FloatArray
-from inventory.outcomes import Measured, StockPath, UnitMoney, measure_outcomes, scorecard
+from inventory.outcomes import Measured, Senders, StockPath, UnitMoney, measure_outcomes, scorecard
 
 MARGIN, HOLDING = 300.0, 2.0
 
@@ -18,12 +18,8 @@ def measured(
 ) -> Measured:  # fmt: skip
     """One decision; stock is censored where it ended a day at 0 and demand was to be expected. `without` makes it a change of an order."""
     days = len(closing)
-    path = StockPath(
-        opening=np.array([opening]), closing=column(closing), demand=column(demand), expected=np.full((days, 1), expected),
-        is_censored=column(closing) <= 0, is_in_window=np.ones((days, 1), dtype=np.bool_),
-    )  # fmt: skip
     return measure_outcomes(
-        path,
+        path_of(opening=opening, closing=closing, demand=demand, expected=expected),
         received=units(received or {}, days),
         proposed=units(proposed, days),
         is_accepted=np.array([is_accepted]),
@@ -31,6 +27,15 @@ def measured(
         without=None if without is None else units(without, days),
         saves_holding=np.array([saves_holding]),
     )
+
+
+def path_of(*, opening: float, closing: list[float], demand: list[float], expected: float = 0.0) -> StockPath:
+    """The days of one decision at one place."""
+    days = len(closing)
+    return StockPath(
+        opening=np.array([opening]), closing=column(closing), demand=column(demand), expected=np.full((days, 1), expected),
+        is_censored=column(closing) <= 0, is_in_window=np.ones((days, 1), dtype=np.bool_),
+    )  # fmt: skip
 
 
 def column(values: list[float]) -> FloatArray:
@@ -196,3 +201,24 @@ def test_a_scorecard_counts_verdicts_and_adds_only_amounts_that_are_known() -> N
     ]
     assert card.select(names).rows() == [("ann", 3, 2, 1, 1, 1, 1, 0), ("bob", 1, 1, 0, 0, 0, 0, 1)]
     assert card.select("averted_qty", "averted_margin_amount", "override_value_amount").rows() == [(5.0, 500, 40), (1.0, None, None)]
+
+
+def test_a_transfer_that_lost_more_where_it_came_from_than_it_saved_was_unneeded() -> None:
+    here = path_of(opening=2, closing=[0.001, 8, 6], demand=[2, 2, 2])
+    there = path_of(opening=10, closing=[0.001, 0, 0], demand=[0, 0, 0], expected=4)
+
+    found = measure_outcomes(
+        here,
+        received=units({1: 10}, 3),
+        proposed=units({1: 10}, 3),
+        is_accepted=np.array([True]),
+        money=UnitMoney(np.array([MARGIN]), np.array([HOLDING])),
+        senders=Senders(there, units({0: 10}, 3), units({0: 10}, 3), np.array([2 * HOLDING])),
+    )
+
+    # 4 saved here, 8 lost there, where the 10 units would have met them
+    assert (found.verdict[0], found.averted_qty[0]) == ("unneeded", pytest.approx(-4, abs=0.01))
+    # held here 8 and 6, there no more on the first day (10) and the second (6), and the third (2)
+    assert found.excess_unit_days[0] == pytest.approx(14 - 18, abs=0.01)
+    assert found.excess_cost_amount[0] == pytest.approx((14 - 2 * 18) * HOLDING, rel=0.01)
+    assert found.value_added_amount[0] == 0
