@@ -22,6 +22,7 @@ _MARTS = (
     "fct_inventory_position",
     "fct_inbound",
     "fct_open_order_lines",
+    "fct_order_lines",
     "fct_supplier_lead_times",
     "dim_supplier_items",
     "dim_products",

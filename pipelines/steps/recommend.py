@@ -120,7 +120,8 @@ def recommend(
         planner = _planner(conn, eligible, history, _offers(terms, is_pack_known), rules, as_of=as_of, settings=settings)
         plans, moved, planner = move_stock(list(planner.plan(eligible)), planner)
         plans, notes = hold_to_limits(plans, planner, settings=settings, currency_code=context.currency_code)
-    shared = share_shortages(conn, read_inbound(conn), as_of=as_of, review_period_days=settings.review_period_days)
+    policies = {plan.key: plan.policy for plan in plans}
+    shared = share_shortages(conn, read_inbound(conn), as_of=as_of, settings=settings, policies=policies)
     suggestions = [*_suggestions(plans, notes, as_of=as_of), *moved, *shared]
     _write(conn, suggestions, excluded, plans, as_of=as_of)
     kinds = Counter(one.row["kind"] for one in suggestions)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -15,6 +16,7 @@ from pipelines.steps.backtest import backtest_forecasts
 from pipelines.steps.forecast import ForecastSummary, forecast_demand
 from pipelines.steps.panel import gather_panel
 from pipelines.steps.recommend import recommend
+from pipelines.steps.recommend_allocations import share_shortages
 from pipelines.stores.warehouse import open_warehouse, replace_table
 
 if TYPE_CHECKING:
@@ -87,6 +89,9 @@ def fill_marts(conn: duckdb.DuckDBPyConnection) -> None:
         "fct_open_order_lines": pl.DataFrame(
             schema={"order_line_id": pl.String, "order_id": pl.String, "sku": pl.String, "location_id": pl.String, "channel_id": pl.String,
                     "channel_priority": pl.Int64, "ordered_date": pl.Date, "promised_ship_date": pl.Date, "open_qty": pl.Int64}
+        ),
+        "fct_order_lines": pl.DataFrame(
+            schema={"order_line_id": pl.String, "ordered_qty": pl.Int64, "net_amount": pl.Int64, "currency_code": pl.String}
         ),
         "fct_supplier_lead_times": pl.DataFrame(
             {"supplier_id": "s1", "sku": "busy", "received_date": [AS_OF - timedelta(days=back) for back in range(30, 60)], "lead_time_days": [11, 12, 13] * 10}
@@ -359,6 +364,41 @@ def test_a_shortage_is_shared_among_the_lines_that_wait_by_channel_and_in_propor
     assert [(line["order_line_id"], line["qty"]) for line in basis["lines"]] == [("l1", 6), ("l2", 13), ("l3", 31), ("l4", 0)]
     assert row["reason"] == "89 units are open on 4 order lines and 50 lie here; nothing more comes in time."
     assert _reckoning(conn, row["recommendation_key"])["Missing"] == -39
+    assert (row["cost_if_ignored_p50"], row["cost_if_accepted"], row["priority_score"]) == (None, None, 0)
+    notes = dict(
+        conn.sql("SELECT step, note FROM planning.recommendation_steps WHERE step LIKE 'If %' AND note LIKE '%stay short%'").fetchall()
+    )
+    assert notes["If ignored"].endswith("lost margin not available: needs the price of each order line in EUR.")
+
+
+@pytest.mark.parametrize(
+    ("columns", "found"),
+    [
+        # 1050 is the supplier's price; 39 units stay short: in turn 30 of l3 and 9 of l4, as shared 4, 7, 19 and 9
+        ({}, (Decimal("370.5000"), Decimal("370.5000"))),
+        ({"lost_sales_share": 0.5}, (Decimal("185.2500"), Decimal("185.2500"))),
+        ({"l3": 1_050}, (Decimal("85.5000"), Decimal("190.0000"))),
+        ({"l3": 900}, (Decimal("85.5000"), Decimal("190.0000"))),  # what sells below its cost loses nothing by waiting
+    ],
+)
+def test_a_shortage_costs_the_margin_of_the_lines_that_stay_short(
+    conn: duckdb.DuckDBPyConnection, columns: dict[str, Any], found: tuple[Decimal, Decimal]
+) -> None:
+    lines = {"l1": 10, "l2": 20, "l3": 50, "l4": 9}
+    for number, (line, qty) in enumerate(lines.items()):
+        conn.execute(
+            "INSERT INTO marts.fct_open_order_lines VALUES (?, ?, 'calm', 'main', 'web', ?, ?, ?, ?)",
+            [line, f"o-{line}", 2 if line == "l4" else 1, AS_OF + timedelta(days=number - 5), AS_OF, qty],
+        )
+        conn.execute("INSERT INTO marts.fct_order_lines VALUES (?, ?, ?, 'EUR')", [line, qty, qty * columns.get(line, 2_000)])
+    conn.execute("UPDATE marts.fct_inventory_position SET on_hand_qty = 50 WHERE sku = 'calm'")
+    settings = SETTINGS.model_copy(update={"lost_sales_share": columns.get("lost_sales_share", 1.0)})
+
+    (suggestion,) = share_shortages(conn, {}, as_of=AS_OF, settings=settings, policies={})
+
+    row = suggestion.row
+    assert (row["cost_if_ignored_p50"], row["cost_if_accepted"]) == found
+    assert (row["cost_if_ignored_p90"], row["priority_score"], row["unit_cost"]) == (found[0], float(found[0]), Decimal("10.5000"))
 
 
 def test_what_another_location_can_spare_is_moved_before_it_is_bought(conn: duckdb.DuckDBPyConnection) -> None:
