@@ -194,12 +194,17 @@ def in_force(rules: Sequence[PolicyRule], *, on: date) -> list[PolicyRule]:
     The narrower scope is stronger. Scopes compare name by name in the order of `RuleScope`: one with a sku is narrower than any
     without, of two alike in that one with a location is, and so on; last, of equal scopes one with an end or a season is narrower.
     """
-    begun: dict[str, PolicyRule] = {}
+    return sorted((rule for rule in begun(rules, on=on) if rule.holds_on(on)), key=_strength)
+
+
+def begun(rules: Sequence[PolicyRule], *, on: date) -> list[PolicyRule]:
+    """Of each rule the version that counts on the day: the highest that has begun, also where it has ended or is out of season."""
+    found: dict[str, PolicyRule] = {}
     for rule in rules:
-        known = begun.get(rule.rule_id)
+        known = found.get(rule.rule_id)
         if rule.valid_from <= on and (known is None or rule.version > known.version):
-            begun[rule.rule_id] = rule
-    return sorted((rule for rule in begun.values() if rule.holds_on(on)), key=_strength)
+            found[rule.rule_id] = rule
+    return list(found.values())
 
 
 def resolve(items: pl.DataFrame, rules: Sequence[PolicyRule], *, on: date) -> EffectivePolicies:

@@ -6,7 +6,6 @@ from dataclasses import fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-import polars as pl
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -14,7 +13,7 @@ from rich.table import Table
 
 from pipelines.cli import accesses
 from pipelines.cli.display import emit_json, progress_bar
-from pipelines.cli.wording import counted, money
+from pipelines.cli.wording import counted, money, reasons_counted
 from pipelines.settings import load_settings
 from pipelines.steps.replay import POLICIES, replay_history
 from pipelines.stores.metrics_values import major_units
@@ -137,8 +136,6 @@ def _show_left_out(console: Console, told: ReplayReport) -> None:
     if told.left_out.is_empty():
         return
     console.print(f"{counted(told.left_out.height, 'item')} not replayed:", style="yellow", highlight=False)
-    # numbers differ from item to item; the sentence without them is the kind of reason
-    kinds = told.left_out.group_by(pl.col("reason").str.replace_all(r"\d[\d-]*", "N")).len().sort("len", "reason", descending=[True, False])
-    for reason, count in kinds.head(_REASONS_SHOWN).iter_rows():
+    for reason, count in reasons_counted(told.left_out["reason"])[:_REASONS_SHOWN]:
         console.print(f"  {count:,}: {escape(reason)}", style="yellow", highlight=False)
     console.print("  Each with its reason: --json", style="yellow", highlight=False)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from inventory.rules import CHOICES, SETTINGS, PolicyRule, RuleScope, RuleValues
-from pipelines.cli.wording import exact
+from pipelines.cli.wording import exact, reasons_counted
 from pipelines.errors import PolicyRuleError
 from pipelines.stores.metrics_catalogue import suggestion
 from pipelines.stores.metrics_values import major_units
@@ -29,6 +29,7 @@ SCOPE_WORDS: Final = {
     "abc": "abc_class", "xyz": "xyz_class",
 }  # fmt: skip
 BUDGET: Final = "budget"
+_REASONS_SHOWN: Final = 5
 SET_WORDS: Final = (*(name for name in SETTINGS if not name.startswith("budget_")), BUDGET)
 ALL_YEAR: Final = "all-year"
 NEW: Final = "(new)"  # what no rule can be called
@@ -131,7 +132,7 @@ def orders_said(change: OrdersChange) -> str:
 
 def replay_facts(lived: RuleReplay) -> dict[str, Any]:
     """What a replay of rules found as it is kept with a version and printed as JSON; amounts in major units."""
-    told = asdict(lived) | {"weeks_count": lived.weeks_count}
+    told = asdict(lived) | {"weeks_count": lived.weeks_count, "left_out_count": len(lived.left_out)}
     for side in ("before", "after"):
         one = getattr(lived, side)
         amounts = [name for name in (*told[side], "cost_amount") if name.endswith("_amount")]
@@ -149,13 +150,15 @@ def replay_said(lived: RuleReplay) -> list[str]:
         return f"{before} -> {after}"
 
     fills = " -> ".join("-" if one.fill_rate is None else f"{one.fill_rate * 100:.1f} %" for one in sides)
-    rest = f"; {items_said(lived.left_out_count)} more cannot be replayed" if lived.left_out_count else ""
+    rest = f"; {items_said(len(lived.left_out))} more cannot be replayed" if lived.left_out else ""
+    reasons = reasons_counted(one["reason"] for one in lived.left_out)[:_REASONS_SHOWN]
     return [
         f"{lived.weeks_count} weeks from {lived.first_date} lived through again by {items_said(lived.items_count)}{rest}, "
         f"in {lived.currency_code}:",
         f"  cost {amounts('cost_amount')} (holding {amounts('holding_amount')}, lost margin {amounts('lost_margin_amount')})",
         f"  fill rate {fills}, stock value {amounts('stock_value_amount')}",
         f"  order lines {lived.before.orders_count:,} -> {lived.after.orders_count:,}",
+        *(f"  not replayed, {count:,}: {reason}" for reason, count in reasons),
     ]
 
 

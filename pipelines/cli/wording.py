@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from decimal import Decimal
 
     from pipelines.stores.metrics import MetricValue
@@ -136,3 +139,9 @@ def quantity(units: int | None) -> str:
 def counted(count: int, noun: str) -> str:
     """`1 item`, `1,200 items`."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def reasons_counted(reasons: Iterable[str]) -> list[tuple[str, int]]:
+    """Kinds of reasons, most frequent first; numbers differ from item to item, so the sentence without them is the kind."""
+    counts = Counter(re.sub(r"\d[\d-]*", "N", reason) for reason in reasons)
+    return sorted(counts.items(), key=lambda one: (-one[1], one[0]))

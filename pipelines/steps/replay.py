@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 import inventory
+from forecasting.schema import SERIES_KEY
 from inventory.classical import RULES
 from inventory.standing import OneFit
 from pipelines.errors import ContractError
-from pipelines.steps.replay_current import current_rule
+from pipelines.steps.replay_current import current_rule, policies_by_week
 from pipelines.steps.replay_inputs import WEEK_DAYS, read_replay_inputs
-from pipelines.steps.rule_policies import policies_of
 from pipelines.stores.policy_rules import read_rules
 from pipelines.stores.warehouse import run_context
 
@@ -71,9 +71,10 @@ class PolicyResult:
 
 @dataclass(frozen=True, slots=True)
 class ReplayReport:
-    """A replay, the current policy first, then the cheapest; `left_out` has sku, location_id and reason.
+    """A replay, the current policy first, then the cheapest.
 
-    `estimated_rate` is the share of units wanted that is an estimate, because the item was out of stock.
+    `left_out` has sku, location_id and reason: items that lack a figure, and items that a plan would refuse, which are in no result;
+    `items_count` does not count them. `estimated_rate` is the share of units wanted that is an estimate, because the item was out of stock.
     """
 
     results: tuple[PolicyResult, ...]
@@ -106,8 +107,8 @@ def replay_history(
 
     All begin with the same stock, the mean demand of lead and review time, and nothing on its way. Lead times are drawn from
     each item's receipts and promises; the clairvoyant alone has the usual one. Of the units that are not there the share
-    `lost_sales_share` is lost. `current` keeps to the settings and rules of today; the ratios of `OURS` are tuned on the
-    weeks before the first.
+    `lost_sales_share` is lost. `current` keeps to the settings and rules of today, each rule in its season; the ratios of `OURS` are
+    tuned on the weeks before the first.
 
     Args:
         conn: A release or the warehouse.
@@ -139,23 +140,25 @@ def replay_history(
     first, last = replay_weeks(inputs.panel, since, until)
     worlds = _worlds([name for name in policies if name != CURRENT], _tuned(policies, inputs, first, seed=settings.seed))
     if CURRENT in policies:
-        worlds.insert(0, ({CURRENT: _current(conn, inputs, settings)}, inputs.items))
+        worlds.insert(0, ({CURRENT: _current(conn, inputs, settings, weeks=(first, last))}, inputs.items))
     results: list[PolicyResult] = []
-    estimated = 0.0
+    estimated, refused = 0.0, [inputs.left_out]
     for names, items in worlds:
         told = inventory.replay(
             inputs.panel, names, start=first, end=last, frequency="weekly", items=items, seed=settings.seed, on_progress=on_progress
         )  # fmt: skip
         results.extend(results_of(told))
         estimated = told.estimated_rate or 0.0
+        refused.append(told.left_out)
+    left_out = pl.concat(refused).unique(SERIES_KEY, keep="first", maintain_order=True).sort(SERIES_KEY)
     return ReplayReport(
         results=tuple(sorted(results, key=lambda one: (one.policy != CURRENT, one.cost_amount))),
         currency_code=inputs.currency_code,
         first_date=first,
         last_date=last + timedelta(days=WEEK_DAYS - 1),
-        items_count=inputs.items.height,
+        items_count=inputs.items.join(left_out, on=SERIES_KEY, how="anti").height,
         estimated_rate=estimated,
-        left_out=inputs.left_out,
+        left_out=left_out,
     )
 
 
@@ -167,10 +170,10 @@ def _tuned(policies: Sequence[str], inputs: ReplayInputs, first: date, *, seed: 
     return dataclasses.replace(inputs, items=inventory.tune_items(before, _POLICY, frequency="weekly", items=inputs.items, seed=seed))
 
 
-def _current(conn: duckdb.DuckDBPyConnection, inputs: ReplayInputs, settings: Settings) -> OrderRule:
-    """What runs order by the settings and the rules that hold on the day after the as-of day."""
+def _current(conn: duckdb.DuckDBPyConnection, inputs: ReplayInputs, settings: Settings, *, weeks: tuple[date, date]) -> OrderRule:
+    """What runs order by the settings and the rules that count on the day after the as-of day, each in its season."""
     on = run_context(conn).as_of_date + timedelta(days=1)
-    policies = policies_of(conn, inputs.items, read_rules(conn), on=on, settings=settings)
+    policies = policies_by_week(conn, inputs.items, read_rules(conn), on=on, weeks=weeks, settings=settings)
     return current_rule(conn, inputs, policies, learn=OneFit(), seed=settings.seed)
 
 

@@ -13,21 +13,19 @@ from forecasting.schema import SERIES_KEY
 from inventory.standing import OneFit
 from pipelines.errors import PolicyRuleError
 from pipelines.steps.replay import replay_weeks, results_of
-from pipelines.steps.replay_current import current_rule
+from pipelines.steps.replay_current import current_rule, policies_by_week
 from pipelines.steps.replay_inputs import WEEK_DAYS, read_replay_inputs
-from pipelines.steps.rule_policies import policies_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import date
 
     import duckdb
 
     from inventory.rules import PolicyRule
-    from inventory.schema import ReorderPolicy
     from pipelines.settings import Settings
-    from pipelines.steps.recommend_policies import Item
     from pipelines.steps.replay import PolicyResult
+    from pipelines.steps.replay_current import Policies
 
 BEFORE, AFTER = "before", "after"
 
@@ -41,7 +39,7 @@ class RuleReplay:
         first_date: First day.
         last_date: Last day.
         items_count: Items that are replayed, of those that the change touches.
-        left_out_count: Items that it touches and that cannot be replayed; `ordercast replay --json` has their reasons.
+        left_out: sku, location_id and reason of the items that it touches and that cannot be replayed, or that a plan would refuse.
         before: Under the rules that stand.
         after: Under those that would.
     """
@@ -50,7 +48,7 @@ class RuleReplay:
     first_date: date
     last_date: date
     items_count: int
-    left_out_count: int
+    left_out: tuple[dict[str, str], ...]
     before: PolicyResult
     after: PolicyResult
 
@@ -71,7 +69,7 @@ def preview_replay(
 ) -> RuleReplay:
     """The last year, or as far back as the history allows, under the rules of one day, with the same demand and lead times for both.
 
-    The rules hold in all weeks as on that day, whatever their dates and seasons say. Demand is learnt from the items touched alone.
+    The versions of that day count in all weeks, whenever they began, each in its season. Demand is learnt from the items touched alone.
 
     Args:
         conn: A release.
@@ -87,7 +85,8 @@ def preview_replay(
     """
     inputs = read_replay_inputs(conn, holding_cost_rate=settings.holding_cost_rate, lost_sales_share=settings.lost_sales_share)
     keys = pl.concat([inputs.items.select(SERIES_KEY), inputs.left_out.select(SERIES_KEY)])
-    old, new = (policies_of(conn, keys, rules, on=on, settings=settings) for rules in (before, after))
+    weeks = replay_weeks(inputs.panel, None, None)
+    old, new = (policies_by_week(conn, keys, rules, on=on, weeks=weeks, settings=settings) for rules in (before, after))
     touched = keys.filter(_differs(keys, old, new))
     items = inputs.items.join(touched, on=SERIES_KEY, how="semi")
     if items.is_empty():
@@ -100,15 +99,17 @@ def preview_replay(
         some.panel, rules, start=first, end=last, frequency="weekly", items=items, seed=settings.seed, on_progress=on_progress
     )
     results = {one.policy: one for one in results_of(told)}
+    left_out = pl.concat([inputs.left_out.join(touched, on=SERIES_KEY, how="semi"), told.left_out]).sort(SERIES_KEY)
     return RuleReplay(
-        inputs.currency_code, first, last + timedelta(days=WEEK_DAYS - 1), items.height, touched.height - items.height,
-        results[BEFORE], results[AFTER],
+        inputs.currency_code, first, last + timedelta(days=WEEK_DAYS - 1), items.height - told.left_out.height,
+        tuple(left_out.iter_rows(named=True)), results[BEFORE], results[AFTER],
     )  # fmt: skip
 
 
-def _differs(keys: pl.DataFrame, old: dict[Item, ReorderPolicy], new: dict[Item, ReorderPolicy]) -> pl.Series:
-    """Per row whether the policy is another, whichever rule says so."""
-    rows = [replace(old[key], version=None) != replace(new[key], version=None) for key in keys.iter_rows()]
+def _differs(keys: pl.DataFrame, old: Mapping[date, Policies], new: Mapping[date, Policies]) -> pl.Series:
+    """Per row whether the policy is another in any week, whichever rule says so."""
+    pairs = {(id(old[monday]), id(new[monday])): (old[monday], new[monday]) for monday in old}.values()
+    rows = [any(replace(one[key], version=None) != replace(other[key], version=None) for one, other in pairs) for key in keys.iter_rows()]
     return pl.Series(rows, dtype=pl.Boolean)
 
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from dataclasses import replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
+import polars as pl
 import pytest
 
 from inventory.rules import PolicyRule, RuleScope, RuleValues
 from pipelines.decisions.roles import Operator, set_operator
+from pipelines.errors import PolicyRuleError
 from pipelines.settings import Settings, load_settings
+from pipelines.steps.replay import replay_history
+from pipelines.steps.rule_replay import preview_replay
 from pipelines.steps.what_if import Scenario, suppose, what_if
 from pipelines.stores.operational import OperationalStore
 from pipelines.stores.releases import served_release
@@ -176,6 +181,16 @@ def test_a_replay_fits_the_terminal_and_says_who_is_left_out(ordercast: Terminal
     assert "not replayed" not in said
 
 
+def test_an_item_that_a_plan_would_refuse_is_told_and_counted_in_no_result(planned: Path, tmp_path: Path) -> None:
+    shutil.copyfile(planned / "warehouse.duckdb", tmp_path / "warehouse.duckdb")
+    with open_warehouse(tmp_path / "warehouse.duckdb") as conn:
+        conn.execute("UPDATE marts.dim_supplier_items SET max_order_qty = 5 WHERE sku = 'busy'")  # in packs of 6
+        told = replay_history(conn, settings=Settings(home=tmp_path), policies=["textbook", "min_max"], since=date(2025, 5, 19))
+
+    assert told.left_out.row(by_predicate=pl.col("sku") == "busy", named=True)["reason"].startswith("max_order_qty 5 is below")
+    assert told.items_count == 3
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -215,6 +230,26 @@ def test_a_rule_is_lived_through_before_and_after_it_and_the_figures_are_kept_wi
     assert lived["after"]["orders_count"] < lived["before"]["orders_count"] + lived["weeks_count"]
     assert f"{lived['weeks_count']} weeks from {lived['first_date']} lived through again by 1 item" in " ".join(said.split())
     assert "weeks replayed cost EUR" in " ".join(ordercast("rules", "show", "much")[1].split())
+
+
+def test_a_rule_of_a_season_is_lived_through_in_its_season(planned: Path, tmp_path: Path) -> None:
+    shutil.copyfile(planned / "warehouse.duckdb", tmp_path / "warehouse.duckdb")
+    rule = PolicyRule(
+        "much", 1, RuleScope(sku="busy"), RuleValues(method="days_of_cover", cover_days=90), date(2025, 7, 1), datetime(2025, 7, 1)
+    )
+    lived = {}
+    with open_warehouse(tmp_path / "warehouse.duckdb") as conn:
+        for season in (None, ("03-01", "03-31"), ("07-07", "12-23")):
+            try:
+                told = preview_replay(
+                    conn, before=[], after=[replace(rule, season=season)], on=date(2025, 7, 1), settings=Settings(home=tmp_path)
+                )
+                lived[season] = told.after.stock_value_amount / told.before.stock_value_amount
+            except PolicyRuleError as exc:
+                lived[season] = str(exc)
+
+    assert 1.0 < lived["03-01", "03-31"] < lived[None]
+    assert "Nothing of it shows in a replay" in lived["07-07", "12-23"]  # no week of it is replayed
 
 
 def test_what_no_replay_can_tell_is_refused_with_the_reason(ordercast: Terminal) -> None:

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import duckdb
+import polars as pl
 import pytest
 import sqlalchemy as sa
 
@@ -22,6 +23,7 @@ from pipelines.settings import Settings, load_settings
 from pipelines.steps.backtest import backtest_forecasts
 from pipelines.steps.forecast import forecast_demand
 from pipelines.steps.panel import gather_panel
+from pipelines.steps.replay_current import policies_by_week
 from pipelines.steps.rule_orders import OrdersChange, preview_orders
 from pipelines.steps.rule_policies import standing_policies
 from pipelines.stores.operational import OperationalStore
@@ -225,6 +227,29 @@ def test_rules_that_leave_no_policy_leave_the_settings_and_are_told(
 
 def test_without_rules_no_policy_is_set(planned: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
     assert standing_policies(planned, settings=Settings(home=tmp_path)) == {}
+
+
+def test_past_weeks_have_the_rules_of_today_each_in_its_season(planned: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    today, tea = date(2026, 10, 15), RuleScope(category="Tea")
+    made = {"version": 1, "scope": tea, "created_at": datetime(2026, 10, 1)}
+    rules = [
+        PolicyRule("winter", values=RuleValues(service_level=0.99), valid_from=today, season=("11-15", "01-31"), **made),
+        PolicyRule("new", values=RuleValues(review_period_days=21), valid_from=date(2026, 10, 12), **made),
+        PolicyRule("ended", values=RuleValues(max_qty=9), valid_from=date(2026, 1, 1), valid_to=date(2026, 9, 30), **made),
+        PolicyRule("to come", values=RuleValues(lost_sales_share=0.2), valid_from=date(2026, 10, 16), **made),
+    ]  # fmt: skip
+    keys = pl.DataFrame({"sku": ["T-1", "M-1"], "location_id": ["DC", "DC"]})
+
+    weeks = (date(2025, 11, 10), date(2026, 2, 2))
+    found = policies_by_week(planned, keys, rules, on=today, weeks=weeks, settings=Settings(home=tmp_path))
+
+    assert (min(found), max(found), len(found)) == (date(2025, 11, 10), date(2026, 2, 9), 14)
+    levels = {monday: policies["T-1", "DC"].service_level for monday, policies in found.items()}
+    in_season = [monday for monday, level in levels.items() if level == 0.99]
+    assert (min(in_season), max(in_season), len(in_season)) == (date(2025, 11, 17), date(2026, 1, 26), 11)
+    kept = {(one["T-1", "DC"].review_period_days, one["T-1", "DC"].max_qty, one["T-1", "DC"].lost_sales_share) for one in found.values()}
+    assert kept == {(21, None, Settings(home=tmp_path).lost_sales_share)}
+    assert len({id(policies) for policies in found.values()}) == 2  # one for each season
 
 
 def test_what_the_next_run_would_order_is_shown_before_and_after(tmp_path: Path) -> None:
