@@ -9,19 +9,38 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 
 from inventory.protection_demand import LEAST_UNITS, lost_units, supply_by_day
+from inventory.schema import Inbound
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
 
     from forecasting.schema import FloatArray
-    from inventory.schema import Inbound, LeadTime, Position, ReorderPolicy, UnitMoney
+    from inventory.schema import LeadTime, Position, ReorderPolicy, UnitMoney
 
 ChangeKind = Literal["expedite", "defer", "cancel_po"]
+AlternativeKind = Literal["purchase", "cancel_po", "defer"]
 LEAST_SAVED_QTY: Final = 1.0  # units that bringing forward has to save in the mean
 LEAST_SAVED_SHARE: Final = 0.01  # of a line's cost, that putting it off has to save in holding
 NOTICE_DAYS: Final = 7  # what is due sooner can no longer be put off or called off
 DEAD_STOCK_DAYS: Final = 365  # what is not touched for a year without it is dead stock
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """What else could be done, weighed on the same simulated days, and how much dearer than the change it is.
+
+    Attributes:
+        kind: Order as many units anew, call the line off, or put it off.
+        arrives_date: When it would come, at the usual lead time; None where nothing would.
+        more_lost_mean_qty: Units that it loses beyond the change.
+        more_held_amount: Holding beyond the change's, in minor units.
+    """
+
+    kind: AlternativeKind
+    arrives_date: date | None
+    more_lost_mean_qty: float
+    more_held_amount: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +49,7 @@ class OrderChange:
 
     `wanted_date` is when the line should arrive, or the as-of day where it should not at all. `priority_score` is the expected value at
     risk: margin that bringing forward saves (at unit cost where no margin is known), or holding that putting off or calling off saves.
+    `rejected` is what was weighed beside it.
     """
 
     kind: ChangeKind
@@ -43,6 +63,7 @@ class OrderChange:
     cost_if_ignored_p50_amount: int | None
     cost_if_ignored_p90_amount: int | None
     cost_if_accepted_amount: int | None
+    rejected: Alternative
 
 
 def propose_changes(
@@ -81,9 +102,9 @@ def propose_changes(
         return []
     course = _Course(cumulative, position.free_qty, as_of, money, unit_cost_amount)
     inbound = list(position.inbound)
-    earliest = as_of + timedelta(days=max(1, lead_time.quantile(0.1)))
+    earliest, usual = (as_of + timedelta(days=max(1, lead_time.quantile(level))) for level in (0.1, 0.5))
     for line, due in lines:
-        change = course.brought_forward(inbound, line, due, earliest)
+        change = course.brought_forward(inbound, line, due, earliest, usual)
         if change is not None:
             return [change]
     found: list[OrderChange] = []
@@ -110,7 +131,7 @@ class _Course:
     money: UnitMoney
     unit_cost_amount: int
 
-    def brought_forward(self, inbound: Sequence[Inbound], line: Inbound, due: date, earliest: date) -> OrderChange | None:
+    def brought_forward(self, inbound: Sequence[Inbound], line: Inbound, due: date, earliest: date, usual: date) -> OrderChange | None:
         if due <= earliest:
             return None
         day = min((due - self.as_of).days, len(self.cumulative) - 1)
@@ -123,7 +144,11 @@ class _Course:
         saved = lost[day] - lost_sooner[day]
         if saved.mean() < LEAST_SAVED_QTY:
             return None
-        held = (np.maximum(sooner, 0.0)[:, None] + lost_sooner - np.maximum(supply, 0.0)[:, None] - lost).sum(axis=0).mean()
+        stock = _unit_days(sooner, lost_sooner)
+        held = stock - _unit_days(supply, lost)
+        anew, lost_anew = self._lost([*inbound, Inbound(usual, line.open_qty)])
+        more_held = (_unit_days(anew, lost_anew) - stock) * self.money.holding_amount
+        rejected = Alternative("purchase", usual, float((lost_anew[day] - lost_sooner[day]).mean()), more_held)
         return self._change(
             "expedite",
             line,
@@ -131,7 +156,8 @@ class _Course:
             earliest,
             saved=saved,
             lasts_days=runs_out - 1,
-            accepted=max(0.0, float(held)) * self.money.holding_amount,
+            accepted=max(0.0, held) * self.money.holding_amount,
+            rejected=rejected,
         )
 
     def put_off(self, inbound: Sequence[Inbound], line: Inbound, due: date, *, ratio: float, least_days: int) -> OrderChange | None:
@@ -144,9 +170,9 @@ class _Course:
         lasts = float(supply[-1]) / rate if rate > 0 else float("inf")
         if lasts > DEAD_STOCK_DAYS and not (lost[-1] > LEAST_UNITS).any():
             days = min(lasts, 10.0 * DEAD_STOCK_DAYS) - (due - self.as_of).days
-            return self._saving(
-                "cancel_po", line, due, self.as_of, days=days, lasts_days=min(int(lasts), 10 * DEAD_STOCK_DAYS), lost_mean_qty=0.0
-            )
+            lasts_days = min(int(lasts), 10 * DEAD_STOCK_DAYS)
+            rejected = Alternative("defer", self.as_of + timedelta(days=lasts_days), 0.0, 0.0)
+            return self._saving("cancel_po", line, due, self.as_of, days=days, lasts_days=lasts_days, lost_mean_qty=0.0, rejected=rejected)
         needed = _first_miss(lost, share=1.0 - ratio) or last
         wanted = self.as_of + timedelta(days=needed)
         days = (wanted - due).days
@@ -156,15 +182,17 @@ class _Course:
         _, as_it_stands = self._lost(inbound)
         _, later = self._lost([replace(one, expected_date=wanted) if one is line else one for one in inbound])
         more_lost = float((later[-1] - as_it_stands[-1]).mean())
-        return self._saving("defer", line, due, wanted, days=days, lasts_days=needed, lost_mean_qty=more_lost)
+        rejected = Alternative("cancel_po", None, float((lost[-1] - later[-1]).mean()), 0.0)
+        return self._saving("defer", line, due, wanted, days=days, lasts_days=needed, lost_mean_qty=more_lost, rejected=rejected)
 
     def _lost(self, inbound: Sequence[Inbound]) -> tuple[FloatArray, FloatArray]:
         supply = supply_by_day(len(self.cumulative) - 1, free_qty=self.free_qty, inbound=inbound, as_of=self.as_of)
         return supply, lost_units(self.cumulative, supply)
 
     def _change(
-        self, kind: ChangeKind, line: Inbound, due: date, wanted: date, *, saved: FloatArray, lasts_days: int, accepted: float
-    ) -> OrderChange:
+        self, kind: ChangeKind, line: Inbound, due: date, wanted: date, *, saved: FloatArray, lasts_days: int, accepted: float,
+        rejected: Alternative,
+    ) -> OrderChange:  # fmt: skip
         unit, mean = self.money.shortage_amount, float(saved.mean())
         return OrderChange(
             kind, line, due, wanted,
@@ -175,11 +203,13 @@ class _Course:
             cost_if_ignored_p50_amount=None if unit is None else round(float(np.quantile(saved, 0.5)) * unit),
             cost_if_ignored_p90_amount=None if unit is None else round(float(np.quantile(saved, 0.9)) * unit),
             cost_if_accepted_amount=round(accepted),
+            rejected=rejected,
         )  # fmt: skip
 
     def _saving(
-        self, kind: ChangeKind, line: Inbound, due: date, wanted: date, *, days: float, lasts_days: int, lost_mean_qty: float
-    ) -> OrderChange:
+        self, kind: ChangeKind, line: Inbound, due: date, wanted: date, *, days: float, lasts_days: int, lost_mean_qty: float,
+        rejected: Alternative,
+    ) -> OrderChange:  # fmt: skip
         saved, unit = self.money.holding_amount * line.open_qty * days, self.money.shortage_amount
         return OrderChange(
             kind, line, due, wanted,
@@ -190,6 +220,7 @@ class _Course:
             cost_if_ignored_p50_amount=round(saved),
             cost_if_ignored_p90_amount=round(saved),
             cost_if_accepted_amount=None if unit is None and lost_mean_qty > LEAST_UNITS else round(lost_mean_qty * (unit or 0.0)),
+            rejected=rejected,
         )  # fmt: skip
 
 
@@ -197,3 +228,8 @@ def _first_miss(lost: FloatArray, *, share: float) -> int | None:
     """The first day by whose end more than this share of the paths has missed a unit; None where there is none."""
     missed = np.flatnonzero((lost > LEAST_UNITS).mean(axis=1) > share)
     return int(missed[0]) if len(missed) else None
+
+
+def _unit_days(supply: FloatArray, lost: FloatArray) -> float:
+    """Stock at the ends of the simulated days added up, in the mean, but for the demand that is the same whatever comes."""
+    return float((np.maximum(supply, 0.0)[:, None] + lost).sum(axis=0).mean())

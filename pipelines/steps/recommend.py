@@ -20,6 +20,7 @@ from pipelines.steps.forecast import FALLBACK_MODELS
 from pipelines.steps.panel import DemandHistory, read_demand_history
 from pipelines.steps.recommend_allocations import share_shortages
 from pipelines.steps.recommend_changes import order_change
+from pipelines.steps.recommend_discontinued import call_off_discontinued
 from pipelines.steps.recommend_limits import hold_to_limits
 from pipelines.steps.recommend_overrides import like_means, series_overrides
 from pipelines.steps.recommend_planning import HORIZON_STEPS, ItemPlan, Planner
@@ -122,7 +123,8 @@ def recommend(
         plans, notes = hold_to_limits(plans, planner, settings=settings, currency_code=context.currency_code)
     policies = {plan.key: plan.policy for plan in plans}
     shared = share_shortages(conn, read_inbound(conn), as_of=as_of, settings=settings, policies=policies)
-    suggestions = [*_suggestions(plans, notes, as_of=as_of), *moved, *shared]
+    ended = call_off_discontinued(conn, as_of=as_of, review_period_days=settings.review_period_days)
+    suggestions = [*_suggestions(plans, notes, as_of=as_of), *moved, *shared, *ended]
     _write(conn, suggestions, excluded, plans, as_of=as_of)
     kinds = Counter(one.row["kind"] for one in suggestions)
     ordered = kinds.pop("purchase", 0)

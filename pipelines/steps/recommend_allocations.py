@@ -121,7 +121,9 @@ def _allocation(lines: pl.DataFrame, money: _Money, *, as_of: date, days: int) -
         for line in lines.iter_rows(named=True)
     ]  # fmt: skip
     qty, currency = sum(share["qty"] for share in shares), money.currency_code or ""
-    verb, noun = "is" if wanted == 1 else "are", "line" if len(shares) == 1 else "lines"
+    verb, noun, lies = "is" if wanted == 1 else "are", "line" if len(shares) == 1 else "lines", "lies" if free == 1 else "lie"
+    at_cost = None if money.unit_cost_amount is None else (wanted - qty) * money.unit_cost_amount
+    at_risk = at_cost if money.in_turn is None else money.in_turn
     basis = {"as_of_date": as_of.isoformat(), "free_qty": free, "lines": shares, "method": METHOD, "review_period_days": days}
     row = {
         "recommendation_key": recommendation_key(
@@ -129,10 +131,10 @@ def _allocation(lines: pl.DataFrame, money: _Money, *, as_of: date, days: int) -
         ),
         "kind": "allocate", "sku": first["sku"], "location_id": first["location_id"], "raw_qty": qty, "recommended_qty": qty,
         "unit_cost": major(money.unit_cost_amount, currency), "currency_code": money.currency_code,
-        "order_by": as_of, "need_by": as_of, "priority_score": float(major(money.in_turn, currency) or 0), "binding_constraint": "none",
+        "order_by": as_of, "need_by": as_of, "priority_score": float(major(at_risk, currency) or 0), "binding_constraint": "none",
         "cost_if_ignored_p50": major(money.in_turn, currency), "cost_if_ignored_p90": major(money.in_turn, currency),
         "cost_if_accepted": major(money.as_shared, currency),
-        "reason": f"{unit_words(wanted)} {verb} open on {len(shares)} order {noun} and {free} lie here; nothing more comes in time.",
+        "reason": f"{unit_words(wanted)} {verb} open on {len(shares)} order {noun} and {free} {lies} here; nothing more comes in time.",
         "policy_version": f"{METHOD}/1",
         "basis": json.dumps(basis, sort_keys=True),
         "basis_version": first["stock_version"],
@@ -154,8 +156,12 @@ def _money_steps(money: _Money, *, short: int) -> list[Step]:
     currency = money.currency_code or ""
     ignored, accepted = (money_words(amount, currency, needs=money.needs) for amount in (money.in_turn, money.as_shared))
     return [
-        Step("If ignored", None, f"{unit_words(short)} stay short, first come, first served; lost margin {ignored}."),
-        Step("If accepted", None, f"As many stay short, on other lines; lost margin {accepted}."),
+        Step(
+            "If ignored",
+            None,
+            f"{unit_words(short)} {'stays' if short == 1 else 'stay'} short, first come, first served; lost margin {ignored}.",
+        ),
+        Step("If accepted", None, f"As many stay short, shared as above; lost margin {accepted}."),
     ]
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from inventory.explain_targets import Step
+from inventory.money import unit_money
 from inventory.reorder import recommendation_key
+from pipelines.steps.recommend_planning import order_terms
 from pipelines.steps.recommend_rows import Suggestion, expiry, major, stock_basis
 from pipelines.steps.recommend_wording import day_words, days_words, money_words, unit_words
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
     from inventory.changes import OrderChange
     from pipelines.steps.recommend_planning import ItemPlan
+
+LEAST_LOST_QTY: Final = 0.05  # what reads as no sale
 
 
 def order_change(plan: ItemPlan, change: OrderChange, *, as_of: date) -> Suggestion:
@@ -106,7 +110,33 @@ def _steps(plan: ItemPlan, change: OrderChange, as_of: date) -> list[Step]:
             None,
             f"{money_words(change.cost_if_accepted_amount, currency, needs='a list price')}; the supplier has to agree.",
         ),
+        _rejected(plan, change, as_of),
     ]
+
+
+def _rejected(plan: ItemPlan, change: OrderChange, as_of: date) -> Step:
+    """What was weighed beside the change, and why it was not taken."""
+    other, currency, qty = change.rejected, plan.item["currency_code"], change.line.open_qty
+    money = unit_money(order_terms(plan.item, plan.item), plan.policy)
+    lost_amount = None if money.shortage_amount is None else other.more_lost_mean_qty * money.shortage_amount
+    match other.kind:
+        case "purchase":
+            cost = None if lost_amount is None else lost_amount + other.more_held_amount
+            comes = "" if other.arrives_date is None else f"It would come on {day_words(other.arrives_date, as_of)}, lose "
+            bought = money_words(qty * plan.item["unit_cost_amount"], currency)
+            return Step(
+                f"Rejected: order {qty:,} now instead",
+                None,
+                f"{comes}{other.more_lost_mean_qty:,.1f} sales more and buy {bought} more of stock; dearer by "
+                f"{money_words(cost, currency, needs=money.needs)} in sales and holding.",
+            )
+        case "cancel_po":
+            if other.more_lost_mean_qty <= LEAST_LOST_QTY:
+                return Step("Rejected: call it off", None, "Stock does not last a year without it.")
+            lost = money_words(lost_amount, currency, needs=money.needs)
+            return Step("Rejected: call it off", None, f"{other.more_lost_mean_qty:,.1f} sales would be lost for it: {lost}.")
+        case "defer":
+            return Step("Rejected: put it off", None, f"It would not be needed for {days_words(change.lasts_days)}, more than a year.")
 
 
 def _amounts(change: OrderChange, currency: str) -> str:

@@ -5,24 +5,28 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from inventory.explain_targets import Step
 from inventory.money import unit_money
-from inventory.moves import plan_moves
+from inventory.moves import FRICTION, plan_moves
 from inventory.reorder import recommendation_key
 from inventory.schema import Inbound, NoOrder, Reorder
 from pipelines.steps.recommend_planning import order_terms
 from pipelines.steps.recommend_rows import Suggestion, expiry, inbound_within, major, stock_basis
-from pipelines.steps.recommend_wording import days_words, money_words, unit_words
+from pipelines.steps.recommend_wording import day_words, days_words, money_words, unit_words
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from datetime import date
 
     from inventory.moves import Move
     from pipelines.steps.recommend_planning import ItemPlan, Planner
+    from pipelines.steps.recommend_policies import Item
+
+MOST_NAMED: Final = 3
 
 
 def move_stock(plans: Sequence[ItemPlan], planner: Planner) -> tuple[list[ItemPlan], list[Suggestion], Planner]:
@@ -44,12 +48,53 @@ def move_stock(plans: Sequence[ItemPlan], planner: Planner) -> tuple[list[ItemPl
             (plan.key, holdings[plan.key], isinstance(plan.decision, Reorder)) for plan in plans if plan.key in holdings
         )
     })  # fmt: skip
+    passed = _passed_over([plan for plan in plans if plan.key in holdings], moves)
     if not moves:
-        return list(plans), [], planner
+        return _explained(plans, passed), [], planner
     by_key = {plan.key: plan for plan in plans}
-    suggestions = [transfer(by_key[move.sku, move.target], by_key[move.sku, move.source], move, planner=planner) for move in moves]
+    suggestions = [
+        transfer(
+            by_key[move.sku, move.target], by_key[move.sku, move.source], move, planner=planner, passed=passed.get((move.sku, move.target))
+        )
+        for move in moves
+    ]
     counting = _counting(planner, moves)
-    return _with_moves(plans, counting, moves), suggestions, counting
+    return _explained(_with_moves(plans, counting, moves), passed), suggestions, counting
+
+
+def _passed_over(plans: Sequence[ItemPlan], moves: Sequence[Move]) -> dict[Item, Step]:
+    """For each item that is short somewhere, why nothing moves there from the other places that have or sell it."""
+    by_sku: dict[str, list[ItemPlan]] = {}
+    for plan in plans:
+        by_sku.setdefault(plan.key[0], []).append(plan)
+    sent = {(move.sku, move.source, move.target) for move in moves}
+    passed: dict[Item, Step] = {}
+    for plan in plans:
+        (sku, place), reasons = plan.key, dict[str, list[str]]()
+        if plan.holding is None or not plan.holding.missing.any():
+            continue
+        for other in by_sku[sku]:
+            if other.key != plan.key and (sku, other.key[1], place) not in sent:
+                reasons.setdefault(_why_not(other), []).append(other.key[1])
+        if reasons:
+            said = (f"{_places(names)}: {reason}" for reason, names in sorted(reasons.items()))
+            passed[plan.key] = Step("Rejected: move from elsewhere", None, f"{'; '.join(said)}.")
+    return passed
+
+
+def _why_not(other: ItemPlan) -> str:
+    if isinstance(other.decision, Reorder):
+        return "short as well"
+    return "none to spare" if other.position.free_qty <= 0 else f"a unit saves less than {FRICTION:g} of a sale more here than there"
+
+
+def _places(names: Sequence[str]) -> str:
+    listed = sorted(names)
+    return ", ".join(listed) if len(listed) <= MOST_NAMED else f"{', '.join(listed[:MOST_NAMED])} and {len(listed) - MOST_NAMED} more"
+
+
+def _explained(plans: Sequence[ItemPlan], passed: Mapping[Item, Step]) -> list[ItemPlan]:
+    return [replace(plan, rejected=(*plan.rejected, passed[plan.key])) if plan.key in passed else plan for plan in plans]
 
 
 def _counting(planner: Planner, moves: Sequence[Move]) -> Planner:
@@ -82,8 +127,8 @@ def _told(before: ItemPlan, after: ItemPlan, moved: str) -> ItemPlan:
     return replace(after, position=before.position, decision=decision, rejected=(*after.rejected, note))
 
 
-def transfer(target: ItemPlan, source: ItemPlan, move: Move, *, planner: Planner) -> Suggestion:
-    """Units to move as a suggestion, with the money of both sides."""
+def transfer(target: ItemPlan, source: ItemPlan, move: Move, *, planner: Planner, passed: Step | None) -> Suggestion:
+    """Units to move as a suggestion, with the money of both sides; `passed` says why no other place sends more."""
     item, currency, as_of, qty = target.item, target.item["currency_code"], planner.as_of, move.qty
     days = planner.transfer_days[move.target]
     receipt, saved = as_of + timedelta(days=days), float(move.saved.mean())
@@ -133,7 +178,19 @@ def transfer(target: ItemPlan, source: ItemPlan, move: Move, *, planner: Planner
         "basis_version": item["stock_version"],
         "expires_at": expiry(as_of, target.policy.review_period_days),
     }
-    return Suggestion(row, _steps(target, source, move, days=days))
+    others = () if passed is None else (passed,)
+    return Suggestion(row, [*_steps(target, source, move, days=days), *_rejected_order(target, move, as_of), *others])
+
+
+def _rejected_order(target: ItemPlan, move: Move, as_of: date) -> list[Step]:
+    """Why the same units are not ordered: when they would come, and what is lost until then."""
+    if not isinstance(target.decision, Reorder):
+        return []
+    item, decision = target.item, target.decision
+    bought = money_words(move.qty * item["unit_cost_amount"], item["currency_code"])
+    comes, lost = day_words(decision.expected_receipt, as_of), _sales(float(move.saved.mean()))
+    why = f"An order would come on {comes}, too late for the {lost} sales that these save, and cost {bought}."
+    return [Step(f"Rejected: order {move.qty:,} now instead", None, why)]
 
 
 def _steps(target: ItemPlan, source: ItemPlan, move: Move, *, days: int) -> list[Step]:

@@ -72,6 +72,7 @@ def fill_marts(conn: duckdb.DuckDBPyConnection) -> None:
             {
                 "sku": SKUS, "category": "all", "launched_date": [FIRST] * 8, "is_active": [sku != "gone" for sku in SKUS],
                 "list_price_amount": 1999, "currency_code": "EUR", "shelf_life_days": None,
+                "status": "active", "discontinued_date": [AS_OF if sku == "gone" else None for sku in SKUS],
             },
             schema_overrides={"shelf_life_days": pl.Int64},
         ),
@@ -251,7 +252,7 @@ def _launch(conn: duckdb.DuckDBPyConnection, names: list[str], *, rate: float, d
         )
         conn.register("sold", sold.filter(pl.col("demand_qty") > 0).to_arrow())
         conn.execute("INSERT INTO marts.fct_demand_daily SELECT ?, 'main', demand_date, demand_qty FROM sold", [sku])
-        conn.execute("INSERT INTO marts.dim_products VALUES (?, 'all', ?, true, 1999, 'EUR', NULL)", [sku, since])
+        conn.execute("INSERT INTO marts.dim_products VALUES (?, 'all', ?, true, 1999, 'EUR', NULL, 'active', NULL)", [sku, since])
         conn.execute("INSERT INTO marts.fct_inventory_position VALUES (?, 'main', 30, 0, 0, 0, 0, 7)", [sku])
         conn.execute(
             "INSERT INTO marts.dim_supplier_items SELECT * REPLACE (? AS sku) FROM marts.dim_supplier_items WHERE sku = 'calm'", [sku]
@@ -364,7 +365,8 @@ def test_a_shortage_is_shared_among_the_lines_that_wait_by_channel_and_in_propor
     assert [(line["order_line_id"], line["qty"]) for line in basis["lines"]] == [("l1", 6), ("l2", 13), ("l3", 31), ("l4", 0)]
     assert row["reason"] == "89 units are open on 4 order lines and 50 lie here; nothing more comes in time."
     assert _reckoning(conn, row["recommendation_key"])["Missing"] == -39
-    assert (row["cost_if_ignored_p50"], row["cost_if_accepted"], row["priority_score"]) == (None, None, 0)
+    # without the price of each line the 39 units that stay short rank by what they cost
+    assert (row["cost_if_ignored_p50"], row["cost_if_accepted"], row["priority_score"]) == (None, None, 39 * 10.5)
     notes = dict(
         conn.sql("SELECT step, note FROM planning.recommendation_steps WHERE step LIKE 'If %' AND note LIKE '%stay short%'").fetchall()
     )
@@ -401,6 +403,26 @@ def test_a_shortage_costs_the_margin_of_the_lines_that_stay_short(
     assert (row["cost_if_ignored_p90"], row["priority_score"], row["unit_cost"]) == (found[0], float(found[0]), Decimal("10.5000"))
 
 
+def test_open_lines_of_a_discontinued_item_are_to_be_called_off(conn: duckdb.DuckDBPyConnection) -> None:
+    _forecast(conn)
+    for line, status, days in (("po-2-1", "confirmed", 20), ("po-3-1", "shipped", 20), ("po-4-1", "sent", 6), ("po-5-1", "draft", 20)):
+        conn.execute(
+            "INSERT INTO marts.fct_inbound VALUES (?, ?, 's1', ?, 'gone', 'main', ?, 40)",
+            [line, line[:4], status, AS_OF + timedelta(days=days)],
+        )
+
+    recommend(conn, settings=SETTINGS)
+
+    row = _table(conn, "recommendations").row(by_predicate=pl.col("sku") == "gone", named=True)
+    assert (row["kind"], row["recommended_qty"], row["priority_score"]) == ("cancel_po", 40, 420.0)
+    assert (json.loads(row["basis"])["po_line_id"], row["cost_if_ignored_p50"], row["cost_if_accepted"]) == ("po-2-1", None, None)
+    assert row["reason"] == "The item is discontinued since 30 Jun, and 40 units on po-2 are due on 20 Jul."
+    (note,) = conn.execute(
+        "SELECT note FROM planning.recommendation_steps WHERE recommendation_key = ? AND step = 'If ignored'", [row["recommendation_key"]]
+    ).fetchone() or ("",)
+    assert note.startswith("Goods for EUR 420 come. What of them would still sell: not available: needs a forecast")
+
+
 def test_what_another_location_can_spare_is_moved_before_it_is_bought(conn: duckdb.DuckDBPyConnection) -> None:
     _second_location(conn)
     _forecast(conn)
@@ -418,8 +440,26 @@ def test_what_another_location_can_spare_is_moved_before_it_is_bought(conn: duck
     assert 0 < move["cost_if_accepted"] < move["cost_if_ignored_p50"]
     # the units moved sell before an order could come, so what the order has to bring is the same
     assert found["purchase"]["recommended_qty"] <= bought
-    notes = _table(conn, "recommendation_steps").filter(recommendation_key=found["purchase"]["recommendation_key"], step="Counted as moved")
+    steps = _table(conn, "recommendation_steps")
+    said = dict(steps.filter(recommendation_key=move["recommendation_key"]).select("step", "note").iter_rows())
+    qty = move["recommended_qty"]
+    assert said[f"Rejected: order {qty} now instead"].startswith("An order would come on 12 Jul, too late for the ")
+    assert said[f"Rejected: order {qty} now instead"].endswith(f"and cost EUR {qty * 10.5:,.0f}.")
+    notes = steps.filter(recommendation_key=found["purchase"]["recommendation_key"], step="Counted as moved")
     assert notes["note"].item() == f"{move['recommended_qty']} units from side, as proposed beside this."
+
+
+def test_an_order_says_why_other_places_send_nothing(conn: duckdb.DuckDBPyConnection) -> None:
+    _second_location(conn)
+    conn.execute("UPDATE marts.fct_inventory_position SET on_hand_qty = 0 WHERE location_id = 'side'")
+    _forecast(conn)
+    conn.execute("UPDATE marts.dim_locations SET transfer_lead_time_days = 2")
+
+    recommend(conn, settings=SETTINGS)
+
+    steps = _table(conn, "recommendation_steps").filter(step="Rejected: move from elsewhere")
+    main = _table(conn, "recommendations").filter(sku="busy", location_id="main", kind="purchase")["recommendation_key"].item()
+    assert steps.filter(recommendation_key=main)["note"].item() == "side: short as well."
 
 
 def test_the_sender_of_a_transfer_is_planned_without_the_units_it_gives(conn: duckdb.DuckDBPyConnection) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from inventory.changes import OrderChange, apply_changes, propose_changes
+from inventory.changes import Alternative, OrderChange, apply_changes, propose_changes
 from inventory.protection_demand import cumulative_demand
 from inventory.schema import Inbound, LeadTime, Position, ReorderPolicy, UnitMoney
 
@@ -46,6 +46,13 @@ def test_a_line_that_comes_after_stock_has_run_out_is_brought_forward_to_the_bes
     assert found.cost_if_accepted_amount == 0
 
 
+def test_beside_a_line_that_is_brought_forward_the_same_units_ordered_anew_are_weighed() -> None:
+    (found,) = changes(line(12, 80), free=30, lead=(5, 8, 12))
+
+    # 80 new ones that come on day 8 lose days 5 to 7; they lie 220 unit-days until day 12 and with the 80 that then come 660, not 280
+    assert found.rejected == Alternative("purchase", AS_OF + timedelta(days=8), 30, pytest.approx(600 * MONEY.holding_amount))
+
+
 @pytest.mark.parametrize(
     "inbound",
     [
@@ -66,6 +73,7 @@ def test_a_line_that_is_not_needed_for_weeks_is_put_off_until_it_is() -> None:
     assert (found.kind, found.wanted_date, found.lasts_days) == ("defer", AS_OF + timedelta(days=31), 31)
     assert found.priority_score == pytest.approx(50 * 23 * 1000 * 0.25 / 365)
     assert found.cost_if_accepted_amount == 0
+    assert found.rejected == Alternative("cancel_po", None, 50, 0)  # of the 100 that are missing by day 40 it brings 50
 
 
 @pytest.mark.parametrize(("free", "days"), [(150, 8), (300, 6), (300, 20)])
