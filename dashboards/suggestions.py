@@ -70,9 +70,10 @@ class Suggestions:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """What waits for a person. Cost by currency."""
+    """What waits for a person. Cost by currency, counts by kind in the order in which kinds are named."""
 
     count: int
+    count_by_kind: dict[str, int]
     urgent_count: int
     cost_by_currency: dict[str, float]
 
@@ -121,8 +122,10 @@ def filtered(frame: pl.DataFrame, *, kinds: Sequence[str], suppliers: Sequence[s
 
 
 def workload(chosen: pl.DataFrame, *, as_of: date) -> Workload:
-    """How many suggestions, what they cost, and how many have to be ordered today."""
-    return Workload(chosen.height, chosen.filter(pl.col("order_by") <= as_of).height, _by_currency(chosen, "cost"))
+    """How many suggestions of which kinds, what they cost, and for how many today is the last day."""
+    counts = dict(chosen.group_by("kind").len().iter_rows())
+    kinds = {kind: counts[kind] for kind in KIND_NAMES if kind in counts}
+    return Workload(chosen.height, kinds, chosen.filter(pl.col("order_by") <= as_of).height, _by_currency(chosen, "cost"))
 
 
 def local_time(moment: datetime, zone: str) -> datetime:

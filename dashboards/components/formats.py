@@ -71,6 +71,16 @@ def format_count(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
+def format_kinds(count_by_kind: Mapping[str, int], *, cost: str) -> str:
+    """What suggestions ask for, counted: `2 orders for EUR 3,920, 1 transfer`; `cost` is what the orders come to, "" where not known."""
+    said = []
+    for kind, count in count_by_kind.items():
+        one, several = _KIND_WORDS.get(kind, (kind, kind))
+        priced = f" for {cost}" if kind == "purchase" and cost else ""
+        said.append(f"{count:,} {one if count == 1 else several}{priced}")
+    return ", ".join(said)
+
+
 def format_age(age: timedelta) -> str:
     """How long ago in one unit: `14 min`, `5 h`, `3 days`."""
     minutes = max(0, int(age.total_seconds() // 60))
@@ -91,6 +101,11 @@ def escape_markdown(text: str) -> str:
     return "".join(f"\\{character}" if character in _MARKDOWN else character for character in text)
 
 
+_KIND_WORDS: Final = {
+    "purchase": ("order", "orders"), "transfer": ("transfer", "transfers"),
+    "expedite": ("delivery to pull forward", "deliveries to pull forward"), "defer": ("delivery to put off", "deliveries to put off"),
+    "cancel_po": ("delivery to cancel", "deliveries to cancel"), "allocate": ("shortage to share", "shortages to share"),
+}  # fmt: skip
 _MARKDOWN: Final = frozenset("\\`*_{}[]()<>#+!|~$:&")
 
 

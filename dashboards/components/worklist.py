@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
 
-_ROW_PIXELS: Final = 35
-_ROWS_SHOWN: Final = 10
+_HEAD_PIXELS: Final = 37
+_ROW_PIXELS: Final = 74  # three lines, so that the whole of most reasons is read
+_ROWS_SHOWN: Final = 7
+_USUAL_STATUS: Final = ("Proposed",)
 _OPEN: Final = ("due", "item", "what", "reason", "cost", "at_risk", "at_risk_p90", "supplier", "status")
 _DECIDED: Final = ("item", "what", "cost", "decided_by", "decided_at", "decided_why", "supplier", "status")
 
@@ -34,6 +36,8 @@ def worklist(frame: pl.DataFrame, *, state: str, as_of: date, today: date) -> li
     shown = _shown(frame, as_of=as_of, today=today)
     currency = "/".join(frame["currency_code"].drop_nulls().unique().sort())
     names = _OPEN if state == TO_DECIDE else (("wakes",) if state == SNOOZED else ()) + _DECIDED
+    if state == TO_DECIDE and shown["status"].is_in(_USUAL_STATUS).all():
+        names = tuple(name for name in names if name != "status")
     key = f"worklist-{hashlib.sha256(' '.join([state, *keys]).encode()).hexdigest()[:12]}"
     before = [place for place, row_key in enumerate(keys) if row_key in chosen_keys()]
     if key not in st.session_state:
@@ -42,7 +46,8 @@ def worklist(frame: pl.DataFrame, *, state: str, as_of: date, today: date) -> li
         shown.select(names),
         column_config=_columns(currency),
         hide_index=True,
-        height=_ROW_PIXELS * (min(frame.height, _ROWS_SHOWN) + 1) + 2,
+        height=_ROW_PIXELS * min(frame.height, _ROWS_SHOWN) + _HEAD_PIXELS,
+        row_height=_ROW_PIXELS,
         on_select="rerun",
         selection_mode="multi-row",
         placeholder="-",
@@ -73,11 +78,12 @@ def _due(day: date | None, *, as_of: date, today: date) -> str:
 def _columns(currency: str) -> dict[str, Any]:
     column = st.column_config
     return {
+        # the first three fit a phone beside the box; the rest is in what opens below
         "due": column.TextColumn("Do by", width=80),
         "wakes": column.TextColumn("Comes back", width=90),
         "item": column.TextColumn("Item", width=115),
-        "reason": column.TextColumn("Why", width=185),
-        "what": column.TextColumn("What to do", width=190, help="What is ordered is in the supplier's packs, so it may be above the need."),
+        "reason": column.TextColumn("Why", width=300),
+        "what": column.TextColumn("What to do", width=125, help="What is ordered is in the supplier's packs, so it may be above the need."),
         "cost": column.NumberColumn(f"Cost ({currency})", format="%,.0f", width=78),
         "at_risk": column.NumberColumn(
             f"At risk ({currency})",

@@ -9,7 +9,7 @@ import streamlit as st
 
 from dashboards import queries
 from dashboards.components.exports import export_button
-from dashboards.components.formats import format_count, format_money
+from dashboards.components.formats import format_count, format_kinds, format_money
 from dashboards.components.kpi_card import kpi_card, kpi_export, kpi_table
 from dashboards.components.states import (
     errors_as_sentences,
@@ -73,14 +73,16 @@ def show_waiting(served: Served) -> None:
     load = workload(found.of(TO_DECIDE), as_of=served.context.as_of_date)
     if load.count == 0:
         st.success(
-            "No reorder suggestion is open: stock and deliveries last until the next review, or a person has decided.",
+            "No suggestion is open: stock and deliveries last until the next review, or a person has decided.",
             icon=":material/check_circle:",
         )
         return
     cost = " + ".join(format_money(amount, currency) for currency, amount in load.cost_by_currency.items())
     with st.container(border=True, horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.markdown(
-            f"**{format_count(load.count, 'reorder suggestion')}**, {cost} · **{load.urgent_count:,} to order today**", width="content"
+            f"**{format_count(load.count, 'suggestion')}**: {format_kinds(load.count_by_kind, cost=cost)} · "
+            f"**{load.urgent_count:,} to do today**",
+            width="content",
         )
         st.page_link(Path(__file__).with_name("reorder.py"), label="Open the worklist", icon=":material/arrow_forward:")
 
@@ -90,7 +92,9 @@ def show_second_person(served: Served, found: Suggestions) -> None:
     load = workload(found.of(SECOND_PERSON), as_of=served.context.as_of_date)
     if load.count:
         cost = " + ".join(format_money(amount, currency) for currency, amount in load.cost_by_currency.items())
-        st.info(f"**{format_count(load.count, 'approval')} waiting for a second person**, {cost}", icon=":material/group:")
+        st.info(
+            f"**{format_count(load.count, 'approval')} waiting for a second person**{f', {cost}' if cost else ''}", icon=":material/group:"
+        )
 
 
 page()

@@ -14,7 +14,7 @@ from dashboards.components.change_list import draft_changes
 from dashboards.components.deciding import go_on, last_answer, page_is_drawn
 from dashboards.components.draft_list import draft_orders
 from dashboards.components.exports import export_button
-from dashboards.components.formats import escape_markdown, format_count, format_money
+from dashboards.components.formats import escape_markdown, format_count, format_kinds, format_money
 from dashboards.components.history_list import history_list
 from dashboards.components.states import (
     errors_as_sentences,
@@ -140,7 +140,8 @@ def show_list(served: Served, found: Suggestions, *, state: str) -> tuple[pl.Dat
     cost = " + ".join(format_money(amount, currency) for currency, amount in load.cost_by_currency.items())
     urgent = f" · **{load.urgent_count:,} to do today**" if state == TO_DECIDE else ""
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.markdown(f"**{format_count(load.count, 'suggestion')}**{f' · {cost}' if cost else ''}{urgent}", width="content")
+        kinds = f": {format_kinds(load.count_by_kind, cost=cost)}" if load.count else ""
+        st.markdown(f"**{format_count(load.count, 'suggestion')}**{kinds}{urgent}", width="content")
         kept = {name: st.session_state.get(name) or None for name in ("kind", "supplier", "location")}
         export_button(shown.drop("basis"), name="reorder-worklist", as_of=as_of, filters=kept)
     return shown, worklist(shown, state=state, as_of=as_of, today=today)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from streamlit import config
 
+from tests.dashboards.conftest import open_at
 from tests.dashboards.example_kinds import KINDS, open_kinds
 from tests.dashboards.example_release import Merchant, publish_release
 from tests.dashboards.example_shop import Shop, open_shop
@@ -49,7 +50,16 @@ def test_the_list_says_what_each_kind_asks_for_and_sums_what_is_spent_only(shop:
 
     table = page.dataframe[0].value
     assert sorted(table["what"]) == sorted([*ASKED.values(), "Order 240", "Order 100"])
-    assert "**7 suggestions** · EUR 3,920" in words(page)
+    assert "**7 suggestions**: 2 orders for EUR 3,920, 1 transfer, " in words(page)
+
+
+def test_the_overview_counts_what_waits_by_kind(shop: Shop) -> None:
+    page = open_at("views/overview.py").run()
+
+    kinds = (
+        "2 orders for EUR 3,920, 1 transfer, 1 delivery to pull forward, 1 delivery to put off, 1 delivery to cancel, 1 shortage to share"
+    )
+    assert f"**7 suggestions**: {kinds} · **1 to do today**" in words(page)
 
 
 def test_a_kind_that_is_chosen_in_the_address_is_all_that_is_listed(shop: Shop) -> None:

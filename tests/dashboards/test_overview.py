@@ -76,7 +76,7 @@ def test_what_waits_is_counted_and_priced(overview: Open, publish_for: Publish) 
 
     page = overview()
 
-    assert "**2 reorder suggestions**, EUR 3,920 · **1 to order today**" in words(page)
+    assert "**2 suggestions**: 2 orders for EUR 3,920 · **1 to do today**" in words(page)
     assert [link.label for link in page.page_link] == ["Open the worklist"]
 
 
@@ -176,7 +176,7 @@ def test_no_suggestion_is_good_news_in_words(overview: Open, publish_for: Publis
 
     page = overview()
 
-    assert "No reorder suggestion is open" in page.success[0].value
+    assert "No suggestion is open" in page.success[0].value
     assert len(page.metric) == 6
 
 
@@ -195,7 +195,7 @@ def test_figures_stand_while_the_store_is_away(overview: Open, publish_for: Publ
     page = overview()
 
     assert "Status of suggestions unknown" in page.warning[0].value
-    assert "**2 reorder suggestions**" in words(page)
+    assert "**2 suggestions**" in words(page)
     assert len(page.metric) == 6
 
 
@@ -206,8 +206,8 @@ def test_a_decided_suggestion_waits_no_more(overview: Open, publish_for: Publish
 
     page = overview()
 
-    assert "**1 reorder suggestions**" not in words(page)
-    assert "**1 reorder suggestion**, EUR 2,000 · **0 to order today**" in words(page)
+    assert "**1 suggestions**" not in words(page)
+    assert "**1 suggestion**: 1 order for EUR 2,000 · **0 to do today**" in words(page)
 
 
 def test_tables_whose_rows_may_be_missing_are_named(overview: Open, publish_for: Publish, home: Path) -> None:
