@@ -34,6 +34,10 @@ HEADLINE: Final = [
 ]
 MOST_URGENT: Final = 10
 MOST_QUARANTINED: Final = 5
+_WRITTEN: Final = {
+    "proposed": "new", "updated": "with other figures than before", "unchanged": "as before", "superseded": "needed no more",
+    "protected": "left as a person decided",
+}  # fmt: skip
 
 
 def print_summary(console: Console, *, settings: Settings, outcome: RunOutcome, seconds: float) -> None:
@@ -94,7 +98,7 @@ def _print_recommendations(console: Console, settings: Settings, outcome: RunOut
     written = outcome.counts.get("write_back", {})
     console.print(
         f"\n[b]Reorder suggestions[/b]  {len(rows):,} open; this run: "
-        + ", ".join(f"{count:,} {name}" for name, count in written.items() if isinstance(count, int)),
+        + ", ".join(f"{count:,} {_WRITTEN.get(name, name)}" for name, count in written.items() if isinstance(count, int)),
         highlight=False,
     )
     if lacking := outcome.counts.get("recommend", {}).get("transfers_not_available"):
