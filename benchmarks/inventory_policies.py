@@ -147,7 +147,7 @@ def best(shops: dict[str, Shop], rule: str, shortage_cost: float) -> str:
 
 
 def between(past: str, base: Policy, shortage_cost: float) -> str:
-    """Our ratio half way, in log odds, between the best and the costs' own, as `tune_policy` has it; the nearest that was tried."""
+    """Our ratio in the middle, in log odds, of the costs' own start and the past's best; the nearest that was tried."""
     start = dataclasses.replace(base, shortage_cost=shortage_cost, holding_cost=1.0).starting_ratio
     odds = [np.log(ratio / (1.0 - ratio)) for ratio in (float(past.split("|")[1]), start)]
     middle = 1.0 / (1.0 + np.exp(-np.mean(odds)))
