@@ -114,7 +114,7 @@ def measure_outcomes(
     ordered less the worth of what was proposed: of a rejected suggestion that is the loss or gain of not having it.
 
     The verdict, on the order that came or, of a rejected suggestion, on the one proposed:
-        unneeded: without it less than `LEAST_LOST_QTY` would have been lost, or as much less than with it.
+        unneeded: without it less than `LEAST_LOST_QTY` would have been lost, or by as much less than with it.
         averted: of what would have been lost, at least `AVERTED_SHARE` was not.
         too_late: more, and most of what was still lost was so before its first unit arrived.
         insufficient: more, and most of it after that.

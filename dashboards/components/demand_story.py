@@ -8,7 +8,15 @@ import polars as pl
 import streamlit as st
 
 from dashboards.components.demand_chart import demand_chart
-from dashboards.components.formats import escape_markdown, format_change, format_date, format_number, format_percent, format_units
+from dashboards.components.formats import (
+    escape_markdown,
+    format_change,
+    format_count,
+    format_date,
+    format_number,
+    format_percent,
+    format_units,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +41,7 @@ def show_demand(outlook: DemandOutlook, *, today: date) -> None:
     st.markdown(f"**{_headline(outlook)}**")
     st.altair_chart(demand_chart(outlook), alt="Demand of the item: past days, and days ahead with their range")
     censored = outlook.censored_days_count
-    out = f" Marks on the axis: {censored} days that ended without stock, not taken for lack of demand." if censored else ""
+    out = f" Marks on the axis: {format_count(censored, 'day')} that ended without stock, not taken for lack of demand." if censored else ""
     st.caption(f"Units a day; the band holds 8 of 10 days (p10 to p90) and is not to be added up over days.{out}")
     if said := _overrides(outlook, today=today):
         st.markdown(said)
@@ -53,7 +61,7 @@ def show_evidence(evidence: Mapping[str, Any] | None, *, today: date) -> None:
         f"- WAPE {format_percent(evidence['wape_rate'])} against {format_percent(evidence['naive_wape_rate'])} of seasonal naive; "
         f"bias {format_percent(evidence['bias_rate'])}{mase}.\n"
         f"- The p10-p90 band held {format_percent(evidence['band_coverage_rate'])} of days (80 % would be exact), "
-        f"over {format_units(evidence['windows_count'])} cut-offs of {format_units(evidence['horizon_days'])} days, "
+        f"over {format_count(evidence['windows_count'], 'cut-off')} of {format_units(evidence['horizon_days'])} days, "
         f"tested with the data of {format_date(evidence['backtest_date'], today=today)}.\n"
         f"- {format_units(evidence['history_days_count'])} days of history; on {format_units(evidence['censored_days_count'])} of them "
         "there was no stock, which is not taken for lack of demand.\n"

@@ -58,7 +58,9 @@ def _allocation(suggestion: Mapping[str, Any], today: date) -> None:  # noqa: AR
         hide_index=True, placeholder=UNKNOWN, alt="What each order line wants and gets",
     )  # fmt: skip
     how = _METHODS.get(str(basis.get("method")), "")
-    st.caption(f"{format_units(basis.get('free_qty'))} units are there to give" + (f", given {how}." if how else "."))
+    free = basis.get("free_qty")
+    there = "1 unit is" if free == 1 else f"{format_units(free)} units are"
+    st.caption(f"{there} there to give" + (f", given {how}." if how else "."))
 
 
 _LINE: Final[dict[str, Any]] = {

@@ -112,7 +112,7 @@ def show_steps(steps: pl.DataFrame, suggestion: Mapping[str, Any]) -> None:
         pl.DataFrame(
             {
                 "Step": [_step_words(step, note) for step, note in steps.select("step", "note").iter_rows()],
-                "Units": [format_units(qty) for qty in steps["qty"]],
+                "Units": ["" if qty is None else format_units(qty) for qty in steps["qty"]],  # "-" alone would be a bullet
             }
         ),
         border="horizontal",
@@ -144,7 +144,7 @@ def _other_consequences(suggestion: Mapping[str, Any]) -> str:
     ignored = [] if chance is None else [f"{format_percent(chance)} chance to run out"]
     if suggestion["cost_if_ignored_p50"] is not None or suggestion["cost_if_ignored_p90"] is not None:
         p50, p90 = (format_money(suggestion[f"cost_if_ignored_{name}"], currency) for name in ("p50", "p90"))
-        ignored.append(f"costs {p50} in the median, at most {p90} in nine cases of ten")
+        ignored.append(f"costs {p50}" if p50 == p90 else f"costs {p50} in the median, at most {p90} in nine cases of ten")
     return (
         f"- Ignore: {'; '.join(ignored) or 'not available'}.\n"
         f"- Accept: {'not available' if accepted is None else f'costs {format_money(accepted, currency)}'}."
