@@ -9,7 +9,7 @@ import polars as pl
 
 from inventory.fair_share import NO_FLOORS, read_floors, share_by_class, sums, with_unwanted_floors
 from inventory.keys import alike, as_given
-from inventory.reading import all_skus, read_stock, read_wants, require
+from inventory.reading import read_stock, read_wants
 from inventory.runs import Runs, runs_of_packs
 
 if TYPE_CHECKING:
@@ -59,18 +59,16 @@ def allocate(stock: pl.DataFrame, wants: pl.DataFrame, *, floors: pl.DataFrame |
     """
     asked = wants
     stock, wants, floors = alike(stock=stock, wants=wants, floors=NO_FLOORS if floors is None else floors)
-    wants = require(wants, "wants", ["sku", "location_id", "level", "marginal_value"], key=["sku", "location_id"], unique=False)
-    skus = all_skus(wants)
-    available, packs = read_stock(stock, skus, pack_qty=pack_qty)
-    read = read_wants(wants, skus)
+    read = read_wants(wants)
+    available, packs = read_stock(stock, read.skus, pack_qty=pack_qty)
     pack = packs[read.sku_of]
     floor, unwanted = read_floors(floors, read.places)
     most = read.wanted_qty // pack
     free = np.maximum(available, 0) // packs
     guaranteed = share_by_class(free, np.minimum(-(-floor // pack), most), read.sku_of, read.priority)
     runs = runs_of_packs(read, np.zeros(len(pack), dtype=np.int64), pack)
-    given = guaranteed + _best_packs(runs, read, guaranteed, free - sums(guaranteed, read.sku_of, len(skus)))
-    left = np.maximum(available, 0) - sums(given * pack, read.sku_of, len(skus))
+    given = guaranteed + _best_packs(runs, read, guaranteed, free - sums(guaranteed, read.sku_of, len(read.skus)))
+    left = np.maximum(available, 0) - sums(given * pack, read.sku_of, len(read.skus))
     result = read.places.with_columns(
         pl.Series("wanted_qty", read.wanted_qty),
         pl.Series("floor_short_qty", np.maximum(floor - given * pack, 0)),
@@ -86,14 +84,15 @@ def allocate(stock: pl.DataFrame, wants: pl.DataFrame, *, floors: pl.DataFrame |
 def _best_packs(runs: Runs, read: Wants, guaranteed: IntArray, free: IntArray) -> IntArray:
     """Packs for each place beyond those guaranteed, [place], class after class."""
     size = np.minimum(runs.size, np.maximum(runs.end - guaranteed[runs.place_of], 0))
+    size[runs.value <= 0] = 0
     sku_of, class_of = read.sku_of[runs.place_of], read.priority[runs.place_of]
-    taken = np.zeros(len(size), dtype=np.int64)
+    taken = np.zeros(len(guaranteed), dtype=np.int64)
     for number in range(int(read.priority.max(initial=-1)) + 1):
-        rows = np.flatnonzero((class_of == number) & (size > 0) & (runs.value > 0))
-        part = take_dearest(runs.value[rows], size[rows], runs.end[rows] - runs.size[rows], sku_of[rows], free)
-        taken[rows] = part
-        free = free - sums(part, sku_of[rows], len(free))
-    return sums(taken, runs.place_of, len(guaranteed))
+        part = take_dearest(runs.value, np.where(class_of == number, size, 0), runs.end - runs.size, sku_of, free)
+        part = sums(part, runs.place_of, len(guaranteed))
+        taken += part
+        free = free - sums(part, read.sku_of, len(free))
+    return taken
 
 
 def take_dearest(value: FloatArray, size: IntArray, level: IntArray, group_of: IntArray, free: IntArray) -> IntArray:
@@ -106,24 +105,36 @@ def take_dearest(value: FloatArray, size: IntArray, level: IntArray, group_of: I
         group_of: [row].
         free: [group].
     """
-    taken = size.copy()
+    last = _last_values(value, size, group_of, free)[group_of]
+    taken = np.where(value > last, size, 0)
+    tied = np.flatnonzero((value == last) & (size > 0))
+    tied = tied[np.lexsort((level[tied], group_of[tied]))]
+    group, sizes = group_of[tied], size[tied]
+    left = free - sums(taken, group_of, len(free))
+    before = np.cumsum(sizes) - sizes
+    before -= before[np.searchsorted(group, group)]
+    taken[tied] = np.clip(left[group] - before, 0, sizes)
+    return taken
+
+
+def _last_values(value: FloatArray, size: IntArray, group_of: IntArray, free: IntArray) -> FloatArray:
+    """The value of the unit with which `free` ends, if the dearest go first; below all values where it does not end, [group]."""
+    last = np.full(len(free), -np.inf)
     counts = np.bincount(group_of, minlength=len(free))
     starts = np.cumsum(counts) - counts
     scarce = np.flatnonzero(sums(size, group_of, len(free)) > free)
     width_of = np.ceil(np.log2(np.maximum(counts[scarce], 1))).astype(np.int64)
     for width in np.unique(width_of):  # groups of like size are sorted as the rows of one matrix
         groups = scarce[width_of == width]
-        column = np.arange(1 << int(width))
-        is_row = column < counts[groups][:, None]
-        rows = np.where(is_row, starts[groups][:, None] + column, starts[groups][:, None])
-        by_level = np.argsort(np.where(is_row, level[rows], np.iinfo(np.int64).max), axis=1, kind="stable")
-        rows = np.take_along_axis(rows, by_level, axis=1)  # what is no row stays at the end: its level is the highest
-        by_value = np.argsort(np.where(is_row, -value[rows], np.inf), axis=1, kind="stable")
-        rows = np.take_along_axis(rows, by_value, axis=1)
-        sizes = np.where(is_row, size[rows], 0)
-        before = np.cumsum(sizes, axis=1) - sizes
-        taken[rows[is_row]] = np.clip(free[groups][:, None] - before, 0, sizes)[is_row]
-    return taken
+        column = np.arange(counts[groups].max())
+        rows = starts[groups][:, None] + np.minimum(column, counts[groups][:, None] - 1)
+        values = np.where(column < counts[groups][:, None], value[rows], -np.inf)
+        order = np.argsort(-values, axis=1)
+        through = np.cumsum(np.take_along_axis(np.where(column < counts[groups][:, None], size[rows], 0), order, axis=1), axis=1)
+        end = np.argmax(through > free[groups][:, None], axis=1)
+        at = order[np.arange(len(groups)), end]
+        last[groups] = values[np.arange(len(groups)), at]
+    return last
 
 
 def _binding(given: IntArray, *, has_value: BoolArray, is_known: BoolArray, left: IntArray, read: Wants, pack: IntArray) -> pl.Series:

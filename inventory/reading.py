@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from forecasting.schema import BoolArray, FloatArray, IntArray
 
 MOST_UNITS: Final = 10**9  # beyond it products of two quantities leave 64 bits, and no merchant has them
+MOST_SEATS: Final = 16  # for a row
 TOLERANCE: Final = 1e-9  # a marginal value that rises by less, relatively, has risen by rounding
 
 
@@ -26,7 +27,8 @@ class Wants:
 
     Attributes:
         places: sku, location_id; one row per place.
-        sku_of: Index into the sorted skus, [place].
+        skus: Those of the places, each once, sorted.
+        sku_of: Index into `skus`, [place].
         first: Index of a place's first step, [place]; its steps follow each other with rising level.
         place_of: The place of a step, [step].
         level: Units the place has once the step is complete, [step].
@@ -36,6 +38,7 @@ class Wants:
     """
 
     places: pl.DataFrame
+    skus: pl.Series
     sku_of: IntArray
     first: IntArray
     place_of: IntArray
@@ -62,7 +65,8 @@ def require(frame: pl.DataFrame, name: str, columns: Sequence[str], *, key: Sequ
         raise ValueError(f"{name}: has no column {missing[0]!r}; it needs {', '.join(columns)}.")
     if not key:
         return frame
-    if nulls := frame.select(pl.any_horizontal(pl.col(key).is_null()).sum()).item():
+    if any(frame[column].null_count() for column in key):
+        nulls = frame.select(pl.any_horizontal(pl.col(key).is_null()).sum()).item()
         raise ValueError(f"{name}: {nulls} rows have no {' or '.join(key)}; leave them out or fill them.")
     if unique and (twice := frame.filter(frame.select(key).is_duplicated())).height:
         raise ValueError(f"{name}: {_row(twice.select(key), 0)} stands in several rows; add them up first.")
@@ -75,6 +79,9 @@ def whole(frame: pl.DataFrame, name: str, column: str, *, least: int = 0) -> Int
     Raises:
         ValueError: A value is null, NaN, not whole, below `least` or above `MOST_UNITS`.
     """
+    given = frame[column]
+    if given.dtype.is_integer() and not given.null_count() and _lies_within(given, least, MOST_UNITS):
+        return given.cast(pl.Int64).to_numpy()
     values = finite(frame, name, column)
     bad = (values != np.floor(values)) | (values < least) | (values > MOST_UNITS)
     if bad.any():
@@ -102,6 +109,24 @@ def finite(frame: pl.DataFrame, name: str, column: str, *, least: float = -np.in
         floor = "" if least == -np.inf else f" from {least:g} on"
         raise ValueError(f"{name}.{column}: {int(bad.sum())} values are no finite number{floor}, such as {_row(frame, at)}; correct them.")
     return values
+
+
+def _lies_within(values: pl.Series, least: int, most: int) -> bool:
+    low, high = values.min(), values.max()
+    return low is None or (least <= low and high <= most)  # type: ignore[operator] # polars types an extreme as anything
+
+
+def ranked(values: pl.Series) -> tuple[IntArray, pl.Series]:
+    """The position of each text or whole number, none null, among those there are; and these, each once, sorted."""
+    if values.dtype != pl.String:
+        known = values.unique().sort()
+        return codes(values, known), known
+    hashed = values.cast(pl.Categorical(pl.Categories.random()))  # of its own: numbered from 0 on, and sought in one pass
+    present = hashed.unique()
+    known = present.cast(pl.String).sort()
+    position = np.zeros(len(known), dtype=np.int64)
+    position[present.to_physical().to_numpy()] = codes(present.cast(pl.String), known)
+    return position[hashed.to_physical().to_numpy()], known
 
 
 def codes(values: pl.Series, known: pl.Series) -> IntArray:
@@ -149,32 +174,34 @@ def check_pack(pack_qty: int) -> int:
     return int(pack_qty)
 
 
-def read_wants(wants: pl.DataFrame, skus: pl.Series) -> Wants:
+def read_wants(wants: pl.DataFrame) -> Wants:
     """The wants in order, whatever the order of their rows.
 
     Args:
         wants: sku, location_id, level, marginal_value and optionally priority; see `inventory.allocation.allocate`.
-        skus: All skus, sorted.
 
     Raises:
         ValueError: A row is bad, a level stands twice, a marginal value rises with the level, or one place has two priorities.
     """
-    locations = wants["location_id"].unique().sort()
+    wants = require(wants, "wants", ["sku", "location_id", "level", "marginal_value"], key=["sku", "location_id"], unique=False)
     level = whole(wants, "wants", "level", least=1)
-    place = codes(wants["sku"], skus) * len(locations) + codes(wants["location_id"], locations)
     value, classes = finite(wants, "wants", "marginal_value"), priority_classes(wants)
-    key = place * (int(level.max(initial=0)) + 1) + level
-    order = np.arange(len(key))
-    if not (key[1:] > key[:-1]).all():
-        order = np.argsort(key, kind="stable")
-        key, place, level, value, classes = key[order], place[order], level[order], value[order], classes[order]
+    (sku, skus), (location, locations) = ranked(wants["sku"]), ranked(wants["location_id"])
+    width = int(level.max(initial=0)) + 1
+    key = (sku * len(locations) + location) * width + level
+    order = None if (key[1:] > key[:-1]).all() else _order(key)
+    if order is not None:
+        key, value, classes = key[order], value[order], classes[order]
+    place = key // width
+    level = key - place * width
     starts = np.append(True, place[1:] != place[:-1])[: len(place)]
     first = np.flatnonzero(starts)
     if fault := _fault(key=key, starts=starts, value=value, classes=classes):
-        raise ValueError(f"wants.{fault[0].format(_row(wants, int(order[fault[1]])))}")
+        raise ValueError(f"wants.{fault[0].format(_row(wants, fault[1] if order is None else int(order[fault[1]])))}")
     sku_of, location_of = np.divmod(place[first], max(1, len(locations)))
     return Wants(
         places=pl.DataFrame({"sku": skus[sku_of], "location_id": locations[location_of]}),
+        skus=skus,
         sku_of=sku_of,
         first=first,
         place_of=np.cumsum(starts) - 1,
@@ -183,6 +210,18 @@ def read_wants(wants: pl.DataFrame, skus: pl.Series) -> Wants:
         value=value,
         priority=classes[first],
     )
+
+
+def _order(key: IntArray) -> IntArray:
+    """What brings the keys, 0 or more, into order; a seat for every number is quicker than a sort while the seats are few."""
+    seats = int(key.max(initial=0)) + 1
+    if seats <= min(MOST_SEATS * len(key), np.iinfo(np.int32).max):
+        row = np.full(seats, -1, dtype=np.int32)
+        row[key] = np.arange(len(key), dtype=np.int32)
+        taken = row[row >= 0]
+        if len(taken) == len(key):  # else two rows want one seat
+            return taken
+    return np.argsort(key, kind="stable")
 
 
 def _fault(*, key: IntArray, starts: BoolArray, value: FloatArray, classes: IntArray) -> tuple[str, int] | None:

@@ -52,16 +52,15 @@ def transfers(stock: pl.DataFrame, wants: pl.DataFrame, lanes: pl.DataFrame, *, 
     pack_qty, asked = check_pack(pack_qty), stock
     stock, wants, lanes = alike(stock=stock, wants=wants, lanes=lanes)
     stock = require(stock, "stock", ["sku", "location_id", "available_qty"], key=["sku", "location_id"])
-    wants = require(wants, "wants", ["sku", "location_id", "level", "marginal_value"], key=["sku", "location_id"], unique=False)
     lanes = _read_lanes(lanes)
     skus = all_skus(stock, wants)
     locations = pl.concat([stock["location_id"].unique(), wants["location_id"].unique()]).unique().sort()
     available = np.zeros((len(skus), len(locations)), dtype=np.int64)
     available[codes(stock["sku"], skus), codes(stock["location_id"], locations)] = whole(stock, "stock", "available_qty")
     cost = _cost_per_unit(lanes, locations)
-    read = read_wants(wants.drop("priority", strict=False), skus)
+    read = read_wants(wants.drop("priority", strict=False))
     read = replace(read, value=np.maximum(read.value, 0.0))
-    place = read.sku_of * len(locations) + codes(read.places["location_id"], locations)
+    place = codes(read.skus, skus)[read.sku_of] * len(locations) + codes(read.places["location_id"], locations)
     supply = available // pack_qty
     runs = _with_tails(read, place, available.ravel() % pack_qty, pack_qty)
     wanted = np.zeros(available.size, dtype=np.int64)
