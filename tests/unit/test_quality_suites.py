@@ -184,6 +184,17 @@ def test_two_rules_about_the_same_values_are_both_answered():
     assert [outcome.failed_rows for outcome in outcomes] == [(1,), (1,)]
 
 
+def test_columns_that_one_test_judges_are_answered_each_for_itself():
+    frame = pd.DataFrame({"first": [3, 9, -1], "second": [1, 2, 9], "third": [0.5, 2.0, None], "fourth": [5, 1, 1]}, index=[7, 3, 20])
+    rules = [RowRule(field, "allowed", Within(1, 5), NOT_ALLOWED) for field in frame]
+
+    outcomes = check_rows(frame, rules)
+
+    assert [(outcome.rule.field, outcome.failed_rows) for outcome in outcomes] == [
+        ("first", (3, 20)), ("second", (20,)), ("third", (7,)), ("fourth", ()),
+    ]  # fmt: skip
+
+
 def test_headers_come_with_their_lines_and_every_table_has_one_place():
     groups = [[table.name for table in group] for group in document_groups()]
 
