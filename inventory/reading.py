@@ -10,6 +10,7 @@ import polars as pl
 
 from forecasting.schema import check_positive
 from inventory.keys import check_given
+from inventory.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,7 +64,7 @@ def require(frame: pl.DataFrame, name: str, columns: Sequence[str], *, key: Sequ
     if not key:
         return frame
     if nulls := frame.select(pl.any_horizontal(pl.col(key).is_null()).sum()).item():
-        raise ValueError(f"{name}: {nulls} rows have no {' or '.join(key)}; leave them out or fill them.")
+        raise ValueError(f"{name}: {counted(nulls, 'row has', 'rows have')} no {' or '.join(key)}; leave such rows out or fill them.")
     if unique and (twice := frame.filter(frame.select(key).is_duplicated())).height:
         raise ValueError(f"{name}: {_row(twice.select(key), 0)} stands in several rows; add them up first.")
     return frame

@@ -250,7 +250,7 @@ def test_overdue_inbound_counts_for_the_next_period_and_is_noted():
     overdue, due = plan(stock(1, 2, 3, 4), inbound=late).frame, plan(stock(1, 2, 3, 4), inbound=soon).frame
 
     assert overdue["order_qty"].to_list() == due["order_qty"].to_list()
-    assert overdue["note"][3] == "1 arrivals are overdue or undated: expected next period"
+    assert overdue["note"][3] == "1 arrival is overdue or undated: expected next period"
 
 
 @pytest.mark.parametrize(
@@ -261,7 +261,7 @@ def test_overdue_inbound_counts_for_the_next_period_and_is_noted():
         ({"inbound": stock(1)}, "inbound: lacks arrives_in_periods"),
         ({"panel": panel().drop("is_censored")}, "panel: lacks is_censored"),
         ({"items": pl.DataFrame({"pack": [1]})}, "items: lacks sku"),
-        ({"items": pl.DataFrame({"sku": ["s0", "s0"], "pack_qty": [1, 2]})}, "items: 1 keys have several rows"),
+        ({"items": pl.DataFrame({"sku": ["s0", "s0"], "pack_qty": [1, 2]})}, "items: 1 key has several rows"),
         ({"frequency": "hourly"}, "frequency"),
         ({"seed": -1}, "seed"),
     ],
