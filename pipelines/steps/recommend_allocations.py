@@ -12,8 +12,8 @@ from forecasting.schema import SERIES_KEY
 from inventory.explain_targets import Step
 from inventory.fair_share import fair_share
 from inventory.reorder import recommendation_key
+from inventory.wording import counted
 from pipelines.steps.recommend_rows import Suggestion, expiry, inbound_within
-from pipelines.steps.recommend_wording import unit_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,14 +73,14 @@ def _allocation(lines: pl.DataFrame, *, as_of: date, days: int) -> Suggestion:
         for line in lines.iter_rows(named=True)
     ]  # fmt: skip
     qty = sum(share["qty"] for share in shares)
-    verb, noun = "is" if wanted == 1 else "are", "line" if len(shares) == 1 else "lines"
+    waiting = f"{counted(wanted, 'unit is', 'units are')} open on {counted(len(shares), 'order line')}"
     row = {
         "recommendation_key": recommendation_key(
             kind="allocate", sku=first["sku"], location_id=first["location_id"], supplier_id=None, need_by=as_of
         ),
         "kind": "allocate", "sku": first["sku"], "location_id": first["location_id"], "raw_qty": qty, "recommended_qty": qty,
         "order_by": as_of, "need_by": as_of, "priority_score": 0.0, "binding_constraint": "none",
-        "reason": f"{unit_words(wanted)} {verb} open on {len(shares)} order {noun} and {free} lie here; nothing more comes in time.",
+        "reason": f"{waiting} and {counted(free, 'lies', 'lie')} here; nothing more comes in time.",
         "policy_version": f"{METHOD}/1",
         "basis": json.dumps({"as_of_date": as_of.isoformat(), "free_qty": free, "lines": shares, "method": METHOD}, sort_keys=True),
         "basis_version": first["stock_version"],
@@ -88,7 +88,7 @@ def _allocation(lines: pl.DataFrame, *, as_of: date, days: int) -> Suggestion:
     }  # fmt: skip
     steps = [
         Step("Lies here", free, "On hand less reserved and damaged."),
-        Step("Open on order lines", -wanted, f"{len(shares)} {noun}."),
+        Step("Open on order lines", -wanted, f"{counted(len(shares), 'line')}."),
         Step("Missing", free - wanted, "No delivery comes before the first line was promised."),
         *(_share_step(share) for share in shares),
         Step("Recommended quantity", qty, "Shared in proportion to what is wanted, channel by channel in their priority."),
