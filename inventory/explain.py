@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from inventory.explain_targets import Step, total_qty, wanted_steps
+from inventory.wording import counted, day_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
 
-    from inventory.schema import Inbound, Reorder
-
-_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+    from inventory.reorder_decision import Reorder
+    from inventory.schema import Inbound
 
 
 def explain(reorder: Reorder) -> list[Step]:
@@ -42,33 +42,33 @@ def explain(reorder: Reorder) -> list[Step]:
 def reason(reorder: Reorder) -> str:
     """Why to order, in one sentence: how long stock lasts with what arrives meanwhile, what else is on its way, how long an order takes."""
     lead_days, days, inbound = reorder.lead_time.quantile(0.5), reorder.run_out.days, reorder.position.inbound
-    new_order = f"a new order takes {_days(lead_days)}"
+    new_order = f"a new order takes {counted(lead_days, 'day')}"
     wanted = f"{_amount(reorder.protection.daily_mean_qty)} a day are {'wanted' if reorder.override is None else 'expected by override'}"
     if reorder.position.free_qty <= 0:
-        owed = f" and {_units(-reorder.position.free_qty)} owed" if reorder.position.free_qty < 0 else ""
+        owed = f" and {counted(-reorder.position.free_qty, 'unit')} owed" if reorder.position.free_qty < 0 else ""
         under_way = _clause(inbound, reorder.as_of) or "nothing is under way, "
         return f"Out of stock{owed}; {under_way}{new_order} and {wanted}."
     runs_out = reorder.as_of + timedelta(days=days)
-    counted = [one for one in inbound if one.expected_date is None or one.expected_date <= max(runs_out, reorder.as_of)]
-    later = _clause([one for one in inbound if one not in counted], reorder.as_of)
-    counting = f" with {_units(_total(counted))} {_when(counted, reorder.as_of)}" if counted else ""
+    soon = [one for one in inbound if one.expected_date is None or one.expected_date <= max(runs_out, reorder.as_of)]
+    later = _clause([one for one in inbound if one not in soon], reorder.as_of)
+    counting = f" with {counted(_total(soon), 'unit')} {_when(soon, reorder.as_of)}" if soon else ""
+    lasts = counted(days, "day")
     if days < lead_days:
         even = " even" if counting else ""
-        return f"Runs out {'within a day' if days < 1 else f'in about {_days(days)}'}{even}{counting}; {later}{new_order} and {wanted}."
+        return f"Runs out {'within a day' if days < 1 else f'in about {lasts}'}{even}{counting}; {later}{new_order} and {wanted}."
     arrival = lead_days + reorder.policy.review_period_days
+    arrives = f"an order at the next review arrives in {counted(arrival, 'day')}"
     if days < arrival:
-        return f"Lasts about {_days(days)}{counting}; {later}an order at the next review arrives in {_days(arrival)} and {wanted}."
-    return (
-        f"Lasts about {_days(days)}{counting}, but the chance to run out before an order at the next review arrives in {_days(arrival)} "
-        f"is {reorder.run_out.stockout_probability * 100:.0f} %; {later}{wanted}."
-    )
+        return f"Lasts about {lasts}{counting}; {later}{arrives} and {wanted}."
+    chance = f"{reorder.run_out.stockout_probability * 100:.0f} %"
+    return f"Lasts about {lasts}{counting}, but the chance to run out before {arrives} is {chance}; {later}{wanted}."
 
 
 def _clause(inbound: Sequence[Inbound], as_of: date) -> str:
     """What is on its way and when, as the beginning of a sentence's part; empty where nothing is."""
     if not inbound:
         return ""
-    return f"{_units(_total(inbound))} {'is' if _total(inbound) == 1 else 'are'} {_when(inbound, as_of)}, "
+    return f"{counted(_total(inbound), 'unit is', 'units are')} {_when(inbound, as_of)}, "
 
 
 def _when(inbound: Sequence[Inbound], as_of: date) -> str:
@@ -80,11 +80,11 @@ def _when(inbound: Sequence[Inbound], as_of: date) -> str:
         return f"under way ({_total(overdue)} of them {_overdue(overdue, as_of)})"
     if not due:
         return "under way without a date"
-    return f"due {'on' if due[0] == due[-1] and len(due) == len(inbound) else 'from'} {_day(due[0], as_of)}"
+    return f"due {'on' if due[0] == due[-1] and len(due) == len(inbound) else 'from'} {day_words(due[0], as_of)}"
 
 
 def _overdue(inbound: Sequence[Inbound], as_of: date) -> str:
-    return f"overdue since {_day(min(one.expected_date for one in inbound if one.expected_date is not None), as_of)}"
+    return f"overdue since {day_words(min(one.expected_date for one in inbound if one.expected_date is not None), as_of)}"
 
 
 def _is_overdue(inbound: Inbound, as_of: date) -> bool:
@@ -96,7 +96,7 @@ def _inbound_note(reorder: Reorder) -> str:
         return "Nothing is on its way."
     overdue = [one for one in reorder.position.inbound if _is_overdue(one, reorder.as_of)]
     which = f", {_total(overdue)} of them {_overdue(overdue, reorder.as_of)}" if overdue else ""
-    late = f" {reorder.late_inbound_qty} more come later than that." if reorder.late_inbound_qty else ""
+    late = f" {counted(reorder.late_inbound_qty, 'more comes', 'more come')} later than that." if reorder.late_inbound_qty else ""
     return f"Expected within lead and review time{which}.{late}"
 
 
@@ -111,17 +111,24 @@ def _rounding_note(reorder: Reorder) -> str:
     minimum = f"minimum {max(1, terms.min_order_qty)}" + (
         f", in packs {rounded.smallest_qty}" if rounded.smallest_qty != max(1, terms.min_order_qty) else ""
     )
+    fresh = counted(reorder.most_sold_fresh_qty or 0, "unit that sells", "units that sell")
     words = {
         "none": "No term of the supplier changes it",
         "minimum_order": "Raised to the smallest order",
         "order_multiple": "Rounded up to whole packs",
         "maximum_order": "Cut to the largest order",
-        "shelf_life": f"Cut to the {reorder.most_sold_fresh_qty} units that sell within the shelf life in the median",
+        "shelf_life": f"Cut to the {fresh} within the shelf life in the median",
         "supplier_minimum": "Raised so that the supplier's order reaches its minimum",
         "budget": "Cut to what the budget buys",
     }
     maximum = f", maximum {terms.max_order_qty}" if terms.max_order_qty is not None else ""
-    return f"{words[rounded.binding_constraint]} ({minimum}, pack {terms.order_multiple}{maximum})."
+    done = words[rounded.binding_constraint]
+    if rounded.declined is not None:
+        done = "Rounded down: a pack more costs more than it saves"
+    unknown = "; whether a pack less costs less is not available: needs " + (reorder.money.needs or "")
+    is_up = rounded.qty > reorder.raw_qty and rounded.binding_constraint in {"minimum_order", "order_multiple"}
+    is_unknown = is_up and reorder.policy.method == "path_newsvendor" and reorder.money.needs is not None
+    return f"{done} ({minimum}, pack {terms.order_multiple}{maximum}){unknown if is_unknown else ''}."
 
 
 def _joined(*sentences: str | None) -> str:
@@ -130,19 +137,6 @@ def _joined(*sentences: str | None) -> str:
 
 def _total(inbound: Sequence[Inbound]) -> int:
     return sum(one.open_qty for one in inbound)
-
-
-def _units(qty: int) -> str:
-    return "1 unit" if qty == 1 else f"{qty:,} units"
-
-
-def _day(day: date, as_of: date) -> str:
-    text = f"{day.day} {_MONTHS[day.month - 1]}"
-    return text if day.year == as_of.year else f"{text} {day.year}"
-
-
-def _days(count: int) -> str:
-    return "1 day" if count == 1 else f"{count} days"
 
 
 def _amount(qty: float) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from inventory.wording import counted
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from inventory.schema import Reorder
+    from inventory.reorder_decision import Reorder
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ def wanted_steps(reorder: Reorder, *, rest: float) -> list[Step]:
             return [short, lots]
         case "days_of_cover":
             mean = f"{reorder.protection.daily_mean_qty:.2f} a day in the mean"
-            return [Step(f"Demand of {policy.cover_days} days of cover", rest, f"{mean}, in whole units.")]
+            return [Step(f"Demand of {counted(policy.cover_days or 0, 'day')} of cover", rest, f"{mean}, in whole units.")]
         case "path_newsvendor":
             steps = [*_demand_steps(reorder), *_missed_step(reorder)]
         case _:
@@ -79,7 +81,8 @@ def percent(share: float) -> str:
 def _demand_steps(reorder: Reorder) -> list[Step]:
     """The median of demand; where a person has overridden the forecast, the forecast's own and what the override adds to it."""
     lead = reorder.lead_time
-    span = f"Lead time {lead.quantile(0.5)} days (p90 {lead.quantile(0.9)}) plus review {reorder.policy.review_period_days} days"
+    usual, review = counted(lead.quantile(0.5), "day"), counted(reorder.policy.review_period_days, "day")
+    span = f"Lead time {usual} (p90 {lead.quantile(0.9)}) plus review {review}"
     note = " ".join(part for part in (f"{span}; {lead.basis}.", lead.note) if part)
     name, p50_qty, override = "Demand over lead and review time, p50", reorder.protection.p50_qty, reorder.override
     if override is None:

@@ -10,27 +10,25 @@ from inventory.protection_demand import LEAST_UNITS
 from inventory.schema import RoundedOrder
 
 if TYPE_CHECKING:
-    from forecasting.schema import FloatArray, IntArray
+    from inventory.protection_demand import Courses
     from inventory.schema import OrderTerms
 
 
-def most_sold_fresh(cumulative: FloatArray, supply: FloatArray, lost: FloatArray, *, lead_days: IntArray, days: int) -> int:
+def most_sold_fresh(courses: Courses, *, days: int) -> int:
     """Units of an order placed now that sell within so many days of their receipt on the median path, whole units.
 
     What is there already when the order arrives sells first. Beyond the simulated days each path goes on at its mean rate.
 
     Args:
-        cumulative: From `cumulative_demand`, [day + 1, path].
-        supply: From `supply_by_day`, [day + 1]; all of it is older than the order.
-        lost: From `lost_units` for these.
-        lead_days: Days until the order arrives, one per path.
+        courses: Demand, and supply that is all older than the order.
         days: Shelf life after receipt.
     """
+    cumulative, lead_days = courses.cumulative, courses.lead_days
     paths, last = np.arange(cumulative.shape[1]), cumulative.shape[0] - 1
     end = np.minimum(lead_days + days, last)
     beyond = np.maximum(lead_days + days - last, 0) * cumulative[-1] / last
     wanted = cumulative[end, paths] - cumulative[lead_days, paths] + beyond
-    older = np.maximum(supply, 0.0)[end] - cumulative[lead_days, paths] + lost[lead_days, paths]
+    older = np.maximum(courses.supply, 0.0)[end] - cumulative[lead_days, paths] + courses.lost[lead_days, paths]
     return int(np.quantile(np.maximum(wanted - older, 0.0), 0.5, method="inverted_cdf") + LEAST_UNITS)
 
 

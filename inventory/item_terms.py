@@ -12,6 +12,7 @@ import polars as pl
 from forecasting.schema import SERIES_KEY
 from inventory.policy import LONGEST_LEAD, starting_ratio
 from inventory.rounding import SupplierTerms
+from inventory.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -142,7 +143,9 @@ def _joined(keys: pl.DataFrame, items: pl.DataFrame | None) -> pl.DataFrame:
     known = key_texts(items.select(*on, *(name for name in ITEM_COLUMNS if name in items.columns)))
     repeated = known.filter(pl.struct(on).is_duplicated()).select(on).unique().sort(on)
     if repeated.height:
-        raise ValueError(f"items: {repeated.height} keys have several rows, such as {repeated.row(0)}; pass one row for each.")
+        raise ValueError(
+            f"items: {counted(repeated.height, 'key has', 'keys have')} several rows, such as {repeated.row(0)}; pass one row for each."
+        )
     return texts.join(known.with_columns(is_item=pl.lit(value=True)), on=on, how="left", maintain_order="left").with_columns(
         pl.col("is_item").fill_null(value=False)
     )

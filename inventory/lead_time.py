@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from inventory.schema import LeadTime
+from inventory.wording import counted
 
 if TYPE_CHECKING:
     from forecasting.schema import FloatArray, IntArray
@@ -63,7 +64,8 @@ def blend_lead_time(*, promise_days: int, own: FloatArray, supplier_ratios: Floa
     sample = np.concatenate(
         [_evenly(own, own_size), _evenly(supplied, supplier_size), np.full(SAMPLE_SIZE - own_size - supplier_size, float(promise_days))]
     )
-    basis = f"{len(own)} receipts of the item, {len(supplier_ratios)} of the supplier, promise {promise_days} days"
+    receipts, promise = counted(len(own), "receipt"), counted(promise_days, "day")
+    basis = f"{receipts} of the item, {len(supplier_ratios)} of the supplier, promise {promise}"
     note = "The supplier promises a lead time of 0 days." if promise_days == 0 else None
     return LeadTime(sample=np.sort(np.rint(sample)).astype(np.int64), basis=basis, note=note)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from forecasting.schema import FloatArray, IntArray
     from inventory.budget import BudgetCut
-    from inventory.schema import Reorder
+    from inventory.reorder_decision import Reorder
 
 LONGEST_COVER_DAYS: Final = 56  # beyond what it replaces, that a unit bought early may lie
 UNKNOWN_MARGIN: Final = 1e-6  # of a unit's cost: what has no known margin is bought last

@@ -11,7 +11,7 @@ from inventory.protection_demand import lost_units
 from inventory.schema import UnitMoney
 
 if TYPE_CHECKING:
-    from forecasting.schema import FloatArray, IntArray
+    from inventory.protection_demand import Courses
     from inventory.schema import OrderTerms, ReorderPolicy
 
 DAYS_OF_YEAR: Final = 365
@@ -51,38 +51,36 @@ def bounded_ratio(ratio: float | None, policy: ReorderPolicy) -> float:
     return policy.service_level if ratio is None else min(policy.service_level, max(LEAST_RATIO, ratio))
 
 
-def cost_of_order(
-    cumulative: FloatArray,
-    supply: FloatArray,
-    lost: FloatArray,
-    *,
-    qty: int,
-    lead_days: IntArray,
-    review_period_days: int,
-    money: UnitMoney,
-) -> tuple[float, float | None]:
+def rounding_ratio(ratio: float | None, policy: ReorderPolicy) -> float | None:
+    """The quantile whose costs packs are weighed by: what money asks for, at least the median; None where they are always rounded up.
+
+    That is where money is not known, where a rule names the quantile, and in the methods that take the position as it is.
+    """
+    if ratio is None or policy.critical_ratio is not None or policy.method != "path_newsvendor":
+        return None
+    return max(LEAST_RATIO, ratio)
+
+
+def cost_of_order(courses: Courses, *, qty: int, money: UnitMoney) -> tuple[float, float | None]:
     """Mean cost of holding what an order adds until it is sold, and of what is lost all the same between its arrival and the next one's.
 
     Stock with and without the order is followed on the same paths, counted at the end of each day; what the order has added by the
     last simulated day is sold at the mean rate of the paths.
 
     Args:
-        cumulative: From `cumulative_demand`, [day + 1, path].
-        supply: From `supply_by_day`, [day + 1].
-        lost: From `lost_units` for these.
+        courses: Demand, supply and losses without the order.
         qty: Units ordered.
-        lead_days: Days until they arrive, one per path; they can be sold on the day after.
-        review_period_days: Days until the next look.
         money: Of one unit.
 
     Returns:
         Holding cost; and lost margin, None where no margin is known. In minor units.
     """
+    cumulative, supply, lead_days = courses.cumulative, courses.supply, courses.lead_days
     days, paths = np.arange(cumulative.shape[0])[:, None], np.arange(cumulative.shape[1])
     with_order = supply[:, None] + qty * (days > lead_days)
     lost_with = lost_units(cumulative, with_order)
     stock_with = np.maximum(with_order, 0.0) - cumulative + lost_with
-    stock_without = np.maximum(supply, 0.0)[:, None] - cumulative + lost
+    stock_without = np.maximum(supply, 0.0)[:, None] - cumulative + courses.lost
     held = (stock_with - stock_without).sum(axis=0).mean()
     rate = cumulative[-1].mean() / (cumulative.shape[0] - 1)
     left, left_without = stock_with[-1], stock_without[-1]
@@ -93,5 +91,5 @@ def cost_of_order(
     holding = float(money.holding_amount * (held + tail))
     if money.shortage_amount is None:
         return holding, None
-    still = (lost_with[lead_days + review_period_days, paths] - lost_with[lead_days, paths]).mean()
+    still = (lost_with[lead_days + courses.review_period_days, paths] - lost_with[lead_days, paths]).mean()
     return holding, float(money.shortage_amount * still)

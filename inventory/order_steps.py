@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import polars as pl
 
+from inventory.wording import counted
+
 if TYPE_CHECKING:
     from forecasting.schema import FloatArray
 
@@ -99,7 +101,7 @@ def sentence(line: dict[str, float], binding: str, unit: str) -> str:
             return f"Order nothing: {enough}, and {line['critical_ratio']:.0%} is asked for."
         return f"Order nothing: {line['raw_qty']:g} would be the quantity, but {_WHY_NOTHING[binding]}."
     stock = f"about {arrival:.1f} units are left when an order arrives" if arrival > 0 else "no stock is left when an order arrives"
-    text = f"Order {line['order_qty']:g}: {stock}, {own:.1f} sell in its own {line['review_periods']:g} {unit}s in the mean"
+    text = f"Order {line['order_qty']:g}: {stock}, {own:.1f} sell in its own {counted(round(line['review_periods']), unit)} in the mean"
     return f"{text}, and to have enough in {line['critical_ratio']:.0%} of cases takes {line['raw_qty']:g}{_AND[binding]}."
 
 

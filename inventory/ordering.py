@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from inventory.projection import Needs, fill_quantity, need_quantile, project_needs
-from inventory.rounding import Rounded, SupplierTerms, round_by_cost
+from inventory.rounding import Rounded, round_by_cost
 
 if TYPE_CHECKING:
     from forecasting.schema import BoolArray, FloatArray, IntArray, PathArray
@@ -76,7 +76,5 @@ def decide(
     is_filled = floor > raw
     raised = np.maximum(raw, floor)
     ratio = np.where(is_filled, np.maximum(ratio, (needs.need <= raised[:, None]).mean(axis=1)), ratio)
-    own = terms.supplier
-    supplier = SupplierTerms(own.pack[rows], own.minimum[rows], own.maximum[rows])
-    rounded = round_by_cost(raw, needs.need, terms.ratio[rows], floor=floor, terms=supplier)
+    rounded = round_by_cost(raw, needs.need, terms.ratio[rows], floor=floor, terms=terms.supplier.of(rows))
     return Decision(needs, raised, is_filled, ratio, rounded)

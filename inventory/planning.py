@@ -18,6 +18,7 @@ from inventory.policy import Policy
 from inventory.spending import Spending, spend
 from inventory.stock_position import StockPosition, read_position
 from inventory.true_demand import with_sold_out_highs
+from inventory.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -136,7 +137,7 @@ def _note_repeats(stock: StockPosition, panel: pl.DataFrame) -> None:
     told = key_texts(stock.keys).join(key_texts(repeats), on=SERIES_KEY, how="left", maintain_order="left")["dates"].to_list()
     for row, dates in enumerate(told):
         if dates:
-            said = f"demand of {dates} date{'s' if dates > 1 else ''} with several rows each was added up"
+            said = f"demand of {counted(dates, 'date')} with several rows each was added up"
             stock.notes[row] = "; ".join(filter(None, (stock.notes[row], said)))
 
 

@@ -151,28 +151,3 @@ def fill_quantity(need: FloatArray, demand: FloatArray, fill_rate: FloatArray | 
     quantity = np.maximum(need[rows, np.minimum(place, count - 1)] - np.maximum(spare, 0.0), 0.0)
     result: FloatArray = np.where(is_whole, np.ceil(quantity - LEAST_UNITS), quantity)
     return result
-
-
-def order_quantity(
-    paths: PathArray, *, on_hand: FloatArray, arriving: FloatArray, lead_periods: int, review_periods: int, ratio: float, shortage: Shortage
-) -> FloatArray:
-    """[series]; what to order where demand is known to be like `paths` and lead times are fixed: the kernel in one call.
-
-    Args:
-        paths: [series, path, period] in units, of at least lead plus review periods.
-        on_hand: [series]; stock at the end of the period.
-        arriving: [period ahead, series]; row 0 is there at the start of the next period.
-        lead_periods: Full periods before the one in which the order is sellable.
-        review_periods: Periods until the next decision.
-        ratio: The quantile of the need.
-        shortage: "lost" or "backorder".
-
-    Raises:
-        ValueError: The paths are too short.
-    """
-    until = lead_periods + review_periods
-    if paths.shape[2] < until:
-        raise ValueError(f"paths: hold {paths.shape[2]} periods, lead plus review time is {until}; simulate that many.")
-    needs = project_needs(paths, on_hand=on_hand, arriving=arriving, arrives=lead_periods, until=until, shortage=shortage)
-    whole: BoolArray = (needs.need == np.rint(needs.need)).all(axis=1)
-    return need_quantile(needs.need, ratio, is_whole=whole)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -13,11 +14,54 @@ if TYPE_CHECKING:
     from datetime import date
 
     from forecasting.schema import FloatArray, IntArray, PathArray
-    from inventory.schema import Inbound, LeadTime
+    from inventory.schema import Inbound, LeadTime, Position
 
 LEAST_UNITS: Final = 1e-3  # what is less is rounding
 ROUNDING: Final = 1e-9  # 1 - 0.9 is a little less than 0.1
 UNKNOWN_DAYS: Final = 3650  # stock that nobody takes lasts for ever; ten years say so in a date
+
+
+@dataclass(frozen=True, slots=True)
+class Courses:
+    """One item's demand, and its supply without a new order, followed on the same simulated paths; units.
+
+    Attributes:
+        cumulative: From `cumulative_demand`, [day + 1, path]; row 1 is the day after the as-of day.
+        supply: From `supply_by_day`, [day + 1].
+        lost: From `lost_units` for these, [day + 1, path].
+        lead_days: Days until an order placed now arrives, one per path; it can be sold on the day after.
+        review_period_days: Days until the next look.
+    """
+
+    cumulative: FloatArray
+    supply: FloatArray
+    lost: FloatArray
+    lead_days: IntArray
+    review_period_days: int
+
+    @classmethod
+    def follow(
+        cls, paths: PathArray, *, position: Position, lead_time: LeadTime, review_period_days: int, as_of: date, seed: int
+    ) -> Courses:
+        """The courses of [path, day] units per day.
+
+        Raises:
+            ValueError: The paths are shorter than the longest lead time plus the review period.
+        """
+        longest = int(lead_time.sample[-1]) + review_period_days
+        if paths.shape[1] < longest:
+            raise ValueError(f"paths: hold {paths.shape[1]} days and lead plus review time is up to {longest}; simulate that many periods.")
+        cumulative = cumulative_demand(paths)
+        supply = supply_by_day(paths.shape[1], free_qty=position.free_qty, inbound=position.inbound, as_of=as_of)
+        lead_days = pair_lead_times(lead_time, paths=paths.shape[0], seed=seed)
+        return cls(cumulative, supply, lost_units(cumulative, supply), lead_days, review_period_days)
+
+    @property
+    def own_demand_qty(self) -> float:
+        """Mean demand between an order's arrival and the next one's."""
+        paths = np.arange(len(self.lead_days))
+        own = self.cumulative[self.lead_days + self.review_period_days, paths] - self.cumulative[self.lead_days, paths]
+        return float(own.mean())
 
 
 def pair_lead_times(lead_time: LeadTime, *, paths: int, seed: int) -> IntArray:
@@ -95,7 +139,7 @@ def lost_units(cumulative: FloatArray, supply: FloatArray) -> FloatArray:
     return result
 
 
-def units_to_bring(lost: FloatArray, supply: FloatArray, *, lead_days: IntArray, review_period_days: int) -> FloatArray:
+def units_to_bring(courses: Courses) -> FloatArray:
     """Units that an order placed now would have to bring on each path, [path], where what is missed is lost.
 
     Missed through lead time plus review period, less what is missed before the order arrives, which no order brings back; and what is
@@ -104,20 +148,12 @@ def units_to_bring(lost: FloatArray, supply: FloatArray, *, lead_days: IntArray,
     Source: Zipkin (2008), Old and new methods for lost-sales inventory systems, Operations Research 56, for stock seen through the
     orders that are on their way; the quantile of it at the critical ratio is the order of `docs/methods/inventory-daily.md`.
     """
-    paths, until = np.arange(lost.shape[1]), lead_days + review_period_days
-    result: FloatArray = lost[until, paths] - lost[lead_days, paths] + np.maximum(-supply[until], 0.0)
+    lost, paths, until = courses.lost, np.arange(len(courses.lead_days)), courses.lead_days + courses.review_period_days
+    result: FloatArray = lost[until, paths] - lost[courses.lead_days, paths] + np.maximum(-courses.supply[until], 0.0)
     return result
 
 
-def run_out(
-    lost: FloatArray,
-    cumulative: FloatArray,
-    supply: FloatArray,
-    *,
-    lead_days: IntArray,
-    review_period_days: int,
-    service_level: float,
-) -> RunOut:
+def run_out(courses: Courses, *, service_level: float) -> RunOut:
     """When stock ends without a new order, and what that loses.
 
     What an order placed now saves is the loss through lead time plus review period less the loss through the lead time, which nothing
@@ -125,20 +161,17 @@ def run_out(
     level leaves; waiting longer never makes that fewer.
 
     Args:
-        lost: From `lost_units`.
-        cumulative: From `cumulative_demand`; row 1 is the day after the as-of day.
-        supply: From `supply_by_day`.
-        lead_days: Days, one per path.
-        review_period_days: Days until the next look.
+        courses: Demand, supply and losses.
         service_level: Probability that stock lasts until the order arrives.
     """
-    paths = np.arange(cumulative.shape[1])
-    waits = np.arange(review_period_days + 1)[:, None]
+    lost, supply, lead_days = courses.lost, courses.supply, courses.lead_days
+    paths = np.arange(len(lead_days))
+    waits = np.arange(courses.review_period_days + 1)[:, None]
     missed_rate = (lost[lead_days + waits, paths] > LEAST_UNITS).mean(axis=1)
     unavoidable = lost[lead_days, paths]
-    saved = lost[lead_days + review_period_days, paths] - unavoidable
+    saved = lost[lead_days + courses.review_period_days, paths] - unavoidable
     return RunOut(
-        days=_median_days(lost, cumulative, supply),
+        days=_median_days(lost, courses.cumulative, supply),
         # without stock now units are missed whatever is ordered, even if more arrives tomorrow
         latest_order_days=0 if supply[0] <= 0 else max(0, int((missed_rate <= 1.0 - service_level + ROUNDING).sum()) - 1),
         stockout_probability=float(missed_rate[-1]),

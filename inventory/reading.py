@@ -10,6 +10,7 @@ import polars as pl
 
 from forecasting.schema import check_positive
 from inventory.keys import check_given
+from inventory.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,7 +68,7 @@ def require(frame: pl.DataFrame, name: str, columns: Sequence[str], *, key: Sequ
         return frame
     if any(frame[column].null_count() for column in key):
         nulls = frame.select(pl.any_horizontal(pl.col(key).is_null()).sum()).item()
-        raise ValueError(f"{name}: {nulls} rows have no {' or '.join(key)}; leave them out or fill them.")
+        raise ValueError(f"{name}: {counted(nulls, 'row has', 'rows have')} no {' or '.join(key)}; leave such rows out or fill them.")
     if unique and (twice := frame.filter(frame.select(key).is_duplicated())).height:
         raise ValueError(f"{name}: {_row(twice.select(key), 0)} stands in several rows; add them up first.")
     return frame
@@ -113,7 +114,7 @@ def finite(frame: pl.DataFrame, name: str, column: str, *, least: float = -np.in
 
 def _lies_within(values: pl.Series, least: int, most: int) -> bool:
     low, high = values.min(), values.max()
-    return low is None or (least <= low and high <= most)  # type: ignore[operator] # polars types an extreme as anything
+    return low is None or bool(least <= low and high <= most)  # type: ignore[operator] # polars types an extreme as anything
 
 
 def ranked(values: pl.Series) -> tuple[IntArray, pl.Series]:
@@ -218,7 +219,7 @@ def _order(key: IntArray) -> IntArray:
     if seats <= min(MOST_SEATS * len(key), np.iinfo(np.int32).max):
         row = np.full(seats, -1, dtype=np.int32)
         row[key] = np.arange(len(key), dtype=np.int32)
-        taken = row[row >= 0]
+        taken: IntArray = row[row >= 0].astype(np.int64)
         if len(taken) == len(key):  # else two rows want one seat
             return taken
     return np.argsort(key, kind="stable")

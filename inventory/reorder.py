@@ -10,25 +10,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from inventory.freshness import keep_fresh, most_sold_fresh
-from inventory.money import LEAST_RATIO, bounded_ratio, cost_of_order, money_ratio, unit_money
+from inventory.money import LEAST_RATIO, bounded_ratio, cost_of_order, money_ratio, rounding_ratio, unit_money
 from inventory.outlook import stock_outlook
-from inventory.protection_demand import (
-    cumulative_demand,
-    lost_units,
-    pair_lead_times,
-    protection_demand,
-    run_out,
-    supply_by_day,
-    units_to_bring,
-)
-from inventory.schema import Inbound, NoOrder, Reorder, RoundedOrder
+from inventory.protection_demand import Courses, cumulative_demand, pair_lead_times, protection_demand, run_out, units_to_bring
+from inventory.reorder_decision import NoOrder, Reorder, inbound_in_time
+from inventory.rounding import SupplierTerms, round_by_cost
+from inventory.schema import Declined, Inbound, RoundedOrder
 from inventory.targets import find_target
+from inventory.wording import counted
 
 if TYPE_CHECKING:
     from datetime import date
 
-    from forecasting.schema import PathArray
-    from inventory.schema import LeadTime, OrderTerms, Position, ProtectionDemand, ReorderPolicy, RunOut, Target
+    from forecasting.schema import FloatArray, PathArray
+    from inventory.schema import LeadTime, OrderTerms, Position, ProtectionDemand, ReorderPolicy, RunOut, Target, UnitMoney
 
 
 def plan_reorder(
@@ -46,10 +41,10 @@ def plan_reorder(
     """What to order for one item at one location today, or why nothing.
 
     Where what is missed is lost (`path_newsvendor`), the order is the quantile, over simulated courses, of the units missed until an
-    order of the next review could arrive, less those that no order brings back. Where customers wait (`order_up_to`), the inventory
-    position (free stock plus inbound that arrives within lead and review time) is brought up to the quantile of demand over lead and
-    review time. The quantile is what money asks for, within the service level (`inventory.money`). The other methods take the
-    position as it is. Units owed to customers raise the order.
+    order of the next review could arrive, less those that no order brings back; packs are rounded to what costs least. Where
+    customers wait (`order_up_to`), the inventory position (free stock plus inbound that arrives within lead and review time) is
+    brought up to the quantile of demand over lead and review time. The quantile is what money asks for, within the service level
+    (`inventory.money`). The other methods take the position as it is. Units owed to customers raise the order.
 
     `order_by` is the last day up to the next review on which ordering still keeps the chance to run out before that order
     arrives within what the service level leaves, on the simulated paths and lead times; the as-of day where even an order
@@ -70,66 +65,34 @@ def plan_reorder(
     Raises:
         ValueError: The paths are too short, or the terms leave no quantity that could be ordered.
     """
-    longest = int(lead_time.sample[-1]) + policy.review_period_days
-    if paths.shape[1] < longest:
-        raise ValueError(f"paths: hold {paths.shape[1]} days and lead plus review time is up to {longest}; simulate that many periods.")
-    lead_days = pair_lead_times(lead_time, paths=paths.shape[0], seed=seed)
-    cumulative = cumulative_demand(paths)
-    supply = supply_by_day(paths.shape[1], free_qty=position.free_qty, inbound=position.inbound, as_of=as_of)
-    lost = lost_units(cumulative, supply)
-    review, money = policy.review_period_days, unit_money(terms, policy)
+    review = policy.review_period_days
+    courses = Courses.follow(paths, position=position, lead_time=lead_time, review_period_days=review, as_of=as_of, seed=seed)
+    money = unit_money(terms, policy)
     asked = money_ratio(money, policy)
     ratio = bounded_ratio(asked, policy)
-    protection = protection_demand(cumulative, lead_days=lead_days, review_period_days=review, service_level=ratio)
-    need = units_to_bring(lost, supply, lead_days=lead_days, review_period_days=review)
-    until = as_of + timedelta(days=lead_time.quantile(0.5) + review)
-    in_time = tuple(one for one in position.inbound if one.expected_date is None or one.expected_date <= until)
-    inbound_qty = sum(one.open_qty for one in in_time)
-    own = cumulative[lead_days + review, np.arange(len(lead_days))] - cumulative[lead_days, np.arange(len(lead_days))]
+    protection = protection_demand(courses.cumulative, lead_days=courses.lead_days, review_period_days=review, service_level=ratio)
+    need, running = units_to_bring(courses), run_out(courses, service_level=ratio)
+    position_qty = position.free_qty + sum(one.open_qty for one in inbound_in_time(position, lead_time, policy, as_of=as_of))
     target = find_target(
-        policy, ratio=ratio, money_ratio=asked, need=need, own_demand_qty=float(own.mean()), protection=protection,
-        position_qty=position.free_qty + inbound_qty,
+        policy, ratio=ratio, money_ratio=asked, need=need, own_demand_qty=courses.own_demand_qty, protection=protection,
+        position_qty=position_qty,
     )  # fmt: skip
-    running = run_out(lost, cumulative, supply, lead_days=lead_days, review_period_days=review, service_level=ratio)
-    fresh = None if shelf_life_days is None else most_sold_fresh(cumulative, supply, lost, lead_days=lead_days, days=shelf_life_days)
-    rounded = keep_fresh(round_order(target.raw_qty, terms=terms) if order is None else order, fresh, terms=terms)
+    if order is None:
+        least = max(target.floor_qty, -position_qty)  # units owed are never rounded away
+        order = round_by_worth(target.raw_qty, need, ratio=rounding_ratio(asked, policy), least_qty=least, terms=terms, money=money)
+    fresh = None if shelf_life_days is None else most_sold_fresh(courses, days=shelf_life_days)
+    rounded = keep_fresh(order, fresh, terms=terms)
     if rounded.qty == 0:
         return _nothing(target, running, protection, lead_time=lead_time, policy=policy, rounded=rounded, fresh_qty=fresh)
-    receipt = as_of + timedelta(days=lead_time.quantile(0.5))
-    ahead = cumulative[: lead_time.quantile(0.9) + review + 1]
-    unit = money.shortage_amount
-    holding, still_lost = cost_of_order(
-        cumulative, supply, lost, qty=rounded.qty, lead_days=lead_days, review_period_days=review, money=money
-    )
+    holding, lost = cost_of_order(courses, qty=rounded.qty, money=money)
+    new = Inbound(as_of + timedelta(days=lead_time.quantile(0.5)), rounded.qty)
+    ahead, free_qty = courses.cumulative[: lead_time.quantile(0.9) + review + 1], position.free_qty
     return Reorder(
-        as_of=as_of,
-        protection=protection,
-        lead_time=lead_time,
-        policy=policy,
-        position=position,
-        terms=terms,
-        money=money,
-        target=target,
-        inbound_qty=inbound_qty,
-        overdue_inbound_qty=sum(one.open_qty for one in in_time if one.expected_date is not None and one.expected_date <= as_of),
-        late_inbound_qty=sum(one.open_qty for one in position.inbound) - inbound_qty,
-        rounded=rounded,
-        run_out=running,
-        order_by=min(as_of + timedelta(days=running.latest_order_days), receipt),
-        need_by=as_of + timedelta(days=running.days),
-        expected_receipt=receipt,
-        priority_score=running.lost_mean_qty * (terms.unit_cost_amount if unit is None else unit),
-        cost_if_ignored_p50_amount=None if unit is None else round(running.lost_p50_qty * unit),
-        cost_if_ignored_p90_amount=None if unit is None else round(running.lost_p90_qty * unit),
-        cost_if_accepted_amount=None if still_lost is None else round(holding + still_lost),
-        holding_cost_amount=round(holding),
-        need=need,
-        outlook_with_order=stock_outlook(
-            ahead, free_qty=position.free_qty, inbound=(*position.inbound, Inbound(receipt, rounded.qty)), as_of=as_of
-        ),
-        outlook_without_order=stock_outlook(ahead, free_qty=position.free_qty, inbound=position.inbound, as_of=as_of),
-        most_sold_fresh_qty=fresh,
-    )
+        as_of=as_of, protection=protection, lead_time=lead_time, policy=policy, position=position, terms=terms, money=money,
+        target=target, rounded=rounded, run_out=running, holding_amount=holding, lost_amount=lost, need=need, most_sold_fresh_qty=fresh,
+        outlook_with_order=stock_outlook(ahead, free_qty=free_qty, inbound=(*position.inbound, new), as_of=as_of),
+        outlook_without_order=stock_outlook(ahead, free_qty=free_qty, inbound=position.inbound, as_of=as_of),
+    )  # fmt: skip
 
 
 def _nothing(
@@ -145,13 +108,13 @@ def _nothing(
     """Why nothing is ordered, with how long stock lasts."""
     days, arrival = running.days, lead_time.quantile(0.5) + policy.review_period_days
     if target.raw_qty > 0:
-        least = f"the smallest order is {rounded.smallest_qty}"
-        return NoOrder("shelf_life", days, f"Within its shelf life {fresh_qty} of a new order would sell in the median, and {least}.")
+        return _too_much(target, days, rounded=rounded, fresh_qty=fresh_qty)
+    lasts, arrives = counted(days, "day"), counted(arrival, "day")
     if protection.daily_mean_qty <= 0:
-        return NoOrder("not_wanted", days, f"Nobody is expected to want it within {arrival} days.")
+        return NoOrder("not_wanted", days, f"Nobody is expected to want it within {arrives}.")
     if target.trigger_qty is not None:
         return NoOrder(
-            "enough_stock", days, f"Enough stock: it lasts about {days} days and is above the reorder point of {target.trigger_qty}."
+            "enough_stock", days, f"Enough stock: it lasts about {lasts} and is above the reorder point of {target.trigger_qty}."
         )
     if days < arrival:
         risk = f"{running.stockout_probability * 100:.0f} % chance to run out before"
@@ -160,10 +123,19 @@ def _nothing(
             if target.ratio == LEAST_RATIO and policy.critical_ratio is None
             else "within what the policy accepts"
         )
-        return NoOrder("enough_stock", days, f"Lasts about {days} days; {risk} an order at the next review arrives in {arrival} is {why}.")
+        return NoOrder("enough_stock", days, f"Lasts about {lasts}; {risk} an order at the next review arrives in {arrives} is {why}.")
     return NoOrder(
-        "enough_stock", days, f"Enough stock: lasts about {days} days, and the next review covers it: its order arrives in {arrival}."
+        "enough_stock", days, f"Enough stock: lasts about {lasts}, and the next review covers it: its order arrives in {arrives}."
     )
+
+
+def _too_much(target: Target, days: int, *, rounded: RoundedOrder, fresh_qty: int | None) -> NoOrder:
+    """Why less than the smallest order is wanted."""
+    least, declined = f"the smallest order is {rounded.smallest_qty}", rounded.declined
+    if declined is None:
+        return NoOrder("shelf_life", days, f"Within its shelf life {fresh_qty} of a new order would sell in the median, and {least}.")
+    saves = f"it would save {declined.saved_qty:,.1f} sales until the next order arrives, less than holding the rest costs"
+    return NoOrder("not_worth", days, f"{counted(target.raw_qty, 'unit is', 'units are')} wanted and {least}: {saves}.", declined)
 
 
 def median_demand(paths: PathArray, *, lead_time: LeadTime, policy: ReorderPolicy, seed: int = 0) -> float:
@@ -199,6 +171,40 @@ def round_order(raw_qty: int, *, terms: OrderTerms) -> RoundedOrder:
     if wanted == raw_qty:
         return RoundedOrder(qty=wanted, smallest_qty=smallest, binding_constraint="none")
     return RoundedOrder(qty=wanted, smallest_qty=smallest, binding_constraint="minimum_order" if raw_qty < smallest else "order_multiple")
+
+
+def round_by_worth(
+    raw_qty: int, need: FloatArray, *, ratio: float | None, least_qty: int, terms: OrderTerms, money: UnitMoney
+) -> RoundedOrder:
+    """`round_order`, or the accepted quantity below it where the units between cost more than they save (`inventory.rounding`).
+
+    Source: Veinott (1965), The optimal inventory policy for batch ordering, Operations Research 13: with one cost of a period for
+    shortage and holding, ordering a batch is optimal where the position with it costs less than without it.
+
+    Args:
+        raw_qty: Units asked for.
+        need: [path] units that an order has to bring.
+        ratio: From `rounding_ratio`; None rounds up.
+        least_qty: Units that are not to be rounded away.
+        terms: The supplier's.
+        money: Of one unit, for what is said about the units left out.
+
+    Raises:
+        ValueError: As of `round_order`.
+    """
+    up = round_order(raw_qty, terms=terms)
+    if ratio is None or money.shortage_amount is None or up.qty <= max(0, raw_qty):
+        return up
+    most = np.inf if terms.max_order_qty is None else terms.max_order_qty
+    supplier = SupplierTerms(*(np.array([value], dtype=np.float64) for value in (terms.order_multiple, terms.min_order_qty, most)))
+    asked, floor = np.array([float(raw_qty)]), np.array([float(max(0, least_qty))])
+    best = int(round_by_cost(asked, need[None, :], np.array([ratio]), floor=floor, terms=supplier).maximum[0])
+    if best >= up.qty:
+        return up
+    saved = float((np.minimum(need, up.qty) - np.minimum(need, best)).mean())
+    left_amount = money.shortage_amount * (1.0 - ratio) / ratio  # 1.5 h a review period, or p where only the median is asked for
+    declined = Declined(up.qty - best, saved, saved * money.shortage_amount, (up.qty - best - saved) * left_amount)
+    return RoundedOrder(best, up.smallest_qty, up.binding_constraint, declined)
 
 
 def recommendation_key(

@@ -21,6 +21,7 @@ from inventory.policy import LONGEST_LEAD, Policy
 from inventory.simulation import Shop, World, drawn_leads, run_shops
 from inventory.stock_position import read_position
 from inventory.true_demand import true_demand, with_sold_out_highs
+from inventory.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -210,7 +211,8 @@ def _real_leads(
     by_order = dict(zip(decided.tolist(), lead_times["lead_periods"].to_list(), strict=True))
     missing = [order for order in range(last - first + 1) if order not in by_order]
     if missing:
-        raise ValueError(f"lead_times: lacks {len(missing)} periods, such as {matrix.date_of(first + missing[0] - 1)}; give each its lead.")
+        lacks = f"{counted(len(missing), 'period')}, such as {matrix.date_of(first + missing[0] - 1)}"
+        raise ValueError(f"lead_times: lacks {lacks}; give each its lead.")
     told = np.array([by_order[order] for order in range(last - first + 1)], dtype=np.int64)
     return np.repeat(told[:, None], matrix.keys.height, axis=1)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 if TYPE_CHECKING:
-    from forecasting.schema import BoolArray, FloatArray
+    from forecasting.schema import BoolArray, FloatArray, IntArray
 
 ROUNDING: Final = 1e-9
 
@@ -26,6 +26,10 @@ class SupplierTerms:
     pack: FloatArray
     minimum: FloatArray
     maximum: FloatArray
+
+    def of(self, rows: IntArray) -> SupplierTerms:
+        """Of these series only."""
+        return SupplierTerms(self.pack[rows], self.minimum[rows], self.maximum[rows])
 
     @property
     def smallest(self) -> FloatArray:
@@ -102,12 +106,19 @@ def _cheaper(low: FloatArray, high: FloatArray, need: FloatArray, ratio: FloatAr
     result = low.copy()
     if len(open_rows):
         some, share = need[open_rows], ratio[open_rows]
-        costs = [_loss(quantity[open_rows], some, share) for quantity in (low, high)]
+        costs = [expected_loss(quantity[open_rows], some, share) for quantity in (low, high)]
         result[open_rows] = np.where(costs[1] < costs[0] - ROUNDING, high[open_rows], low[open_rows])
     return result
 
 
-def _loss(quantity: FloatArray, need: FloatArray, ratio: FloatArray) -> FloatArray:
+def expected_loss(quantity: FloatArray, need: FloatArray, ratio: FloatArray) -> FloatArray:
+    """The mean over paths of r (need - q)+ + (1 - r) (q - need)+, [series]; its least is at the r-quantile of the need.
+
+    Args:
+        quantity: [series]; q, units.
+        need: [series, path], units.
+        ratio: [series]; r.
+    """
     short = need - quantity[:, None]
     result: FloatArray = np.maximum(ratio[:, None] * short, (ratio[:, None] - 1.0) * short).mean(axis=1)
     return result

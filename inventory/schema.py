@@ -1,4 +1,4 @@
-"""What goes into a reorder decision and what comes out of it."""
+"""What goes into a reorder decision, and what it is reckoned from."""
 
 from __future__ import annotations
 
@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING, Final, Literal
 if TYPE_CHECKING:
     from datetime import date
 
-    from forecasting.schema import FloatArray, IntArray
+    from forecasting.schema import IntArray
 
 BindingConstraint = Literal["none", "minimum_order", "order_multiple", "maximum_order", "shelf_life", "supplier_minimum", "budget"]
 Method = Literal["path_newsvendor", "order_up_to", "reorder_point", "reorder_quantity", "min_max", "days_of_cover"]
-Silence = Literal["enough_stock", "not_wanted", "shelf_life", "budget"]
 _PARAMETERS: Final[dict[str, tuple[str, ...]]] = {
     "min_max": ("min_qty", "max_qty"), "reorder_point": ("max_qty",),
     "reorder_quantity": ("reorder_qty",), "days_of_cover": ("cover_days",),
 }  # fmt: skip
-ROUNDED_ANEW: Final = ("none", "minimum_order", "order_multiple", "maximum_order")  # of the supplier's terms, which any quantity is held to
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +160,7 @@ class Target:
         base_qty: What the position is held against: a quantile or median of demand, a minimum, a maximum, days of cover; in units.
         trigger_qty: Position at or below which is ordered; None for methods that order whenever the base is higher.
         fill_qty: Units of `raw_qty` beyond the quantile, for the least fill rate.
+        floor_qty: Least order with which the least fill rate is met; 0 without one.
     """
 
     raw_qty: int
@@ -170,15 +169,34 @@ class Target:
     base_qty: float
     trigger_qty: int | None = None
     fill_qty: int = 0
+    floor_qty: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """Units that rounding up would have ordered beyond what is ordered, because they cost more than they save.
+
+    Attributes:
+        qty: The pack, or the smallest order.
+        saved_qty: Units of it that would be missed without it in the order's own days, in the mean.
+        saved_amount: Their lost margin, in minor units.
+        held_amount: What the others, left when the next review's order arrives, are weighed with, in minor units.
+    """
+
+    qty: int
+    saved_qty: float
+    saved_amount: float
+    held_amount: float
 
 
 @dataclass(frozen=True, slots=True)
 class RoundedOrder:
-    """A quantity a supplier accepts, and the term that decided it."""
+    """A quantity a supplier accepts, the term that decided it, and what was left out for it."""
 
     qty: int
     smallest_qty: int
     binding_constraint: BindingConstraint
+    declined: Declined | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,68 +250,3 @@ class RunOut:
     lost_p90_qty: float
     unavoidable_mean_qty: float
     unavoidable_p50_qty: float
-
-
-@dataclass(frozen=True, slots=True)
-class Reorder:
-    """One reorder decision with all it was made from. Dates count from the as-of day; money in minor units.
-
-    `order_by` is the last day on which ordering keeps the service level, `need_by` the day on which stock ends in the
-    median, `expected_receipt` when an order of the as-of day arrives in the median. `priority_score` is the expected loss
-    of waiting for the next review: margin, or unit cost where no margin is known (then the costs are None). The costs leave out what is
-    lost before any order could arrive. `cost_if_accepted_amount` is holding the units that the order adds until they are sold, and what
-    is lost all the same. `need` is what an order would have to bring on each path, in units.
-    `outlook_with_order` and `outlook_without_order` are from `stock_outlook`: p10, p50 and p90 of stock per day from the as-of day.
-    """
-
-    as_of: date
-    protection: ProtectionDemand
-    lead_time: LeadTime
-    policy: ReorderPolicy
-    position: Position
-    terms: OrderTerms
-    money: UnitMoney
-    target: Target
-    inbound_qty: int
-    late_inbound_qty: int
-    overdue_inbound_qty: int
-    rounded: RoundedOrder
-    run_out: RunOut
-    order_by: date
-    need_by: date
-    expected_receipt: date
-    priority_score: float
-    cost_if_ignored_p50_amount: int | None
-    cost_if_ignored_p90_amount: int | None
-    cost_if_accepted_amount: int | None
-    holding_cost_amount: int
-    need: FloatArray
-    outlook_with_order: FloatArray
-    outlook_without_order: FloatArray
-    most_sold_fresh_qty: int | None = None
-    override: DemandOverride | None = None
-
-    @property
-    def raw_qty(self) -> int:
-        """Units to order, before the supplier's terms."""
-        return self.target.raw_qty
-
-    @property
-    def order_up_to_qty(self) -> int:
-        """The inventory position that the order brings about, before terms that every order is rounded to."""
-        asked = self.raw_qty if self.rounded.binding_constraint in ROUNDED_ANEW else self.rounded.qty
-        return asked + self.position.free_qty + self.inbound_qty
-
-    @property
-    def is_dearer_than_waiting(self) -> bool:
-        """Holding the order costs more than waiting is expected to lose."""
-        return self.cost_if_accepted_amount is not None and self.cost_if_accepted_amount > round(self.priority_score)
-
-
-@dataclass(frozen=True, slots=True)
-class NoOrder:
-    """Why nothing is ordered for one item: kind and sentence, and the median days that stock lasts with what is on its way."""
-
-    kind: Silence
-    lasts_days: int
-    reason: str

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import polars as pl
+
+from inventory.budget import cap_by_budget
+from inventory.rounding import expected_loss
 
 if TYPE_CHECKING:
     from forecasting.schema import FloatArray, IntArray
@@ -52,11 +54,8 @@ def spend(
 ) -> tuple[FloatArray, Spending]:
     """Quantities within the budget, each whole packs and nothing or the smallest order at least.
 
-    The worth of a quantity is the expected cost it saves, concave in the quantity; packs are bought by worth per money until the
-    budget ends, then those that still fit. Without indivisible packs that is the optimum of the linear program, so its value
-    with the last pack cut to fit bounds what any choice can save.
-
-    Source: Dantzig (1957), Discrete-variable extremum problems, Operations Research 5, section on the knapsack problem.
+    The worth of a quantity is the expected cost it saves, concave in the quantity; `inventory.budget.cap_by_budget` buys its packs
+    by worth per money, with the optimum of the linear relaxation as the bound.
 
     Args:
         quantity: [series]; what would be ordered.
@@ -74,25 +73,24 @@ def spend(
     for start in range(0, len(series), 20_000):
         part = slice(start, start + 20_000)
         rows = series[part]
-        saved = _saved(ends[part], need[rows], ratio[rows]) - _saved(starts[part], need[rows], ratio[rows])
+        saved = expected_loss(starts[part], need[rows], ratio[rows]) - expected_loss(ends[part], need[rows], ratio[rows])
         worth[part] = shortage_cost[rows] / np.maximum(ratio[rows], ROUNDING) * saved
     cost = (ends - starts) * unit_cost[series]
-    density = np.divide(worth, cost, out=np.full_like(worth, np.inf), where=cost > 0)
-    # rounding must not put a step before the one it stands on
-    density = pl.DataFrame({"row": series, "worth": density}).select(pl.col("worth").cum_min().over("row"))["worth"].to_numpy()
-    # a floor under the fill rate may ask for packs that save less than they cost: last, in the order of their steps
-    order = np.lexsort((ends, series, -density))
-    bought, left, value, bound = np.zeros_like(quantity), budget, 0.0, -1.0
-    closed: set[int] = set()
-    for step in order.tolist():
-        row = int(series[step])
-        if cost[step] > left + ROUNDING and bound < 0:
-            bound = value + max(worth[step], 0.0) * max(left, 0.0) / cost[step]
-        if row in closed or cost[step] > left + ROUNDING or bought[row] != starts[step]:
-            closed.add(row)
-            continue
-        bought[row], left, value = ends[step], left - cost[step], value + worth[step]
-    return bought, Spending(budget, wanted, float(budget - left), float(value), float(max(bound, value)))
+    priced = np.flatnonzero(cost > 0)
+    cut = cap_by_budget(series[priced], cost[priced], worth[priced], budget=budget)
+    taken = cost <= 0  # what costs nothing needs no budget
+    taken[priced[cut.taken]] = True
+    # a floor under the fill rate may ask for packs that save less than they cost: last, those that lose least first
+    is_open = ~np.isin(series, series[~taken & (worth > 0)])
+    last = np.flatnonzero(~taken & is_open)
+    if len(last):
+        density = worth[last] / cost[last]
+        rest = cap_by_budget(series[last], cost[last], cost[last] * (density - density.min() + 1.0), budget=max(0.0, budget - cut.cost))
+        taken[last[rest.taken]] = True
+    bought = np.bincount(series[taken], weights=(ends - starts)[taken], minlength=len(quantity)).astype(np.float64)
+    free = float(np.maximum(worth[cost <= 0], 0.0).sum())
+    spent, value = float(cost[taken].sum()), float(worth[taken].sum())
+    return bought, Spending(budget, wanted, spent, value, max(cut.bound + free, value))
 
 
 def _steps(quantity: FloatArray, smallest: FloatArray, pack: FloatArray) -> tuple[IntArray, FloatArray, FloatArray]:
@@ -109,11 +107,3 @@ def _steps(quantity: FloatArray, smallest: FloatArray, pack: FloatArray) -> tupl
     if not series:
         return np.zeros(0, dtype=np.int64), np.zeros(0), np.zeros(0)
     return np.concatenate(series), np.concatenate(ends), np.concatenate(starts)
-
-
-def _saved(quantity: FloatArray, need: FloatArray, ratio: FloatArray) -> FloatArray:
-    """Expected loss without an order less that with it, in units of the loss whose least is at the ratio's quantile."""
-    short = need - quantity[:, None]
-    with_order = np.maximum(ratio[:, None] * short, (ratio[:, None] - 1.0) * short).mean(axis=1)
-    result: FloatArray = ratio * need.mean(axis=1) - with_order
-    return result

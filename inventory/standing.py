@@ -10,6 +10,7 @@ import numpy as np
 from inventory.demand_paths import learn_demand
 from inventory.projection import fill_quantity, need_quantile, project_needs
 from inventory.protection_demand import LEAST_UNITS
+from inventory.rounding import round_by_cost
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -46,14 +47,15 @@ class OneFit:
 
 @dataclass(frozen=True, slots=True)
 class StandingRule:
-    """Orders as `inventory.targets.find_target` does for one item, for all series at once and in whole periods.
+    """Orders as `inventory.reorder.plan_reorder` does for one item, for all series at once and in whole periods.
 
     Every series is looked at in every period, as a run looks at every item every day; an order has to last its lead and review
     time. All arrays are [series], in the order of the matrix.
 
     Attributes:
         method: Of `inventory.schema.Method`.
-        terms: For lead times, and the quantile that money and service level leave as the ratio.
+        terms: For lead times, supplier's terms, and the quantile that money and service level leave as the ratio.
+        rounding_ratio: From `inventory.money.rounding_ratio`; NaN where packs are rounded up.
         review_periods: Until an item is looked at again, at least 1.
         min_qty, max_qty, reorder_qty: Units; NaN where nobody names one.
         cover_periods: Periods of mean demand that days of cover orders up to; NaN where nobody names them.
@@ -67,6 +69,7 @@ class StandingRule:
 
     method: npt.NDArray[np.str_]
     terms: ItemTerms
+    rounding_ratio: FloatArray
     review_periods: IntArray
     min_qty: FloatArray
     max_qty: FloatArray
@@ -79,6 +82,7 @@ class StandingRule:
     def __post_init__(self) -> None:
         arrays = (
             self.terms.ratio,
+            self.rounding_ratio,
             self.review_periods,
             self.min_qty,
             self.max_qty,
@@ -96,7 +100,7 @@ class StandingRule:
                 raise ValueError(f"method: {method} lacks its parameter for some series.")
 
     def order(self, state: ReplayState) -> FloatArray:
-        """[series] units before packs and minimum; 0 for a series of which nothing was ever seen."""
+        """[series] units, in packs where these are weighed; 0 for a series of which nothing was ever seen."""
         asked = np.zeros(len(self.method))
         longest = self.terms.longest_lead + self.review_periods
         law = self.learn(state.known, periods=int(longest.max(initial=1)), seed=self.seed)
@@ -117,7 +121,7 @@ class StandingRule:
         if (is_asked := np.isfinite(rate)).any():
             filled = fill_quantity(needs.need[is_asked], needs.demand_within[is_asked], rate[is_asked], is_whole=is_whole[is_asked])
             floor[is_asked] = filled
-        lost = np.maximum(need_quantile(needs.need, ratio, is_whole=is_whole), floor)
+        lost = self._rounded(np.maximum(need_quantile(needs.need, ratio, is_whole=is_whole), floor), needs.need, floor, rows)
         total = np.cumsum(paths, axis=2, dtype=np.float64)
         demand = np.sort(np.take_along_axis(total, until[:, :, None] - 1, axis=2)[:, :, 0], axis=1)
         level = need_quantile(demand, ratio, is_whole=is_whole)
@@ -135,3 +139,11 @@ class StandingRule:
             [lost, level - position, cover - position, np.where(is_due, batches, 0.0)],
             np.where(is_due, most - position, 0.0),
         )
+
+    def _rounded(self, raw: FloatArray, need: FloatArray, floor: FloatArray, rows: IntArray) -> FloatArray:
+        """[position]; in the packs that cost least, for series whose packs are weighed; a replay's shop rounds up what is left."""
+        some = np.isfinite(self.rounding_ratio[rows])
+        own = self.terms.supplier.of(rows[some])
+        result = raw.copy()
+        result[some] = round_by_cost(raw[some], need[some], self.rounding_ratio[rows[some]], floor=floor[some], terms=own).maximum
+        return result

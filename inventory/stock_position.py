@@ -11,6 +11,7 @@ import polars as pl
 from forecasting.schema import SERIES_KEY
 from inventory.item_terms import key_texts
 from inventory.policy import LARGEST_QTY
+from inventory.wording import counted
 
 if TYPE_CHECKING:
     from forecasting.schema import FloatArray
@@ -110,12 +111,14 @@ def _arriving(keys: pl.DataFrame, inbound: pl.DataFrame | None, horizon: int, no
     is_right = np.isfinite(quantity) & (quantity >= 0) & (quantity <= LARGEST_QTY)
     is_dated = np.isfinite(period) & (period >= 1)
     for row in np.unique(series[~is_right]).tolist():
-        _add(notes, row, f"{int((~is_right & (series == row)).sum())} inbound quantities cannot be right: left out")
+        wrong = int((~is_right & (series == row)).sum())
+        _add(notes, row, f"{counted(wrong, 'inbound quantity', 'inbound quantities')} cannot be right: left out")
     for row in np.unique(series[is_right & ~is_dated]).tolist():
-        _add(notes, row, f"{int((is_right & ~is_dated & (series == row)).sum())} arrivals are overdue or undated: expected next period")
+        undated = int((is_right & ~is_dated & (series == row)).sum())
+        _add(notes, row, f"{counted(undated, 'arrival is', 'arrivals are')} overdue or undated: expected next period")
     ahead = np.where(is_dated, np.minimum(np.nan_to_num(period), horizon + 1), 1).astype(np.int64) - 1
-    counted = is_right & (ahead < horizon)
-    np.add.at(result, (ahead[counted], series[counted]), quantity[counted])
+    is_near = is_right & (ahead < horizon)
+    np.add.at(result, (ahead[is_near], series[is_near]), quantity[is_near])
     return result
 
 

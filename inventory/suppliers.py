@@ -9,6 +9,7 @@ import numpy as np
 
 from inventory.money import unit_money
 from inventory.protection_demand import lost_units, pair_lead_times, supply_by_day
+from inventory.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,7 +97,7 @@ def loser_words(loser: Weighed, winner: Weighed, *, amount: str) -> str:
         amount: The difference of their costs as money, without sign.
     """
     days = loser.offer.lead_time.quantile(0.5) - winner.offer.lead_time.quantile(0.5)
-    speed = "as fast" if days == 0 else f"{abs(days)} {'day' if abs(days) == 1 else 'days'} {'slower' if days > 0 else 'faster'}"
+    speed = "as fast" if days == 0 else f"{counted(abs(days), 'day')} {'slower' if days > 0 else 'faster'}"
     if loser.cost_amount >= winner.cost_amount:
         return f"Dearer by {amount} in all, {speed}."
     return f"Cheaper by {amount} in all, {speed}; too little to overrule the first priority."

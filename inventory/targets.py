@@ -43,7 +43,7 @@ def find_target(
             # a quantile of 20.000001 units is a rounding error, not a 21st unit
             raw = int(np.ceil(np.quantile(need, ratio, method="inverted_cdf") - LEAST_UNITS))
             floor = _fill_floor(policy.min_fill_rate, need, own_demand_qty)
-            return Target(max(raw, floor), ratio, money_ratio, protection.p50_qty, fill_qty=max(0, floor - raw))
+            return Target(max(raw, floor), ratio, money_ratio, protection.p50_qty, fill_qty=max(0, floor - raw), floor_qty=floor)
         case "order_up_to":
             return Target(protection.level_qty - position_qty, ratio, money_ratio, protection.p50_qty)
         case "days_of_cover":

@@ -15,7 +15,7 @@ from forecasting.schema import POOLED_ENSEMBLE
 from forecasting.selection import Choice
 from inventory.eligibility import judge_items
 from inventory.lead_time import lead_times
-from inventory.schema import Reorder
+from inventory.reorder_decision import Reorder
 from pipelines.steps.forecast import FALLBACK_MODELS
 from pipelines.steps.panel import DemandHistory, read_demand_history
 from pipelines.steps.recommend_allocations import share_shortages

@@ -15,9 +15,10 @@ from inventory.eligibility import preferred_suppliers
 from inventory.explain_targets import Step
 from inventory.fair_share import fair_share
 from inventory.reorder import recommendation_key
+from inventory.wording import counted
 from pipelines.steps.recommend_reading import read_terms
 from pipelines.steps.recommend_rows import Suggestion, expiry, inbound_within, major
-from pipelines.steps.recommend_wording import money_words, unit_words
+from pipelines.steps.recommend_wording import money_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -121,7 +122,7 @@ def _allocation(lines: pl.DataFrame, money: _Money, *, as_of: date, days: int) -
         for line in lines.iter_rows(named=True)
     ]  # fmt: skip
     qty, currency = sum(share["qty"] for share in shares), money.currency_code or ""
-    verb, noun, lies = "is" if wanted == 1 else "are", "line" if len(shares) == 1 else "lines", "lies" if free == 1 else "lie"
+    waiting = f"{counted(wanted, 'unit is', 'units are')} open on {counted(len(shares), 'order line')}"
     at_cost = None if money.unit_cost_amount is None else (wanted - qty) * money.unit_cost_amount
     at_risk = at_cost if money.in_turn is None else money.in_turn
     basis = {"as_of_date": as_of.isoformat(), "free_qty": free, "lines": shares, "method": METHOD, "review_period_days": days}
@@ -134,7 +135,7 @@ def _allocation(lines: pl.DataFrame, money: _Money, *, as_of: date, days: int) -
         "order_by": as_of, "need_by": as_of, "priority_score": float(major(at_risk, currency) or 0), "binding_constraint": "none",
         "cost_if_ignored_p50": major(money.in_turn, currency), "cost_if_ignored_p90": major(money.in_turn, currency),
         "cost_if_accepted": major(money.as_shared, currency),
-        "reason": f"{unit_words(wanted)} {verb} open on {len(shares)} order {noun} and {free} {lies} here; nothing more comes in time.",
+        "reason": f"{waiting} and {counted(free, 'lies', 'lie')} here; nothing more comes in time.",
         "policy_version": f"{METHOD}/1",
         "basis": json.dumps(basis, sort_keys=True),
         "basis_version": first["stock_version"],
@@ -142,7 +143,7 @@ def _allocation(lines: pl.DataFrame, money: _Money, *, as_of: date, days: int) -
     }  # fmt: skip
     steps = [
         Step("Lies here", free, "On hand less reserved and damaged."),
-        Step("Open on order lines", -wanted, f"{len(shares)} {noun}."),
+        Step("Open on order lines", -wanted, f"{counted(len(shares), 'line')}."),
         Step("Missing", free - wanted, "No delivery comes before the first line was promised."),
         *(_share_step(share) for share in shares),
         Step("Recommended quantity", qty, "Shared in proportion to what is wanted, channel by channel in their priority."),
@@ -159,7 +160,7 @@ def _money_steps(money: _Money, *, short: int) -> list[Step]:
         Step(
             "If ignored",
             None,
-            f"{unit_words(short)} {'stays' if short == 1 else 'stay'} short, first come, first served; lost margin {ignored}.",
+            f"{counted(short, 'unit stays', 'units stay')} short, first come, first served; lost margin {ignored}.",
         ),
         Step("If accepted", None, f"As many stay short, shared as above; lost margin {accepted}."),
     ]

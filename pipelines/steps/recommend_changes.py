@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Final
 from inventory.explain_targets import Step
 from inventory.money import unit_money
 from inventory.reorder import recommendation_key
+from inventory.wording import counted, day_words
 from pipelines.steps.recommend_planning import order_terms
 from pipelines.steps.recommend_rows import Suggestion, expiry, major, stock_basis
-from pipelines.steps.recommend_wording import day_words, days_words, money_words, unit_words
+from pipelines.steps.recommend_wording import money_words
 
 if TYPE_CHECKING:
     from datetime import date
@@ -74,18 +75,19 @@ def order_change(plan: ItemPlan, change: OrderChange, *, as_of: date) -> Suggest
 def change_words(change: OrderChange, as_of: date) -> str:
     """Why the line should be changed, in one sentence."""
     line, wanted = change.line, day_words(change.wanted_date, as_of)
-    what, due = f"{unit_words(line.open_qty)} on {line.po_id}", day_words(change.expected_date, as_of)
-    lasts = f"{change.lasts_days} {'day' if change.lasts_days == 1 else 'days'}"
+    what, due = f"{counted(line.open_qty, 'unit')} on {line.po_id}", day_words(change.expected_date, as_of)
+    arrive, are, they, them = ("arrives", "is", "it", "it") if line.open_qty == 1 else ("arrive", "are", "they", "them")
+    lasts = counted(change.lasts_days, "day")
     match change.kind:
         case "expedite":
-            saved = f"{change.saved_mean_qty:,.0f}"
+            saved = counted(round(change.saved_mean_qty), "sale")
             start = "There is none left" if change.lasts_days <= 0 else f"Runs out in about {lasts}"
-            return f"{start}, before {what} arrive on {due}; on {wanted} they would save {saved} sales."
+            return f"{start}, before {what} {arrive} on {due}; on {wanted} {they} would save {saved}."
         case "defer":
-            return f"{what} arrive on {due} and are not needed before {wanted}: stock lasts {lasts} without them."
+            return f"{what} {arrive} on {due} and {are} not needed before {wanted}: stock lasts {lasts} without {them}."
         case "cancel_po":
             years = "more than a year" if change.lasts_days < 730 else f"{change.lasts_days // 365} years"
-            return f"{what} due on {due} would be dead stock: without them stock lasts {years}."
+            return f"{what} due on {due} would be dead stock: without {them} stock lasts {years}."
 
 
 def _steps(plan: ItemPlan, change: OrderChange, as_of: date) -> list[Step]:
@@ -96,7 +98,7 @@ def _steps(plan: ItemPlan, change: OrderChange, as_of: date) -> list[Step]:
         earliest = f"Not before {day_words(change.wanted_date, as_of)}: the best tenth of lead times from today."
         money = Step("If ignored", None, f"{change.saved_mean_qty:,.1f} sales are lost until it comes: {_amounts(change, currency)}.")
     else:
-        earliest = "Not at all." if change.kind == "cancel_po" else f"{days_words(shift)} later than it stands."
+        earliest = "Not at all." if change.kind == "cancel_po" else f"{counted(shift, 'day')} later than it stands."
         money = Step("If ignored", None, f"{money_words(change.priority_score, currency)} to hold what is not needed.")
     return [
         Step("Free stock", position.free_qty, "On hand less committed, reserved, damaged and backorders."),
@@ -136,7 +138,7 @@ def _rejected(plan: ItemPlan, change: OrderChange, as_of: date) -> Step:
             lost = money_words(lost_amount, currency, needs=money.needs)
             return Step("Rejected: call it off", None, f"{other.more_lost_mean_qty:,.1f} sales would be lost for it: {lost}.")
         case "defer":
-            return Step("Rejected: put it off", None, f"It would not be needed for {days_words(change.lasts_days)}, more than a year.")
+            return Step("Rejected: put it off", None, f"It would not be needed for {counted(change.lasts_days, 'day')}, more than a year.")
 
 
 def _amounts(change: OrderChange, currency: str) -> str:

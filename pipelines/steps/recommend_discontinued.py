@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 from inventory.changes import NOTICE_DAYS
 from inventory.explain_targets import Step
 from inventory.reorder import recommendation_key
+from inventory.wording import counted, day_words
 from pipelines.steps.recommend_rows import Suggestion, expiry, major
-from pipelines.steps.recommend_wording import day_words, money_words, unit_words
+from pipelines.steps.recommend_wording import money_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,7 +65,7 @@ def _called_off(line: Mapping[str, Any], *, as_of: date, days: int) -> Suggestio
         "order_by": as_of, "need_by": due, "expected_receipt": due, "priority_score": float(major(amount, currency or "") or 0),
         "binding_constraint": "none", "policy_version": f"{METHOD}/1", "basis_version": line["stock_version"],
         "expires_at": expiry(as_of, days),
-        "reason": f"The item is discontinued{since}, and {unit_words(qty)} on {line['po_id']} are due on {day_words(due, as_of)}.",
+        "reason": f"The item is discontinued{since}, and {line['po_id']} brings {counted(qty, 'unit')} on {day_words(due, as_of)}.",
         "basis": json.dumps(
             {
                 "as_of_date": as_of.isoformat(), "on_hand_qty": line["on_hand_qty"], "po_id": line["po_id"],

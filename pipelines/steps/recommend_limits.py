@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from inventory.explain_targets import Step
 from inventory.limits import cut_to_budget, top_up
-from inventory.schema import NoOrder, Reorder
+from inventory.reorder_decision import NoOrder, Reorder
 from pipelines.steps.recommend_wording import money_words
 from pipelines.stores.metrics_values import MINOR_UNIT_EXPONENTS
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from forecasting.schema import FloatArray, PathArray
-    from inventory.schema import Reorder
+    from inventory.reorder_decision import Reorder
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from inventory.money import bounded_ratio, money_ratio, unit_money
 from inventory.moves import weigh_holding
 from inventory.protection_demand import cumulative_demand
 from inventory.reorder import plan_reorder
-from inventory.schema import NoOrder, OrderTerms, Position, Reorder
+from inventory.reorder_decision import NoOrder, Reorder
+from inventory.schema import OrderTerms, Position
 from inventory.suppliers import Offer, choose_offer, loser_words, weigh_offers
 from pipelines.steps.recommend_overrides import like_paths
 from pipelines.steps.recommend_wording import money_words
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from pipelines.steps.recommend_overrides import SeriesOverride
     from pipelines.steps.recommend_policies import Item
 
-METHODS_VERSION: Final = 3
+METHODS_VERSION: Final = 4
 PATHS: Final = 400
 HORIZON_STEPS: Final = (7, 14, 21, 28, 42, 56, 84, 112, 168, 252, 365)  # items of like protection time are simulated together
 
@@ -64,6 +65,11 @@ class ItemPlan:
     def key(self) -> Item:
         """Sku and location_id."""
         return self.item["sku"], self.item["location_id"]
+
+    @property
+    def is_short(self) -> bool:
+        """An order is wanted, also where the smallest one is not worth its holding."""
+        return isinstance(self.decision, Reorder) or self.decision.kind == "not_worth"
 
     @property
     def policy_version(self) -> str:
@@ -132,17 +138,16 @@ class Planner:
         position = item_position(item, self.inbound.get(key, ()))
         changes = self._changes(item, paths, position)
         changed = replace(position, inbound=tuple(apply_changes(position.inbound, changes))) if changes else position
-        decision = self._reorder(item, item, paths, changed, order)
-        rejected: tuple[Step, ...] = ()
-        if isinstance(decision, Reorder) and order is None and len(self.offers.get(item["sku"], ())) > 1:
-            item, decision, rejected = self._chosen(item, decision, paths, changed)
-        if isinstance(decision, Reorder) and override is not None:
-            decision = override.explained(decision, statistical, seed=self.seed)
-        holding = None if not self.transfer_days or order is not None else self._holding(item, paths, changed, decision)
-        return ItemPlan(item, position, decision, tuple(changes), rejected, holding, policy=policy)
+        plan = ItemPlan(item, position, self._reorder(item, item, paths, changed, order), tuple(changes), policy=policy)
+        if plan.is_short and order is None and len(self.offers.get(item["sku"], ())) > 1:
+            plan = self._chosen(plan, paths, changed)
+        if isinstance(plan.decision, Reorder) and override is not None:
+            plan = replace(plan, decision=override.explained(plan.decision, statistical, seed=self.seed))
+        if not self.transfer_days or order is not None:
+            return plan
+        return replace(plan, holding=self._holding(plan.item, paths, changed, is_short=plan.is_short))
 
-    def _holding(self, item: Mapping[str, Any], paths: PathArray, position: Position, decision: Reorder | NoOrder) -> Holding:
-        is_short = isinstance(decision, Reorder)
+    def _holding(self, item: Mapping[str, Any], paths: PathArray, position: Position, *, is_short: bool) -> Holding:
         return weigh_holding(
             paths, position=position, lead_time=self.delays[item["supplier_id"], item["sku"]], policy=self._policy(item),
             as_of=self.as_of, transfer_days=self.transfer_days.get(item["location_id"]) if is_short else None, seed=self.seed,
@@ -173,26 +178,27 @@ class Planner:
             money=money, unit_cost_amount=terms.unit_cost_amount, ratio=bounded_ratio(money_ratio(money, policy), policy), as_of=self.as_of,
         )  # fmt: skip
 
-    def _chosen(
-        self, item: Mapping[str, Any], first: Reorder, paths: PathArray, position: Position
-    ) -> tuple[Mapping[str, Any], Reorder, tuple[Step, ...]]:
-        """The item with the terms of the supplier that costs least in all, its order, and why the others were not taken."""
-        plans = {item["supplier_id"]: first}
+    def _chosen(self, plan: ItemPlan, paths: PathArray, position: Position) -> ItemPlan:
+        """The plan with the terms and the order of the supplier that costs least in all, and why the others were not taken."""
+        item = plan.item
+        plans = {item["supplier_id"]: plan.decision} if isinstance(plan.decision, Reorder) else {}
         for offer in self.offers[item["sku"]]:
-            if offer["supplier_id"] not in plans and offer["currency_code"] == item["currency_code"]:
+            if offer["supplier_id"] != item["supplier_id"] and offer["currency_code"] == item["currency_code"]:
                 decision = self._reorder(item, offer, paths, position, None)
                 if isinstance(decision, Reorder):
                     plans[offer["supplier_id"]] = decision
-        if len(plans) == 1:
-            return item, first, ()
+        if set(plans) <= {item["supplier_id"]}:
+            return plan
         offers = [Offer(supplier, plan.lead_time, plan.terms, plan.rounded.qty) for supplier, plan in plans.items()]
         weighed = weigh_offers(
             cumulative_demand(paths), offers, position=position, policy=self._policy(item), as_of=self.as_of, seed=self.seed
         )
         best = choose_offer(weighed)
         rejected = tuple(_rejected(one, best, item["currency_code"]) for one in weighed if one is not best)
+        if isinstance(plan.decision, NoOrder):
+            rejected = (Step(f"Rejected: order from {item['supplier_id']}", None, plan.decision.reason), *rejected)
         terms = next(offer for offer in self.offers[item["sku"]] if offer["supplier_id"] == best.offer.supplier_id)
-        return {**item, **terms}, plans[best.offer.supplier_id], rejected
+        return replace(plan, item={**item, **terms}, decision=plans[best.offer.supplier_id], rejected=rejected)
 
 
 def item_position(item: Mapping[str, Any], inbound: tuple[Inbound, ...]) -> Position:

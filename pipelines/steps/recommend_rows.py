@@ -14,9 +14,10 @@ from forecasting.schema import SERIES_KEY
 from inventory.explain import explain, reason
 from inventory.explain_targets import Step
 from inventory.reorder import recommendation_key
-from inventory.schema import NoOrder
+from inventory.reorder_decision import NoOrder
+from inventory.wording import counted, day_words
 from pipelines.faults.planning import BY_KIND
-from pipelines.steps.recommend_wording import day_words, money_words, unit_words
+from pipelines.steps.recommend_wording import money_words
 from pipelines.stores.metrics_values import major_units
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from forecasting.schema import FloatArray
-    from inventory.schema import Inbound, Reorder
+    from inventory.reorder_decision import Reorder
+    from inventory.schema import Declined, Inbound
     from pipelines.steps.recommend_planning import ItemPlan
 
 RECOMMENDATIONS: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
@@ -79,13 +81,31 @@ def exclusion_frame(excluded: pl.DataFrame) -> pl.DataFrame:
 def silent_frame(excluded: pl.DataFrame, plans: Sequence[ItemPlan]) -> pl.DataFrame:
     """Every item at a location for which nothing is ordered, with the reason: what cannot be ordered, and what has enough."""
     enough = [
-        (*plan.key, None, plan.decision.kind, plan.decision.lasts_days, plan.decision.reason, plan.policy_version)
+        (
+            *plan.key,
+            None,
+            plan.decision.kind,
+            plan.decision.lasts_days,
+            _silence(plan.decision, plan.item["currency_code"]),
+            plan.policy_version,
+        )
         for plan in plans
         if isinstance(plan.decision, NoOrder)
     ]
     cannot = exclusion_frame(excluded).with_columns(pl.lit("excluded").alias("kind"))
     frame = pl.concat([cannot, pl.DataFrame(enough, schema=SILENT_ITEMS, orient="row")], how="diagonal_relaxed")
     return frame.select(*SILENT_ITEMS).sort(SERIES_KEY)
+
+
+def _silence(decision: NoOrder, currency: str) -> str:
+    if decision.declined is None:
+        return decision.reason
+    return f"{decision.reason} {_weighed(decision.declined, currency)}"
+
+
+def _weighed(declined: Declined, currency: str) -> str:
+    saved, held = (money_words(amount, currency) for amount in (declined.saved_amount, declined.held_amount))
+    return f"Its {counted(declined.qty, 'unit')} would save {saved}; what is left of them at the next review counts {held}."
 
 
 def suggestion_frames(suggestions: Sequence[Suggestion]) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -162,7 +182,9 @@ def purchase(plan: ItemPlan, reorder: Reorder, *, as_of: date, notes: Sequence[S
         "basis_version": item["stock_version"],
         "expires_at": expiry(as_of, reorder.policy.review_period_days),
     }
-    steps = [*explain(reorder), *_money_steps(reorder, currency), *_changed_steps(plan, as_of), *plan.rejected, *notes]
+    declined = reorder.rounded.declined
+    rounded = [] if declined is None else [Step("Rejected: a pack more", None, _weighed(declined, currency))]
+    steps = [*explain(reorder), *_money_steps(reorder, currency), *_changed_steps(plan, as_of), *rounded, *plan.rejected, *notes]
     return Suggestion(row, steps, (reorder.outlook_without_order, reorder.outlook_with_order))
 
 
@@ -192,8 +214,8 @@ def _money_steps(reorder: Reorder, currency: str) -> list[Step]:
         Step("If accepted", None, f"{held} to hold it until it is sold, {money_words(still, currency)} lost all the same."),
     ]
     if round(running.unavoidable_mean_qty):
-        lost = money_words(running.unavoidable_mean_qty * unit, currency)
-        steps.append(Step("Lost either way", None, f"{running.unavoidable_mean_qty:,.0f} units, {lost}, before any order can arrive."))
+        units, lost = counted(round(running.unavoidable_mean_qty), "unit"), money_words(running.unavoidable_mean_qty * unit, currency)
+        steps.append(Step("Lost either way", None, f"{units}, {lost}, before any order can arrive."))
     return steps
 
 
@@ -202,9 +224,9 @@ def _changed_steps(plan: ItemPlan, as_of: date) -> list[Step]:
         Step(
             f"Counted as changed: {change.line.po_line_id}",
             None,
-            f"{unit_words(change.line.open_qty)} are taken as coming on {day_words(change.wanted_date, as_of)}, as proposed beside this."
-            if change.kind != "cancel_po"
-            else f"{unit_words(change.line.open_qty)} are taken as called off, as proposed beside this.",
+            f"{counted(change.line.open_qty, 'unit is', 'units are')} taken as "
+            + ("called off" if change.kind == "cancel_po" else f"coming on {day_words(change.wanted_date, as_of)}")
+            + ", as proposed beside this.",
         )
         for change in plan.changes
     ]

@@ -13,10 +13,12 @@ from inventory.explain_targets import Step
 from inventory.money import unit_money
 from inventory.moves import FRICTION, plan_moves
 from inventory.reorder import recommendation_key
-from inventory.schema import Inbound, NoOrder, Reorder
+from inventory.reorder_decision import NoOrder, Reorder
+from inventory.schema import Inbound
+from inventory.wording import counted, day_words
 from pipelines.steps.recommend_planning import order_terms
 from pipelines.steps.recommend_rows import Suggestion, expiry, inbound_within, major, stock_basis
-from pipelines.steps.recommend_wording import day_words, days_words, money_words, unit_words
+from pipelines.steps.recommend_wording import money_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,15 +40,11 @@ def move_stock(plans: Sequence[ItemPlan], planner: Planner) -> tuple[list[ItemPl
         plans: Of all items, with their holdings.
         planner: That made them.
     """
-    short = {
-        plan.key[0] for plan in plans if isinstance(plan.decision, Reorder) and plan.holding is not None and plan.holding.missing.any()
-    }
+    short = {plan.key[0] for plan in plans if plan.is_short and plan.holding is not None and plan.holding.missing.any()}
     holdings = {plan.key: plan.holding for plan in plans if plan.key[0] in short and plan.holding is not None}
     moves = plan_moves({
-        key: replace(one, free_qty=min(0, one.free_qty)) if is_ordered else one
-        for key, one, is_ordered in (
-            (plan.key, holdings[plan.key], isinstance(plan.decision, Reorder)) for plan in plans if plan.key in holdings
-        )
+        key: replace(one, free_qty=min(0, one.free_qty)) if is_short else one
+        for key, one, is_short in ((plan.key, holdings[plan.key], plan.is_short) for plan in plans if plan.key in holdings)
     })  # fmt: skip
     passed = _passed_over([plan for plan in plans if plan.key in holdings], moves)
     if not moves:
@@ -83,7 +81,7 @@ def _passed_over(plans: Sequence[ItemPlan], moves: Sequence[Move]) -> dict[Item,
 
 
 def _why_not(other: ItemPlan) -> str:
-    if isinstance(other.decision, Reorder):
+    if other.is_short:
         return "short as well"
     return "none to spare" if other.position.free_qty <= 0 else f"a unit saves less than {FRICTION:g} of a sale more here than there"
 
@@ -111,8 +109,8 @@ def _with_moves(plans: Sequence[ItemPlan], counting: Planner, moves: Sequence[Mo
     told: dict[tuple[str, str], list[str]] = {}
     sent: dict[tuple[str, str], int] = {}
     for move in moves:
-        told.setdefault((move.sku, move.target), []).append(f"{unit_words(move.qty)} from {move.source}")
-        told.setdefault((move.sku, move.source), []).append(f"{unit_words(move.qty)} to {move.target}")
+        told.setdefault((move.sku, move.target), []).append(f"{counted(move.qty, 'unit')} from {move.source}")
+        told.setdefault((move.sku, move.source), []).append(f"{counted(move.qty, 'unit')} to {move.target}")
         sent[move.sku, move.source] = sent.get((move.sku, move.source), 0) + move.qty
     items = [{**plan.item, "reserved_qty": (plan.item["reserved_qty"] or 0) + sent.get(plan.key, 0)} for plan in plans if plan.key in told]
     again = {plan.key: plan for plan in counting.plan(items)}
@@ -158,8 +156,8 @@ def transfer(target: ItemPlan, source: ItemPlan, move: Move, *, planner: Planner
         "cost_if_accepted": None if unit is None else major(move.lost_mean_qty * unit, currency),
         "binding_constraint": "none",
         "reason": (
-            f"{move.source} can spare {unit_words(qty)}: there they would sell {_sales(move.lost_mean_qty)} before an order could come, "
-            f"here they save {_sales(saved)}."
+            f"{move.source} can spare {counted(qty, 'unit')}: there {'it' if qty == 1 else 'they'} would sell {_sales(move.lost_mean_qty)} "
+            f"before an order could come, here {'it saves' if qty == 1 else 'they save'} {_sales(saved)}."
         ),
         "policy_version": target.policy_version,
         "basis": json.dumps(
@@ -204,7 +202,7 @@ def _steps(target: ItemPlan, source: ItemPlan, move: Move, *, days: int) -> list
     return [
         Step(f"Free at {move.source}", source.position.free_qty, "On hand less committed, reserved, damaged and backorders."),
         Step(f"Stays at {move.source}", -left, "Needed there, or worth less than a quarter of a sale more here."),
-        Step("Recommended quantity", move.qty, f"Arrives in {days_words(days)}, before an order could."),
+        Step("Recommended quantity", move.qty, f"Arrives in {counted(days, 'day')}, before an order could."),
         Step("If ignored", None, f"{saved:,.1f} sales are lost here in the mean: {ignored}."),
         Step("If accepted", None, f"{move.lost_mean_qty:,.1f} sales are lost at {move.source} in the mean: {given}."),
         Step("Cost of the move", None, "not available: needs a cost per lane; so each unit has to save a quarter of a sale more here."),

@@ -11,7 +11,7 @@ import polars as pl
 
 from forecasting.schema import SERIES_KEY
 from inventory.item_terms import read_items
-from inventory.money import bounded_ratio, money_ratio, unit_money
+from inventory.money import bounded_ratio, money_ratio, rounding_ratio, unit_money
 from inventory.policy import Policy
 from inventory.rules import begun, in_force
 from inventory.schema import OrderTerms
@@ -102,11 +102,13 @@ def _standing_rule(conn: duckdb.DuckDBPyConnection, inputs: ReplayInputs, polici
     prices = conn.sql("SELECT sku, list_price_amount FROM marts.dim_products").pl()
     items = inputs.items.sort(SERIES_KEY).join(prices, on="sku", how="left", maintain_order="left")
     kept = [policies[key] for key in items.select(SERIES_KEY).iter_rows()]
-    ratios = [_ratio(row["unit_cost"], row["list_price_amount"], one) for row, one in zip(items.iter_rows(named=True), kept, strict=True)]
+    asked = [_asked(row["unit_cost"], row["list_price_amount"], one) for row, one in zip(items.iter_rows(named=True), kept, strict=True)]
+    ratios = [bounded_ratio(ratio, one) for ratio, one in zip(asked, kept, strict=True)]
     told = items.with_columns(pl.Series("critical_ratio", ratios, dtype=pl.Float64))
     return StandingRule(
         method=np.array([one.method for one in kept], dtype=np.str_),
         terms=read_items(items.select(SERIES_KEY), told, Policy()),
+        rounding_ratio=_numbers([rounding_ratio(ratio, one) for ratio, one in zip(asked, kept, strict=True)]),
         review_periods=np.array([-(-one.review_period_days // _WEEK_DAYS) for one in kept], dtype=np.int64),
         min_qty=_numbers([one.min_qty for one in kept]),
         max_qty=_numbers([one.max_qty for one in kept]),
@@ -118,10 +120,9 @@ def _standing_rule(conn: duckdb.DuckDBPyConnection, inputs: ReplayInputs, polici
     )
 
 
-def _ratio(unit_cost: float, list_price: int, policy: ReorderPolicy) -> float:
-    """The quantile that a run orders."""
-    money = unit_money(OrderTerms(round(unit_cost), list_price, 0, 1, None), policy)
-    return bounded_ratio(money_ratio(money, policy), policy)
+def _asked(unit_cost: float, list_price: int, policy: ReorderPolicy) -> float | None:
+    """The quantile that money asks for."""
+    return money_ratio(unit_money(OrderTerms(round(unit_cost), list_price, 0, 1, None), policy), policy)
 
 
 def _numbers(values: Sequence[float | None]) -> FloatArray:

@@ -416,7 +416,7 @@ def test_open_lines_of_a_discontinued_item_are_to_be_called_off(conn: duckdb.Duc
     row = _table(conn, "recommendations").row(by_predicate=pl.col("sku") == "gone", named=True)
     assert (row["kind"], row["recommended_qty"], row["priority_score"]) == ("cancel_po", 40, 420.0)
     assert (json.loads(row["basis"])["po_line_id"], row["cost_if_ignored_p50"], row["cost_if_accepted"]) == ("po-2-1", None, None)
-    assert row["reason"] == "The item is discontinued since 30 Jun, and 40 units on po-2 are due on 20 Jul."
+    assert row["reason"] == "The item is discontinued since 30 Jun, and po-2 brings 40 units on 20 Jul."
     (note,) = conn.execute(
         "SELECT note FROM planning.recommendation_steps WHERE recommendation_key = ? AND step = 'If ignored'", [row["recommendation_key"]]
     ).fetchone() or ("",)

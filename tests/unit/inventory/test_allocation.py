@@ -217,7 +217,7 @@ def test_empty_frames_and_a_sku_without_stock_allocate_nothing() -> None:
         (stock_of(tea=1), wants_of(web=[1.0, 2.0]), r"wants.marginal_value: rises at sku tea, location_id web, level 2"),
         (stock_of(tea=1), pl.concat([wants_of(web=[1.0])] * 2), r"wants.level: stands in several rows"),
         (stock_of(tea=1), wants_of(web=[1.0]).with_columns(level=0), r"wants.level"),
-        (stock_of(tea=1), wants_of(web=[1.0]).with_columns(sku=pl.lit(None, pl.String)), r"wants: 1 rows have no sku"),
+        (stock_of(tea=1), wants_of(web=[1.0]).with_columns(sku=pl.lit(None, pl.String)), r"wants: 1 row has no sku"),
         (stock_of(tea=1), wants_of(web=[1.0]).with_columns(marginal_value=pl.lit("1")), r"numbers are needed"),
         (stock_of(tea=1), wants_of(web=[2.0, 1.0]).with_columns(priority=pl.Series([1, 2])), r"wants.priority: differs"),
     ],

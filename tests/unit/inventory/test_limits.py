@@ -9,7 +9,8 @@ import pytest
 
 from inventory.limits import cut_to_budget, top_up
 from inventory.reorder import plan_reorder
-from inventory.schema import LeadTime, OrderTerms, Position, Reorder, ReorderPolicy
+from inventory.reorder_decision import Reorder
+from inventory.schema import LeadTime, OrderTerms, Position, ReorderPolicy
 
 
 def reorder(

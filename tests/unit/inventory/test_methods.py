@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from inventory.explain import explain
 from inventory.money import unit_money
 from inventory.reorder import plan_reorder
-from inventory.schema import Inbound, LeadTime, NoOrder, OrderTerms, Position, Reorder, ReorderPolicy
+from inventory.reorder_decision import NoOrder, Reorder
+from inventory.schema import Inbound, LeadTime, OrderTerms, Position, ReorderPolicy
 
 AS_OF = date(2025, 6, 30)
 LOST = ReorderPolicy(service_level=0.95, review_period_days=7, holding_cost_rate=0.25)

@@ -18,7 +18,7 @@ from inventory import OrderPlan, Policy, plan_orders
 from inventory.demand_paths import learn_demand
 from inventory.item_terms import read_items
 from inventory.ordering import decide
-from inventory.projection import order_quantity
+from inventory.projection import need_quantile, project_needs
 
 MONDAY = date(2024, 1, 1)
 RATES = (0.3, 2.0, 6.0, 25.0)
@@ -52,14 +52,17 @@ def orders(result: OrderPlan) -> list[float]:
     return result.frame["order_qty"].to_list()
 
 
+def quantity(paths: Any, **stock: Any) -> float:
+    """What to order of one series whose demand is known to be like the paths."""
+    return float(need_quantile(project_needs(paths, **stock).need, 0.8)[0])
+
+
 def test_an_order_is_there_after_the_lead_time_and_no_sooner():
     paths = np.zeros((1, 50, 4), dtype=np.float32)
     paths[:, :, 2] = 7
 
     by_lead = [
-        order_quantity(
-            paths, on_hand=np.zeros(1), arriving=np.zeros((0, 1)), lead_periods=lead, review_periods=1, ratio=0.8, shortage="lost"
-        )[0]
+        quantity(paths, on_hand=np.zeros(1), arriving=np.zeros((0, 1)), arrives=lead, until=lead + 1, shortage="lost")
         for lead in (0, 1, 2, 3)
     ]
 
@@ -68,22 +71,19 @@ def test_an_order_is_there_after_the_lead_time_and_no_sooner():
 
 def test_what_is_lost_before_the_order_arrives_is_not_ordered_again():
     paths = np.full((1, 50, 3), 4, dtype=np.float32)
-    known = {"on_hand": np.zeros(1), "arriving": np.zeros((2, 1)), "lead_periods": 2, "review_periods": 1, "ratio": 0.8}
+    known = {"on_hand": np.zeros(1), "arriving": np.zeros((2, 1)), "arrives": 2, "until": 3}
 
-    lost = order_quantity(paths, shortage="lost", **known)
-    waiting = order_quantity(paths, shortage="backorder", **known)
+    lost, waiting = quantity(paths, shortage="lost", **known), quantity(paths, shortage="backorder", **known)
 
-    assert (lost[0], waiting[0]) == (4, 12)
+    assert (lost, waiting) == (4, 12)
 
 
 def test_units_owed_are_ordered_beside_coming_demand():
     paths = np.full((1, 50, 3), 4, dtype=np.float32)
 
-    owed = order_quantity(
-        paths, on_hand=np.full(1, -5.0), arriving=np.zeros((2, 1)), lead_periods=2, review_periods=1, ratio=0.8, shortage="lost"
-    )
+    owed = quantity(paths, on_hand=np.full(1, -5.0), arriving=np.zeros((2, 1)), arrives=2, until=3, shortage="lost")
 
-    assert owed[0] == 9
+    assert owed == 9
 
 
 KEYS = pl.DataFrame({"sku": ["s0", "s1", "s2", "s3"], "location_id": "main"})
@@ -250,7 +250,7 @@ def test_overdue_inbound_counts_for_the_next_period_and_is_noted():
     overdue, due = plan(stock(1, 2, 3, 4), inbound=late).frame, plan(stock(1, 2, 3, 4), inbound=soon).frame
 
     assert overdue["order_qty"].to_list() == due["order_qty"].to_list()
-    assert overdue["note"][3] == "1 arrivals are overdue or undated: expected next period"
+    assert overdue["note"][3] == "1 arrival is overdue or undated: expected next period"
 
 
 @pytest.mark.parametrize(
@@ -261,7 +261,7 @@ def test_overdue_inbound_counts_for_the_next_period_and_is_noted():
         ({"inbound": stock(1)}, "inbound: lacks arrives_in_periods"),
         ({"panel": panel().drop("is_censored")}, "panel: lacks is_censored"),
         ({"items": pl.DataFrame({"pack": [1]})}, "items: lacks sku"),
-        ({"items": pl.DataFrame({"sku": ["s0", "s0"], "pack_qty": [1, 2]})}, "items: 1 keys have several rows"),
+        ({"items": pl.DataFrame({"sku": ["s0", "s0"], "pack_qty": [1, 2]})}, "items: 1 key has several rows"),
         ({"frequency": "hourly"}, "frequency"),
         ({"seed": -1}, "seed"),
     ],

@@ -177,7 +177,7 @@ def test_nobody_is_promised_a_later_day_than_one_behind_and_rows_order_never_mat
     [
         ({"lines": lines_of(line("1", 0))}, r"order_lines\.open_qty"),
         ({"lines": lines_of(line("1", 1), line("1", 1))}, r"order_line_id 1 stands in several rows"),
-        ({"lines": lines_of(line("1", 1)).with_columns(ordered_date=pl.lit(None, pl.Date))}, r"order_lines: 1 rows have no"),
+        ({"lines": lines_of(line("1", 1)).with_columns(ordered_date=pl.lit(None, pl.Date))}, r"order_lines: 1 row has no"),
         ({"position": stock_of(float("nan"))}, r"position\.on_hand_qty"),
         ({"inbound": inbound_of((1, -1))}, r"inbound\.open_qty"),
         ({"leads": leads_of(tea=-1)}, r"lead_times\.lead_time_days"),

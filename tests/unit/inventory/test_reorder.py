@@ -13,7 +13,8 @@ from scipy import stats
 from inventory.explain import explain, reason
 from inventory.protection_demand import cumulative_demand, pair_lead_times, protection_demand
 from inventory.reorder import plan_reorder, recommendation_key, round_order
-from inventory.schema import Inbound, LeadTime, OrderTerms, Position, Reorder, ReorderPolicy
+from inventory.reorder_decision import Reorder
+from inventory.schema import Inbound, LeadTime, OrderTerms, Position, ReorderPolicy
 
 AS_OF = date(2025, 6, 30)
 POLICY = ReorderPolicy(service_level=0.95, review_period_days=7, holding_cost_rate=0.25, method="order_up_to")

@@ -12,8 +12,9 @@ import pytest
 
 from inventory.item_terms import read_items
 from inventory.policy import Policy, ReplayState
-from inventory.protection_demand import cumulative_demand, lost_units, protection_demand, supply_by_day, units_to_bring
-from inventory.schema import Inbound, ReorderPolicy
+from inventory.protection_demand import Courses, cumulative_demand, lost_units, protection_demand, supply_by_day, units_to_bring
+from inventory.reorder import round_by_worth
+from inventory.schema import Inbound, OrderTerms, ReorderPolicy, UnitMoney
 from inventory.standing import OneFit, StandingRule
 from inventory.targets import find_target
 
@@ -35,7 +36,8 @@ def state(series: int) -> ReplayState:
 
 def rule(policies: tuple[dict[str, Any], ...]) -> StandingRule:
     keys = pl.DataFrame({"sku": [f"s{number}" for number in range(len(policies))], "location_id": "main"})
-    items = keys.with_columns(lead_periods=pl.lit(LEAD), critical_ratio=pl.lit(RATIO))
+    terms = {name: pl.Series([one.get(name, 1) for one in policies]) for name in ("pack_qty", "min_order_qty")}
+    items = keys.with_columns(lead_periods=pl.lit(LEAD), critical_ratio=pl.lit(RATIO), **terms)
 
     def numbers(name: str) -> Any:
         return np.array([one.get(name, np.nan) for one in policies], dtype=np.float64)
@@ -46,24 +48,29 @@ def rule(policies: tuple[dict[str, Any], ...]) -> StandingRule:
     law: Any = SimpleNamespace(is_whole=np.ones(len(policies), dtype=np.bool_), chunks=chunks)
     return StandingRule(
         method=np.array([one["method"] for one in policies]), terms=read_items(keys, items, Policy()),
+        rounding_ratio=numbers("rounding_ratio"),
         review_periods=np.full(len(policies), REVIEW), min_qty=numbers("min_qty"), max_qty=numbers("max_qty"),
         reorder_qty=numbers("reorder_qty"), cover_periods=numbers("cover_days"),
         min_fill_rate=numbers("min_fill_rate"), learn=lambda *_, **__: law,
     )  # fmt: skip
 
 
-def asked_for_one(policy: dict[str, Any]) -> int:
-    """The daily method, a period being a day."""
+def asked_for_one(policy: dict[str, Any], terms: OrderTerms | None = None, ratio: float | None = None) -> int:
+    """The daily method, a period being a day; in packs where there are terms, weighed at the ratio where there is one."""
     own = ReorderPolicy(RATIO, REVIEW, 0.25, **policy)
     cumulative, days = cumulative_demand(PATHS), np.full(len(PATHS), LEAD)
     inbound = [Inbound(AS_OF + timedelta(days=number + 1), int(qty)) for number, qty in enumerate(ARRIVING) if qty]
     supply = supply_by_day(PATHS.shape[1], free_qty=int(ON_HAND), inbound=inbound[:1], as_of=AS_OF)
-    need = units_to_bring(lost_units(cumulative, supply), supply, lead_days=days, review_period_days=REVIEW)
+    need = units_to_bring(Courses(cumulative, supply, lost_units(cumulative, supply), days, REVIEW))
     protection = protection_demand(cumulative, lead_days=days, review_period_days=REVIEW, service_level=RATIO)
     own_demand = float(PATHS[:, LEAD:].sum(axis=1).mean())
-    return find_target(
+    target = find_target(
         own, ratio=RATIO, money_ratio=None, need=need, own_demand_qty=own_demand, protection=protection, position_qty=int(ON_HAND) + 6
-    ).raw_qty
+    )
+    if terms is None:
+        return target.raw_qty
+    money = UnitMoney(1.0, 0.0, None)
+    return round_by_worth(target.raw_qty, need, ratio=ratio, least_qty=target.floor_qty, terms=terms, money=money).qty
 
 
 def test_every_method_orders_what_a_run_would_order_for_the_item_alone() -> None:
@@ -73,6 +80,20 @@ def test_every_method_orders_what_a_run_would_order_for_the_item_alone() -> None
     assert found.tolist() == wanted
     assert len(set(wanted)) > 4  # else it would say little
     assert wanted[5] == 0  # above its minimum
+
+
+def test_packs_are_weighed_as_a_run_weighs_them_for_the_item_alone() -> None:
+    packs = [(6, 1), (8, 1), (60, 1), (1, 12), (1, 60), (5, 20)]
+    kinds: list[dict[str, Any]] = [{"method": "path_newsvendor"}, {"method": "path_newsvendor", "min_fill_rate": 0.99}]
+    cases = [(kind, ratio, pack, least) for kind in kinds for ratio in (0.5, 0.8, 0.98) for pack, least in packs]
+
+    rules = rule(tuple(kind | {"rounding_ratio": ratio, "pack_qty": pack, "min_order_qty": least} for kind, ratio, pack, least in cases))
+
+    ordered = rules.order(state(len(cases))).tolist()
+
+    wanted = [asked_for_one(kind, OrderTerms(1, None, least, pack), ratio) for kind, ratio, pack, least in cases]
+    assert ordered == wanted
+    assert {0, 8, 12} < set(wanted)  # down to nothing, down, and up
 
 
 def test_nothing_is_ordered_of_a_series_that_was_never_seen() -> None:
