@@ -37,7 +37,8 @@ def alike(**frames: pl.DataFrame) -> list[pl.DataFrame]:
     A column without a value is of any kind.
 
     Raises:
-        ValueError: A frame is no Polars one, or a key is of one kind in one frame and of another in the next: 1 and "1" never meet.
+        ValueError: A frame is no Polars one, a key is no text and no whole number of 64 bits, or it is of one kind in one frame
+            and of another in the next: 1 and "1" never meet.
     """
     check_given(**frames)
     kinds: dict[str, tuple[str, str]] = {}
@@ -45,6 +46,7 @@ def alike(**frames: pl.DataFrame) -> list[pl.DataFrame]:
         for column in _keys(frame):
             if frame[column].null_count() == frame.height:
                 continue
+            _check_kind(name, frame[column])
             here, (before, kind) = _kind(frame.schema[column]), kinds.setdefault(_MEANS[column], (name, _kind(frame.schema[column])))
             if here != kind:
                 raise ValueError(
@@ -66,6 +68,13 @@ def as_given(result: pl.DataFrame, frame: pl.DataFrame) -> pl.DataFrame:
 
 def _keys(frame: pl.DataFrame) -> Sequence[str]:
     return [column for column in frame.columns if column in _MEANS]
+
+
+def _check_kind(name: str, key: pl.Series) -> None:
+    if _kind(key.dtype) not in (_TEXT, _WHOLE):
+        raise ValueError(f"{name}.{key.name}: holds {key.dtype}, and keys are texts or whole numbers; cast it to one of them.")
+    if key.dtype in (pl.UInt64, pl.Int128, pl.UInt128) and key.cast(pl.Int64, strict=False).null_count() > key.null_count():
+        raise ValueError(f"{name}.{key.name}: holds numbers of more than 64 bits with sign, such as {key.max()}; cast it to text.")
 
 
 def _kind(dtype: pl.DataType) -> str:

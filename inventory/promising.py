@@ -67,11 +67,18 @@ def promise_dates(
     return as_given(_with_reason(dated).sort(*PLACE, "rank").select(PROMISE_COLUMNS), asked)
 
 
+def _check_dates(frame: pl.DataFrame, name: str, column: str) -> None:
+    kind = frame.schema[column]
+    if not (kind in (pl.Date, pl.Datetime) or frame[column].null_count() == frame.height):
+        raise ValueError(f"{name}.{column}: holds {kind}; dates are needed, such as by .str.to_date().")
+
+
 def _read_queue(order_lines: pl.DataFrame) -> pl.DataFrame:
     """The lines with their place in the queue and the units wanted up to them."""
     needed = ["order_line_id", *PLACE, "open_qty", "ordered_date"]
     lines = require(order_lines, "order_lines", needed, key=["order_line_id"])
     lines = require(lines, "order_lines", needed, key=[*PLACE, "ordered_date"], unique=False)
+    _check_dates(lines, "order_lines", "ordered_date")
     if "priority" not in lines.columns:
         lines = lines.with_columns(priority=pl.lit(None, dtype=pl.Int64))
     queue = lines.with_columns(pl.Series("open_qty", whole(lines, "order_lines", "open_qty", least=1))).sort(
@@ -96,6 +103,7 @@ def _read_free(position: pl.DataFrame) -> pl.DataFrame:
 def _read_inbound(inbound: pl.DataFrame, as_of: date) -> pl.DataFrame:
     """sku, location_id, expected_date, qty of what is to come after `as_of`."""
     rows = require(inbound, "inbound", [*PLACE, "expected_date", "open_qty"], key=PLACE, unique=False)
+    _check_dates(rows, "inbound", "expected_date")
     rows = rows.select(*PLACE, pl.col("expected_date").cast(pl.Date), pl.Series("qty", whole(rows, "inbound", "open_qty")))
     return rows.filter(pl.col("expected_date") > as_of).group_by(*PLACE, "expected_date").agg(pl.col("qty").sum())
 

@@ -66,6 +66,8 @@ def require(frame: pl.DataFrame, name: str, columns: Sequence[str], *, key: Sequ
         raise ValueError(f"{name}: has no column {missing[0]!r}; it needs {', '.join(columns)}.")
     if not key:
         return frame
+    if strange := [column for column in key if frame.schema[column].is_nested() or frame.schema[column] == pl.Object]:
+        raise ValueError(f"{name}.{strange[0]}: holds {frame.schema[strange[0]]}; keys are texts or numbers.")
     if any(frame[column].null_count() for column in key):
         nulls = frame.select(pl.any_horizontal(pl.col(key).is_null()).sum()).item()
         raise ValueError(f"{name}: {counted(nulls, 'row has', 'rows have')} no {' or '.join(key)}; leave such rows out or fill them.")
@@ -221,7 +223,7 @@ def _order(key: IntArray) -> IntArray:
         row[key] = np.arange(len(key), dtype=np.int32)
         taken: IntArray = row[row >= 0].astype(np.int64)
         if len(taken) == len(key):  # else two rows want one seat
-            return taken
+            return taken.astype(np.int64)
     return np.argsort(key, kind="stable")
 
 

@@ -10,6 +10,7 @@ import polars as pl
 
 from forecasting.schema import check_not_negative
 from inventory.keys import alike, as_given
+from inventory.sourcing_columns import MOST_LINES, better_ways
 from inventory.sourcing_problem import SourcingProblem, greedy_answer, score
 from inventory.sourcing_search import fewer_splits
 
@@ -27,6 +28,7 @@ NOT_ALLOWED: Final = "the rules allow no location that has it"
 NO_COST: Final = "not available: needs the cost of shipping from a location that has it"
 USED_UP: Final = "all its stock went to other lines"
 SPLIT_LIMIT: Final = "the order has reached its most shipments"
+MOST_AMOUNT: Final = 10**9  # beyond it sums leave 64 bits
 _LINE: Final = ["order_id", "order_line_id"]
 
 
@@ -109,7 +111,7 @@ def source_orders(order_lines: pl.DataFrame, stock: pl.DataFrame, costs: pl.Data
     pairs, usable = _pairs(lines, held, lanes, rules, allowed["location_id"].to_list())
     problem = _problem(lines, held, pairs, rules)
     greedy = greedy_answer(problem)
-    answer = fewer_splits(problem, greedy)
+    answer = _best(problem, greedy)
     chosen = pairs.with_columns(pl.Series("qty", answer))
     left = problem.stock_qty - np.bincount(problem.pair_stock, weights=answer, minlength=len(problem.stock_qty)).astype(np.int64)
     frame = chosen.filter(pl.col("qty") > 0).sort(*_LINE, "location_id").with_columns(is_owned=pl.col("tier") < _tier_of(DROP_SHIP))
@@ -121,17 +123,23 @@ def source_orders(order_lines: pl.DataFrame, stock: pl.DataFrame, costs: pl.Data
     )
 
 
+def _best(problem: SourcingProblem, greedy: IntArray) -> IntArray:
+    if len(problem.line_qty) > MOST_LINES:
+        return fewer_splits(problem, greedy)
+    start, answer = score(problem, greedy), fewer_splits(problem, greedy, moves_per_order=10)
+    found = score(problem, answer)
+    return better_ways(problem, answer, most_cost=start.cost if start.units == found.units else found.cost)
+
+
 def _check(order_lines: pl.DataFrame, stock: pl.DataFrame, costs: pl.DataFrame) -> str | None:
     """The one currency of the costs, None where they name none."""
     _require(order_lines, "order_lines", [*_LINE, "sku", "quantity"], _LINE)
     _require(stock, "stock", ["location_id", "sku", "available_qty"], ["location_id", "sku"])
     _require(costs, "costs", ["location_id", "per_shipment_amount", "per_unit_amount"], _key_of_costs(costs))
-    for name in ("per_shipment_amount", "per_unit_amount"):
-        column = costs[name]
-        if len(column) and not column.dtype.is_integer():
-            raise ValueError(f"costs.{name}: has to be integer minor units, got {column.dtype}; multiply by 100 and cast for cents.")
-        if column.null_count() or (column < 0).any():
-            raise ValueError(f"costs.{name}: has to be at least 0 in every row; leave a location out whose cost is not known.")
+    for name, frame, column in (("order_lines", order_lines, "quantity"), ("stock", stock, "available_qty")):
+        if not (frame.schema[column].is_numeric() or frame.schema[column] == pl.Null):
+            raise ValueError(f"{name}.{column}: holds {frame.schema[column]}; numbers are needed.")
+    _check_amounts(costs)
     if "priority" in order_lines.columns and not (order_lines["priority"].dtype.is_numeric() or order_lines["priority"].is_null().all()):
         raise ValueError(f"order_lines.priority: has to be a number, lower first, got {order_lines['priority'].dtype}; rank it.")
     if "ship_to_region" in order_lines.columns:
@@ -144,10 +152,23 @@ def _check(order_lines: pl.DataFrame, stock: pl.DataFrame, costs: pl.DataFrame) 
     return currencies[0] if currencies else None
 
 
+def _check_amounts(costs: pl.DataFrame) -> None:
+    for name in ("per_shipment_amount", "per_unit_amount"):
+        column = costs[name]
+        if len(column) and not column.dtype.is_integer():
+            raise ValueError(f"costs.{name}: has to be integer minor units, got {column.dtype}; multiply by 100 and cast for cents.")
+        if column.null_count() or (column < 0).any():
+            raise ValueError(f"costs.{name}: has to be at least 0 in every row; leave a location out whose cost is not known.")
+        if (column > MOST_AMOUNT).any():
+            raise ValueError(f"costs.{name}: up to {column.max()} minor units; more than {MOST_AMOUNT:,} is no cost, correct it.")
+
+
 def _require(frame: pl.DataFrame, name: str, columns: Sequence[str], key: Sequence[str]) -> None:
     missing = [column for column in columns if column not in frame.columns]
     if missing:
         raise ValueError(f"{name}: lacks {', '.join(missing)}; it has {', '.join(frame.columns)}.")
+    if unsorted := [column for column in key if frame.schema[column].is_nested() or frame.schema[column] == pl.Object]:
+        raise ValueError(f"{name}.{unsorted[0]}: holds {frame.schema[unsorted[0]]}; keys are texts or numbers.")
     repeated = frame.filter(frame.select(key).is_duplicated())
     if len(repeated):
         raise ValueError(f"{name}: {repeated.select(key).row(0)} stands in more than one row; rows have to be unique on {', '.join(key)}.")

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from forecasting.schema import IntArray
     from inventory.sourcing_problem import SourcingProblem
 
-MOVES_PER_ORDER: Final = 30
 MOST_MOVES: Final = 40_000
 MOST_ARCS: Final = 15_000_000  # looked at in a search: a count and no clock, so that a search repeats itself
 WARMEST: Final = 0.5  # temperature at the start, in splits
@@ -25,7 +24,7 @@ SHUFFLED_ORDERS: Final = 3  # in a move
 LESSER_WEIGHT: Final = 0.1  # of splits against mean shipments' cost, whichever comes second; the answer ranks the first alone first
 
 
-def fewer_splits(problem: SourcingProblem, answer: IntArray, *, seed: int = 0) -> IntArray:
+def fewer_splits(problem: SourcingProblem, answer: IntArray, *, moves_per_order: int = 30, seed: int = 0) -> IntArray:
     """An answer that ships no fewer units of any SKU, has no more splits and, where it ships no more units, costs no more.
 
     Per SKU, no unit moves to stock of a higher tier or to an order of a later class. Where the problem ranks cost first, the least cost
@@ -34,12 +33,13 @@ def fewer_splits(problem: SourcingProblem, answer: IntArray, *, seed: int = 0) -
     Args:
         problem: What could ship from where.
         answer: Where to start from, [pair].
+        moves_per_order: After so many, or `MOST_MOVES` in all, the search ends.
         seed: Of the search.
     """
     flow = SourcingFlow(problem, answer)
     if problem.most_shipments is None:
         flow.ship_what_is_left()
-    return _Search(problem, flow, seed=seed).run()
+    return _Search(problem, flow, seed=seed).run(moves_per_order)
 
 
 class _Search:
@@ -66,11 +66,11 @@ class _Search:
         mean = max(1.0, sum(costs) / max(1, len(costs)))
         self.split_weight, self.cost_weight = (LESSER_WEIGHT, 1.0 / mean) if self.is_cost_first else (1.0, LESSER_WEIGHT / mean)
 
-    def run(self) -> IntArray:
+    def run(self, moves_per_order: int) -> IntArray:
         """The best answer seen."""
         flow = self.flow
         best, best_key = list(flow.units), self._key()
-        moves = min(MOST_MOVES, MOVES_PER_ORDER * (len(self.shipments_of) + 5))
+        moves = min(MOST_MOVES, moves_per_order * (len(self.shipments_of) + 5))
         done, arcs = 0, 0
         while done < moves and arcs < MOST_ARCS:
             least = 1 if self.is_cost_first else 2  # a single shipment can only become cheaper

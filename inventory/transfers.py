@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -22,15 +22,33 @@ FINENESS: Final = 44  # bits of the largest value: the rest of 58 is for sums al
 CELLS: Final = 400_000  # of sku x from x to at a time: they stay in the processor's cache
 
 
+@dataclass(frozen=True, slots=True)
+class _Network:
+    """Stock, wants and lanes as arrays over the sorted skus and locations.
+
+    Attributes:
+        skus, locations: Each once, sorted.
+        runs: Packs that each sku-location could have, with tails.
+        supply: Packs, [sku, location].
+        most: Packs up to which a location may receive, [sku-location].
+        cost: Of a unit, [from, to]; infinite where there is no lane.
+    """
+
+    skus: pl.Series
+    locations: pl.Series
+    runs: Runs
+    supply: IntArray
+    most: IntArray
+    cost: FloatArray
+
+
 def transfers(stock: pl.DataFrame, wants: pl.DataFrame, lanes: pl.DataFrame, *, pack_qty: int = 1) -> pl.DataFrame:
     """Packs to move between locations, such that no other plan is worth more after its cost.
 
-    Per sku: maximise the value of the units that each location ends with, by its wants, less the cost of the lanes used;
-    a location can send only what it has at the start, and nothing arrives beyond a location's wants. A unit at a location
-    is worth what the wants say of it, so what a location keeps is weighed against what it sends; beyond its last level a
-    unit is worth nothing. The plan is the optimum of the flow's linear programme and in whole packs (`inventory.exchange`);
-    values are rounded to 2**-44 of the largest before it is solved. A move that gains nothing is not made. Where two plans
-    are worth the same, the rows' order does not decide between them.
+    Per sku: maximise the value of the units that each location ends with, by its wants, less the cost of the lanes used. A location
+    sends only what it has at the start, and nothing arrives beyond its wants; beyond its last level a unit is worth nothing. The plan is
+    the optimum of the flow's linear programme in whole packs (`inventory.exchange`), with values rounded to 2**-44 of the largest. A
+    move that gains nothing is not made. The order of rows never matters.
 
     Args:
         stock: sku, location_id, available_qty (units that could be sent). A location without a row has none.
@@ -40,49 +58,62 @@ def transfers(stock: pl.DataFrame, wants: pl.DataFrame, lanes: pl.DataFrame, *, 
         pack_qty: Units that move together; what a location has beyond whole packs stays.
 
     Returns:
-        sku, from_location_id, to_location_id, qty, value_gained (at the receiver less what the sender loses; where a location
-        sends or receives several times, in proportion to the units), cost (qty x unit cost); sorted by the first three, which are
-        of the types they have in stock. A plan's worth is the sum of value_gained less that of cost.
+        sku, from_location_id, to_location_id, qty, value_gained (at the receiver less what the sender loses; split over several moves
+        by units), cost (qty x unit cost); sorted by the first three, which are of the types they have in stock.
 
     Raises:
-        ValueError: A frame is no Polars one, a column is missing, a key null, twice or of another kind in another frame, a number
-            null, NaN, negative or not whole, a marginal value rises,
-            a lane begins where it ends, or lanes have a max_qty or a fixed_cost, which are not provided for.
+        ValueError: A frame is no Polars one, a column is missing, a key null, twice or of another kind in another frame, a number null,
+            NaN, negative or not whole, a marginal value rises, a lane ends where it begins, or lanes have a max_qty or a fixed_cost.
     """
     pack_qty, asked = check_pack(pack_qty), stock
-    stock, wants, lanes = alike(stock=stock, wants=wants, lanes=lanes)
-    stock = require(stock, "stock", ["sku", "location_id", "available_qty"], key=["sku", "location_id"])
-    lanes = _read_lanes(lanes)
-    skus = all_skus(stock, wants)
-    locations = pl.concat([stock["location_id"].unique(), wants["location_id"].unique()]).unique().sort()
-    available = np.zeros((len(skus), len(locations)), dtype=np.int64)
-    available[codes(stock["sku"], skus), codes(stock["location_id"], locations)] = whole(stock, "stock", "available_qty")
-    cost = _cost_per_unit(lanes, locations)
-    read = read_wants(wants.drop("priority", strict=False))
-    read = replace(read, value=np.maximum(read.value, 0.0))
-    place = codes(read.skus, skus)[read.sku_of] * len(locations) + codes(read.places["location_id"], locations)
-    supply = available // pack_qty
-    runs = _with_tails(read, place, available.ravel() % pack_qty, pack_qty)
-    wanted = np.zeros(available.size, dtype=np.int64)
-    wanted[place] = read.wanted_qty
-    most = np.maximum(wanted - available.ravel() % pack_qty, 0) // pack_qty
-    moves = _best_moves(runs, supply, most, cost * pack_qty)
-    found = _with_worth(moves, runs, supply).select(
-        pl.Series("sku", skus[moves["sku"]]),
-        pl.Series("from_location_id", locations[moves["from"]]),
-        pl.Series("to_location_id", locations[moves["to"]]),
+    network = _read(*alike(stock=stock, wants=wants, lanes=lanes), pack_qty=pack_qty)
+    moves = _best_moves(network.runs, network.supply, network.most, network.cost * pack_qty)
+    found = _with_worth(moves, network.runs, network.supply).select(
+        pl.Series("sku", network.skus[moves["sku"]]),
+        pl.Series("from_location_id", network.locations[moves["from"]]),
+        pl.Series("to_location_id", network.locations[moves["to"]]),
         qty=pl.col("packs") * pack_qty,
         value_gained=pl.col("value_gained"),
-        cost=pl.Series(cost[moves["from"], moves["to"]]) * pl.col("packs") * pack_qty,
+        cost=pl.Series(network.cost[moves["from"], moves["to"]]) * pl.col("packs") * pack_qty,
     )
     return as_given(found, asked)
+
+
+def _read(stock: pl.DataFrame, wants: pl.DataFrame, lanes: pl.DataFrame, *, pack_qty: int) -> _Network:
+    """The frames as arrays.
+
+    Raises:
+        ValueError: A row is bad.
+    """
+    stock = require(stock, "stock", ["sku", "location_id", "available_qty"], key=["sku", "location_id"])
+    read = read_wants(wants.drop("priority", strict=False))
+    read = replace(read, value=np.maximum(read.value, 0.0))
+    lanes = _read_lanes(lanes)
+    skus = all_skus(stock, read.places)
+    locations = pl.concat([stock["location_id"].unique(), read.places["location_id"].unique()]).unique().sort()
+    available = np.zeros((len(skus), len(locations)), dtype=np.int64)
+    available[codes(stock["sku"], skus), codes(stock["location_id"], locations)] = whole(stock, "stock", "available_qty")
+    place = codes(read.skus, skus)[read.sku_of] * len(locations) + codes(read.places["location_id"], locations)
+    rest = available.ravel() % pack_qty
+    wanted = np.zeros(available.size, dtype=np.int64)
+    wanted[place] = read.wanted_qty
+    return _Network(
+        skus=skus,
+        locations=locations,
+        runs=_with_tails(read, place, rest, pack_qty),
+        supply=available // pack_qty,
+        most=np.maximum(wanted - rest, 0) // pack_qty,
+        cost=_cost_per_unit(lanes, locations),
+    )
 
 
 def _read_lanes(lanes: pl.DataFrame) -> pl.DataFrame:
     key = ["from_location_id", "to_location_id"]
     lanes = require(lanes, "lanes", [*key, "unit_cost"], key=key)
     if "max_qty" in lanes.columns and lanes["max_qty"].is_not_null().any():
-        raise ValueError("lanes.max_qty: a lane's capacity is not provided for; drop the column and cut the plan to what fits.")
+        raise ValueError(
+            "lanes.max_qty: a lane's capacity is not provided for, as it binds all skus together; drop the column and cut the plan to it."
+        )
     if "fixed_cost" in lanes.columns and lanes["fixed_cost"].is_not_null().any():
         raise ValueError("lanes.fixed_cost: a cost per trip is not provided for; drop the column and spread it over units in unit_cost.")
     if (same := lanes.filter(pl.col(key[0]) == pl.col(key[1]))).height:

@@ -66,6 +66,55 @@ def test_a_key_of_another_kind_in_one_frame_is_refused_and_never_missed(name: st
         call(**frames | {argument: frames[argument].with_columns(pl.col("sku").cast(dtype))})
 
 
+@pytest.mark.parametrize(
+    "wrong", [[1.5], [[1]], [2**63 + 5], [b"9"], [DAY], [True]], ids=["float", "list", "huge", "bytes", "date", "bool"]
+)
+@pytest.mark.parametrize(("name", "argument"), SKUS)
+def test_a_key_that_is_no_text_and_no_whole_number_is_refused_by_its_column(name: str, argument: str, wrong: list[Any]) -> None:
+    call, frames = CALLS[name]
+    frame = frames[argument]
+
+    with pytest.raises(ValueError, match=rf"{argument}\.sku: holds"):
+        call(**frames | {argument: frame.with_columns(pl.Series("sku", wrong * frame.height))})
+
+
+@pytest.mark.parametrize("wrong", ["many", True, DAY, [1], b"1"], ids=["text", "bool", "date", "list", "bytes"])
+@pytest.mark.parametrize(
+    ("name", "argument", "column"),
+    [
+        ("allocate", "stock", "available_qty"),
+        ("allocate", "wants", "marginal_value"),
+        ("fair_share", "wants", "wanted_qty"),
+        ("transfers", "lanes", "unit_cost"),
+        ("source_orders", "order_lines", "quantity"),
+        ("source_orders", "stock", "available_qty"),
+        ("source_orders", "costs", "per_unit_amount"),
+        ("promise_dates", "order_lines", "open_qty"),
+        ("promise_dates", "lead_times", "lead_time_days"),
+    ],
+)
+def test_what_is_no_number_is_refused_by_its_column(name: str, argument: str, column: str, wrong: object) -> None:
+    call, frames = CALLS[name]
+    frame = frames[argument]
+
+    with pytest.raises(ValueError, match=rf"{argument}\.{column}: "):
+        call(**frames | {argument: frame.with_columns(pl.Series(column, [wrong] * frame.height))})
+
+
+def test_a_cost_whose_sums_leave_64_bits_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"costs\.per_shipment_amount: up to 1000000000000000000 minor units"):
+        source_orders(LINES, STOCK, COSTS.with_columns(per_shipment_amount=pl.lit(10**18)))
+
+
+def test_dates_in_text_are_refused_and_never_compared_as_text() -> None:
+    coming = pl.DataFrame({"sku": [9], "location_id": [1], "expected_date": ["2025-07-01"], "open_qty": [1]})
+
+    with pytest.raises(ValueError, match=r"inbound\.expected_date: holds String"):
+        promise_dates(LINES, STOCK, coming, LEADS, as_of=DAY)
+    with pytest.raises(ValueError, match=r"order_lines\.ordered_date: holds String"):
+        promise_dates(LINES.with_columns(ordered_date=pl.lit("2025-06-30")), STOCK, INBOUND, LEADS, as_of=DAY)
+
+
 def test_lanes_of_texts_between_numbered_locations_are_refused() -> None:
     with pytest.raises(ValueError, match=r"lanes\.from_location_id: holds text"):
         transfers(STOCK, WANTS, LANES.cast(pl.String).cast({"unit_cost": pl.Float64}))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 
 from inventory import source_orders
 from inventory.sourcing import NO_COST, NO_QUANTITY, NO_STOCK, NOT_ALLOWED, SPLIT_LIMIT, USED_UP, SourcingRules
+from inventory.sourcing_columns import better_ways, fewest_splits
 from inventory.sourcing_problem import SourcingProblem, greedy_answer, score
 from inventory.sourcing_search import fewer_splits
 
@@ -204,10 +206,10 @@ def test_what_ships_is_there_is_asked_for_and_is_never_worse_than_greedy(
     assert again.summary.equals(result.summary)
 
 
-def random_problem(seed: int) -> SourcingProblem:
-    """Six orders of one to three lines, five SKUs, four locations, stock for most of it."""
+def random_problem(seed: int, *, orders: int = 6) -> SourcingProblem:
+    """Orders of one to three lines, five SKUs, four locations, stock for most of it."""
     rng = np.random.default_rng(seed)
-    line_order = np.repeat(np.arange(6), rng.integers(1, 4, 6))
+    line_order = np.repeat(np.arange(orders), rng.integers(1, 4, orders))
     line_sku = rng.integers(0, 5, len(line_order))
     line_qty = rng.integers(1, 4, len(line_order))
     held = rng.poisson(line_qty.sum() / 20, (5, 4))
@@ -260,3 +262,60 @@ def test_small_problems_reach_the_least_splits_there_are(seed: int) -> None:
     found = score(problem, fewer_splits(problem, greedy_answer(problem)))
 
     assert (found.units, found.splits) == (start.units, least_splits(problem, units=start.units, cost=start.cost))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_no_answer_of_a_small_problem_is_below_the_bound_of_its_splits(seed: int) -> None:
+    problem = random_problem(seed)
+    start = score(problem, greedy_answer(problem))
+
+    bound = fewest_splits(problem, greedy_answer(problem))
+
+    least = least_splits(problem, units=start.units, cost=10**9)
+    assert least - 2 <= bound <= least  # of 13 splits in all 6 problems the bounds see 9
+
+
+@pytest.mark.parametrize("most_shipments", [None, 2])
+@pytest.mark.parametrize("seed", range(3))
+def test_other_ways_keep_the_units_of_each_sku_tier_and_class_and_are_never_worse(seed: int, most_shipments: int | None) -> None:
+    plain = random_problem(seed, orders=30)
+    rng = np.random.default_rng(seed)
+    classes, tiers = rng.integers(0, 2, plain.orders_count), rng.integers(0, 2, len(plain.stock_qty))
+    problem = replace(
+        plain, line_class=classes[plain.line_order], pair_tier=tiers[plain.pair_stock], most_shipments=most_shipments
+    )  # fmt: skip
+    greedy = greedy_answer(problem)
+    start = score(problem, greedy)
+
+    answer = better_ways(problem, greedy, most_cost=start.cost)
+
+    assert score(problem, answer).key < start.key
+    assert score(problem, answer).cost <= start.cost
+    assert (np.bincount(problem.pair_stock, answer, len(problem.stock_qty)) <= problem.stock_qty).all()
+    assert (np.bincount(problem.pair_line, answer, len(problem.line_qty)) <= problem.line_qty).all()
+    assert problem.shipments_of_orders(answer).max() <= (most_shipments or 4)
+    sku, line_class = problem.line_sku[problem.pair_line], problem.line_class[problem.pair_line]
+    for group in (2 * sku + line_class, 2 * sku + problem.pair_tier):
+        assert (np.bincount(group, answer) == np.bincount(group, greedy)).all()
+
+
+def test_other_ways_cost_less_where_cost_comes_first() -> None:
+    problem = replace(random_problem(0, orders=30), is_cost_first=True)
+    greedy = greedy_answer(problem)
+    start = score(problem, greedy)
+
+    answer = score(problem, better_ways(problem, greedy, most_cost=start.cost))
+
+    assert (answer.units, answer.cost < start.cost) == (start.units, True)
+
+
+def test_a_bound_is_refused_where_an_order_has_more_places_than_are_looked_at() -> None:
+    count = np.arange(11)
+    problem = SourcingProblem(
+        line_order=count[:1], line_sku=count[:1], line_qty=count[2:3], line_class=count[:1], stock_qty=np.ones(11, dtype=np.int64),
+        pair_line=0 * count, pair_stock=count, pair_shipment=count, pair_tier=0 * count, pair_cost=count,
+        shipment_order=0 * count, shipment_cost=count,
+    )  # fmt: skip
+
+    with pytest.raises(ValueError, match="more than 10 places"):
+        fewest_splits(problem, greedy_answer(problem))
