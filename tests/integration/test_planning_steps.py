@@ -532,6 +532,23 @@ def test_a_budget_and_a_supplier_s_minimum_are_kept_and_what_they_leave_out_says
     assert (silent["kind"], silent["reason"]) == ("budget", "The budget goes to orders that save more for their money.")
 
 
+def test_a_minimum_that_is_not_worth_its_holding_goes_to_another_supplier_and_without_one_says_so(conn: duckdb.DuckDBPyConnection) -> None:
+    conn.execute("UPDATE marts.dim_supplier_items SET min_order_qty = 100000 WHERE supplier_id = 's1' AND sku = 'busy'")
+    _forecast(conn)
+    recommend(conn, settings=SETTINGS)
+    elsewhere, steps = _table(conn, "recommendations").row(0, named=True), _table(conn, "recommendation_steps")
+    conn.execute("DELETE FROM marts.dim_supplier_items WHERE supplier_id = 's2' AND sku = 'busy'")
+
+    recommend(conn, settings=SETTINGS)
+
+    assert (elsewhere["sku"], elsewhere["supplier_id"]) == ("busy", "s2")
+    assert "the smallest order is 100002" in steps.filter(step="Rejected: order from s1")["note"][0]
+    assert _table(conn, "recommendations").is_empty()
+    silent = _table(conn, "silent_items").filter(sku="busy").row(0, named=True)
+    assert silent["kind"] == "not_worth"
+    assert "units would save EUR" in silent["reason"]
+
+
 def _override(conn: duckdb.DuckDBPyConnection, sku: str, kind: str, value: float, *, days: int = 60) -> None:
     conn.execute(
         "INSERT INTO meta.forecast_overrides VALUES ('o-1', ?, 'main', ?, ?, ?, ?, 'TV campaign', 'ann', TIMESTAMP '2025-06-30 09:00:00')",

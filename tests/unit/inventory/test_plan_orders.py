@@ -301,6 +301,10 @@ def test_a_floor_under_the_fill_rate_orders_more_where_stock_is_short_and_says_s
     assert floored.frame["critical_ratio"][3] > plain.frame["critical_ratio"][3]
 
 
+def test_a_single_review_period_is_one_week_in_the_sentence():
+    assert "sell in its own 1 week in the mean" in plan(stock(0, 0, 0, 0)).frame["reason"][3]
+
+
 def test_nothing_to_order_is_explained_too():
     result = plan(stock(500, 500, 500, 500)).frame
 
