@@ -115,7 +115,7 @@ def finite(frame: pl.DataFrame, name: str, column: str, *, least: float = -np.in
 
 def _lies_within(values: pl.Series, least: int, most: int) -> bool:
     low, high = values.min(), values.max()
-    return low is None or (least <= low and high <= most)  # type: ignore[operator] # polars types an extreme as anything
+    return low is None or bool(least <= low and high <= most)  # type: ignore[operator] # polars types an extreme as anything
 
 
 def ranked(values: pl.Series) -> tuple[IntArray, pl.Series]:
