@@ -74,7 +74,7 @@ def _check_kind(name: str, key: pl.Series) -> None:
     if _kind(key.dtype) not in (_TEXT, _WHOLE):
         raise ValueError(f"{name}.{key.name}: holds {key.dtype}, and keys are texts or whole numbers; cast it to one of them.")
     if key.dtype in (pl.UInt64, pl.Int128, pl.UInt128) and key.cast(pl.Int64, strict=False).null_count() > key.null_count():
-        raise ValueError(f"{name}.{key.name}: holds numbers of more than 64 bits with sign, such as {key.max()}; cast it to text.")
+        raise ValueError(f"{name}.{key.name}: holds numbers of more than 64 bits with sign, such as {key.max()!r}; cast it to text.")
 
 
 def _kind(dtype: pl.DataType) -> str:

@@ -160,7 +160,7 @@ def _check_amounts(costs: pl.DataFrame) -> None:
         if column.null_count() or (column < 0).any():
             raise ValueError(f"costs.{name}: has to be at least 0 in every row; leave a location out whose cost is not known.")
         if (column > MOST_AMOUNT).any():
-            raise ValueError(f"costs.{name}: up to {column.max()} minor units; more than {MOST_AMOUNT:,} is no cost, correct it.")
+            raise ValueError(f"costs.{name}: up to {column.max()!r} minor units; more than {MOST_AMOUNT:,} is no cost, correct it.")
 
 
 def _require(frame: pl.DataFrame, name: str, columns: Sequence[str], key: Sequence[str]) -> None:

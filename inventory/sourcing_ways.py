@@ -70,7 +70,7 @@ class WaysOfOrders:
         units = np.where(self.is_optional[:, None] & (prices >= 0), 0, self.most_units)
         self.ranked_units = np.take_along_axis(units, self.ranked_places, axis=1)
         ranked_prices = np.take_along_axis(prices, self.ranked_places, axis=1)
-        result = self.fixed_cost.copy()
+        result: FloatArray = self.fixed_cost.copy()
         for number, subset in enumerate(self.subsets):
             units = self._units(subset, slice(None))
             cost = (units * ranked_prices).sum(axis=1)
