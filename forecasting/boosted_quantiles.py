@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from forecasting.boosting import COMMON, FIRST_ORIGIN, load_lightgbm, training_origins, why_not_boosted
+from forecasting.boosting import COMMON, load_lightgbm, training_origins, why_not_boosted
 from forecasting.boosting_features import build_features
 from forecasting.schema import LEAST_FIT_PERIODS
 
 if TYPE_CHECKING:
     from forecasting.boosting_features import Features
     from forecasting.pooled import PooledFit
-    from forecasting.schema import BoolArray, FloatArray, IntArray
+    from forecasting.schema import BoolArray, FloatArray, Frequency, IntArray
     from forecasting.spread import SumDistribution
 
 LEVELS: Final = (0.1, 0.5, 0.8, 0.9, 0.95, 0.99)  # that trees are learned for, whichever are asked for
@@ -23,7 +23,11 @@ MOST_SUMS: Final = 250_000  # at random: 400,000 cost half as much again and gai
 LEAST_SUMS: Final = 2_000
 TREES: Final = 100
 THREADS: Final = 2
-TREES_SAY: Final = 0.5  # of a quantile; the rest is the statistical one's
+# known before the first sum that is learned from; in weeks half of what single periods take: sums are few, and twice as many say more
+FIRST_ORIGIN: Final[dict[Frequency, int]] = {"daily": 112, "weekly": 13, "monthly": 12}
+# of the expected sum, which the loss of a sum is weighted by; 1 is a loss in units, in which a few fast movers outweigh all others
+WEIGHT_POWER: Final[dict[Frequency, float]] = {"daily": 1.0, "weekly": 0.5, "monthly": 1.0}
+TREES_SAY: Final = 0.5  # of a quantile, unless asked for otherwise; the rest is the statistical one's
 
 
 def why_no_sum_trees(fit: PooledFit, *, periods: int, until: int | None = None) -> str | None:
@@ -83,7 +87,7 @@ def learn_sum_trees(fit: PooledFit, *, periods: int, seed: int, until: int | Non
     """Trees learned from past sums of all series that were in stock throughout.
 
     The target is the sum over what the pooled fit expected of it, so a quantile is a factor on the expected sum; the pinball loss is
-    weighted by the expected sum, which makes it a loss in units.
+    weighted by a power of the expected sum.
 
     Source: Koenker and Bassett (1978), Regression quantiles, Econometrica 46; direct on the cumulative target: the finding in
     docs/methods/boosting.md.
@@ -104,6 +108,7 @@ def learn_sum_trees(fit: PooledFit, *, periods: int, seed: int, until: int | Non
     origin, series = _drawn(fit, features, alive, periods=periods, seed=seed)
     expected = _expected(features, periods)[origin, series]
     sold = _sums(fit.matrix.demand[:, alive], periods)[origins[origin], series]
+    weight = expected ** WEIGHT_POWER[fit.matrix.frequency]
     shared = COMMON | {"min_data_in_leaf": max(20, len(sold) // 1400), "objective": "quantile", "seed": seed}
     table = features.sum_rows(origin, series, periods=periods)
 
@@ -112,7 +117,7 @@ def learn_sum_trees(fit: PooledFit, *, periods: int, seed: int, until: int | Non
         data = lightgbm.Dataset(
             table,
             label=sold / expected,
-            weight=expected / expected.mean(),
+            weight=weight / weight.mean(),
             feature_name=features.sum_names(),
             categorical_feature=features.categorical,
             params=parameters,
@@ -125,7 +130,7 @@ def learn_sum_trees(fit: PooledFit, *, periods: int, seed: int, until: int | Non
 
 @dataclass(frozen=True, slots=True)
 class BlendedSpread:
-    """The distribution of demand over coming periods, each quantile half the statistical one and half what trees say.
+    """The distribution of demand over coming periods, each quantile in part the statistical one and in part what trees say.
 
     Between the levels of trees their quantiles lie as the statistical ones do, and beyond the outermost run beside them.
 
@@ -135,10 +140,12 @@ class BlendedSpread:
     Attributes:
         spread: The statistical distribution.
         trees: [level of `LEVELS`, series]; quantiles in units, NaN for a series that keeps the statistical ones.
+        trees_say: Share of a quantile that is theirs.
     """
 
     spread: SumDistribution
     trees: FloatArray
+    trees_say: float = TREES_SAY
 
     def quantiles(self, levels: tuple[float, ...] | FloatArray, rows: IntArray | None = None) -> FloatArray:
         """[level, series] in units, rising with the level and never below zero; of all series or of some `rows`."""
@@ -155,12 +162,12 @@ class BlendedSpread:
             else:
                 nearest = min(above, len(LEVELS) - 1)
                 said = np.maximum(trees[nearest] + told[index] - known[nearest], 0.0)
-            result[index] = np.where(np.isnan(said), told[index], TREES_SAY * said + (1.0 - TREES_SAY) * told[index])
+            result[index] = np.where(np.isnan(said), told[index], self.trees_say * said + (1.0 - self.trees_say) * told[index])
         return result
 
 
 def _origins(fit: PooledFit, *, periods: int, until: int | None) -> IntArray:
-    origins = training_origins(fit.matrix)
+    origins = training_origins(fit.matrix, first=FIRST_ORIGIN[fit.matrix.frequency])
     return origins[origins <= (fit.matrix.periods_count if until is None else until) - periods]
 
 

@@ -95,7 +95,7 @@ def factors(fit: PooledFit, *, periods: int, seed: int) -> tuple[IntArray, Float
     """Series that sell, and [period, series] what their level on season and calendar is to be multiplied with."""
     lightgbm, matrix = load_lightgbm(), fit.matrix
     alive = np.flatnonzero(fit.levels[-1] > 0)
-    features = build_features(fit, alive, training_origins(matrix), periods=periods)
+    features = build_features(fit, alive, training_origins(matrix, first=FIRST_ORIGIN[matrix.frequency]), periods=periods)
     origin, series, ahead = _drawn(fit, features, alive, periods=periods, seed=seed)
     offset = features.levels[origin, series] * features.profile[features.origins[origin] + ahead, series]
     target = matrix.demand[features.origins[origin] + ahead, alive[series]]
@@ -134,9 +134,9 @@ def _factors(boosters: list[Any], features: Features, *, periods: int) -> FloatA
         return np.stack(list(pool.map(predict, range(periods))))
 
 
-def training_origins(matrix: SeriesMatrix) -> IntArray:
-    """Evenly spaced numbers of known periods, the last one leaving one period to learn from."""
-    first, last = FIRST_ORIGIN[matrix.frequency], matrix.periods_count - 1
+def training_origins(matrix: SeriesMatrix, *, first: int) -> IntArray:
+    """Evenly spaced numbers of known periods, all after the first, the last one leaving one period to learn from."""
+    last = matrix.periods_count - 1
     step = max(1, -(-(last - first) // MOST_ORIGINS))
     if matrix.frequency == "daily" and step % 7 == 0:
         step += 1  # every weekday is to be an origin

@@ -20,14 +20,16 @@ from inventory.lumpy import LumpyDemand, lumpy_rows
 from inventory.policy import LARGEST_QTY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from forecasting.matrix import SeriesMatrix
     from forecasting.pooled import PooledFit
-    from forecasting.schema import BoolArray, IntArray, PathArray
+    from forecasting.schema import BoolArray, Frequency, IntArray, PathArray
     from forecasting.spread import SumDistribution
 
 LUMPY: Final = 1  # keeps its draws apart from those of other paths
+# of each quantile: more of weeks' (M5), no more of months' (car parts); of days it was not tried
+TREES_SAY: Final[Mapping[Frequency, float]] = {"daily": 0.5, "weekly": 0.75, "monthly": 0.5}
 PATHS: Final = 300  # per series; with twice as many orders change by rounding only
 
 
@@ -129,7 +131,7 @@ def _without_absurd(matrix: SeriesMatrix) -> SeriesMatrix:
 
 
 def learn_demand(matrix: SeriesMatrix, *, periods: int, seed: int, wants_trees: bool = True) -> DemandLaw:
-    """The pooled fit that was best on past cut-offs and the spread of its sums, half of it from trees where there is enough to learn from.
+    """The pooled fit that was best on past cut-offs and the spread of its sums, in part from trees where there is enough to learn from.
 
     Args:
         matrix: Demand that is known, and the calendar ahead.
@@ -146,7 +148,7 @@ def learn_demand(matrix: SeriesMatrix, *, periods: int, seed: int, wants_trees: 
     spread: SumDistribution = fit_spread(fit, periods=periods)
     if wants_trees and why_no_sum_trees(fit, periods=periods) is None:
         said = learn_sum_trees(fit, periods=periods, seed=seed).quantiles(np.array([fit.matrix.periods_count]))[:, 0]
-        spread = BlendedSpread(spread, said)
+        spread = BlendedSpread(spread, said, TREES_SAY[matrix.frequency])
         names = [LIGHTGBM if is_said else own for is_said, own in zip(np.isfinite(said[0]).tolist(), names, strict=True)]
     lumpy = lumpy_rows(matrix)
     reasons = reasons_put_back(matrix, rows, fit.fallback_reasons())

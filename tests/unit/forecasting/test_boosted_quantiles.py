@@ -106,6 +106,14 @@ def test_a_blend_is_halfway_at_every_level_and_keeps_a_series_without_trees() ->
     assert_allclose(said, [[7.5, 7.0, 5.0], [12.75, 10.5, 8.5], [13.5, 11.0, 9.0]])
 
 
+def test_trees_have_the_share_of_a_quantile_that_is_asked_for() -> None:
+    trees = np.repeat(20.0 * np.array(LEVELS)[:, None], 3, axis=1)
+
+    said = BlendedSpread(Uniform(), trees, 0.75).quantiles((0.5, 0.9))
+
+    assert_allclose(said, [[8.75] * 3, [15.75] * 3])
+
+
 def test_beyond_the_levels_of_trees_a_blend_runs_beside_the_statistical_quantiles() -> None:
     trees = np.stack([10.0 * np.array(LEVELS) + shift for shift in (4.0, -4.0)], axis=1)
 
