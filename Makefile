@@ -6,7 +6,7 @@ RUNTIME := .venv/.runtime
 DEVELOP := .venv/.develop
 
 .DEFAULT_GOAL := help
-.PHONY: help run dashboards dagster test torture check format docs lock clean browser
+.PHONY: help run dashboards dagster test torture check types pages format docs lock clean browser
 
 help: ## Show what can be made
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -36,7 +36,12 @@ torture: $(DEVELOP) ## Run every attack at full size (hours)
 check: $(DEVELOP) ## Formatting, lint, types and import rules
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	@$(MAKE) --no-print-directory -j 2 types pages
+
+types:
 	$(BIN)/mypy
+
+pages:
 	$(BIN)/lint-imports
 	$(BIN)/ordercast docs --check
 

@@ -95,6 +95,7 @@ OWN_TABLES: Final[dict[str, str]] = {
     "planning.forecast_broken": "sku VARCHAR NOT NULL, location_id VARCHAR NOT NULL, reason VARCHAR NOT NULL",
 }
 _IN_USE: Final = re.compile("Could not set lock|Conflicting lock|different configuration")
+_COLUMN_ENDS: Final = re.compile(r",\s*(?![^(]*\))")  # no comma of DECIMAL(38, 4)
 SCHEMAS: Final = ("raw", "meta", "quarantine", "planning", "history")
 
 
@@ -237,34 +238,28 @@ def _did_not_open(path: Path, cause: str) -> WarehouseUnavailableError:
 def _create_tables(conn: duckdb.DuckDBPyConnection) -> None:
     for schema in SCHEMAS:
         conn.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+    standing = _standing_columns(conn)
     for name, columns in OWN_TABLES.items():
-        conn.execute(f"CREATE TABLE IF NOT EXISTS {name} ({columns})")
-        if name.startswith("planning."):
-            _renew_where_shaped_otherwise(conn, name, columns)
-    standing = _standing_raw_columns(conn)
+        if name not in standing:
+            conn.execute(f"CREATE TABLE {name} ({columns})")
+        elif name.startswith("planning.") and standing[name] != [column.split()[0] for column in _COLUMN_ENDS.split(columns)]:
+            # Of an earlier version: it held nothing but what each run computes anew.
+            conn.execute(f"CREATE OR REPLACE TABLE {name} ({columns})")
     for table in SOURCE_TABLES.values():
-        wanted = raw_columns(table)
-        if standing.get(table.name) == list(wanted):
+        wanted, name = raw_columns(table), f"raw.{table.name}"
+        if standing.get(name) == list(wanted):
             continue
-        if table.name in standing:  # made under another contract: everything is read again into the new shape
+        if name in standing:  # made under another contract: everything is read again into the new shape
             conn.execute("DELETE FROM meta.feed_state")
         ddl = ", ".join(f"{quoted(name)} {kind}" for name, kind in wanted.items())
         conn.execute(f"CREATE OR REPLACE TABLE raw.{quoted(table.name)} ({ddl})")
 
 
-def _renew_where_shaped_otherwise(conn: duckdb.DuckDBPyConnection, name: str, columns: str) -> None:
-    """A table of an earlier version is empty in its new shape; it held nothing but what each run computes anew."""
-    conn.execute(f"CREATE OR REPLACE TEMP TABLE wanted ({columns})")
-    same = f"SELECT (SELECT list(column_name) FROM (DESCRIBE {name})) = (SELECT list(column_name) FROM (DESCRIBE wanted))"
-    if conn.execute(same).fetchone() != (True,):
-        conn.execute(f"CREATE OR REPLACE TABLE {name} ({columns})")
-    conn.execute("DROP TABLE wanted")
-
-
-def _standing_raw_columns(conn: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
+def _standing_columns(conn: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
+    """Names of the columns by `schema.table`."""
     rows = conn.execute(
-        "SELECT table_name, list(column_name ORDER BY column_index) FROM duckdb_columns() "
-        "WHERE database_name = current_database() AND schema_name = 'raw' GROUP BY table_name"
+        "SELECT schema_name || '.' || table_name, list(column_name ORDER BY column_index) FROM duckdb_columns() "
+        "WHERE database_name = current_database() GROUP BY 1"
     ).fetchall()
     return dict(rows)
 
