@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _STEPS: Final[Mapping[Frequency, str]] = {"daily": "1d", "weekly": "1w", "monthly": "1mo"}
 LEAST_REACH: Final = 0.01  # of the series; fewer with rows beyond an empty year are no later demand but wrong dates
+LEAST_QTY: Final = 1e-9  # units; what is less, on either side of zero, is the rounding of a sum and counts as nothing
 _LONGEST_PERIOD_DAYS: Final = 31
 # what a count of rows or periods means for a series, in the order it is said
 _NOTES: Final[Mapping[str, str]] = {
@@ -53,8 +54,11 @@ def mend_panel(panel: pl.DataFrame, *, frequency: Frequency) -> tuple[pl.DataFra
     _check_columns(panel)
     # the order of categories is their owner's affair, ours is that of their texts
     texts = [name for name in SERIES_KEY if panel.schema[name] in (pl.Categorical, pl.Enum)]
+    qty = pl.col("demand_qty").cast(pl.Float64)
     rows = panel.select(PANEL_COLUMNS).with_columns(
-        pl.col(texts).cast(pl.String), pl.col("demand_date").cast(pl.Date), pl.col("demand_qty").cast(pl.Float64)
+        pl.col(texts).cast(pl.String),
+        pl.col("demand_date").cast(pl.Date),
+        demand_qty=pl.when(qty.abs() < LEAST_QTY).then(0.0).otherwise(qty),
     )
     starts = _without_strays(rows, _period_starts(rows["demand_date"], frequency), frequency)
     is_wrong = _wrong_rows(rows, starts)

@@ -202,6 +202,14 @@ def test_a_good_panel_comes_back_as_it_is_without_a_note(panel_of: PanelOf) -> N
     assert notes.is_empty()
 
 
+@pytest.mark.parametrize("rounding", [7e-304, 1e-12, -1e-12])
+def test_what_only_the_rounding_of_a_sum_left_is_nothing_sold_and_no_note(rounding: float) -> None:
+    mended, notes = mend_panel(with_value(10, rounding), frequency="daily")
+
+    assert mended.filter(DAY_10)["demand_qty"].item() == 0.0
+    assert notes.is_empty()
+
+
 def test_weeks_keep_the_weekday_they_begin_on_and_stray_dates_are_counted_in_their_week() -> None:
     sundays = [date(2024, 1, 7) + timedelta(days=7 * week) for week in range(6)]
     panel = of(np.ones(6)).with_columns(demand_date=pl.Series([*sundays[:5], sundays[5] + timedelta(days=3)]))
