@@ -59,7 +59,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the findi
     if as_json:
         emit_json(findings)
     else:
-        console = Console()
+        console = Console(soft_wrap=True)  # commands and paths stay in one piece
         for finding in findings:
             mark = "[green]ok  [/green]" if finding.is_fine else "[red]mend[/red]"
             console.print(
