@@ -106,8 +106,8 @@ def sentence(line: dict[str, float], binding: str, unit: str) -> str:
 
 
 _WHY_NOTHING: Final = {
-    "minimum_order": "the least order costs more to hold than it saves",
-    "order_multiple": "a whole pack costs more to hold than it saves",
+    "minimum_order": "the least order saves less until the next review than it costs to hold",
+    "order_multiple": "a whole pack saves less until the next review than it costs to hold",
     "budget": "the budget goes to what saves more for its money",
     "maximum_order": "the maximum allows none",
     "fill_rate": "it cannot be ordered",

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from inventory.policy import LOST_SALES_HOLDING
+
 if TYPE_CHECKING:
     from forecasting.schema import BoolArray, FloatArray, IntArray
 
@@ -66,12 +68,23 @@ class Rounded:
     maximum: FloatArray
 
 
-def round_by_cost(raw: FloatArray, need: FloatArray, ratio: FloatArray, *, floor: FloatArray, terms: SupplierTerms) -> Rounded:
+def round_by_cost(
+    raw: FloatArray,
+    need: FloatArray,
+    ratio: FloatArray,
+    *,
+    floor: FloatArray,
+    terms: SupplierTerms,
+    own_demand: FloatArray | None = None,
+) -> Rounded:
     """The accepted quantity next to the raw one, above or below it, whose expected cost is least.
 
     The cost of a quantity q is that which makes the raw quantity the best of all: the mean of r (need - q)+ + (1 - r) (q - need)+. It is
     convex, so the best accepted quantity is a neighbour of the best of all; more stock lowers every need and so never raises the
     choice. Of two that cost the same it is the smaller.
+
+    A least order of many periods' demand is never the best of one period alone, yet with demand lost an empty shelf waits for ever. So it
+    is also placed where waiting another period would lose more than such orders cost in the mean of their cycle (`pays_over_its_cycle`).
 
     Source: Koenker and Bassett (1978), Regression quantiles, Econometrica 46, equation 2, for the loss whose minimum is the quantile.
 
@@ -81,6 +94,7 @@ def round_by_cost(raw: FloatArray, need: FloatArray, ratio: FloatArray, *, floor
         ratio: [series]; the quantile that was taken.
         floor: [series]; not to be rounded below, but by the maximum.
         terms: The suppliers'.
+        own_demand: [series]; mean demand between an order's arrival and the next one's, where what is missed is lost; None where it waits.
     """
     pack, smallest = terms.pack, terms.smallest
     low = np.floor(raw / pack + ROUNDING) * pack
@@ -89,9 +103,30 @@ def round_by_cost(raw: FloatArray, need: FloatArray, ratio: FloatArray, *, floor
     packs = np.maximum(packs, np.ceil(floor / pack - ROUNDING) * pack) + 0.0
     is_small = (packs < smallest) & (np.maximum(raw, floor) > 0)
     # what is rounded to no pack at all may still be worth the least order, and the other way round
-    least = np.where(floor > 0, smallest, _cheaper(np.zeros_like(raw), smallest, need, ratio))
+    pays = floor > 0 if own_demand is None else (floor > 0) | pays_over_its_cycle(smallest, need, ratio, own_demand=own_demand)
+    least = np.where(pays, smallest, _cheaper(np.zeros_like(raw), smallest, need, ratio))
     minimum = np.where(is_small, least, packs)
     return Rounded(packs, minimum, np.minimum(minimum, terms.largest))
+
+
+def pays_over_its_cycle(quantity: FloatArray, need: FloatArray, ratio: FloatArray, *, own_demand: FloatArray) -> BoolArray:
+    """What waiting for one more review would lose is at least what orders of this quantity cost from one review to the next, [series].
+
+    The mean cost of a cycle is taken as holding (quantity + own demand) / 2: the stock falls from the quantity to nothing, and about one
+    review's demand is left when it comes. Holding over shortage cost is read from the ratio, p / (p + 1.5 h).
+
+    Source: Zheng and Federgruen (1991), Finding optimal (s, S) policies is about as simple as evaluating a single policy, Operations
+    Research 39, lemma 1: order where the cost of one period without exceeds the mean cost of the best cycle.
+
+    Args:
+        quantity: [series]; units.
+        need: [series, path].
+        ratio: [series].
+        own_demand: [series]; mean demand of a review period.
+    """
+    saved = np.minimum(need, quantity[:, None]).mean(axis=1)
+    result: BoolArray = LOST_SALES_HOLDING * ratio * saved >= (1.0 - ratio) * (quantity + own_demand) / 2.0
+    return result
 
 
 def round_up(raw: FloatArray, terms: SupplierTerms) -> FloatArray:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from inventory.demand_paths import DemandLaw
     from inventory.item_terms import ItemTerms
     from inventory.policy import ReplayState
+    from inventory.projection import Needs
     from inventory.simulation import Learner
 
 PATH_METHOD: Final = "path_newsvendor"
@@ -121,7 +122,7 @@ class StandingRule:
         if (is_asked := np.isfinite(rate)).any():
             filled = fill_quantity(needs.need[is_asked], needs.demand_within[is_asked], rate[is_asked], is_whole=is_whole[is_asked])
             floor[is_asked] = filled
-        lost = self._rounded(np.maximum(need_quantile(needs.need, ratio, is_whole=is_whole), floor), needs.need, floor, rows)
+        lost = self._rounded(np.maximum(need_quantile(needs.need, ratio, is_whole=is_whole), floor), needs, floor, rows)
         total = np.cumsum(paths, axis=2, dtype=np.float64)
         demand = np.sort(np.take_along_axis(total, until[:, :, None] - 1, axis=2)[:, :, 0], axis=1)
         level = need_quantile(demand, ratio, is_whole=is_whole)
@@ -140,10 +141,13 @@ class StandingRule:
             np.where(is_due, most - position, 0.0),
         )
 
-    def _rounded(self, raw: FloatArray, need: FloatArray, floor: FloatArray, rows: IntArray) -> FloatArray:
+    def _rounded(self, raw: FloatArray, needs: Needs, floor: FloatArray, rows: IntArray) -> FloatArray:
         """[position]; in the packs that cost least, for series whose packs are weighed; a replay's shop rounds up what is left."""
         some = np.isfinite(self.rounding_ratio[rows])
         own = self.terms.supplier.of(rows[some])
         result = raw.copy()
-        result[some] = round_by_cost(raw[some], need[some], self.rounding_ratio[rows[some]], floor=floor[some], terms=own).maximum
+        rounded = round_by_cost(
+            raw[some], needs.need[some], self.rounding_ratio[rows[some]], floor=floor[some], terms=own, own_demand=needs.demand_within[some]
+        )
+        result[some] = rounded.maximum
         return result

@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from inventory.item_terms import ItemTerms
     from inventory.policy import Policy
 
-STEPS: Final = (-1.2, -0.8, -0.4, 0.0, 0.4, 0.8, 1.2, 1.8)  # in log odds from the ratio that costs alone give
+STEPS: Final = (-1.2, -0.8, -0.4, -0.2, 0.0, 0.2, 0.4, 0.6, 0.8, 1.2, 1.8)  # in log odds from the ratio that costs alone give
 FILL_STEPS: Final = (2.4, 3.2, 4.2)  # tried too where a fill rate is asked for
 WINDOW: Final[Mapping[Frequency, int]] = {"daily": 56, "weekly": 26, "monthly": 15}  # newest periods that are lived through
+FLAT: Final = 0.02  # of the least cost: what costs no more than that in the past is as good
 LEAST_WINDOW: Final = 6  # fewer periods, warm-up aside, do not say what costs less
 SERIES_TRIED: Final = 1_000  # more cost time and hardly change the choice
 
@@ -47,8 +48,9 @@ def tune_policy(
 
     The newest periods of the panel are lived through once per ratio, each decision from what was known before it. The cheapest ratio
     (of those that meet `min_fill_rate`, or the one of highest fill where none does) is drawn half way, in log odds, to the one that
-    costs alone give: the past is one sample, costs near the best are flat, and a ratio too low starves slow movers first. Where a fill
-    rate is asked for and the middle misses it, the ratio that met it stays. A history too short to try takes the costs' own ratio.
+    costs alone give: the past is one sample, costs near the best are flat, and a ratio too low starves slow movers first. Where the
+    middle cost over 2 % more, as it does where minimums make costs jump, or missed the fill rate asked for, the best ratio stays. A
+    history too short to try takes the costs' own ratio.
 
     Args:
         panel: As for `plan_orders`.
@@ -181,10 +183,8 @@ def _chosen(steps: Sequence[float], shops: Sequence[Shop], fill_rate: float | No
     fills = np.array([shop.fill_rate if shop.fill_rate is not None else 1.0 for shop in shops])
     enough = fills >= (fill_rate or 0.0)
     best = int(np.argmin(np.where(enough, costs, np.inf))) if enough.any() else int(np.argmax(fills))
-    middle = steps[best] / 2.0
-    if fill_rate is not None and np.interp(middle, steps, fills) < fill_rate:
-        return steps[best]
-    return middle
+    middle = int(np.argmin(np.abs(np.array(steps) - steps[best] / 2.0)))
+    return steps[middle] if enough[middle] and costs[middle] <= (1.0 + FLAT) * costs[best] else steps[best]
 
 
 def _log_odds(ratio: float) -> float:

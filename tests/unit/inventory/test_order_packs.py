@@ -44,18 +44,23 @@ def ordered(found: Reorder | NoOrder) -> int:
     return found.rounded.qty if isinstance(found, Reorder) else 0
 
 
-# 19 of 1 a day are needed, 18 are there: 1 is missed. h = 1000 x .25 x 7 / 365 = 4.79, so each of 99 left weighs 1.5 h = 7.19: 711.99
-def test_a_need_of_one_does_not_order_a_minimum_of_a_hundred_that_costs_more_than_it_saves() -> None:
-    found = planned(certain(1.0), on_hand=18, terms=replace(TERMS, min_order_qty=100))
+# 19 of 1 a day are needed, 18 are there: waiting a week misses 1 sale, 600. h = 1000 x .25 x 7 / 365 = 4.79 a week, so a week of the cycle of
+# an order of 100 costs 4.79 x (100 + 7) / 2 = 256 in the mean, and of one of 1,000 it costs 4.79 x (1,000 + 7) / 2 = 2,414
+def test_a_need_of_one_orders_a_minimum_of_a_hundred_where_waiting_loses_more_than_a_week_of_its_cycle_costs() -> None:
+    assert ordered(planned(certain(1.0), on_hand=18, terms=replace(TERMS, min_order_qty=100))) == 100
+
+
+def test_a_need_of_one_does_not_order_a_minimum_of_a_thousand_that_costs_more_than_it_saves() -> None:
+    found = planned(certain(1.0), on_hand=18, terms=replace(TERMS, min_order_qty=1000))
 
     assert isinstance(found, NoOrder)
     assert (found.kind, found.lasts_days) == ("not_worth", 18)
     assert found.reason == (
-        "1 unit is wanted and the smallest order is 100: it would save 1.0 sales until the next order arrives, less than holding the rest costs."
+        "1 unit is wanted and the smallest order is 1000: it would save 1.0 sales until the next order arrives, less than holding the rest costs."
     )
     assert found.declined is not None
-    assert (found.declined.qty, found.declined.saved_qty, found.declined.saved_amount) == (100, 1.0, 600.0)
-    assert found.declined.held_amount == pytest.approx(99 * 1.5 * 1000 * 0.25 * 7 / 365)
+    assert (found.declined.qty, found.declined.saved_qty, found.declined.saved_amount) == (1000, 1.0, 600.0)
+    assert found.declined.held_amount == pytest.approx(999 * 1.5 * 1000 * 0.25 * 7 / 365)
 
 
 def test_the_minimum_is_ordered_where_the_unit_missed_is_worth_its_holding() -> None:

@@ -70,7 +70,9 @@ def asked_for_one(policy: dict[str, Any], terms: OrderTerms | None = None, ratio
     if terms is None:
         return target.raw_qty
     money = UnitMoney(1.0, 0.0, None)
-    return round_by_worth(target.raw_qty, need, ratio=ratio, least_qty=target.floor_qty, terms=terms, money=money).qty
+    return round_by_worth(
+        target.raw_qty, need, own_demand_qty=own_demand, ratio=ratio, least_qty=target.floor_qty, terms=terms, money=money
+    ).qty
 
 
 def test_every_method_orders_what_a_run_would_order_for_the_item_alone() -> None:
