@@ -42,8 +42,9 @@ class Replay:
     Attributes:
         frame: policy, cost, holding, shortage (in the policies' costs), fill_rate, average_stock_qty, orders; in the order of the
             policies; with average_stock_amount where every item has a unit_cost.
-        bounds: policy, cost_low, cost_high, fill_rate_low, fill_rate_high: with demand in periods out of stock as low as what was
-            sold, and as high as expected plus one standard deviation; equal to the frame where nothing was out of stock.
+        bounds: policy, cost_at_low_demand, cost_at_high_demand, fill_rate_at_low_demand, fill_rate_at_high_demand: with demand in
+            periods out of stock as low as what was sold, and as high as expected plus one standard deviation; equal to the frame where
+            nothing was out of stock. They bound demand: cost may be highest where demand is lowest.
         estimated_rate: Share of the replayed demand that is an estimate, because the merchant was out of stock; None without demand.
         left_out: sku, location_id, reason: series that `plan_orders` would not plan under each of the policies; in no figure of the others.
     """
@@ -262,8 +263,8 @@ def _result(shops: Mapping[str, Shop], names: list[str], kept: IntArray, estimat
     bounds = [
         {
             "policy": name,
-            **{f"cost_{variant}": of(name, variant).holding + of(name, variant).shortage for variant in (LOW, HIGH)},
-            **{f"fill_rate_{variant}": of(name, variant).fill_rate for variant in (LOW, HIGH)},
+            **{f"cost_at_{variant}_demand": of(name, variant).holding + of(name, variant).shortage for variant in (LOW, HIGH)},
+            **{f"fill_rate_at_{variant}_demand": of(name, variant).fill_rate for variant in (LOW, HIGH)},
         }
         for name in names
     ]

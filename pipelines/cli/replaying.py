@@ -113,16 +113,17 @@ def _show(console: Console, release: Release, told: ReplayReport) -> None:
 
 
 def _say_how_sure(console: Console, told: ReplayReport) -> None:
-    """What rests on estimated demand, and between which ends each cost lies."""
+    """What rests on estimated demand, and what each policy costs at less and at more of it."""
     if told.estimated_rate:
         console.print(
             f"{_percent(told.estimated_rate)} of the units are an estimate of what was wanted in weeks mostly without stock. "
-            "Between nothing more than was sold and much more, costs are:",
+            "If only what was sold was wanted in them, and if much more was, costs are:",
             highlight=False,
         )
         for one in told.results:
-            ends = [money(major_units(amount, told.currency_code), None) for amount in (one.low_cost_amount, one.high_cost_amount)]
-            console.print(f"  {escape(one.policy)}: {ends[0]} to {ends[1]}", highlight=False)
+            amounts = (one.cost_at_low_demand_amount, one.cost_at_high_demand_amount)
+            low, high = (money(major_units(amount, told.currency_code), None) for amount in amounts)
+            console.print(f"  {escape(one.policy)}: {low} if only that, {high} if much more", highlight=False)
     console.print(
         "In whole weeks: a day's stock-out within a week is not seen, and lead times are rounded up.", style="dim", highlight=False
     )

@@ -47,8 +47,8 @@ class PolicyResult:
         policy: A name of `POLICIES`.
         holding_amount: Units left at the ends of weeks, at each item's cost of holding one for a week.
         lost_margin_amount: Units that were wanted and not there, at their margin.
-        low_cost_amount: Of both together, had nothing more been wanted in weeks without stock than was sold.
-        high_cost_amount: Had much more been wanted in them.
+        cost_at_low_demand_amount: Of both together, had nothing more been wanted in weeks without stock than was sold.
+        cost_at_high_demand_amount: Had much more been wanted in them, which may cost less.
         fill_rate: Share of units that were there when they were wanted; None where nothing was wanted.
         stock_value_amount: Mean stock at the ends of weeks, at unit cost.
         orders_count: Order lines.
@@ -57,8 +57,8 @@ class PolicyResult:
     policy: str
     holding_amount: int
     lost_margin_amount: int
-    low_cost_amount: int
-    high_cost_amount: int
+    cost_at_low_demand_amount: int
+    cost_at_high_demand_amount: int
     fill_rate: float | None
     stock_value_amount: int
     orders_count: int
@@ -211,8 +211,8 @@ def results_of(told: Replay) -> list[PolicyResult]:
             policy=row["policy"],
             holding_amount=round(row["holding"]),
             lost_margin_amount=round(row["shortage"]),
-            low_cost_amount=round(row["cost_low"]),
-            high_cost_amount=round(row["cost_high"]),
+            cost_at_low_demand_amount=round(row["cost_at_low_demand"]),
+            cost_at_high_demand_amount=round(row["cost_at_high_demand"]),
             fill_rate=row["fill_rate"],
             stock_value_amount=round(row["average_stock_amount"]),
             orders_count=row["orders"],

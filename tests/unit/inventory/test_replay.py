@@ -120,7 +120,7 @@ def test_what_the_merchant_missed_is_estimated_and_its_uncertainty_stated():
 
     bounds = result.bounds.row(0, named=True)
     assert result.estimated_rate == pytest.approx(0.2, abs=0.05)
-    assert bounds["cost_low"] < result.frame["cost"][0] < bounds["cost_high"]
+    assert bounds["cost_at_low_demand"] < result.frame["cost"][0] < bounds["cost_at_high_demand"]
 
 
 def test_lost_demand_of_slow_movers_is_neither_rounded_away_nor_called_certain():
@@ -134,7 +134,7 @@ def test_lost_demand_of_slow_movers_is_neither_rounded_away_nor_called_certain()
     bounds = result.bounds.row(0, named=True)
     assert result.frame["cost"][0] == pytest.approx(wanted[:, 20:].sum(), rel=0.1)
     assert result.estimated_rate == pytest.approx(0.5, abs=0.06)
-    assert bounds["cost_low"] == seen[:, 20:].sum() < result.frame["cost"][0] < bounds["cost_high"]
+    assert bounds["cost_at_low_demand"] == seen[:, 20:].sum() < result.frame["cost"][0] < bounds["cost_at_high_demand"]
 
 
 def first_orders(panel: pl.DataFrame, policy: Policy, series: int, **more: Any) -> list[float]:
@@ -177,7 +177,18 @@ def test_without_stock_outs_there_is_nothing_to_estimate():
     result = replay(shop(), {"none": Steady(0)}, start=week(40), end=week(43), frequency="weekly")
 
     assert result.estimated_rate == 0
-    assert result.bounds["cost_low"].to_list() == result.bounds["cost_high"].to_list() == result.frame["cost"].to_list()
+    assert result.bounds["cost_at_low_demand"].to_list() == result.bounds["cost_at_high_demand"].to_list() == result.frame["cost"].to_list()
+
+
+def test_ample_stock_costs_more_where_less_was_wanted():
+    censored = np.zeros((5, 44), dtype=bool)
+    censored[:, 41:43] = True
+    panel = shop().with_columns(demand_qty=pl.when(censored.ravel()).then(0.0).otherwise("demand_qty"), is_censored=censored.ravel())
+    held = pl.DataFrame({"sku": [f"s{row}" for row in range(5)], "location_id": "main", "on_hand_qty": 60.0})
+
+    bounds = replay(panel, {"none": Steady(0)}, start=week(40), end=week(43), frequency="weekly", initial=held).bounds
+
+    assert bounds["cost_at_low_demand"][0] > bounds["cost_at_high_demand"][0]
 
 
 def test_stock_has_a_value_only_where_every_unit_cost_is_known():
