@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Final
 
 import numpy as np
@@ -27,7 +27,8 @@ def promise_dates(
     The lines of a sku-location stand in a queue: lowest priority number, then order date, then order_line_id. Stock on hand
     serves the head of the queue, then inbound by its date, then an order placed with the supplier on `as_of`, which brings
     any quantity after the lead time; so inbound that comes later than such an order is left to nobody, and nobody waits
-    behind it. A line is promised for the day of its last unit; no line is promised later than one behind it in the queue.
+    behind it. A line is promised for the day of its last unit, the day after `as_of` at the earliest; no line is promised later
+    than one behind it in the queue.
 
     Args:
         order_lines: order_line_id, sku, location_id, open_qty (units not shipped, 1 or more), ordered_date (or a time), and
@@ -37,7 +38,7 @@ def promise_dates(
         inbound: sku, location_id, expected_date, open_qty (units to come), one row or several. Without a date, or with one
             up to `as_of` (overdue), nobody knows its day, so it is not promised.
         lead_times: sku, lead_time_days (0 or more, null: not known), per location where it has location_id.
-        as_of: Last complete day; what is on hand is promised for it. Days of packing and carriage come on top.
+        as_of: Last complete day; what is on hand is promised for the day after it. Days of packing and carriage come on top.
 
     Returns:
         order_line_id, sku, location_id, open_qty, promised_date (null: not available), binding ("on_hand", "inbound",
@@ -58,12 +59,13 @@ def promise_dates(
     facts = queue.join(_read_free(position), on=PLACE, how="left").join(
         leads, on=[key for key in PLACE if key in leads.columns], how="left"
     )
-    facts = facts.with_columns(new_order_date=pl.lit(as_of).dt.offset_by(pl.format("{}d", "lead_time_days")))
+    days = pl.col("lead_time_days").clip(1)  # the as-of day is over
+    facts = facts.with_columns(new_order_date=pl.lit(as_of).dt.offset_by(pl.format("{}d", days)))
     coming = _read_inbound(inbound, as_of).join(facts.select(*PLACE, "new_order_date").unique(), on=PLACE)
     coming = coming.filter(pl.col("new_order_date").is_null() | (pl.col("expected_date") <= pl.col("new_order_date")))
     parts = _parts(facts, coming.group_by(PLACE).agg(pl.col("qty").sum().alias("coming_qty")))
     free = facts.group_by(PLACE).agg(pl.col("free_qty").first().fill_null(0))
-    dated = _with_day(parts, coming.drop("new_order_date"), free, as_of)
+    dated = _with_day(parts, coming.drop("new_order_date"), free, as_of + timedelta(days=1))
     return as_given(_with_reason(dated).sort(*PLACE, "rank").select(PROMISE_COLUMNS), asked)
 
 
@@ -133,9 +135,9 @@ def _parts(facts: pl.DataFrame, coming: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _with_day(parts: pl.DataFrame, coming: pl.DataFrame, free: pl.DataFrame, as_of: date) -> pl.DataFrame:
+def _with_day(parts: pl.DataFrame, coming: pl.DataFrame, free: pl.DataFrame, earliest: date) -> pl.DataFrame:
     """The lines with binding and promised_date: the day on which all units up to the line's last are there."""
-    start = free.select(*PLACE, expected_date=pl.lit(as_of), qty=pl.col("free_qty"))
+    start = free.select(*PLACE, expected_date=pl.lit(earliest), qty=pl.col("free_qty"))
     supply = pl.concat([start, coming.select(start.columns)]).sort(*PLACE, "expected_date")
     supply = supply.select(*PLACE, "expected_date", through_qty=pl.col("qty").cum_sum().over(PLACE)).sort("through_qty", "expected_date")
     # of dates that bring the queue equally far the first counts; the join would take the last

@@ -15,7 +15,7 @@ from rich.table import Table
 from pipelines.cli import accesses
 from pipelines.cli.display import emit_json
 from pipelines.cli.rule_listing import On, day_of
-from pipelines.cli.wording import money, quantity
+from pipelines.cli.wording import counted, money, quantity
 from pipelines.errors import ContractError, ReleaseError
 from pipelines.settings import load_settings
 from pipelines.steps.promises import promise_open_orders
@@ -173,7 +173,7 @@ def _show_promises(console: Console, found: Promises) -> None:
         said = (
             "-"
             if row["promised_ship_date"] is None
-            else f"{row['promised_ship_date']}" + (f" ({row['late_days']} days late)" if row["late_days"] else "")
+            else f"{row['promised_ship_date']}" + (f" ({counted(row['late_days'], 'day')} late)" if row["late_days"] else "")
         )
         cells = (row["order_id"], row["order_line_id"], row["sku"], quantity(row["open_qty"]), str(row["promised_date"] or "not available"))
         table.add_row(*map(escape, (*cells, said, _UNTIL_THEN[row["binding"]], row["reason"])))

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from inventory.wording import counted
 from pipelines.cli import accesses
 from pipelines.cli.display import emit_json
 from pipelines.cli.why import answer, print_silent, print_story
@@ -82,6 +83,7 @@ def recommendations(  # noqa: PLR0917 - options by name
         return
     with OperationalStore.open_to_read(settings.resolved_store_url) as store:
         rows = _worklist(store, actor, status=status, kind=kind, limit=limit) if store.is_prepared() else []
+        open_count = list_recommendations(store).height if not rows and store.is_prepared() else 0
         run_id = max((row["last_run_id"] for row in rows if row["status"] == PROPOSED), default=None)
         as_of = as_of_run(store, run_id) if run_id else None
     if as_json:
@@ -91,11 +93,20 @@ def recommendations(  # noqa: PLR0917 - options by name
         return
     console = Console()
     if not rows:
-        console.print("There is none: nothing needs ordering, the source lacks what it takes (ordercast run says), or no run has been yet.")
+        console.print(_none_words(open_count, status=status, kind=kind, actor=actor), highlight=False)
         return
     recommendation_lines(console, rows)
     if run_id:
         _say_whose(console, settings, run_id=run_id, as_of=as_of, served=served)
+
+
+def _none_words(open_count: int, *, status: str | None, kind: str | None, actor: str | None) -> str:
+    """Why the list is empty: what was asked for, where something else is open."""
+    if not open_count:
+        return "There is none: nothing needs ordering, the source lacks what it takes (ordercast run says), or no run has been yet."
+    asked_for = [f"of {name} {value}" for name, value in (("status", status), ("kind", kind)) if value]
+    words = " ".join([*asked_for, *([f"that {escape(actor)} may decide about"] if actor else [])])
+    return f"There is none {words}; {counted(open_count, 'suggestion is', 'suggestions are')} open."
 
 
 def _tell_why(settings: Settings, asked: str, *, actor: str | None, as_json: bool) -> None:

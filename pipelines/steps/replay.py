@@ -13,6 +13,7 @@ import inventory
 from forecasting.schema import SERIES_KEY
 from inventory.classical import RULES
 from inventory.standing import OneFit
+from inventory.wording import counted
 from pipelines.errors import ContractError
 from pipelines.steps.replay_current import current_rule, policies_by_week
 from pipelines.steps.replay_inputs import WEEK_DAYS, read_replay_inputs
@@ -195,10 +196,12 @@ def replay_weeks(panel: pl.DataFrame, since: date | None, until: date | None) ->
     least, newest = weeks[0] + timedelta(weeks=LEARN_WEEKS), weeks[-1]
     last = newest if until is None else until - timedelta(days=until.weekday())
     first = max(least, last - timedelta(weeks=YEAR_WEEKS - 1)) if since is None else since - timedelta(days=since.weekday())
+    there = (newest - weeks[0]).days // WEEK_DAYS + 1
     if first < least or last > newest or last - first < timedelta(weeks=LEAST_WEEKS - 1):
         raise ContractError(
-            f"The history in whole weeks goes from {weeks[0]} to {newest + timedelta(days=WEEK_DAYS - 1)}; a replay needs {LEARN_WEEKS} "
-            f"weeks of it to learn from before its first one, and lasts at least {LEAST_WEEKS}: give other days, or import more history."
+            f"The history in whole weeks goes from {weeks[0]} to {newest + timedelta(days=WEEK_DAYS - 1)}, {counted(there, 'week')}; a replay "
+            f"needs {LEARN_WEEKS} of them to learn from before its first one, and lasts at least {LEAST_WEEKS}: give other days, or import "
+            "more history."
         )
     return first, last
 

@@ -186,6 +186,21 @@ def test_suggestions_of_one_kind_are_listed_alone(ordercast: Command, store: Ope
     assert (code, "there is no kind 'nonsense'" in err) == (2, True)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--kind", "expedite"), "There is none of kind expedite; 3 suggestions are open."),
+        (("--kind", "defer", "--status", "approved"), "There is none of status approved of kind defer; 3 suggestions are open."),
+    ],
+)
+def test_an_empty_list_of_one_kind_says_how_many_others_are_open(
+    ordercast: Command, shop: list[str], arguments: tuple[str, ...], words: str
+) -> None:
+    code, out, _ = ordercast("recommendations", *arguments)
+
+    assert (code, " ".join(out.split())) == (0, words)
+
+
 def test_a_status_that_is_none_is_refused(ordercast: Command, shop: list[str]) -> None:
     code, _, err = ordercast("recommendations", "--status", "nonsense")
 

@@ -197,7 +197,7 @@ def test_an_item_that_a_plan_would_refuse_is_told_and_counted_in_no_result(plann
     ("arguments", "words"),
     [
         (("--policies", "ours,magic"), "There is no policy 'magic'; there are current, ours, textbook, min_max"),
-        (("--from", "2024-07-01"), "a replay needs 26 weeks of it to learn from"),
+        (("--from", "2024-07-01"), "52 weeks; a replay needs 26 of them to learn from"),
         (("--from", "2025-06-20"), "lasts at least 4"),
         (("--to", "2025-07-20"), "The history in whole weeks goes from 2024-07-01 to 2025-06-29"),
         (("--sku", "nobody"), "Nothing was ever sold of sku 'nobody'"),

@@ -75,7 +75,10 @@ def shops(draw: Any) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, pl.DataF
 def test_a_line_is_promised_for_the_day_of_its_last_unit() -> None:
     result = promised(line("1", 4), line("2", 6), units=5, coming=[(3, 2), (9, 9)])
 
-    assert result.select("promised_date", "binding", *PARTS).rows() == [(AS_OF, "on_hand", 4, 0, 0, 0), (after(9), "inbound", 1, 5, 0, 0)]
+    assert result.select("promised_date", "binding", *PARTS).rows() == [
+        (after(1), "on_hand", 4, 0, 0, 0),
+        (after(9), "inbound", 1, 5, 0, 0),
+    ]
     assert result["reason"].to_list() == ["All units are on hand.", "Inbound of 2025-07-09 brings 5 of 6 units."]
 
 
@@ -83,6 +86,13 @@ def test_units_that_come_exactly_far_enough_count_from_the_first_day_they_do() -
     result = promised(line("1", 2), units=0, coming=[(3, 2), (5, 0), (7, 1)])
 
     assert result["promised_date"].to_list() == [after(3)]
+
+
+@pytest.mark.parametrize(("units", "binding"), [(5, "on_hand"), (0, "supplier_lead_time")])
+def test_the_as_of_day_is_over_so_the_earliest_day_is_the_next(units: int, binding: str) -> None:
+    result = promised(line("1", 5), units=units, leads=leads_of(tea=0))
+
+    assert result.select("promised_date", "binding").row(0) == (after(1), binding)
 
 
 def test_priority_goes_before_order_date_and_order_date_before_the_id() -> None:
