@@ -76,6 +76,6 @@ def decide(
     is_filled = floor > raw
     raised = np.maximum(raw, floor)
     ratio = np.where(is_filled, np.maximum(ratio, (needs.need <= raised[:, None]).mean(axis=1)), ratio)
-    own = needs.demand_within if policy.shortage == "lost" else None
-    rounded = round_by_cost(raw, needs.need, terms.ratio[rows], floor=floor, terms=terms.supplier.of(rows), own_demand=own)
+    beside = needs.stock_beside if policy.shortage == "lost" else None
+    rounded = round_by_cost(raw, needs.need, terms.ratio[rows], floor=floor, terms=terms.supplier.of(rows), stock_beside=beside)
     return Decision(needs, raised, is_filled, ratio, rounded)

@@ -39,6 +39,12 @@ class Needs:
     stock_at_arrival: FloatArray
     stockout_rate: FloatArray
 
+    @property
+    def stock_beside(self) -> FloatArray:
+        """[series]; for `inventory.rounding.pays_over_its_cycle`."""
+        result: FloatArray = np.maximum(self.stock_at_arrival, 0.0) + self.demand_within / 2.0
+        return result
+
 
 def project_needs(
     paths: PathArray,

@@ -63,6 +63,13 @@ class Courses:
         own = self.cumulative[self.lead_days + self.review_period_days, paths] - self.cumulative[self.lead_days, paths]
         return float(own.mean())
 
+    @property
+    def stock_beside_qty(self) -> float:
+        """For `inventory.rounding.pays_over_its_cycle`."""
+        paths = np.arange(len(self.lead_days))
+        left = np.maximum(self.supply, 0.0)[self.lead_days] - self.cumulative[self.lead_days, paths] + self.lost[self.lead_days, paths]
+        return float(left.mean()) + self.own_demand_qty / 2.0
+
 
 def pair_lead_times(lead_time: LeadTime, *, paths: int, seed: int) -> IntArray:
     """One lead time per path, in days: the sample's quantiles in an order that does not depend on their values.

@@ -80,8 +80,8 @@ def plan_reorder(
     if order is None:
         least = max(target.floor_qty, -position_qty)  # units owed are never rounded away
         order = round_by_worth(
-            target.raw_qty, need, own_demand_qty=courses.own_demand_qty, ratio=rounding_ratio(asked, policy), least_qty=least, terms=terms,
-            money=money,
+            target.raw_qty, need, stock_beside_qty=courses.stock_beside_qty, ratio=rounding_ratio(asked, policy), least_qty=least,
+            terms=terms, money=money,
         )  # fmt: skip
     fresh = None if shelf_life_days is None else most_sold_fresh(courses, days=shelf_life_days)
     rounded = keep_fresh(order, fresh, terms=terms)
@@ -177,7 +177,7 @@ def round_order(raw_qty: int, *, terms: OrderTerms) -> RoundedOrder:
 
 
 def round_by_worth(
-    raw_qty: int, need: FloatArray, *, own_demand_qty: float, ratio: float | None, least_qty: int, terms: OrderTerms, money: UnitMoney
+    raw_qty: int, need: FloatArray, *, stock_beside_qty: float, ratio: float | None, least_qty: int, terms: OrderTerms, money: UnitMoney
 ) -> RoundedOrder:
     """`round_order`, or the accepted quantity below it where the units between cost more than they save (`inventory.rounding`).
 
@@ -187,7 +187,7 @@ def round_by_worth(
     Args:
         raw_qty: Units asked for.
         need: [path] units that an order has to bring.
-        own_demand_qty: Mean demand between the order's arrival and the next one's.
+        stock_beside_qty: From `Courses.stock_beside_qty`.
         ratio: From `rounding_ratio`; None rounds up.
         least_qty: Units that are not to be rounded away.
         terms: The supplier's.
@@ -202,7 +202,7 @@ def round_by_worth(
     most = np.inf if terms.max_order_qty is None else terms.max_order_qty
     supplier = SupplierTerms(*(np.array([value], dtype=np.float64) for value in (terms.order_multiple, terms.min_order_qty, most)))
     asked, floor = np.array([float(raw_qty)]), np.array([float(max(0, least_qty))])
-    rounded = round_by_cost(asked, need[None, :], np.array([ratio]), floor=floor, terms=supplier, own_demand=np.array([own_demand_qty]))
+    rounded = round_by_cost(asked, need[None, :], np.array([ratio]), floor=floor, terms=supplier, stock_beside=np.array([stock_beside_qty]))
     best = int(rounded.maximum[0])
     if best >= up.qty:
         return up

@@ -75,7 +75,7 @@ def round_by_cost(
     *,
     floor: FloatArray,
     terms: SupplierTerms,
-    own_demand: FloatArray | None = None,
+    stock_beside: FloatArray | None = None,
 ) -> Rounded:
     """The accepted quantity next to the raw one, above or below it, whose expected cost is least.
 
@@ -94,7 +94,7 @@ def round_by_cost(
         ratio: [series]; the quantile that was taken.
         floor: [series]; not to be rounded below, but by the maximum.
         terms: The suppliers'.
-        own_demand: [series]; mean demand between an order's arrival and the next one's, where what is missed is lost; None where it waits.
+        stock_beside: [series]; as of `pays_over_its_cycle`, where what is missed is lost; None where it waits.
     """
     pack, smallest = terms.pack, terms.smallest
     low = np.floor(raw / pack + ROUNDING) * pack
@@ -103,17 +103,17 @@ def round_by_cost(
     packs = np.maximum(packs, np.ceil(floor / pack - ROUNDING) * pack) + 0.0
     is_small = (packs < smallest) & (np.maximum(raw, floor) > 0)
     # what is rounded to no pack at all may still be worth the least order, and the other way round
-    pays = floor > 0 if own_demand is None else (floor > 0) | pays_over_its_cycle(smallest, need, ratio, own_demand=own_demand)
+    pays = floor > 0 if stock_beside is None else (floor > 0) | pays_over_its_cycle(smallest, need, ratio, stock_beside=stock_beside)
     least = np.where(pays, smallest, _cheaper(np.zeros_like(raw), smallest, need, ratio))
     minimum = np.where(is_small, least, packs)
     return Rounded(packs, minimum, np.minimum(minimum, terms.largest))
 
 
-def pays_over_its_cycle(quantity: FloatArray, need: FloatArray, ratio: FloatArray, *, own_demand: FloatArray) -> BoolArray:
+def pays_over_its_cycle(quantity: FloatArray, need: FloatArray, ratio: FloatArray, *, stock_beside: FloatArray) -> BoolArray:
     """What waiting for one more review would lose is at least what orders of this quantity cost from one review to the next, [series].
 
-    The mean cost of a cycle is taken as holding (quantity + own demand) / 2: the stock falls from the quantity to nothing, and about one
-    review's demand is left when it comes. Holding over shortage cost is read from the ratio, p / (p + 1.5 h).
+    Such orders, always placed at this stock, hold half the quantity in the mean and what lies beside it. Holding over shortage cost is read
+    from the ratio, p / (p + 1.5 h).
 
     Source: Zheng and Federgruen (1991), Finding optimal (s, S) policies is about as simple as evaluating a single policy, Operations
     Research 39, lemma 1: order where the cost of one period without exceeds the mean cost of the best cycle.
@@ -122,10 +122,10 @@ def pays_over_its_cycle(quantity: FloatArray, need: FloatArray, ratio: FloatArra
         quantity: [series]; units.
         need: [series, path].
         ratio: [series].
-        own_demand: [series]; mean demand of a review period.
+        stock_beside: [series]; mean stock when the order arrives, and half the demand of a review period.
     """
     saved = np.minimum(need, quantity[:, None]).mean(axis=1)
-    result: BoolArray = LOST_SALES_HOLDING * ratio * saved >= (1.0 - ratio) * (quantity + own_demand) / 2.0
+    result: BoolArray = LOST_SALES_HOLDING * ratio * saved >= (1.0 - ratio) * (quantity / 2.0 + stock_beside)
     return result
 
 

@@ -147,7 +147,12 @@ class StandingRule:
         own = self.terms.supplier.of(rows[some])
         result = raw.copy()
         rounded = round_by_cost(
-            raw[some], needs.need[some], self.rounding_ratio[rows[some]], floor=floor[some], terms=own, own_demand=needs.demand_within[some]
+            raw[some],
+            needs.need[some],
+            self.rounding_ratio[rows[some]],
+            floor=floor[some],
+            terms=own,
+            stock_beside=needs.stock_beside[some],
         )
         result[some] = rounded.maximum
         return result

@@ -61,7 +61,8 @@ def asked_for_one(policy: dict[str, Any], terms: OrderTerms | None = None, ratio
     cumulative, days = cumulative_demand(PATHS), np.full(len(PATHS), LEAD)
     inbound = [Inbound(AS_OF + timedelta(days=number + 1), int(qty)) for number, qty in enumerate(ARRIVING) if qty]
     supply = supply_by_day(PATHS.shape[1], free_qty=int(ON_HAND), inbound=inbound[:1], as_of=AS_OF)
-    need = units_to_bring(Courses(cumulative, supply, lost_units(cumulative, supply), days, REVIEW))
+    courses = Courses(cumulative, supply, lost_units(cumulative, supply), days, REVIEW)
+    need = units_to_bring(courses)
     protection = protection_demand(cumulative, lead_days=days, review_period_days=REVIEW, service_level=RATIO)
     own_demand = float(PATHS[:, LEAD:].sum(axis=1).mean())
     target = find_target(
@@ -71,7 +72,7 @@ def asked_for_one(policy: dict[str, Any], terms: OrderTerms | None = None, ratio
         return target.raw_qty
     money = UnitMoney(1.0, 0.0, None)
     return round_by_worth(
-        target.raw_qty, need, own_demand_qty=own_demand, ratio=ratio, least_qty=target.floor_qty, terms=terms, money=money
+        target.raw_qty, need, stock_beside_qty=courses.stock_beside_qty, ratio=ratio, least_qty=target.floor_qty, terms=terms, money=money
     ).qty
 
 
