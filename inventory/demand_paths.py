@@ -110,15 +110,16 @@ class DemandLaw:
 
 def demand_problems(matrix: SeriesMatrix) -> list[str | None]:
     """Why nothing can be said of a series' demand; None where something can."""
+    unit = matrix.period_name
     is_seen: BoolArray = matrix.observed.sum(axis=0) > 0
     largest = matrix.demand.max(axis=0, initial=0.0)
     return [
-        f"no {matrix.period_name} in stock, so nothing is known of its demand"
+        (f"no {unit} in stock whose demand is known: {note}" if note else f"no {unit} in stock, so nothing is known of its demand")
         if not seen
-        else f"demand of {most:g} in one {matrix.period_name} cannot be right"
+        else f"demand of {most:g} in one {unit} cannot be right"
         if most > LARGEST_QTY
         else None
-        for seen, most in zip(is_seen.tolist(), largest.tolist(), strict=True)
+        for seen, most, note in zip(is_seen.tolist(), largest.tolist(), matrix.notes, strict=True)
     ]
 
 

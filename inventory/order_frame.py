@@ -87,15 +87,16 @@ def line_frames(
 
 
 def _steps(lines: PlanLines, stock: StockPosition, is_planned: FloatArray) -> pl.DataFrame:
+    # 0.0 - x, since -x of nothing is -0.0
     numbers = lines.numbers
     parts = {
         "demand_before_arrival": numbers["demand_before"],
         "demand_of_own_periods": numbers["demand_within"],
-        "lost_before_arrival": -numbers["lost_before"],
-        "on_hand": -stock.on_hand,
+        "lost_before_arrival": 0.0 - numbers["lost_before"],
+        "on_hand": 0.0 - stock.on_hand,
         "committed": stock.committed,
         "backorders": stock.backorders,
-        "inbound": -numbers["inbound"],
+        "inbound": 0.0 - numbers["inbound"],
     }
     later = {
         "order_multiple": numbers["packs"],

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 RAW: Final = "raw_quantity"
 ORDER: Final = "order_quantity"
+NEARLY_CERTAIN: Final = 0.995  # from here on whole percent say 100
+MOST_SHARE: Final = 0.999
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +98,22 @@ def sentence(line: dict[str, float], binding: str, unit: str) -> str:
     """
     arrival, own = line["stock_at_arrival"], line["own_demand"]
     if line["order_qty"] <= 0:
-        enough = f"stock and what is on its way are enough with a probability of {line['enough_rate']:.0%}"
+        enough = f"stock and what is on its way are enough with a probability of {_percent(line['enough_rate'])}"
         if line["raw_qty"] <= 0:
-            return f"Order nothing: {enough}, and {line['critical_ratio']:.0%} is asked for."
+            return f"Order nothing: {enough}, and {_percent(line['critical_ratio'])} is asked for."
         return f"Order nothing: {line['raw_qty']:g} would be the quantity, but {_WHY_NOTHING[binding]}."
     stock = f"about {arrival:.1f} units are left when an order arrives" if arrival > 0 else "no stock is left when an order arrives"
-    text = f"Order {line['order_qty']:g}: {stock}, {own:.1f} sell in its own {counted(round(line['review_periods']), unit)} in the mean"
-    return f"{text}, and to have enough in {line['critical_ratio']:.0%} of cases takes {line['raw_qty']:g}{_AND[binding]}."
+    review = round(line["review_periods"])
+    own_periods = unit if review == 1 else counted(review, unit)
+    text = f"Order {line['order_qty']:g}: {stock}, about {own:.1f} sell in its own {own_periods}"
+    return f"{text}, and to have enough in {_percent(line['critical_ratio'])} of cases takes {line['raw_qty']:g}{_AND[binding]}."
+
+
+def _percent(share: float) -> str:
+    """Whole percent, with a decimal where that would round to certainty; no number of paths shows that."""
+    if share > MOST_SHARE:
+        return f"over {MOST_SHARE:.1%}"
+    return f"{share:.0%}" if share < NEARLY_CERTAIN else f"{share:.1%}"
 
 
 _WHY_NOTHING: Final = {

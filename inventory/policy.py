@@ -109,7 +109,7 @@ class OrderRule(Protocol):
     """What orders at the end of a period, for all series at once."""
 
     def order(self, state: ReplayState) -> FloatArray:
-        """[series] in raw units, before packs and minimum."""
+        """[series] in raw units, before packs and minimum; 0 where nothing is ordered, never below it."""
         ...
 
 

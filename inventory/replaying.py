@@ -46,7 +46,8 @@ class Replay:
             periods out of stock as low as what was sold, and as high as expected plus one standard deviation; equal to the frame where
             nothing was out of stock. They bound demand: cost may be highest where demand is lowest.
         estimated_rate: Share of the replayed demand that is an estimate, because the merchant was out of stock; None without demand.
-        left_out: sku, location_id, reason: series that `plan_orders` would not plan under each of the policies; in no figure of the others.
+        left_out: sku, location_id, reason: series that `plan_orders` would not plan under each of the policies, and those of `initial` that
+            the panel lacks; in no figure of the others.
     """
 
     frame: pl.DataFrame
@@ -154,6 +155,8 @@ def _span(matrix: SeriesMatrix, start: date, end: date) -> tuple[int, int]:
             )
     start, end = (day.date() if isinstance(day, datetime) else day for day in (start, end))
     first, last = matrix.periods_at(pl.Series([start, end], dtype=pl.Date)).tolist()
+    if start > end:
+        raise ValueError(f"start, end: {start} is after {end}; the first of them has to be the earlier day.")
     if not 0 < first <= last < matrix.periods_count:
         raise ValueError(
             f"start, end: {start} to {end} has to lie after the panel's first period {matrix.date_of(0)} and not reach beyond its last, "
@@ -199,7 +202,17 @@ def _unplanned(matrix: SeriesMatrix, position: StockPosition | None, terms: Sequ
     left_out = matrix.keys.select(SERIES_KEY).with_columns(reasons).filter(reasons.is_not_null())
     if left_out.height == matrix.keys.height:
         raise ValueError(f"panel, items, initial: no series can be planned; {left_out['sku'][0]}: {left_out['reason'][0]}.")
-    return np.flatnonzero(reasons.is_not_null().to_numpy()), left_out
+    return np.flatnonzero(reasons.is_not_null().to_numpy()), _with_unknown(left_out, matrix, position)
+
+
+def _with_unknown(left_out: pl.DataFrame, matrix: SeriesMatrix, position: StockPosition | None) -> pl.DataFrame:
+    """And the series that have stock but no row in the panel; keys are texts where the two frames' kinds differ."""
+    if position is None:
+        return left_out
+    unknown = key_texts(position.keys).with_row_index("row").join(key_texts(matrix.keys), on=SERIES_KEY, how="anti", maintain_order="left")
+    reasons = pl.Series("reason", position.problems, dtype=pl.String).fill_null("has no demand history in the panel")
+    told = position.keys.select(SERIES_KEY).with_columns(reasons)[unknown["row"]]
+    return pl.concat([left_out, told], how="vertical_relaxed")
 
 
 def _real_leads(

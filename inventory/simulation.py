@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from inventory.demand_paths import DemandLaw
     from inventory.item_terms import ItemTerms
     from inventory.policy import OrderRule, Policy
+
+ROUNDING: Final = 1e-6  # units; an order of so little below 0 is 0
 
 
 class Learner(Protocol):
@@ -179,7 +181,7 @@ def _orders(shops: Mapping[str, Shop], known: SeriesMatrix, *, seed: int, learn:
             alike.setdefault(ahead.tobytes(), []).append(name)
             continue
         state = ReplayState(known.periods_count - 1, shop.on_hand.copy(), shop.arriving.copy(), known)
-        result[name] = round_up(np.maximum(_asked(name, shop.rule, state), 0.0), shop.terms.supplier)
+        result[name] = round_up(_asked(name, shop.rule, state), shop.terms.supplier)
     for names in alike.values():
         result.update(_kernel_orders({name: shops[name] for name in names}, known, seed=seed, learn=learn))
     return result
@@ -193,11 +195,11 @@ def _asked(name: str, rule: OrderRule, state: ReplayState) -> FloatArray:
         raise ValueError(
             f"policies: {own!r} orders {given.dtype} of shape {given.shape}; it has to be a number for each of {len(state.on_hand)} series."
         )
-    wrong = np.flatnonzero(~np.isfinite(given))
+    wrong = np.flatnonzero(~np.isfinite(given) | (given < -ROUNDING))
     if len(wrong):
         said = f"{given[wrong[0]]} units of {state.known.keys['sku'][int(wrong[0])]} at the end of {state.known.date_of(state.period)}"
-        raise ValueError(f"policies: {own!r} orders {said}; it has to be a finite number.")
-    result: FloatArray = given.astype(np.float64)
+        raise ValueError(f"policies: {own!r} orders {said}; it has to be a finite number, and 0 where nothing is ordered.")
+    result: FloatArray = np.maximum(given.astype(np.float64), 0.0)
     return result
 
 

@@ -167,6 +167,7 @@ def assert_steps_add_up(result: OrderPlan) -> None:
         assert math.fsum(quantities[name] for name in names[:place]) == pytest.approx(raw, abs=1e-9)
         assert raw + math.fsum(quantities[name] for name in names[place + 1 : -1]) == pytest.approx(order, abs=1e-9)
         assert (quantities["raw_quantity"], quantities[names[-1]]) == (raw, order)
+        assert "-0.0" not in {str(quantity) for quantity in quantities.values()}
 
 
 def test_steps_name_everything_that_speaks_for_and_against_the_order():
@@ -301,15 +302,32 @@ def test_a_floor_under_the_fill_rate_orders_more_where_stock_is_short_and_says_s
     assert floored.frame["critical_ratio"][3] > plain.frame["critical_ratio"][3]
 
 
-def test_a_single_review_period_is_one_week_in_the_sentence():
-    assert "sell in its own 1 week in the mean" in plan(stock(0, 0, 0, 0)).frame["reason"][3]
+def test_a_single_review_period_is_its_own_week_in_the_sentence():
+    assert "sell in its own week," in plan(stock(0, 0, 0, 0)).frame["reason"][3]
 
 
 def test_nothing_to_order_is_explained_too():
     result = plan(stock(500, 500, 500, 500)).frame
 
     assert result["order_qty"].to_list() == [0.0] * 4
-    assert result["reason"][0].startswith("Order nothing: stock and what is on its way are enough with a probability of 100%")
+    assert result["reason"][0].startswith("Order nothing: stock and what is on its way are enough with a probability of over 99.9%")
+
+
+def test_near_certainty_is_not_called_certain():
+    result = plan(stock(0, 0, 0, 0), Policy(shortage_cost=999.0)).frame
+
+    assert "to have enough in 99.9% of cases" in result["reason"][3]
+
+
+def test_demand_below_zero_is_named_where_it_leaves_nothing_to_learn_from_and_where_it_does_not():
+    wrong = (pl.col("sku") == "s0") | ((pl.col("sku") == "s1") & (pl.col("demand_date") == panel()["demand_date"].max()))
+    returned = panel().with_columns(demand_qty=pl.when(wrong).then(-1.0).otherwise("demand_qty"))
+
+    result = plan_orders(returned, stock(0, 0, 0, 0), None, Policy(), frequency="weekly").frame
+
+    weeks = panel()["demand_date"].n_unique()
+    assert f"no week in stock whose demand is known: {weeks} quantities are below zero" in result["no_recommendation_reason"][0]
+    assert "1 quantities are below zero" in result["fallback_reason"][1]
 
 
 def test_uncertain_leads_order_more_than_their_mean():

@@ -220,6 +220,7 @@ def test_leads_as_they_were_are_lived_through_order_by_order():
         ({"policies": {"x": 3}}, "is a int"),
         ({"start": week(0)}, "start, end"),
         ({"end": week(99)}, "start, end"),
+        ({"end": week(39)}, "start, end: 2024-10-07 is after 2024-09-30"),
         ({"lead_times": [1.5]}, "lead_times"),
         ({"lead_times": []}, "lead_times"),
         ({"lead_times": "soon"}, "lead_times"),
@@ -231,6 +232,7 @@ def test_leads_as_they_were_are_lived_through_order_by_order():
         ({"policies": {"odd": Given(["1"] * 5)}}, "'odd' orders <U1"),
         ({"policies": {"odd": Given([1.0, float("nan"), 1.0, 1.0, 1.0])}}, "'odd' orders nan units of s1"),
         ({"policies": {"odd": Given([float("inf")] * 5)}}, "'odd' orders inf units of s0"),
+        ({"policies": {"odd": Given([0.0, 0.0, -2.0, 0.0, 0.0])}}, "'odd' orders -2.0 units of s2"),
         (
             {"items": pl.DataFrame({"sku": [f"s{row}" for row in range(5)], "pack_qty": [0] * 5})},
             "no series can be planned; s0: pack_qty is 0",
@@ -242,6 +244,29 @@ def test_what_cannot_be_replayed_is_refused_by_name(broken: dict[str, Any], name
 
     with pytest.raises(ValueError, match=named):
         replay(shop(), right.pop("policies"), **right)
+
+
+def test_stock_of_what_the_panel_lacks_is_told_and_not_dropped():
+    held = pl.DataFrame({"sku": ["s0", "who"], "location_id": "main", "on_hand_qty": [9.0, 9.0]})
+
+    result = replay(shop(), {"s": Steady(2)}, start=week(40), end=week(43), frequency="weekly", initial=held)
+
+    assert result.left_out.rows() == [("who", "main", "has no demand history in the panel")]
+
+
+def test_keys_of_another_kind_are_told_as_texts():
+    numbered = shop().with_columns(pl.col("sku").str.slice(1).cast(pl.Int64))
+    held = pl.DataFrame({"sku": ["0", "who"], "location_id": "main", "on_hand_qty": [9.0, 9.0]})
+
+    result = replay(numbered, {"s": Steady(2)}, start=week(40), end=week(43), frequency="weekly", initial=held)
+
+    assert result.left_out["sku"].to_list() == ["who"]
+
+
+def test_what_rounding_leaves_of_no_order_is_no_order():
+    result = replay(shop(), {"s": Steady(-1e-12)}, start=week(40), end=week(43), frequency="weekly")
+
+    assert result.frame["orders"][0] == 0
 
 
 @pytest.mark.parametrize("lead_times", [2, np.int32(2), np.array([2]), [2], None])
