@@ -134,14 +134,8 @@ def measure_outcomes(
         senders: What transfers did where they came from; None where there are none.
     """
     stood = np.zeros_like(received) if without is None else without
-    none, really, planned = _ways(path, extra=(stood - received, np.zeros_like(received), proposed - received))
-    wanted_qty, holding = _wanted(path).sum(axis=0), money.holding_per_day
-    held = [way.unit_days * holding for way in (none, really, planned)]
-    if senders is not None:
-        sent, nothing = senders.sent, np.zeros_like(senders.sent)
-        there = _ways(senders.path, extra=(sent, nothing, sent - senders.proposed))
-        held = [one + way.unit_days * senders.holding_per_day for one, way in zip(held, there, strict=True)]
-        none, really, planned = (one + other for one, other in zip((none, really, planned), there, strict=True))
+    here = _ways(path, extra=(stood - received, np.zeros_like(received), proposed - received))
+    (none, really, planned), held = _with_senders(here, money, senders)
 
     def worth(way: _Way, held_amount: FloatArray) -> FloatArray:
         net: FloatArray = (none.lost_qty - way.lost_qty) * money.margin - (held_amount - held[0])
@@ -154,7 +148,7 @@ def measure_outcomes(
     if saves_holding is not None:
         verdict = np.where(saves_holding, _saving_verdicts(averted_qty, unit_days), verdict).astype(np.str_)
     return Measured(
-        demand_qty=wanted_qty,
+        demand_qty=_wanted(path).sum(axis=0),
         lost_qty=really.lost_qty,
         lost_without_qty=none.lost_qty,
         lost_with_qty=lost_with.sum(axis=0),
@@ -194,6 +188,19 @@ def _ways(path: StockPath, *, extra: tuple[FloatArray, FloatArray, FloatArray]) 
     replays = (_replay(path, wanted, one) for one in extra)
     none, really, planned = (_Way(lost, (stock * path.is_in_window).sum(axis=0)) for lost, stock in replays)
     return none, really, planned
+
+
+def _with_senders(
+    here: tuple[_Way, _Way, _Way], money: UnitMoney, senders: Senders | None
+) -> tuple[tuple[_Way, _Way, _Way], list[FloatArray]]:
+    """The ways with what happened at the senders, and what each held there and here, [decision], in minor units."""
+    held = [way.unit_days * money.holding_per_day for way in here]
+    if senders is None:
+        return here, held
+    sent = senders.sent
+    there = _ways(senders.path, extra=(sent, np.zeros_like(sent), sent - senders.proposed))
+    both = (here[0] + there[0], here[1] + there[1], here[2] + there[2])
+    return both, [one + way.unit_days * senders.holding_per_day for one, way in zip(held, there, strict=True)]
 
 
 def scorecard(outcomes: pl.DataFrame, by: str) -> pl.DataFrame:

@@ -130,8 +130,8 @@ def show_consequences(suggestion: Mapping[str, Any]) -> None:
         st.markdown(_other_consequences(suggestion))
         return
     st.markdown(
-        f"- Ignore: {format_percent(suggestion['p_stockout_if_ignored'])} chance to run out before the next order could help; "
-        f"{_expected_loss(suggestion)}.\n"
+        f"- Ignore: {format_percent(suggestion['p_stockout_if_ignored'])} chance that a unit is missed before an order of the next review "
+        f"arrives; this order would save {_expected_loss(suggestion)}.\n"
         f"- Accept: {format_money(suggestion['cost'], currency)} to the supplier, "
         f"{format_money(suggestion['cost_if_accepted'], currency)} to hold the units until half are sold." + _dearer_words(suggestion)
     )
@@ -159,9 +159,9 @@ def _step_words(step: str, note: str | None) -> str:
 def _expected_loss(suggestion: Mapping[str, Any]) -> str:
     expected = format_money(suggestion["at_risk"], suggestion["currency_code"])
     if suggestion["at_risk_basis"] == "unit cost":
-        return f"lost sales worth {expected} at unit cost on average, as no margin is known"
+        return f"sales worth {expected} at unit cost on average, as no margin is known"
     high = format_money(suggestion["cost_if_ignored_p90"], suggestion["currency_code"])
-    return f"lost margin {expected} on average, at most {high} in nine cases of ten"
+    return f"margin of {expected} on average, at most {high} in nine cases of ten"
 
 
 def _dearer_words(suggestion: Mapping[str, Any]) -> str:

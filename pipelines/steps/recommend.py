@@ -102,11 +102,7 @@ def recommend(
     missing = [table for table in NEEDED_TABLES if not present_fields(conn, table)]
     withheld = withheld_reason(conn)
     if missing or withheld:
-        for table, schema in TABLES.items():
-            replace_table(conn, "planning", table, pl.DataFrame(schema=schema))
-        not_available = f"needs {', '.join(missing)}" if missing else None
-        logger.info(f"not available, {not_available}" if not_available else "withheld, the forecasts broke")
-        return RecommendSummary(0, 0, 0, {}, not_available, withheld, round(time.monotonic() - began, 3))
+        return _nothing(conn, f"needs {', '.join(missing)}" if missing else None, withheld, began=began)
     context = run_context(conn)
     as_of = context.as_of_date
     history = read_demand_history(conn, as_of=as_of)
@@ -121,8 +117,7 @@ def recommend(
         planner = _planner(conn, eligible, history, _offers(terms, is_pack_known), rules, as_of=as_of, settings=settings)
         plans, moved, planner = move_stock(list(planner.plan(eligible)), planner)
         plans, notes = hold_to_limits(plans, planner, settings=settings, currency_code=context.currency_code)
-    policies = {plan.key: plan.policy for plan in plans}
-    shared = share_shortages(conn, read_inbound(conn), as_of=as_of, settings=settings, policies=policies)
+    shared = share_shortages(conn, read_inbound(conn), as_of=as_of, settings=settings, policies={plan.key: plan.policy for plan in plans})
     ended = call_off_discontinued(conn, as_of=as_of, review_period_days=settings.review_period_days)
     suggestions = [*_suggestions(plans, notes, as_of=as_of), *moved, *shared, *ended]
     _write(conn, suggestions, excluded, plans, as_of=as_of)
@@ -140,6 +135,14 @@ def recommend(
         other_counts=dict(sorted(kinds.items())),
         transfers_not_available=transfers_need(conn),
     )
+
+
+def _nothing(conn: duckdb.DuckDBPyConnection, not_available: str | None, withheld: str | None, *, began: float) -> RecommendSummary:
+    """Empty tables, and why."""
+    for table, schema in TABLES.items():
+        replace_table(conn, "planning", table, pl.DataFrame(schema=schema))
+    logger.info(f"not available, {not_available}" if not_available else "withheld, the forecasts broke")
+    return RecommendSummary(0, 0, 0, {}, not_available, withheld, round(time.monotonic() - began, 3))
 
 
 def _suggestions(plans: list[ItemPlan], notes: Mapping[Item, list[Step]], *, as_of: date) -> Iterator[Suggestion]:

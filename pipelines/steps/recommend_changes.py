@@ -55,21 +55,27 @@ def order_change(plan: ItemPlan, change: OrderChange, *, as_of: date) -> Suggest
         "binding_constraint": "none",
         "reason": change_words(change, as_of),
         "policy_version": plan.policy_version,
-        "basis": json.dumps(
-            stock_basis(plan, as_of)
-            | {
-                "po_id": line.po_id,
-                "po_line_id": line.po_line_id,
-                "open_qty": line.open_qty,
-                "expected_date": change.expected_date.isoformat(),
-                "wanted_date": None if change.kind == "cancel_po" else wanted.isoformat(),
-            },
-            sort_keys=True,
-        ),
+        "basis": _basis(plan, change, as_of),
         "basis_version": item["stock_version"],
         "expires_at": expiry(as_of, plan.policy.review_period_days),
     }  # fmt: skip
     return Suggestion(row, _steps(plan, change, as_of))
+
+
+def _basis(plan: ItemPlan, change: OrderChange, as_of: date) -> str:
+    """The inputs of the change, as JSON with sorted keys."""
+    line = change.line
+    return json.dumps(
+        stock_basis(plan, as_of)
+        | {
+            "po_id": line.po_id,
+            "po_line_id": line.po_line_id,
+            "open_qty": line.open_qty,
+            "expected_date": change.expected_date.isoformat(),
+            "wanted_date": None if change.kind == "cancel_po" else change.wanted_date.isoformat(),
+        },
+        sort_keys=True,
+    )
 
 
 def change_words(change: OrderChange, as_of: date) -> str:
@@ -145,4 +151,4 @@ def _amounts(change: OrderChange, currency: str) -> str:
     if change.cost_if_ignored_p50_amount is None:
         return money_words(None, currency, needs="a list price in the supplier's currency")
     p50, p90 = (money_words(amount, currency) for amount in (change.cost_if_ignored_p50_amount, change.cost_if_ignored_p90_amount))
-    return f"{p50} in the median, {p90} in one case of ten"
+    return f"{p50} in the median, at least {p90} in one case of ten"

@@ -13,6 +13,7 @@ import polars as pl
 from forecasting.schema import SERIES_KEY
 from inventory.explain import explain, reason
 from inventory.explain_targets import Step
+from inventory.protection_demand import LEAST_UNITS
 from inventory.reorder import recommendation_key
 from inventory.reorder_decision import NoOrder
 from inventory.wording import counted, day_words
@@ -196,10 +197,13 @@ def expiry(as_of: date, days: int) -> datetime:
 def _money_steps(reorder: Reorder, currency: str) -> list[Step]:
     """What ignoring and accepting cost, in words; what cannot be said names what it needs."""
     needs, running, unit = reorder.money.needs, reorder.run_out, reorder.money.shortage_amount
-    chance = f"Chance to run out before the next order could help: {running.stockout_probability * 100:.0f} %."
+    chances = (
+        f"Chance that a unit is missed before an order of the next review arrives: {running.stockout_probability * 100:.0f} %; "
+        f"that this order saves a sale or serves one that is owed: {(reorder.need > LEAST_UNITS).mean() * 100:.0f} %."
+    )
     if unit is None:
         lost = money_words(None, currency, needs=needs)
-        ignoring = Step("If ignored", None, f"{chance} About {running.lost_mean_qty:,.1f} units are lost; their margin is {lost}.")
+        ignoring = Step("If ignored", None, f"{chances} It saves about {running.lost_mean_qty:,.1f} units; their margin is {lost}.")
         accepting = Step("If accepted", None, f"{money_words(reorder.holding_cost_amount, currency)} to hold it; the rest is {lost}.")
         return [ignoring, accepting]
     p50, p90 = (money_words(amount, currency) for amount in (reorder.cost_if_ignored_p50_amount, reorder.cost_if_ignored_p90_amount))
@@ -209,7 +213,7 @@ def _money_steps(reorder: Reorder, currency: str) -> list[Step]:
         Step(
             "If ignored",
             None,
-            f"{chance} It costs {p50} in the median, {p90} in one case of ten, {mean} in the mean.",
+            f"{chances} What it saves is {p50} in the median, at least {p90} in one case of ten, {mean} in the mean.",
         ),
         Step("If accepted", None, f"{held} to hold it until it is sold, {money_words(still, currency)} lost all the same."),
     ]

@@ -132,7 +132,6 @@ def transfer(target: ItemPlan, source: ItemPlan, move: Move, *, planner: Planner
     receipt, saved = as_of + timedelta(days=days), float(move.saved.mean())
     unit = unit_money(order_terms(item, item), target.policy).shortage_amount
     need_by = target.decision.need_by if isinstance(target.decision, Reorder) else receipt
-    inbound_qty = inbound_within(target.position.inbound, as_of + timedelta(days=days + target.policy.review_period_days))
     row = {
         "recommendation_key": recommendation_key(
             kind="transfer", sku=move.sku, location_id=move.target, supplier_id=None, need_by=need_by, source_location_id=move.source
@@ -155,29 +154,41 @@ def transfer(target: ItemPlan, source: ItemPlan, move: Move, *, planner: Planner
         "cost_if_ignored_p90": None if unit is None else major(float(np.quantile(move.saved, 0.9)) * unit, currency),
         "cost_if_accepted": None if unit is None else major(move.lost_mean_qty * unit, currency),
         "binding_constraint": "none",
-        "reason": (
-            f"{move.source} can spare {counted(qty, 'unit')}: there {'it' if qty == 1 else 'they'} would sell {_sales(move.lost_mean_qty)} "
-            f"before an order could come, here {'it saves' if qty == 1 else 'they save'} {_sales(saved)}."
-        ),
+        "reason": _reason(move),
         "policy_version": target.policy_version,
-        "basis": json.dumps(
-            stock_basis(target, as_of)
-            | {
-                "inbound_qty": inbound_qty,
-                "order_up_to_qty": qty + target.position.free_qty + inbound_qty,
-                "lead_time_p50_days": days,
-                "review_period_days": target.policy.review_period_days,
-                "min_order_qty": 1,
-                "order_multiple": 1,
-                "source_free_qty": source.position.free_qty,
-            },
-            sort_keys=True,
-        ),
+        "basis": _basis(target, source, move, days=days, as_of=as_of),
         "basis_version": item["stock_version"],
         "expires_at": expiry(as_of, target.policy.review_period_days),
     }
     others = () if passed is None else (passed,)
     return Suggestion(row, [*_steps(target, source, move, days=days), *_rejected_order(target, move, as_of), *others])
+
+
+def _reason(move: Move) -> str:
+    they, save = ("it", "it saves") if move.qty == 1 else ("they", "they save")
+    return (
+        f"{move.source} can spare {counted(move.qty, 'unit')}: there {they} would sell {_sales(move.lost_mean_qty)} "
+        f"before an order could come, here {save} {_sales(float(move.saved.mean()))}."
+    )
+
+
+def _basis(target: ItemPlan, source: ItemPlan, move: Move, *, days: int, as_of: date) -> str:
+    """The inputs of the move, as JSON with sorted keys."""
+    review = target.policy.review_period_days
+    inbound_qty = inbound_within(target.position.inbound, as_of + timedelta(days=days + review))
+    return json.dumps(
+        stock_basis(target, as_of)
+        | {
+            "inbound_qty": inbound_qty,
+            "order_up_to_qty": move.qty + target.position.free_qty + inbound_qty,
+            "lead_time_p50_days": days,
+            "review_period_days": review,
+            "min_order_qty": 1,
+            "order_multiple": 1,
+            "source_free_qty": source.position.free_qty,
+        },
+        sort_keys=True,
+    )
 
 
 def _rejected_order(target: ItemPlan, move: Move, as_of: date) -> list[Step]:

@@ -142,23 +142,27 @@ def replay_history(
     worlds = _worlds([name for name in policies if name != CURRENT], _tuned(policies, inputs, first, seed=settings.seed))
     if CURRENT in policies:
         worlds.insert(0, ({CURRENT: _current(conn, inputs, settings, weeks=(first, last))}, inputs.items))
-    results: list[PolicyResult] = []
-    estimated, refused = 0.0, [inputs.left_out]
-    for names, items in worlds:
-        told = inventory.replay(
+    told = [
+        inventory.replay(
             inputs.panel, names, start=first, end=last, frequency="weekly", items=items, seed=settings.seed, on_progress=on_progress
-        )  # fmt: skip
-        results.extend(results_of(told))
-        estimated = told.estimated_rate or 0.0
-        refused.append(told.left_out)
-    left_out = pl.concat(refused).unique(SERIES_KEY, keep="first", maintain_order=True).sort(SERIES_KEY)
+        )
+        for names, items in worlds
+    ]
+    return _report(told, inputs, first=first, last=last)
+
+
+def _report(told: Sequence[Replay], inputs: ReplayInputs, *, first: date, last: date) -> ReplayReport:
+    """The worlds that were lived through, as one; what any of them refused is left out."""
+    refused = pl.concat([inputs.left_out, *(one.left_out for one in told)])
+    left_out = refused.unique(SERIES_KEY, keep="first", maintain_order=True).sort(SERIES_KEY)
+    results = [result for one in told for result in results_of(one)]
     return ReplayReport(
         results=tuple(sorted(results, key=lambda one: (one.policy != CURRENT, one.cost_amount))),
         currency_code=inputs.currency_code,
         first_date=first,
         last_date=last + timedelta(days=WEEK_DAYS - 1),
         items_count=inputs.items.join(left_out, on=SERIES_KEY, how="anti").height,
-        estimated_rate=estimated,
+        estimated_rate=(told[-1].estimated_rate or 0.0) if told else 0.0,
         left_out=left_out,
     )
 
@@ -199,9 +203,9 @@ def replay_weeks(panel: pl.DataFrame, since: date | None, until: date | None) ->
     there = (newest - weeks[0]).days // WEEK_DAYS + 1
     if first < least or last > newest or last - first < timedelta(weeks=LEAST_WEEKS - 1):
         raise ContractError(
-            f"The history in whole weeks goes from {weeks[0]} to {newest + timedelta(days=WEEK_DAYS - 1)}, {counted(there, 'week')}; a replay "
-            f"needs {LEARN_WEEKS} of them to learn from before its first one, and lasts at least {LEAST_WEEKS}: give other days, or import "
-            "more history."
+            f"The history in whole weeks goes from {weeks[0]} to {newest + timedelta(days=WEEK_DAYS - 1)}, {counted(there, 'week')}; "
+            f"a replay needs {LEARN_WEEKS} of them to learn from before its first one, and lasts at least {LEAST_WEEKS}: "
+            "give other days, or import more history."
         )
     return first, last
 

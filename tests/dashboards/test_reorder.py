@@ -54,8 +54,8 @@ def test_the_most_urgent_one_stands_open_with_its_whole_story(reorder: Open, pub
     assert "Order **240 units** (raw need 231) from Supplier one today, EUR 1,920; " in said
     assert "ordered today it is expected Wed 2 Dec; needed Mon 23 Nov." in said
     assert "**Without the order, stock is used up on Sun 29 Nov in the median**" in said
-    assert "Ignore: 86.0 % chance to run out" in said
-    assert "lost margin EUR 500 on average, at most EUR 2,240 in nine cases of ten" in said
+    assert "Ignore: 86.0 % chance that a unit is missed before an order of the next review arrives; " in said
+    assert "this order would save margin of EUR 500 on average, at most EUR 2,240 in nine cases of ten" in said
     assert "Holding it costs more" not in said
     assert "WAPE 31.0 % against 43.0 % of seasonal naive; bias -2.0 %; MASE 0.9." in said
     assert "band held 79.0 % of days" in said
