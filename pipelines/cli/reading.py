@@ -12,7 +12,7 @@ from rich.table import Column, Table
 from pipelines.cli import accesses
 from pipelines.cli.display import emit_json
 from pipelines.cli.why import answer, print_silent, print_story
-from pipelines.cli.wording import money, quantity
+from pipelines.cli.wording import counted, money, quantity
 from pipelines.decisions.kinds import KINDS
 from pipelines.decisions.lifecycle import Status
 from pipelines.decisions.roles import known_operator
@@ -91,11 +91,21 @@ def recommendations(  # noqa: PLR0917 - options by name
         return
     console = Console()
     if not rows:
-        console.print("There is none: nothing needs ordering, the source lacks what it takes (ordercast run says), or no run has been yet.")
+        console.print(_why_none(settings, kind=kind, status=status, actor=actor), highlight=False)
         return
     recommendation_lines(console, rows)
     if run_id:
         _say_whose(console, settings, run_id=run_id, as_of=as_of, served=served)
+
+
+def _why_none(settings: Settings, *, kind: str | None, status: str | None, actor: str | None) -> str:
+    """Why nothing is listed: there are open suggestions, but none as asked for; or none at all."""
+    with OperationalStore.open_to_read(settings.resolved_store_url) as store:
+        count = len(_worklist(store, None)) if store.is_prepared() else 0
+    if not count:
+        return "There is none: nothing needs ordering, the source lacks what it takes (ordercast run says), or no run has been yet."
+    asked_for = [f"{word} {value}" for word, value in (("of kind", kind), ("of status", status), ("for", actor)) if value]
+    return f"None {' and '.join(asked_for)}; {counted(count, 'suggestion')} {'is' if count == 1 else 'are'} open."
 
 
 def _tell_why(settings: Settings, asked: str, *, actor: str | None, as_json: bool) -> None:
