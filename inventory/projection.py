@@ -75,8 +75,7 @@ def project_needs(
     end = np.maximum(first, last)
     stock = np.repeat(on_hand[:, None].astype(np.float64), paths.shape[1], axis=1)
     before, within, lost_before, lost_within, inbound, at_arrival = (np.zeros_like(stock) for _ in range(6))
-    at_end = stock.copy()
-    is_short = stock < -LEAST_UNITS
+    at_end, is_short = stock.copy(), stock < -LEAST_UNITS
     for period in range(min(paths.shape[2], int(end.max()))):
         is_before, is_within, is_counted = period < first, (period >= first) & (period < last), period < end
         if period < len(arriving):
@@ -84,31 +83,34 @@ def project_needs(
             _add(inbound, arriving[period][:, None], is_counted)
         np.copyto(at_arrival, stock, where=period == first)
         demand = paths[:, :, period].astype(np.float64)
-        missing = np.maximum(demand - np.maximum(stock, 0.0), 0.0)
-        stock -= demand
-        if shortage == "lost":
-            stock += missing
+        missing = _serve(stock, demand, shortage)
         _add(before, demand, is_before)
         _add(within, demand, is_within)
         _add(lost_before, missing, is_before)
         _add(lost_within, missing, is_within)
         is_short |= is_counted & (missing > LEAST_UNITS)
         np.copyto(at_end, stock, where=is_counted)
+    is_lost = shortage == "lost"
     owed = np.maximum(-at_end, 0.0)
-    need = owed
-    if shortage == "lost":
-        need = np.where(last > first, lost_within + owed, 0.0)
-    else:
-        lost_before = np.zeros_like(lost_before)
+    need = np.where(last > first, lost_within + owed, 0.0) if is_lost else owed
     return Needs(
         need=np.sort(need, axis=1),
         demand_before=before.mean(axis=1),
         demand_within=within.mean(axis=1),
-        lost_before=lost_before.mean(axis=1),
+        lost_before=lost_before.mean(axis=1) * is_lost,
         inbound=inbound.mean(axis=1),
         stock_at_arrival=at_arrival.mean(axis=1),
         stockout_rate=is_short.mean(axis=1),
     )
+
+
+def _serve(stock: FloatArray, demand: FloatArray, shortage: Shortage) -> FloatArray:
+    """Units that are missing in a period; what is sold leaves the stock, in place, and what waits is owed there."""
+    missing: FloatArray = np.maximum(demand - np.maximum(stock, 0.0), 0.0)
+    stock -= demand
+    if shortage == "lost":
+        stock += missing
+    return missing
 
 
 def _add(total: FloatArray, values: FloatArray, where: BoolArray) -> None:

@@ -103,12 +103,14 @@ class StandingRule:
     def order(self, state: ReplayState) -> FloatArray:
         """[series] units, in packs where these are weighed; 0 for a series of which nothing was ever seen."""
         asked = np.zeros(len(self.method))
-        longest = self.terms.longest_lead + self.review_periods
-        law = self.learn(state.known, periods=int(longest.max(initial=1)), seed=self.seed)
+        usual, longest = self.terms.usual_lead + self.review_periods, self.terms.longest_lead + self.review_periods
+        law = self.learn(state.known, periods=int(np.median(usual)), seed=self.seed)
         is_known = state.known.observed.any(axis=0)
-        for horizon in np.unique(longest[is_known]).tolist():
-            rows = np.flatnonzero(is_known & (longest == horizon))
-            for place, paths in law.chunks(rows, periods=horizon, seed=self.seed):
+        for horizon in np.unique(usual[is_known]).tolist():
+            # the spread of the usual horizon, as a run takes it: that of the longest lead would be carried into every shorter one
+            own = law if horizon == law.periods else law.over(horizon)
+            rows = np.flatnonzero(is_known & (usual == horizon))
+            for place, paths in own.chunks(rows, periods=int(longest[rows].max()), seed=self.seed):
                 asked[rows[place]] = self._asked(paths, rows[place], state, is_whole=law.is_whole[rows[place]])
         return np.maximum(asked, 0.0)
 

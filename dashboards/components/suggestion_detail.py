@@ -57,7 +57,7 @@ def suggestion_detail(served: Served, suggestion: Mapping[str, Any], acting: Act
         if not is_purchase:
             pass
         elif is_ordered:
-            st.caption("Runs since count this order as on its way, so the steps to it and the stock without it are not shown any more.")
+            st.caption("An approved order counts as on its way, so the steps to it and the stock without it are not shown any more.")
         else:
             show_outlook(queries.stock_outlook(served, suggestion), today=today)
         show_demand(forecasts.demand_outlook(served, **item), today=today)
@@ -133,7 +133,8 @@ def show_consequences(suggestion: Mapping[str, Any]) -> None:
         f"- Ignore: {format_percent(suggestion['p_stockout_if_ignored'])} chance that a unit is missed before an order of the next review "
         f"arrives; this order would save {_expected_loss(suggestion)}.\n"
         f"- Accept: {format_money(suggestion['cost'], currency)} to the supplier, "
-        f"{format_money(suggestion['cost_if_accepted'], currency)} to hold the units until half are sold." + _dearer_words(suggestion)
+        f"{format_money(suggestion['cost_if_accepted'], currency)} to hold the units until they are sold and for what is lost all the same."
+        f"{_dearer_words(suggestion)}"
     )
 
 

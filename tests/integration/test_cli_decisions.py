@@ -179,8 +179,10 @@ def test_suggestions_of_one_kind_are_listed_alone(ordercast: Command, store: Ope
 
     _, allocations, _ = ordercast("recommendations", "--kind", "allocate", "--json")
     _, transfers, _ = ordercast("recommendations", "--kind", "transfer", "--json")
+    _, none, _ = ordercast("recommendations", "--kind", "transfer")
     code, _, err = ordercast("recommendations", "--kind", "nonsense")
 
+    assert "There is none of kind transfer; 1 suggestion is open." in none
     assert [row["rec_id"] for row in results(allocations)] == [rec_id]
     assert results(transfers) == []
     assert (code, "there is no kind 'nonsense'" in err) == (2, True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -45,7 +46,7 @@ def rule(policies: tuple[dict[str, Any], ...]) -> StandingRule:
     def chunks(rows: Any, *, periods: int, seed: int) -> Any:
         yield np.arange(len(rows)), np.repeat(PATHS[None, :, :periods], len(rows), axis=0)
 
-    law: Any = SimpleNamespace(is_whole=np.ones(len(policies), dtype=np.bool_), chunks=chunks)
+    law: Any = SimpleNamespace(is_whole=np.ones(len(policies), dtype=np.bool_), chunks=chunks, periods=LEAD + REVIEW)
     return StandingRule(
         method=np.array([one["method"] for one in policies]), terms=read_items(keys, items, Policy()),
         rounding_ratio=numbers("rounding_ratio"),
@@ -112,6 +113,25 @@ def test_nothing_is_ordered_of_a_series_that_was_never_seen() -> None:
 def test_a_method_without_its_parameter_is_refused() -> None:
     with pytest.raises(ValueError, match="days_of_cover lacks its parameter"):
         rule(({"method": "days_of_cover"},))
+
+
+def test_the_spread_is_of_each_items_own_usual_lead_and_review_time() -> None:
+    asked: list[int] = []
+
+    def over(periods: int) -> Any:
+        asked.append(periods)
+        return law
+
+    law: Any = SimpleNamespace(
+        is_whole=np.ones(3, dtype=np.bool_), periods=LEAD + REVIEW, over=over,
+        chunks=lambda rows, *, periods, seed: [(np.arange(len(rows)), np.zeros((len(rows), 4, periods)))],
+    )  # fmt: skip
+    three = rule(({"method": "path_newsvendor"},) * 3)
+    leads = [np.array([LEAD]), np.array([1, 1, 1, 5]), np.array([LEAD])]
+
+    replace(three, terms=replace(three.terms, leads=leads), learn=lambda *_, **__: law).order(state(3))
+
+    assert asked == [2 + REVIEW]
 
 
 def test_demand_is_learnt_once_per_period_for_rules_that_share_it() -> None:
