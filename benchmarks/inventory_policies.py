@@ -31,7 +31,9 @@ from inventory.classical import MinMax, Textbook
 from inventory.demand_paths import learn_demand
 from inventory.item_terms import read_items
 from inventory.policy import Policy
+from inventory.replaying import replay
 from inventory.simulation import Shop, World, drawn_leads, run_shops
+from inventory.tuning import tune_policy
 
 if TYPE_CHECKING:
     from forecasting.schema import FloatArray
@@ -178,6 +180,35 @@ def report(chosen: Set, base: Policy, *, leads: list[int] | None, learn: Learner
         print(f"| {rule} |", " | ".join(f"{ratio:.3f}x" for ratio in stock_at(now, rule) / base_stock), "|", flush=True)
 
 
+def report_public(chosen: Set, base: Policy, *, past_learn: Learner) -> None:
+    """`tune_policy` on the weeks before the reported ones and `replay` on these, as another program calls them."""
+    matrix, (first, last) = chosen.matrix, chosen.reported
+    dates = matrix.dates(0, matrix.periods_count)
+    panel = pl.concat(
+        matrix.keys[row].join(
+            pl.DataFrame({"demand_date": dates, "demand_qty": matrix.demand[:, row], "is_censored": False}).filter(matrix.observed[:, row]),
+            how="cross",
+        )
+        for row in range(matrix.keys.height)
+    )
+    past = lived(chosen, chosen.tuned, base, leads=None, learn=past_learn)
+    start, end = dates[first + WARM_UP], dates[last]
+    print(f"\n{chosen.name}, the public functions: {matrix.keys.height} series from {start}\n")
+    print("| p/h | rule | parameter | cost | of the tuned textbook | fill rate | mean stock |\n|---|---|---|---|---|---|---|")
+    for shortage_cost in SHORTAGE_COSTS:
+        policy = dataclasses.replace(base, shortage_cost=shortage_cost)
+        tuned = tune_policy(panel.filter(pl.col("demand_date") < start), policy, frequency=matrix.frequency)
+        z = float(best(past, TEXTBOOK, shortage_cost).split("|")[1])
+        book = Textbook(LEAD, z=z, window_periods=chosen.window_periods)
+        told = replay(panel, {OURS: tuned, TEXTBOOK: book}, start=start, end=end, frequency=matrix.frequency).frame
+        costs = dict(told.select("policy", "cost").iter_rows())
+        for name, parameter in ((OURS, tuned.critical_ratio), (TEXTBOOK, z)):
+            row = told.row(by_predicate=pl.col("policy") == name, named=True)
+            ratio = costs[name] / costs[TEXTBOOK]
+            figures = f"{parameter:.3f} | {costs[name]:.0f} | {ratio:.3f}x | {row['fill_rate']:.3f} | {row['average_stock_qty']:.0f}"
+            print(f"| {shortage_cost:g} | {name} | {figures} |", flush=True)
+
+
 def stock_at(shops: dict[str, Shop], rule: str) -> FloatArray:
     """Mean stock at each of `FILLS`, between the parameters that were tried; NaN beyond them."""
     some = sorted((shop.fill_rate or 0.0, float(shop.average_stock.sum())) for name, shop in shops.items() if name.startswith(f"{rule}|"))
@@ -192,6 +223,7 @@ def main() -> None:
     parser.add_argument("--sample", type=int, help="M5 series at random; the first so many parts")
     parser.add_argument("--no-trees", action="store_true", help="the statistical forecast alone, which takes minutes less")
     parser.add_argument("--no-packs", action="store_true", help="without the table of packs and random leads")
+    parser.add_argument("--public", action="store_true", help="`tune_policy` and `replay` alone, as another program calls them")
     options = parser.parse_args()
     plain = partial(learn_demand, wants_trees=False)
     for name, load in (("m5", m5_weekly), ("carparts", carparts_monthly)):
@@ -199,6 +231,9 @@ def main() -> None:
             continue
         chosen = load(options.data, options.sample)
         learn = plain if options.no_trees else learn_demand
+        if options.public:
+            report_public(chosen, Policy(holding_cost=1.0), past_learn=plain)
+            continue
         report(chosen, Policy(holding_cost=1.0), leads=None, learn=learn, past_learn=plain)
         if not options.no_packs:
             packed = Policy(holding_cost=1.0, pack_qty=6, min_order_qty=12)
