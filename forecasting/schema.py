@@ -33,7 +33,6 @@ CYCLE_PERIODS: Final[Mapping[Frequency, int]] = {"daily": 365, "weekly": 52, "mo
 LEAST_FIT_PERIODS: Final[Mapping[Frequency, int]] = {"daily": 14, "weekly": 8, "monthly": 6}  # fewer are forecast at their mean
 RESIDUAL_PERIODS: Final[Mapping[Frequency, int]] = {"daily": 364, "weekly": 104, "monthly": 60}  # past errors that speak for coming ones
 PERIOD_NAMES: Final[Mapping[Frequency, str]] = {"daily": "day", "weekly": "week", "monthly": "month"}
-SEASON_DAYS: Final = 7
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -15,8 +15,6 @@ from inventory.runs import Runs, runs_of_packs
 if TYPE_CHECKING:
     from forecasting.schema import BoolArray, FloatArray, IntArray
     from inventory.reading import Wants
-
-ALLOCATION_COLUMNS: Final = ["sku", "location_id", "wanted_qty", "floor_short_qty", "qty", "value", "binding"]
 
 
 def allocate(stock: pl.DataFrame, wants: pl.DataFrame, *, floors: pl.DataFrame | None = None, pack_qty: int = 1) -> pl.DataFrame:

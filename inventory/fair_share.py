@@ -13,7 +13,6 @@ from inventory.reading import all_skus, codes, priority_classes, read_stock, req
 if TYPE_CHECKING:
     from forecasting.schema import IntArray
 
-FAIR_SHARE_COLUMNS: Final = ["sku", "location_id", "wanted_qty", "floor_short_qty", "qty", "binding"]
 NO_FLOORS: Final = pl.DataFrame(schema={"sku": pl.String, "location_id": pl.String, "qty": pl.Int64})
 
 

@@ -92,11 +92,6 @@ class Reorder:
         return sum(one.open_qty for one in self.in_time)
 
     @property
-    def overdue_inbound_qty(self) -> int:
-        """Those of them whose day has passed."""
-        return sum(one.open_qty for one in self.in_time if one.expected_date is not None and one.expected_date <= self.as_of)
-
-    @property
     def late_inbound_qty(self) -> int:
         """Units that come later."""
         return sum(one.open_qty for one in self.position.inbound) - self.inbound_qty

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from forecasting.schema import FloatArray, IntArray
     from inventory.reading import Wants
 
-TRANSFER_COLUMNS: Final = ["sku", "from_location_id", "to_location_id", "qty", "value_gained", "cost"]
 FINENESS: Final = 44  # bits of the largest value: the rest of 58 is for sums along a path
 CELLS: Final = 400_000  # of sku x from x to at a time: they stay in the processor's cache
 
