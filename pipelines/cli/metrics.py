@@ -21,7 +21,7 @@ from pipelines.stores.metrics_catalogue import suggestion
 from pipelines.stores.releases import Release, open_release
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import date
 
     import duckdb
@@ -45,6 +45,9 @@ def metrics(
     by: Annotated[
         str | None, typer.Option(help="Split by a dimension: channel, location, country, region, category, sku, ... (docs/metrics.md).")
     ] = None,
+    where: Annotated[
+        list[str] | None, typer.Option(help="Count only one member of a dimension, channel=web; again for more members or dimensions.")
+    ] = None,
     since: Annotated[
         datetime | None,
         typer.Option("--from", formats=[_DAY], help="First day; default is 27 days before the last, with --grain the last buckets."),
@@ -60,7 +63,7 @@ def metrics(
     """KPIs of the served release, with target, prior period and the same weekdays a year before.
 
     Examples: [b]ordercast metrics[/b] | [b]ordercast metrics unit_fill_rate --by location[/b] |
-    [b]ordercast metrics net_sales --grain month[/b] | [b]ordercast metrics --from 2026-10-01 --to 2026-10-31 --json[/b]
+    [b]ordercast metrics net_sales --grain month --where channel=web[/b] | [b]ordercast metrics --from 2026-10-01 --to 2026-10-31 --json[/b]
     """
     if as_json and as_csv:
         raise typer.BadParameter("Give either --json or --csv.")
@@ -72,9 +75,17 @@ def metrics(
         since=since.date() if since else None,
         until=until.date() if until else None,
         grain=_grain(grain),
+        where=(narrowed := _narrowing(where or [])),
     )
     if as_json or as_csv:
-        chosen = {"metrics": names, "by": by, "from": since and since.date(), "to": until and until.date(), "grain": grain}
+        chosen = {
+            "metrics": names,
+            "by": by,
+            "from": since and since.date(),
+            "to": until and until.date(),
+            "grain": grain,
+            "where": narrowed or None,
+        }
         accesses.record("metrics", len(values), filters=chosen)
     if as_json:
         emit_json([metric_as_dict(value) for value in values])
@@ -133,12 +144,13 @@ def metric_values(
     since: date | None = None,
     until: date | None = None,
     grain: metric_store.Grain | None = None,
+    where: Mapping[str, Sequence[str]] | None = None,
 ) -> list[MetricValue]:
     """Metrics of this release, by the catalogue it carries; all of them come domain by domain."""
     with open_release(release) as conn:
         catalogue = read_catalogue(conn)
         return metric_store.evaluate(
-            conn, catalogue, names or _in_domains(catalogue.values()), by=by, since=since, until=until, grain=grain
+            conn, catalogue, names or _in_domains(catalogue.values()), by=by, since=since, until=until, grain=grain, where=where
         )
 
 
@@ -166,6 +178,17 @@ def _grain(name: str | None) -> metric_store.Grain | None:
     return found
 
 
+def _narrowing(asked: Iterable[str]) -> dict[str, list[str]]:
+    """`channel=web` and `channel=app` as {channel: [web, app]}."""
+    narrowed: dict[str, list[str]] = {}
+    for one in asked:
+        dimension, sign, member = one.partition("=")
+        if not (dimension and sign and member):
+            raise MetricError(f"--where wants a dimension and a member, as in --where channel=web, not {one!r}.")
+        narrowed.setdefault(dimension, []).append(member)
+    return narrowed
+
+
 def _head(*names: str | None) -> list[Column]:
     return [Column(name.capitalize(), overflow="fold") for name in names if name]
 
@@ -188,6 +211,6 @@ def _print_hidden(console: Console, hidden: list[MetricValue]) -> None:
     if not hidden:
         return
     needs = sorted({need for value in hidden for need in value.needs_missing})
-    reason = f"need {', '.join(needs[:5])}{' and more' if len(needs) > 5 else ''}" if needs else "cannot be split this way"
+    reason = f"need {', '.join(needs[:5])}{' and more' if len(needs) > 5 else ''}" if needs else "cannot be split or narrowed this way"
     word = "metric is" if len(hidden) == 1 else "metrics are"
     console.print(f"{len(hidden):,} {word} not available: {escape(reason)}; --all shows them.", highlight=False)

@@ -35,6 +35,14 @@ class Measure:
         said = _CONDITION.sub("", self.expression)
         return "_amount" in said and "count" not in self.aggregation and not _COMPARISON.search(said)
 
+    @property
+    def formula(self) -> str:
+        """The aggregate as a reader writes it: `sum(ordered_qty)`, `p90(cycle_time_days)`."""
+        name = "count_if" if self.aggregation == "sum_boolean" else self.aggregation
+        if name == "percentile":
+            name = f"p{round((0.5 if self.percentile is None else self.percentile) * 100)}"
+        return f"{name}({self.expression})"
+
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
@@ -134,6 +142,11 @@ class Metric:
     assumption: str | None = None
     counts_only_day: Literal["max", "min"] | None = None
     grows_with_age: str | None = None
+
+    @property
+    def formula(self) -> str:
+        """Numerator by denominator, each as `sum(ordered_qty)`."""
+        return " / ".join(one.formula for one in (self.numerator, self.denominator) if one)
 
     @property
     def is_additive(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from pipelines.stores.metrics_windows import DEFAULT_PERIOD_DAYS
@@ -20,6 +21,7 @@ COLUMNS: Final = (
     "metric VARCHAR NOT NULL, dimension VARCHAR, member VARCHAR, valid_from DATE NOT NULL, valid_to DATE, target DOUBLE, "
     "watch_band DOUBLE, direction VARCHAR, author VARCHAR NOT NULL, created_at TIMESTAMP NOT NULL"
 )
+NOT_NARROWED: Final[Mapping[str, Sequence[str]]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,20 +75,33 @@ def write_targets(conn: duckdb.DuckDBPyConnection, lines: Iterable[Mapping[str, 
         conn.execute(f"insert into meta.{TABLE} values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", list(line.values()))
 
 
-def goal_on(metric: Metric, targets: Sequence[DatedTarget], *, day: date, by: str | None, member: str | None) -> Goal:
+def goal_on(
+    metric: Metric,
+    targets: Sequence[DatedTarget],
+    *,
+    day: date,
+    by: str | None,
+    member: str | None,
+    where: Mapping[str, Sequence[str]] = NOT_NARROWED,
+) -> Goal:
     """What holds for this metric or member on a day.
 
     Of the lines valid on the day, the one that begins last decides, and of equals the one written last. A member's own comes
     first. What is set for the whole holds for members too, as long as nobody has set one for any member of that dimension, and
-    never for a sum: a channel need not sell what all of them together should.
+    never for a sum: a channel need not sell what all of them together should. Narrowed to one member is as split by it; of several
+    members, or of members of several dimensions, only what is set for the whole can hold.
     """
     ours = [one for one in targets if one.metric == metric.name]
+    places = {name: members[0] if len(members) == 1 else None for name, members in where.items()}
     if by is not None:
-        own = _standing(ours, day, by, member)
+        places[by] = member
+    if places:
+        ((by, member),) = places.items() if len(places) == 1 else [(None, None)]
+        own = _standing(ours, day, by, member) if by else None
         if own is not None and own.target is not None:
             return _goal(metric, own)
-        others = {one.member for one in ours if one.dimension == by}
-        is_set_for_others = any((line := _standing(ours, day, by, other)) and line.target is not None for other in others)
+        others = {(one.dimension, one.member) for one in ours if one.dimension in places}
+        is_set_for_others = any((line := _standing(ours, day, *other)) and line.target is not None for other in others)
         if is_set_for_others or metric.is_total:
             return Goal(None, 0.0, metric.better)
     whole = _standing(ours, day, None, None)

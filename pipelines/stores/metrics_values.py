@@ -11,7 +11,7 @@ from pipelines.errors import MetricError
 from pipelines.stores.metrics_sql import CURRENT, LAST_YEAR, PRIOR, TOO_YOUNG, UNNAMED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     import duckdb
 
@@ -96,9 +96,12 @@ def read_basis(conn: duckdb.DuckDBPyConnection) -> Basis:
     return Basis(context[0], context[1], frozenset(f"{table}.{name}" for table, name in fields))
 
 
-def unavailable_value(metric: Metric, basis: Basis, window: Window, goal: Goal, *, missing: tuple[str, ...], by: str | None) -> MetricValue:
-    """The metric without a value, and what it lacks; without missing fields it cannot be split this way."""
-    note = f"not available: needs {', '.join(missing)}" if missing else f"not available by {by}"
+def unavailable_value(
+    metric: Metric, basis: Basis, window: Window, goal: Goal, *, missing: tuple[str, ...], by: str | None, lacking: Sequence[str] = ()
+) -> MetricValue:
+    """The metric without a value, and why: fields the source lacks, dimensions it cannot be narrowed by, or `by`."""
+    unable = f"cannot be narrowed to {', '.join(lacking)}" if lacking else f"not available by {by}"
+    note = f"not available: needs {', '.join(missing)}" if missing else unable
     return MetricValue(
         name=metric.name, label=metric.label, value=None, numerator=None, denominator=None, n=None, unit=metric.unit,
         currency_code=basis.currency_code if metric.unit == "money" else None, better=goal.better, target=goal.target,

@@ -88,6 +88,16 @@ def test_a_month_a_row_with_broken_ones_marked(ordercast: Terminal) -> None:
     assert ordercast("metrics", "--grain", "moon")[0] == 3
 
 
+def test_where_narrows_to_members_and_wants_both_names(ordercast: Terminal) -> None:
+    (both,) = ordercast.json("metrics", "order_count", "--where", "channel=web", "--where", "channel=shop")
+    (tea,) = ordercast.json("metrics", "order_count", "--where", "channel=web", "--where", "category=tea")
+    code, _, refusal = ordercast("metrics", "order_count", "--where", "web")
+
+    assert (both["value"], tea["value"]) == (56, 28)
+    assert code == 3
+    assert "as in --where channel=web, not 'web'" in " ".join(refusal.split())
+
+
 def test_csv_is_whole_and_holds_no_formula(ordercast: Terminal) -> None:
     code, out, _ = ordercast("metrics", "cancellation_rate", "--by", "reason", "--csv")
 

@@ -122,6 +122,19 @@ def test_the_wholes_target_holds_for_members_until_one_has_its_own() -> None:
     assert held(whole, web) == 0.05
 
 
+def test_narrowed_to_one_member_is_held_against_its_target_and_to_several_against_the_wholes() -> None:
+    web = line("2024-01-01", 0.03, dimension="channel", member="web")
+
+    def narrowed(*lines: DatedTarget, **where: list[str]) -> float | None:
+        return goal_on(RATE, lines, day=AS_OF, by=None, member=None, where=where).target
+
+    assert narrowed(web, channel=["web"]) == 0.03
+    assert narrowed(web, channel=["web", "shop"]) is None
+    assert narrowed(web, channel=["web"], reason=["late"]) is None
+    assert narrowed(web, reason=["late"], category=["tea"]) == 0.1
+    assert goal_on(COUNT, (), day=AS_OF, by=None, member=None, where={"channel": ["web"]}).target is None
+
+
 def test_a_sums_target_is_for_28_days_and_for_no_member() -> None:
     goal = goal_on(COUNT, (), day=AS_OF, by=None, member=None)
 

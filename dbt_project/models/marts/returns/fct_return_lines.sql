@@ -18,6 +18,7 @@ with lines as (
         orders.ship_to_country,
         orders.ship_to_region,
         orders.customer_key,
+        orders.currency_code as order_currency_code,
         coalesce(orders.is_cancelled, false) as is_cancelled,
         coalesce(orders.is_test, false) as is_test
     from {{ ref('int_return_lines_refunded') }} as returned
@@ -92,6 +93,7 @@ select
     valued.ship_to_country,
     valued.ship_to_region,
     valued.customer_key,
+    valued.order_currency_code,
     valued.is_cancelled,
     valued.is_test
 from valued

@@ -21,6 +21,7 @@ select
     ship_to_country,
     ship_to_region,
     customer_key,
+    currency_code as order_currency_code,
     is_cancelled,
     is_test
 from shipped
@@ -41,6 +42,7 @@ select
     shipped.ship_to_country,
     shipped.ship_to_region,
     shipped.customer_key,
+    shipped.currency_code as order_currency_code,
     shipped.is_cancelled,
     shipped.is_test
 from {{ ref('int_return_lines_refunded') }} as returned
