@@ -2,81 +2,23 @@
 
 from __future__ import annotations
 
-import base64
 import difflib
 import os
-import re
-from contextlib import suppress
 from datetime import date
-from ipaddress import ip_address
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
-from zoneinfo import available_timezones
 
 from dotenv import dotenv_values
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from pipelines import setting_values as values
 from pipelines.errors import SettingsError
 from pipelines.faults.starting import IMPOSSIBLE_SETTING, NO_TIME_ZONE, UNKNOWN_SETTING
 
 PREFIX = "ORDERCAST_"
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
-
-
-def _known_zone(zone: str) -> str:
-    if zone not in available_timezones():
-        near = difflib.get_close_matches(zone, available_timezones(), n=1)
-        raise ValueError(f"{zone!r} is no IANA time zone" + (f"; did you mean {near[0]!r}" if near else ", such as 'Europe/Berlin'"))
-    return zone
-
-
-def is_this_machine(host: str) -> bool:
-    """Whether the name or address stands for the machine itself, so that nothing travels a network."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
-
-
-def _host(host: str) -> str:
-    with suppress(ValueError):
-        return str(ip_address(host))
-    if len(host) > 253 or not re.fullmatch(r"(?!-)[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*", host):
-        raise ValueError("it is no name of a host, such as mail.example.com")
-    return host
-
-
-def _address(text: str) -> str:
-    local, _, domain = text.rpartition("@")
-    if not re.fullmatch(r"[A-Za-z0-9._%+-]{1,64}", local):
-        raise ValueError("it is no plain address, such as orders@example.com")
-    return f"{local}@{_host(domain)}"
-
-
-def _webhook_url(secret: SecretStr) -> SecretStr:
-    url = secret.get_secret_value()
-    parts = urlsplit(url)  # its own ValueError says what is wrong with brackets
-    if parts.scheme not in {"https", "http"} or not parts.hostname or parts.port == 0:
-        raise ValueError("it is no address of a web server, such as https://erp.example.com/drafts")
-    _host(parts.hostname)
-    if parts.scheme == "http" and not is_this_machine(parts.hostname):
-        raise ValueError("it has to begin with https, since the receiver is another machine")
-    if parts.username is not None or parts.fragment or not re.fullmatch(r"[!-~]+", url):
-        raise ValueError("it may hold no user, no fragment, and only ASCII without spaces")
-    return secret
-
-
-def _webhook_secret(secret: SecretStr) -> SecretStr:
-    text = secret.get_secret_value()
-    try:
-        size = len(base64.b64decode(text.removeprefix("whsec_"), validate=True))
-    except ValueError:
-        size = 0
-    if not text.startswith("whsec_") or not 24 <= size <= 64:
-        raise ValueError("it is whsec_ and 24 to 64 random bytes in base64: echo whsec_$(openssl rand -base64 32)")
-    return secret
 
 
 class Settings(BaseSettings):
@@ -87,7 +29,7 @@ class Settings(BaseSettings):
     home: Path = Field(default=Path(".ordercast"), description="Folder that holds all state: store, warehouse, releases, run history.")
     store_url: SecretStr | None = Field(default=None, description="Operational store; default is SQLite in the home folder.")
     as_of: date | None = Field(default=None, description="Last complete local day to report; default is derived from the data.")
-    time_zone: Annotated[str, AfterValidator(_known_zone)] | None = Field(
+    time_zone: Annotated[str, AfterValidator(values.known_zone)] | None = Field(
         default=None, description="Zone of reporting days; default is what the store's merchant row says."
     )
     business_start: date = Field(
@@ -136,7 +78,19 @@ class Settings(BaseSettings):
     operator: str | None = Field(
         default=None,
         min_length=1,
-        description="Operator that the pages decide as (see ordercast operators); without one they are read-only.",
+        description="Operator that the pages decide as where nobody signs in (see ordercast operators); without one they are read-only.",
+    )
+    oidc_metadata_url: Annotated[str, AfterValidator(values.web_address)] | None = Field(
+        default=None,
+        description="Who people sign in with: the provider's .well-known/openid-configuration; https, or http on this machine.",
+    )
+    oidc_client_id: str | None = Field(default=None, min_length=1, description="Id that the provider knows the pages under.")
+    oidc_client_secret: SecretStr | None = Field(default=None, min_length=1, description="Secret that goes with it.")
+    oidc_base_url: Annotated[str, AfterValidator(values.origin)] | None = Field(
+        default=None, description="Where browsers reach the pages; the provider has to allow /oauth2callback below it."
+    )
+    oidc_cookie_secret: Annotated[SecretStr, AfterValidator(values.cookie_secret)] | None = Field(
+        default=None, description="Signs the cookie of who is signed in: at least 32 random characters; a new one signs everybody out."
     )
     draft_days: int = Field(default=3, ge=1, le=90, description="Days after which a draft that nobody submitted counts as inbound no more.")
     outbox_target: Literal["webhook", "email", "folder"] | None = Field(
@@ -144,24 +98,28 @@ class Settings(BaseSettings):
     )
     outbox_attempts: int = Field(default=12, ge=1, le=50, description="Attempts after which a message that could not be delivered is dead.")
     outbox_timeout_seconds: float = Field(default=20.0, ge=1.0, le=60.0, description="Longest wait for the target of a message.")
-    webhook_url: Annotated[SecretStr, AfterValidator(_webhook_url)] | None = Field(
+    webhook_url: Annotated[SecretStr, AfterValidator(values.webhook_url)] | None = Field(
         default=None, description="Receiver of signed POST requests: https, or http on this machine."
     )
-    webhook_secret: Annotated[SecretStr, AfterValidator(_webhook_secret)] | None = Field(
+    webhook_secret: Annotated[SecretStr, AfterValidator(values.webhook_secret)] | None = Field(
         default=None, description="Secret of the signatures: whsec_ and 24 to 64 random bytes in base64."
     )
     webhook_honours_key: bool = Field(
         default=False,
         description="Whether the receiver does nothing at the second message with the same webhook-id; then what is unknown is sent again.",
     )
-    email_host: Annotated[str, AfterValidator(_host)] | None = Field(
+    email_host: Annotated[str, AfterValidator(values.host_name)] | None = Field(
         default=None, description="Mail server; TLS is required unless it is this machine."
     )
     email_port: int = Field(default=587, ge=1, le=65_535, description="Its port; 465 is TLS from the first byte on, others STARTTLS.")
     email_user: str | None = Field(default=None, description="Name to log in with; default is without.")
     email_password: SecretStr | None = Field(default=None, description="Its password.")
-    email_from: Annotated[str, AfterValidator(_address)] | None = Field(default=None, description="Address that mails come from.")
-    email_to: Annotated[str, AfterValidator(_address)] | None = Field(default=None, description="The one address that mails go to.")
+    email_from: Annotated[str, AfterValidator(values.mail_address)] | None = Field(
+        default=None, description="Address that mails come from."
+    )
+    email_to: Annotated[str, AfterValidator(values.mail_address)] | None = Field(
+        default=None, description="The one address that mails go to."
+    )
     outbox_folder: Path | None = Field(default=None, description="Folder, there already, that gets a file per message.")
     outbox_file_format: Literal["csv", "json"] = Field(default="csv", description="What the files are.")
     refused_days: int = Field(
@@ -180,6 +138,21 @@ class Settings(BaseSettings):
         if (self.email_user is None) != (self.email_password is None):
             raise ValueError("ORDERCAST_EMAIL_USER and ORDERCAST_EMAIL_PASSWORD go together")
         return self
+
+    @model_validator(mode="after")
+    def _sign_in_is_complete(self) -> Self:
+        names = [name for name in type(self).model_fields if name.startswith("oidc_")]
+        lacking = [f"{PREFIX}{name}".upper() for name in names if getattr(self, name) is None]
+        if 0 < len(lacking) < len(names):
+            raise ValueError(f"sign-in needs all of ORDERCAST_OIDC_*: there is no {' and no '.join(lacking)}")
+        if not lacking and self.operator is not None:
+            raise ValueError("ORDERCAST_OPERATOR names who decides where nobody signs in; with ORDERCAST_OIDC_* people do, so drop one")
+        return self
+
+    @property
+    def has_sign_in(self) -> bool:
+        """Whether people sign in to the pages."""
+        return self.oidc_metadata_url is not None
 
     @property
     def resolved_home(self) -> Path:
@@ -218,6 +191,13 @@ def load_settings() -> Settings:
     Raises:
         SettingsError: A name is unknown or a value impossible. Nothing was started.
     """
+    env_file = Path(".env").absolute()
+    said = tuple(item for item in os.environ.items() if item[0].upper().startswith(PREFIX))
+    return _settings_from(said, env_file, str(env_file.stat()) if env_file.exists() else "")
+
+
+@lru_cache(maxsize=1)  # they take milliseconds to read, and every open page asks every few seconds
+def _settings_from(_said: tuple[tuple[str, str], ...], _env_file: Path, _state: str) -> Settings:
     known = {f"{PREFIX}{name}".upper() for name in Settings.model_fields}
     for name in (*os.environ, *dotenv_values(".env")):
         if name.upper().startswith(PREFIX) and name.upper() not in known:

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from pipelines.cli import accesses
 from pipelines.cli.display import emit_json
+from pipelines.decisions import sign_ins
 from pipelines.decisions.audit import AuditHead, verify
 from pipelines.decisions.roles import ROLES, Operator, Role, list_operators, set_operator
 from pipelines.decisions.standing import list_history
@@ -31,6 +32,8 @@ def register(app: typer.Typer) -> None:
     """The commands stand on `app`."""
     operators_app.command("list")(operators_list)
     operators_app.command("set")(operators_set)
+    operators_app.command("link")(operators_link)
+    operators_app.command("unlink")(operators_unlink)
     app.add_typer(operators_app, name="operators")
     audit_app.command("verify")(audit_verify)
     audit_app.command("log")(audit_log)
@@ -43,20 +46,21 @@ def operators_list(as_json: Annotated[bool, typer.Option("--json", help="Print a
     Example: [b]ordercast operators list --json[/b]
     """
     with OperationalStore.open_to_read(load_settings().resolved_store_url) as store:
-        known = list_operators(store)
+        known, accounts = list_operators(store), sign_ins.list_sign_ins(store)
     if as_json:
         accesses.record("operators", len(known))
-        emit_json([asdict(one) for one in known])
+        emit_json([asdict(one) | {"sign_ins": [asdict(its) for its in accounts if its.actor == one.actor]} for one in known])
         return
     console = Console()
     if not known:
         console.print(f"Nobody may decide yet. Begin with yourself: ordercast operators set {getpass.getuser()} --role admin", markup=False)
         return
-    table = Table("Operator", "Role", "Limit", "Locations", "Suppliers", box=None, pad_edge=False)
+    table = Table("Operator", "Role", "Limit", "Locations", "Suppliers", "Signs in as", box=None, pad_edge=False)
     for one in known:
         limit = "-" if one.approve_limit is None else f"{one.approve_limit:,.2f}"
         scopes = (_EVERYTHING if names is None else escape(", ".join(names)) for names in (one.locations, one.suppliers))
-        table.add_row(escape(one.actor), one.role, limit, *scopes)
+        signs_in = escape(", ".join(its.email or its.subject for its in accounts if its.actor == one.actor)) or "-"
+        table.add_row(escape(one.actor), one.role, limit, *scopes, signs_in)
     console.print(table)
 
 
@@ -85,6 +89,38 @@ def operators_set(
         store.migrate()
         set_operator(store, wanted, by=actor or getpass.getuser())
     Console().print(f"{name} is {role} from now on.", highlight=False, markup=False)
+
+
+def operators_link(
+    name: Annotated[str, typer.Argument(help="The operator.")],
+    *,
+    issuer: Annotated[str, typer.Option(help="The provider, as the page after signing in shows it.")],
+    subject: Annotated[str, typer.Option(help="The provider's name of the account, as that page shows it.")],
+    email: Annotated[str | None, typer.Option(help="Address to recognise the account by; it decides nothing.")] = None,
+    actor: Annotated[str | None, typer.Option(help="Who links it, an admin; default is the user of this computer.")] = None,
+) -> None:
+    """Say which operator somebody is who signs in to the pages; it holds at once.
+
+    Example: [b]ordercast operators link pam --issuer https://id.example.com --subject 248289761001 --email pam@example.com[/b]
+    """
+    with OperationalStore.open(load_settings().resolved_store_url) as store:
+        store.migrate()
+        sign_ins.link(store, sign_ins.SignIn(issuer, subject, name, email), by=actor or getpass.getuser())
+    Console().print(f"Whoever signs in as {email or subject} is {name} from now on.", highlight=False, markup=False)
+
+
+def operators_unlink(
+    name: Annotated[str, typer.Argument(help="The operator.")],
+    actor: Annotated[str | None, typer.Option(help="Who unlinks them, an admin; default is the user of this computer.")] = None,
+) -> None:
+    """Nobody who signs in is this operator any more: their open pages close within half a minute, and nothing of theirs is done.
+
+    Example: [b]ordercast operators unlink pam[/b]
+    """
+    with OperationalStore.open(load_settings().resolved_store_url) as store:
+        store.migrate()
+        count = sign_ins.unlink(store, name, by=actor or getpass.getuser())
+    Console().print(f"Nobody signs in as {name} from now on; {count} did.", highlight=False, markup=False)
 
 
 def audit_log(

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
+from urllib.parse import urlsplit
 
 import typer
 from pydantic import SecretStr
@@ -20,7 +21,8 @@ from rich.console import Console
 
 from pipelines.cli.display import emit_json, run_progress
 from pipelines.cli.summary import print_summary
-from pipelines.errors import ContractError, UnavailableError
+from pipelines.errors import ContractError, SettingsError, UnavailableError
+from pipelines.setting_values import is_this_machine
 from pipelines.settings import PREFIX, PROJECT_ROOT, Settings, load_settings
 from pipelines.stores.operational import OperationalStore
 
@@ -88,14 +90,27 @@ def _execute(as_of: str | None) -> RunOutcome:
             os._exit(INTERRUPTED)
 
 
-def dashboards(port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 8501) -> None:
-    """Serve the pages on this machine only.
+def dashboards(
+    port: Annotated[int, typer.Option(help="Port.")] = 8501,
+    address: Annotated[
+        str, typer.Option(help="Address to listen on; other machines reach the pages only where people sign in.")
+    ] = "127.0.0.1",
+) -> None:
+    """Serve the pages, on this machine only unless people sign in (ORDERCAST_OIDC_*).
 
-    Example: [b]ordercast dashboards --port 8600[/b]
+    Examples: [b]ordercast dashboards --port 8600[/b] | [b]ordercast dashboards --address 0.0.0.0[/b]
     """
     settings = load_settings()
-    app = PROJECT_ROOT / "dashboards" / "app.py"
-    _become(settings, ["streamlit", "run", str(app), "--server.address", "127.0.0.1", "--server.port", str(port)])
+    if not settings.has_sign_in and not is_this_machine(address):
+        raise SettingsError(
+            f"Nothing was started: on {address} everybody could see and decide without signing in. "
+            "Configure sign-in (ORDERCAST_OIDC_*, docs/methods/sign-in.md) or leave --address out."
+        )
+    server = ["--server.address", address, "--server.port", str(port)]
+    if settings.oidc_base_url and (host := urlsplit(settings.oidc_base_url).hostname):
+        server += ["--server.allowedHosts", host, "--browser.serverAddress", host]
+    os.environ.setdefault("MALLOC_ARENA_MAX", "2")  # every open page has threads, and each would keep memory of its own
+    _become(settings, ["streamlit", "run", str(PROJECT_ROOT / "dashboards" / "server.py"), *server])
 
 
 def dagster(port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 3000) -> None:

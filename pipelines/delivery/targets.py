@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from pipelines.delivery.folder import Folder
 from pipelines.delivery.mail import Mailbox
 from pipelines.delivery.webhook import Webhook
-from pipelines.settings import is_this_machine
+from pipelines.setting_values import is_this_machine
 
 if TYPE_CHECKING:
     from pydantic import SecretStr

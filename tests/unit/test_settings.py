@@ -158,3 +158,64 @@ def test_a_problem_with_several_settings_tells_none_of_their_values(monkeypatch:
 
 def test_where_messages_go_is_no_part_of_what_computed_a_release() -> None:
     assert config_hash(Settings(webhook_honours_key=True, outbox_attempts=3)) == config_hash(Settings())
+
+
+OIDC = {
+    "METADATA_URL": "https://id.example.com/.well-known/openid-configuration", "CLIENT_ID": "pages", "CLIENT_SECRET": "hunter2",
+    "BASE_URL": "https://ordercast.example.com", "COOKIE_SECRET": "k3J9-qLx7_Wm2Zp5Rt8Vb1Nc4Yd6Fg0H",
+}  # fmt: skip
+
+
+def configure_sign_in(monkeypatch: pytest.MonkeyPatch, **other: str) -> None:
+    for name, value in (OIDC | other).items():
+        monkeypatch.setenv(f"ORDERCAST_OIDC_{name}", value)
+
+
+@pytest.mark.parametrize("name", list(OIDC))
+def test_sign_in_is_configured_whole_or_not_at_all(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    configure_sign_in(monkeypatch)
+    monkeypatch.delenv(f"ORDERCAST_OIDC_{name}")
+
+    with pytest.raises(SettingsError, match=f"there is no ORDERCAST_OIDC_{name}") as refused:
+        load_settings()
+    assert "hunter2" not in str(refused.value)
+
+
+def test_whoever_signs_in_decides_so_no_setting_names_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    configure_sign_in(monkeypatch)
+    monkeypatch.setenv("ORDERCAST_OPERATOR", "ada")
+
+    with pytest.raises(SettingsError, match="ORDERCAST_OPERATOR names who decides where nobody signs in"):
+        load_settings()
+
+
+@pytest.mark.parametrize("name", ["METADATA_URL", "BASE_URL"])
+@pytest.mark.parametrize("url", ["http://id.example.com", "id.example.com", "https://a:b@id.example.com", "https://id.example.com/?x=1"])
+def test_sign_in_travels_encrypted_or_not_at_all(monkeypatch: pytest.MonkeyPatch, name: str, url: str) -> None:
+    configure_sign_in(monkeypatch, **{name: url})
+
+    with pytest.raises(SettingsError, match=f"ORDERCAST_OIDC_{name} cannot be"):
+        load_settings()
+
+
+def test_pages_are_at_the_root_of_their_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    configure_sign_in(monkeypatch, BASE_URL="https://example.com/ordercast")
+
+    with pytest.raises(SettingsError, match="it may hold no path"):
+        load_settings()
+
+
+@pytest.mark.parametrize("secret", ["", "changeme", "x" * 64, "abcabcabcabcabcabcabcabcabcabcabcabc"])
+def test_a_cookie_secret_that_can_be_guessed_is_refused_and_not_repeated(monkeypatch: pytest.MonkeyPatch, secret: str) -> None:
+    configure_sign_in(monkeypatch, COOKIE_SECRET=secret)
+
+    with pytest.raises(SettingsError, match="ORDERCAST_OIDC_COOKIE_SECRET cannot be as it is: it is at least 32 random") as refused:
+        load_settings()
+    assert not secret or secret not in str(refused.value)
+
+
+def test_who_signs_in_is_no_part_of_what_computed_a_release(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = config_hash(load_settings())
+    configure_sign_in(monkeypatch)
+
+    assert config_hash(load_settings()) == before
