@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Final, cast
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -216,7 +216,7 @@ class RuleTerms:
     @property
     def z(self) -> FloatArray:
         """Normal quantile at the critical ratio, the safety factor of textbooks."""
-        return np.asarray(stats.norm.ppf(np.clip(self.critical_ratio, 1e-3, 1.0 - 1e-3)), dtype=np.float64)
+        return np.asarray(special.ndtri(np.clip(self.critical_ratio, 1e-3, 1.0 - 1e-3)), dtype=np.float64)
 
 
 def _clairvoyant(terms: RuleTerms) -> OrderRule:

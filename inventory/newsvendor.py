@@ -6,11 +6,12 @@ wanted and not there. They serve as references that simulated rules are tested a
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 if TYPE_CHECKING:
     from forecasting.schema import FloatArray, IntArray
@@ -49,8 +50,8 @@ def newsvendor_normal(
     if demand_sd_qty < 0 or lead_periods < 0:
         raise ValueError(f"demand_sd_qty, lead_periods: have to be at least 0, got {demand_sd_qty!r} and {lead_periods!r}.")
     deviation = demand_sd_qty * (lead_periods + 1) ** 0.5
-    z = float(stats.norm.ppf(ratio))
-    cost = (holding_cost + shortage_cost) * deviation * float(stats.norm.pdf(z))
+    z = float(special.ndtri(ratio))
+    cost = (holding_cost + shortage_cost) * deviation * math.exp(-z * z / 2) / math.sqrt(2 * math.pi)
     return BaseStock(order_up_to_qty=(lead_periods + 1) * demand_mean_qty + z * deviation, cost=cost)
 
 

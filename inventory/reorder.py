@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from inventory.choices import weigh_choices
 from inventory.freshness import keep_fresh, most_sold_fresh
-from inventory.money import LEAST_RATIO, bounded_ratio, cost_of_order, money_ratio, rounding_ratio, unit_money
+from inventory.money import LEAST_RATIO, bounded_ratio, money_ratio, rounding_ratio, unit_money
 from inventory.outlook import stock_outlook
 from inventory.protection_demand import Courses, cumulative_demand, pair_lead_times, protection_demand, run_out, units_to_bring
 from inventory.reorder_decision import NoOrder, Reorder, inbound_in_time
@@ -87,12 +88,14 @@ def plan_reorder(
     rounded = keep_fresh(order, fresh, terms=terms)
     if rounded.qty == 0:
         return _nothing(target, running, protection, lead_time=lead_time, policy=policy, rounded=rounded, fresh_qty=fresh)
-    holding, lost = cost_of_order(courses, qty=rounded.qty, money=money)
+    choices = weigh_choices(courses, qty=rounded.qty, need=need, money=money)
+    own = next(choice for choice in choices if choice.qty == rounded.qty)
     new = Inbound(as_of + timedelta(days=lead_time.quantile(0.5)), rounded.qty)
     ahead, free_qty = courses.cumulative[: lead_time.quantile(0.9) + review + 1], position.free_qty
     return Reorder(
         as_of=as_of, protection=protection, lead_time=lead_time, policy=policy, position=position, terms=terms, money=money,
-        target=target, rounded=rounded, run_out=running, holding_amount=holding, lost_amount=lost, need=need, most_sold_fresh_qty=fresh,
+        target=target, rounded=rounded, run_out=running, holding_amount=own.holding_amount, lost_amount=own.lost_amount, need=need,
+        choices=choices, most_sold_fresh_qty=fresh,
         outlook_with_order=stock_outlook(ahead, free_qty=free_qty, inbound=(*position.inbound, new), as_of=as_of),
         outlook_without_order=stock_outlook(ahead, free_qty=free_qty, inbound=position.inbound, as_of=as_of),
     )  # fmt: skip

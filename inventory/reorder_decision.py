@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from forecasting.schema import FloatArray
+    from inventory.choices import OrderChoice
     from inventory.schema import (
         Declined,
         DemandOverride,
@@ -39,7 +40,8 @@ class Reorder:
     """One reorder decision with all it was made from. Dates count from the as-of day; money in minor units, before rounding.
 
     `holding_amount` is holding the units that the order adds until they are sold, `lost_amount` what is lost all the same after it came;
-    None where no margin is known. `need` is what an order would have to bring on each path, in units.
+    None where no margin is known. `need` is what an order would have to bring on each path, in units; `choices` are other quantities and
+    what they come to.
     `outlook_with_order` and `outlook_without_order` are from `stock_outlook`: p10, p50 and p90 of stock per day from the as-of day.
     """
 
@@ -56,6 +58,7 @@ class Reorder:
     holding_amount: float
     lost_amount: float | None
     need: FloatArray
+    choices: tuple[OrderChoice, ...]
     outlook_with_order: FloatArray
     outlook_without_order: FloatArray
     most_sold_fresh_qty: int | None = None

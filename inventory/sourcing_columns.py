@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from scipy import sparse
-from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 
 from inventory.sourcing_problem import score
 from inventory.sourcing_search import LESSER_WEIGHT
@@ -132,6 +131,8 @@ class WayChoice:
 
     def whole(self) -> IntArray | None:
         """The best answer of whole ways among those that the programme rates best, [pair]; None where the solver found none."""
+        from scipy.optimize import Bounds, LinearConstraint, milp  # noqa: PLC0415 - takes longer to import than all else here
+
         _, order_prices, prices, share = self._solve()
         of_order, units = self._matrices()
         rated = np.array(self.costs) - of_order.T @ order_prices - (self.rows @ units).T @ prices
@@ -165,6 +166,8 @@ class WayChoice:
 
     def _solve(self) -> tuple[float, FloatArray, FloatArray, FloatArray]:
         """The optimum, the prices of orders and of rows, and the share that each way has."""
+        from scipy.optimize import linprog  # noqa: PLC0415 - takes longer to import than all else here
+
         of_order, units = self._matrices()
         rows = (self.rows @ units).tocsr()
         solved = linprog(

@@ -17,12 +17,12 @@ from inventory.rules import SETTINGS, PolicyRule, resolve
 from pipelines.cli import accesses
 from pipelines.cli import rule_words as words
 from pipelines.cli.display import emit_json
+from pipelines.decisions.rules import state_said
 from pipelines.errors import PolicyRuleError
 from pipelines.settings import load_settings
-from pipelines.steps.rule_preview import read_rule_items
 from pipelines.stores.metrics_catalogue import suggestion
 from pipelines.stores.operational import OperationalStore
-from pipelines.stores.policy_rules import list_rules, rule_of
+from pipelines.stores.policy_rules import list_rules, read_rule_items, rule_of
 from pipelines.stores.releases import open_served
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def rules_effective(
 
 def _lines(shown: Shown, *, day: date, is_standing: bool = False) -> list[dict[str, Any]]:
     return [
-        line | {"state": words.state_said(line, rule_of(line), shown.standing, on=day), "preview": json.loads(line["preview"])}
+        line | {"state": state_said(line, rule_of(line), shown.standing, on=day), "preview": json.loads(line["preview"])}
         for line in shown.versions
         if not (is_standing and line["reverted_at"] is not None)
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,8 +19,8 @@ from pipelines.stores.metrics_values import major_units
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from inventory.rule_preview import RuleChange
     from pipelines.steps.rule_orders import OrdersChange
-    from pipelines.steps.rule_preview import RuleChange
     from pipelines.steps.rule_replay import RuleReplay
 
 # How a person names what a rule is for; the narrowest first.
@@ -174,20 +174,6 @@ def said_value(setting: str, value: Any) -> str:
     if isinstance(value, Decimal):
         return f"{value:,.2f}"
     return exact(value, "percent", None) if SETTINGS[setting] == pl.Float64() else str(value)
-
-
-def state_said(row: dict[str, Any], rule: PolicyRule, standing: Sequence[PolicyRule], *, on: date) -> str:
-    """Whether a version counts on a day, and if not, why."""
-    if row["reverted_at"] is not None:
-        return f"reverted by {row['reverted_by']}"
-    if rule.valid_from > on:
-        return f"from {rule.valid_from}"
-    later = [one for one in standing if one.rule_id == rule.rule_id and one.version > rule.version and one.valid_from <= on]
-    if later:
-        return f"replaced by {later[-1].name}"
-    if rule.valid_to is not None and rule.valid_to < on:
-        return "ended"
-    return "in force" if rule.holds_on(on) else "out of season"
 
 
 def _pairs(texts: Sequence[str], known: Any, option: str) -> dict[str, str]:

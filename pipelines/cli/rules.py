@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from inventory.rule_preview import RulePreview, first_day, preview_rules
 from pipelines.cli import rule_words as words
 from pipelines.cli.display import emit_json, progress_bar
 from pipelines.cli.rule_listing import (
@@ -29,7 +30,6 @@ from pipelines.decisions import rules as rule_book
 from pipelines.errors import PolicyRuleError
 from pipelines.settings import load_settings
 from pipelines.steps.rule_orders import preview_orders
-from pipelines.steps.rule_preview import RulePreview, first_day, preview_rules
 from pipelines.steps.rule_replay import preview_replay
 from pipelines.stores.operational import OperationalStore
 from pipelines.stores.releases import open_served

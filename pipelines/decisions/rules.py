@@ -17,7 +17,8 @@ from pipelines.stores.own_tables import policy_rule
 from pipelines.stores.policy_rules import row_of, rule_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+    from datetime import date
 
     from inventory.rules import PolicyRule
     from pipelines.stores.operational import OperationalStore
@@ -93,6 +94,20 @@ def revert(store: OperationalStore, rule_id: str, *, reason: str, actor: str) ->
         )
         audit.append(conn, actor=actor, before={"policy_rule": newest.name}, after={"reverted": newest.name, "reason": reason})
     return newest, before[-1] if before else None
+
+
+def state_said(row: Mapping[str, Any], rule: PolicyRule, standing: Sequence[PolicyRule], *, on: date) -> str:
+    """Whether a version counts on a day, and if not, why."""
+    if row["reverted_at"] is not None:
+        return f"reverted by {row['reverted_by']}"
+    if rule.valid_from > on:
+        return f"from {rule.valid_from}"
+    later = [one for one in standing if one.rule_id == rule.rule_id and one.version > rule.version and one.valid_from <= on]
+    if later:
+        return f"replaced by {later[-1].name}"
+    if rule.valid_to is not None and rule.valid_to < on:
+        return "ended"
+    return "in force" if rule.holds_on(on) else "out of season"
 
 
 def _versions(store: OperationalStore, conn: sa.Connection, rule_id: str) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ RECOMMENDATIONS = dg.AssetKey(["planning", "recommendations"])
 STEPS = dg.AssetKey(["planning", "recommendation_steps"])
 EXCLUSIONS = dg.AssetKey(["planning", "recommendation_exclusions"])
 OUTLOOK = dg.AssetKey(["planning", "stock_outlook"])
+CHOICES = dg.AssetKey(["planning", "order_choices"])
 SILENT = dg.AssetKey(["planning", "silent_items"])
 _MARTS = (
     "fct_demand_daily",
@@ -50,6 +51,7 @@ _MARTS = (
             (EXCLUSIONS, "Items that have no recommendation, and why."),
             (SILENT, "Every item at a location for which nothing is ordered, and why: what cannot be ordered, and what has enough."),
             (OUTLOOK, "Stock with and without each recommended order, as bands of simulated courses."),
+            (CHOICES, "Other quantities of each recommended order: the chance that they are enough, holding cost, lost margin."),
         )
     ],
     pool=WAREHOUSE_POOL,
@@ -59,5 +61,5 @@ def recommendations(platform: Platform) -> Iterator[dg.MaterializeResult[None]]:
     with announced("recommend"), platform.warehouse() as conn:
         settings = platform.settings()
         summary = recommend(conn, settings=settings, rules=standing_policies(conn, settings=settings))
-    for key in (RECOMMENDATIONS, STEPS, EXCLUSIONS, SILENT, OUTLOOK):
+    for key in (RECOMMENDATIONS, STEPS, EXCLUSIONS, SILENT, OUTLOOK, CHOICES):
         yield dg.MaterializeResult(asset_key=key, metadata=summary_metadata(summary))

@@ -27,11 +27,13 @@ from pipelines.steps.recommend_planning import HORIZON_STEPS, ItemPlan, Planner
 from pipelines.steps.recommend_policies import item_policies
 from pipelines.steps.recommend_reading import present_fields, read_inbound, read_items, read_terms, read_transfer_days, transfers_need
 from pipelines.steps.recommend_rows import (
+    CHOICES,
     EXCLUSIONS,
     OUTLOOK,
     RECOMMENDATIONS,
     SILENT_ITEMS,
     STEPS,
+    choice_frame,
     exclusion_frame,
     outlook_frame,
     purchase,
@@ -62,6 +64,7 @@ TABLES: Final = {
     "recommendation_steps": STEPS,
     "recommendation_exclusions": EXCLUSIONS,
     "stock_outlook": OUTLOOK,
+    "order_choices": CHOICES,
     "silent_items": SILENT_ITEMS,
 }
 
@@ -160,6 +163,7 @@ def _write(
     replace_table(conn, "planning", "recommendations", recommendations)
     replace_table(conn, "planning", "recommendation_steps", steps)
     replace_table(conn, "planning", "stock_outlook", outlook_frame(suggestions, as_of=as_of))
+    replace_table(conn, "planning", "order_choices", choice_frame(suggestions))
     replace_table(conn, "planning", "recommendation_exclusions", exclusion_frame(excluded))
     replace_table(conn, "planning", "silent_items", silent_frame(excluded, plans))
 

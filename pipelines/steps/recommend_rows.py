@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from forecasting.schema import FloatArray
+    from inventory.choices import OrderChoice
     from inventory.reorder_decision import Reorder
     from inventory.schema import Declined, Inbound
     from pipelines.steps.recommend_planning import ItemPlan
@@ -40,20 +41,16 @@ RECOMMENDATIONS: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "basis": pl.String, "basis_version": pl.Int64, "expires_at": pl.Datetime("us"),
 }  # fmt: skip
 STEPS: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
-    "recommendation_key": pl.String,
-    "step_number": pl.Int64,
-    "step": pl.String,
-    "qty": pl.Float64,
-    "note": pl.String,
-}
+    "recommendation_key": pl.String, "step_number": pl.Int64, "step": pl.String, "qty": pl.Float64, "note": pl.String,
+}  # fmt: skip
 OUTLOOK: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
-    "recommendation_key": pl.String,
-    "stock_date": pl.Date,
-    "is_with_order": pl.Boolean,
-    "stock_p10_qty": pl.Float64,
-    "stock_p50_qty": pl.Float64,
-    "stock_p90_qty": pl.Float64,
-}
+    "recommendation_key": pl.String, "stock_date": pl.Date, "is_with_order": pl.Boolean, "stock_p10_qty": pl.Float64,
+    "stock_p50_qty": pl.Float64, "stock_p90_qty": pl.Float64,
+}  # fmt: skip
+CHOICES: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
+    "recommendation_key": pl.String, "order_qty": pl.Int64, "enough_rate": pl.Float64, "lost_mean_qty": pl.Float64,
+    "holding_amount": pl.Decimal(18, 4), "lost_amount": pl.Decimal(18, 4),
+}  # fmt: skip
 EXCLUSIONS: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "sku": pl.String, "location_id": pl.String, "code": pl.String, "reason": pl.String,
 }  # fmt: skip
@@ -66,11 +63,15 @@ _CODES: Final = {kind: fault.code for kind, fault in BY_KIND.items()}
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """One row that is written back, with its steps; `outlook` is stock without and with an order, from `stock_outlook`."""
+    """One row that is written back, with its steps.
+
+    `outlook` is stock without and with an order, from `stock_outlook`; `choices` are other quantities of the order.
+    """
 
     row: dict[str, Any]
     steps: Sequence[Step]
     outlook: tuple[FloatArray, FloatArray] | None = None
+    choices: Sequence[OrderChoice] = ()
 
 
 def exclusion_frame(excluded: pl.DataFrame) -> pl.DataFrame:
@@ -140,6 +141,19 @@ def outlook_frame(suggestions: Sequence[Suggestion], *, as_of: date) -> pl.DataF
     return pl.DataFrame(rows, schema=OUTLOOK, orient="row").sort("recommendation_key", "is_with_order", "stock_date")
 
 
+def choice_frame(suggestions: Sequence[Suggestion]) -> pl.DataFrame:
+    """Other quantities of each suggested order and what they come to, sorted by recommendation and quantity; money in major units."""
+    rows = [
+        (
+            one.row["recommendation_key"], choice.qty, round(choice.enough_rate, 6), round(choice.lost_mean_qty, 3),
+            major(choice.holding_amount, one.row["currency_code"]), major(choice.lost_amount, one.row["currency_code"]),
+        )
+        for one in suggestions
+        for choice in one.choices
+    ]  # fmt: skip
+    return pl.DataFrame(rows, schema=CHOICES, orient="row").sort("recommendation_key", "order_qty")
+
+
 def major(amount: float | None, currency_code: str) -> Decimal | None:
     """Minor units as money of the currency."""
     return None if amount is None else major_units(round(amount), currency_code)
@@ -186,7 +200,7 @@ def purchase(plan: ItemPlan, reorder: Reorder, *, as_of: date, notes: Sequence[S
     declined = reorder.rounded.declined
     rounded = [] if declined is None else [Step("Rejected: a pack more", None, _weighed(declined, currency))]
     steps = [*explain(reorder), *_money_steps(reorder, currency), *_changed_steps(plan, as_of), *rounded, *plan.rejected, *notes]
-    return Suggestion(row, steps, (reorder.outlook_without_order, reorder.outlook_with_order))
+    return Suggestion(row, steps, (reorder.outlook_without_order, reorder.outlook_with_order), reorder.choices)
 
 
 def expiry(as_of: date, days: int) -> datetime:
@@ -219,7 +233,7 @@ def _money_steps(reorder: Reorder, currency: str) -> list[Step]:
     ]
     if round(running.unavoidable_mean_qty):
         units, lost = counted(round(running.unavoidable_mean_qty), "unit"), money_words(running.unavoidable_mean_qty * unit, currency)
-        steps.append(Step("Lost either way", None, f"{units}, {lost}, before any order can arrive."))
+        steps.append(Step("Lost either way", None, f"{units} in the mean, {lost}, before any order can arrive."))
     return steps
 
 

@@ -12,8 +12,7 @@ import polars as pl
 from inventory.rules import SETTINGS, resolve
 from inventory.schema import ReorderPolicy
 from pipelines.steps.recommend_policies import item_policies, usual_method
-from pipelines.steps.rule_preview import read_rule_items
-from pipelines.stores.policy_rules import read_rules
+from pipelines.stores.policy_rules import read_rule_items, read_rules
 from pipelines.stores.warehouse import run_context
 
 if TYPE_CHECKING:

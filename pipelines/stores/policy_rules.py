@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import duckdb
+    import polars as pl
 
     from pipelines.stores.operational import OperationalStore
 
@@ -28,6 +29,14 @@ _COPIED: Final = (
     "rule_id", "version", "scope", "settings", "valid_from", "valid_to", "season_from", "season_to", "priority", "reason", "author",
     "created_at",
 )  # fmt: skip
+
+_ITEMS: Final = """
+    SELECT sku, location_id, products.category, products.supplier_id, classes.abc_class, classes.xyz_class
+    FROM (SELECT sku, location_id FROM marts.fct_inventory_position UNION SELECT sku, location_id FROM planning.demand_series)
+    LEFT JOIN marts.dim_products AS products USING (sku)
+    LEFT JOIN marts.dim_product_classes AS classes USING (sku)
+    ORDER BY sku, location_id
+"""
 
 
 def list_rules(store: OperationalStore, *, is_standing: bool = False) -> list[dict[str, Any]]:
@@ -88,3 +97,12 @@ def read_rules(conn: duckdb.DuckDBPyConnection) -> list[PolicyRule]:
         return []
     rows = conn.execute(f"SELECT {', '.join(_COPIED)} FROM {TABLE} ORDER BY created_at, rule_id, version").fetchall()
     return [rule_of(dict(zip(_COPIED, row, strict=True))) for row in rows]
+
+
+def read_rule_items(conn: duckdb.DuckDBPyConnection) -> pl.DataFrame:
+    """sku, location_id, category, supplier_id, abc_class, xyz_class of all that is in stock or was ever sold, sorted by the first two.
+
+    Args:
+        conn: A warehouse or release.
+    """
+    return conn.sql(_ITEMS).pl()

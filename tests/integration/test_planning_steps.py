@@ -208,6 +208,7 @@ def test_a_second_run_writes_the_same_rows(conn: duckdb.DuckDBPyConnection) -> N
         "recommendation_exclusions",
         "silent_items",
         "stock_outlook",
+        "order_choices",
     )
     _forecast(conn)
     recommend(conn, settings=SETTINGS)

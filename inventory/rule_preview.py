@@ -1,4 +1,4 @@
-"""What policy rules come to for the items of a release, and what a change of them would change, before anybody decides on it."""
+"""What a change of policy rules would change for items, before anybody decides on it."""
 
 from __future__ import annotations
 
@@ -14,18 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
 
-    import duckdb
-
     from inventory.rules import PolicyRule
 
 _LONGEST_WAIT_DAYS: Final = 366
-_ITEMS: Final = """
-    SELECT sku, location_id, products.category, products.supplier_id, classes.abc_class, classes.xyz_class
-    FROM (SELECT sku, location_id FROM marts.fct_inventory_position UNION SELECT sku, location_id FROM planning.demand_series)
-    LEFT JOIN marts.dim_products AS products USING (sku)
-    LEFT JOIN marts.dim_product_classes AS classes USING (sku)
-    ORDER BY sku, location_id
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +48,6 @@ class RulePreview:
     problems: tuple[dict[str, Any], ...]
 
 
-def read_rule_items(conn: duckdb.DuckDBPyConnection) -> pl.DataFrame:
-    """sku, location_id, category, supplier_id, abc_class, xyz_class of all that is in stock or was ever sold, sorted by the first two.
-
-    Args:
-        conn: A warehouse or release.
-    """
-    return conn.sql(_ITEMS).pl()
-
-
 def first_day(rule: PolicyRule, *, not_before: date) -> date:
     """The first day from then on that lies in the rule's dates and season; where none comes within a year, the first of its dates."""
     begin = max(rule.valid_from, not_before)
@@ -77,7 +59,7 @@ def preview_rules(items: pl.DataFrame, *, before: Sequence[PolicyRule], after: S
     """What the rules `after` in the place of those `before` would change on a day.
 
     Args:
-        items: As `read_rule_items` gives them.
+        items: sku, location_id and the other names of `RuleScope`, one row per item and location.
         before: All versions that stand.
         after: All that would stand.
         on: The day of the decision.
