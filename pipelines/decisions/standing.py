@@ -20,6 +20,7 @@ from pipelines.decisions.roles import Operator, find_operator
 from pipelines.decisions.shop import DRAFT, read_shop
 from pipelines.errors import DecisionError, StoreUnavailableError
 from pipelines.stores.own_tables import (
+    audit_head,
     audit_log,
     decision,
     draft_order,
@@ -27,6 +28,7 @@ from pipelines.stores.own_tables import (
     order_line_reservation,
     purchase_order_change,
     recommendation,
+    recommendation_run,
 )
 from pipelines.stores.recommendations import ENDED
 
@@ -135,6 +137,13 @@ class Quote:
     unit_cost: Decimal | None
     amount: Decimal | None
     currency_code: str | None
+
+
+def state_of_recommendations(store: OperationalStore) -> tuple[Any, ...]:
+    """Is another one as soon as recommendations are: what people decide is chained in the log, and runs are counted."""
+    runs = sa.select(sa.func.count()).select_from(recommendation_run).scalar_subquery()
+    with store.transaction(writes=False) as conn:
+        return tuple(conn.execute(sa.select(audit_head.c.hash, runs)).one())
 
 
 def read_standing(store: OperationalStore, *, actor: str | None) -> Standing:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import quote
@@ -75,15 +76,22 @@ def create_engine(url: sa.URL, *, is_read_only: bool = False) -> sa.Engine:
     """
     if url.get_backend_name() == "sqlite":
         if is_read_only:
-            engine = sa.create_engine(url, creator=lambda: _connect_sqlite_read_only(str(url.database)))
-        else:
-            engine = sa.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
-            event.listen(engine, "connect", _configure_sqlite)
+            return _sqlite_reader(url)
+        engine = sa.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
+        event.listen(engine, "connect", _configure_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
     options = postgresql_options(url) + (" -c default_transaction_read_only=on" if is_read_only else "")
     arguments = {"options": options, "connect_timeout": 10}
     return sa.create_engine(url, pool_size=2, max_overflow=8, pool_pre_ping=True, connect_args=arguments)
+
+
+@lru_cache(maxsize=4)
+def _sqlite_reader(url: sa.URL) -> sa.Engine:
+    """One for all readers of a file, which keeps compiled statements and no connection: that costs a page more than its reads."""
+    engine = sa.create_engine(url, creator=lambda: _connect_sqlite_read_only(str(url.database)), poolclass=sa.NullPool)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
 
 
 def postgresql_options(url: sa.URL) -> str:

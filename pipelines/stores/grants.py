@@ -37,9 +37,10 @@ OWN_RIGHTS: Final[dict[str, dict[str, str]]] = {
     "merchant": {_ALL: "SELECT"},
     "metric_target": {f"{INGEST}, {WRITER}": "SELECT"},
     "metric_baseline": {WRITER: "SELECT"},
-    "forecast_override": {f"{INGEST}, {WRITER}": "SELECT"},
-    "policy_rule": {f"{INGEST}, {WRITER}": "SELECT"},
+    "forecast_override": {INGEST: "SELECT", WRITER: "SELECT, INSERT, UPDATE (withdrawn_at, withdrawn_by)"},
+    "policy_rule": {INGEST: "SELECT", WRITER: "SELECT, INSERT, UPDATE (reverted_at, reverted_by, revert_reason)"},
     "operator": {WRITER: "SELECT"},
+    "operator_sign_in": {WRITER: "SELECT"},
     "recommendation_run": {RECOMMENDER: "SELECT, INSERT", WRITER: "SELECT"},
     "recommendation": {RECOMMENDER: "SELECT, INSERT, UPDATE", WRITER: "SELECT, UPDATE (status, version, snoozed_until)"},
     "recommendation_explanation": {RECOMMENDER: "SELECT, INSERT, DELETE", WRITER: "SELECT"},
@@ -62,6 +63,7 @@ OWN_RIGHTS: Final[dict[str, dict[str, str]]] = {
     "quarantine_mend": {INGEST: "SELECT", WRITER: "SELECT, INSERT, UPDATE (withdrawn_at, withdrawn_by)"},
     "publishing_acceptance": {INGEST: "SELECT", WRITER: "SELECT, INSERT"},
     "access_log": {WRITER: "INSERT"},
+    "page_use": {WRITER: "SELECT, INSERT, UPDATE (opened_count)"},
     "outbox": {RECOMMENDER: f"SELECT, {_DELIVERY}", WRITER: f"SELECT, INSERT, {_DELIVERY}"},
 }  # fmt: skip
 # Of the shop's tables only the columns of the contract, and for decisions only the tables that these are about.

@@ -32,7 +32,9 @@ MIGRATIONS = Path(__file__).with_name("migrations")
 # A name of its own: a merchant's application may keep its own Alembic history in the same database.
 VERSION_TABLE: Final = "ordercast_version"
 # What lines are looked up by besides their key; everything else is read whole or by key.
-_INDEXES: Final[dict[str, str]] = {"order_lines": "order_id", "shipment_lines": "order_line_id", "shipments": "order_id"}
+_INDEXES: Final[dict[str, str]] = {
+    "order_lines": "order_id", "shipment_lines": "order_line_id", "shipments": "order_id", "purchase_order_lines": "sku",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,16 +82,17 @@ def save_outcomes(store: OperationalStore, rows: Sequence[dict[str, Any]], *, no
             conn.execute(insert(recommendation_outcome).values(values).on_conflict_do_update(index_elements=["rec_id"], set_=changed))
 
 
-def list_outcomes(store: OperationalStore) -> list[dict[str, Any]]:
+def list_outcomes(store: OperationalStore, *, since: date | None = None) -> list[dict[str, Any]]:
     """All columns of all outcomes with kind, sku, location_id, supplier_id of the suggestion and actor, reason_code of the decision.
 
-    Newest window first; empty in a store that has measured none.
+    Those whose window ended on the day or later, or all; newest window first. Empty in a store that has measured none.
     """
     rec, made = recommendation.c, decision.c
     chosen = (
         sa.select(recommendation_outcome, rec.kind, rec.sku, rec.location_id, rec.supplier_id, made.actor, made.reason_code)
         .join(recommendation, rec.rec_id == recommendation_outcome.c.rec_id)
         .join(decision, made.decision_id == recommendation_outcome.c.decision_id)
+        .where(recommendation_outcome.c.window_to >= since if since else sa.true())
         .order_by(recommendation_outcome.c.window_to.desc(), recommendation_outcome.c.rec_id)
     )
     with store.transaction(writes=False) as conn:

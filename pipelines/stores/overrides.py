@@ -65,6 +65,19 @@ def set_override(store: OperationalStore, override: Override, *, author: str, is
             written.
         StoreUnavailableError: The store did not answer. Nothing was written.
     """
+    check_override(override, is_confirmed=is_confirmed)
+    override_id = uuid.uuid4().hex[:12]
+    with store.transaction() as conn:
+        insert_override(conn, override, override_id=override_id, author=author)
+    return override_id
+
+
+def check_override(override: Override, *, is_confirmed: bool) -> None:
+    """What `set_override` asks of an override.
+
+    Raises:
+        OverrideError: As there.
+    """
     if override.to_date < override.from_date:
         raise OverrideError(f"An override from {override.from_date} to {override.to_date} holds on no day; give a later --to.")
     if not (math.isfinite(override.value) and override.value >= 0):
@@ -76,11 +89,12 @@ def set_override(store: OperationalStore, override: Override, *, author: str, is
         raise OverrideError(
             f"{override.value:g} times the forecast is outside of {least:g} to {most:g} times; if it is meant, confirm it with --yes."
         )
+
+
+def insert_override(conn: sa.Connection, override: Override, *, override_id: str, author: str) -> None:
+    """A checked override stands. The caller holds the transaction."""
     facts = {name: getattr(override, name) for name in Override.__slots__}
-    override_id = uuid.uuid4().hex[:12]
-    with store.transaction() as conn:
-        conn.execute(sa.insert(forecast_override).values(**facts, override_id=override_id, author=author, created_at=datetime.now(UTC)))
-    return override_id
+    conn.execute(sa.insert(forecast_override).values(**facts, override_id=override_id, author=author, created_at=datetime.now(UTC)))
 
 
 def withdraw_override(store: OperationalStore, override_id: str, *, author: str) -> Override:
@@ -90,15 +104,31 @@ def withdraw_override(store: OperationalStore, override_id: str, *, author: str)
         OverrideError: There is none of this id, or it was withdrawn before. Nothing was changed.
         StoreUnavailableError: The store did not answer. Nothing was changed.
     """
-    table = forecast_override
     with store.transaction() as conn:
-        row = conn.execute(sa.select(table).where(table.c.override_id == override_id).with_for_update()).mappings().first()
-        if row is None:
-            raise OverrideError(f"There is no override {override_id!r}; ordercast override list shows all.")
-        if row["withdrawn_at"] is not None:
-            raise OverrideError(f"Override {override_id} was withdrawn by {row['withdrawn_by']} already.")
-        conn.execute(sa.update(table).where(table.c.override_id == override_id).values(withdrawn_at=datetime.now(UTC), withdrawn_by=author))
+        found = find_override(conn, override_id)
+        close_override(conn, override_id, author=author)
+    return found
+
+
+def find_override(conn: sa.Connection, override_id: str) -> Override:
+    """The override of this id, which nobody has withdrawn; nobody else does until the caller's transaction ends.
+
+    Raises:
+        OverrideError: There is none, or it was withdrawn before.
+    """
+    chosen = sa.select(forecast_override).where(forecast_override.c.override_id == override_id).with_for_update()
+    row = conn.execute(chosen).mappings().first()
+    if row is None:
+        raise OverrideError(f"There is no override {override_id!r}; ordercast override list shows all.")
+    if row["withdrawn_at"] is not None:
+        raise OverrideError(f"Override {override_id} was withdrawn by {row['withdrawn_by']} already.")
     return Override(**{name: row[name] for name in Override.__slots__})
+
+
+def close_override(conn: sa.Connection, override_id: str, *, author: str) -> None:
+    """The override, which `find_override` found, holds no more. The caller holds the transaction."""
+    chosen = sa.update(forecast_override).where(forecast_override.c.override_id == override_id)
+    conn.execute(chosen.values(withdrawn_at=datetime.now(UTC), withdrawn_by=author))
 
 
 def list_overrides(store: OperationalStore, *, is_standing: bool = False) -> list[dict[str, Any]]:

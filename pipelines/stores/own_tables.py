@@ -155,6 +155,12 @@ operator = sa.Table(
     sa.Column("locations", sa.Text), sa.Column("suppliers", sa.Text), sa.Column("changed_at", Timestamp), sa.Column("changed_by", sa.Text),
 )  # fmt: skip
 
+operator_sign_in = sa.Table(
+    "operator_sign_in", metadata,
+    sa.Column("issuer", sa.Text, primary_key=True), sa.Column("subject", sa.Text, primary_key=True), sa.Column("actor", sa.Text),
+    sa.Column("email", sa.Text), sa.Column("linked_at", Timestamp), sa.Column("linked_by", sa.Text),
+)  # fmt: skip
+
 decision = sa.Table(
     "decision", metadata,
     sa.Column("decision_id", sa.Text, primary_key=True), sa.Column("request_hash", sa.Text), sa.Column("actor", sa.Text),
@@ -225,6 +231,11 @@ access_log = sa.Table(
     sa.Column("access_id", sa.Text, primary_key=True), sa.Column("at", Timestamp), sa.Column("actor", sa.Text),
     sa.Column("action", sa.Text), sa.Column("object_type", sa.Text), sa.Column("object_id", sa.Text),
     sa.Column("rows_count", sa.BigInteger), sa.Column("filters", sa.Text),
+)  # fmt: skip
+
+page_use = sa.Table(
+    "page_use", metadata,
+    sa.Column("use_date", Day, primary_key=True), sa.Column("page", sa.Text, primary_key=True), sa.Column("opened_count", sa.BigInteger),
 )  # fmt: skip
 
 outbox = sa.Table(

@@ -15,6 +15,17 @@ if TYPE_CHECKING:
 _CODE: Final = r"regexp_extract(reason, '^E\d{3}')"
 
 
+_GOT: Final = r', got ("(\\.|[^"\\])*"|nothing)'  # a value as JSON; it may hold anything
+# What a release says of quarantine: nothing that was typed into a document, and of customers no id, since releases are never changed.
+PUBLISHED: Final = f"""
+    SELECT {_CODE} AS code, table_name, CASE WHEN table_name <> 'customers' THEN document_id END AS document_id, rule,
+        regexp_replace(regexp_replace(reason, '{_GOT}', '', 'g'), '^E\\d{{3}} ', '') AS reason, next_step, first_run_id
+    FROM quarantine.document_rows
+    WHERE resolved_run_id IS NULL AND rule <> 'document_is_whole'
+    ORDER BY first_run_id, table_name, row_key
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class HeldRow:
     """One row in quarantine. `values`: its fields as they arrived; None where what is held back is its deletion."""

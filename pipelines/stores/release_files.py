@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -34,6 +35,11 @@ class Release:
     row_counts: Mapping[str, int]
     sha256: str
     path: Path
+
+    @property
+    def published_time(self) -> datetime:
+        """When it was published, UTC."""
+        return datetime.fromisoformat(self.published_at)
 
     def as_dict(self) -> dict[str, Any]:
         """The release as plain values for JSON."""

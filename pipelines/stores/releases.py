@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 import duckdb
 
 from pipelines.errors import ReleaseError, WarehouseUnavailableError
+from pipelines.stores import quarantine_rows
 from pipelines.stores.durable import BUILDING, is_of_full_disk, sealed, sha256_of, sync, write_durably
 from pipelines.stores.release_files import (
     NEXT_STEP,
@@ -37,15 +38,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
-    "Release", "ReleaseFacts", "current_release", "damaged_releases", "is_intact", "list_releases", "open_release", "open_served",
-    "publish", "rollback", "served_id", "served_release",
+    "Release", "ReleaseFacts", "connect_release", "current_release", "damaged_releases", "is_intact", "list_releases", "open_release",
+    "open_served", "publish", "readable", "rollback", "served_id", "served_release", "verified",
 ]  # fmt: skip
 
 PUBLISHED_SCHEMAS: Final = ("marts", "planning", "meta")
 # A publication needs this much or the size of the release before; asked for first, because a full disk in the middle costs the connection.
 LEAST_FREE_BYTES: Final = 64 * 1024**2
+# What DuckDB keeps of a release and works with; more than that goes to disk beside the release. All readers of one process must agree.
+READ_MEMORY: Final = "128MB"
 _MOST_VERIFIED: Final = 64
-_verified: dict[Path, tuple[str, int, int, int, int]] = {}
+ReleaseState = tuple[str, int, int, int, int]  # sha256, inode, size, times of the last changes
+_verified: dict[Path, ReleaseState] = {}
 _verifying = threading.Lock()
 
 
@@ -133,18 +137,38 @@ def open_release(release: Release) -> Iterator[duckdb.DuckDBPyConnection]:
     Raises:
         ReleaseError: It is damaged or gone.
     """
-    _require_verified(release)
+    verified(release)
+    conn = connect_release(release)
     try:
-        conn = duckdb.connect(str(release.path), read_only=True, config={"enable_external_access": "false", "lock_configuration": "true"})
+        with readable(release):
+            yield conn
+    finally:
+        conn.close()
+
+
+def connect_release(release: Release) -> duckdb.DuckDBPyConnection:
+    """A connection that can read this release and nothing else; who takes it has looked at its bytes (`verified`) and closes it.
+
+    Raises:
+        ReleaseError: It cannot be opened.
+    """
+    try:
+        return duckdb.connect(
+            str(release.path), read_only=True,
+            config={"enable_external_access": "false", "memory_limit": READ_MEMORY, "lock_configuration": "true"},
+        )  # fmt: skip
     except duckdb.Error as exc:
         raise ReleaseError(f"Release {release.release_id} cannot be opened: {exc}; {NEXT_STEP}.") from exc
+
+
+@contextmanager
+def readable(release: Release) -> Iterator[None]:
+    """Inside the block, bytes of the release that went bad are a `ReleaseError` of one sentence."""
     try:
-        yield conn
+        yield
     except (duckdb.IOException, duckdb.FatalException, duckdb.SerializationException) as exc:
         first_line = str(exc).partition("\n")[0]
         raise ReleaseError(f"Release {release.release_id} cannot be read any more ({first_line}): {NEXT_STEP}.") from exc
-    finally:
-        conn.close()
 
 
 @contextmanager
@@ -167,20 +191,25 @@ def open_served(releases: Path) -> Iterator[tuple[Release, duckdb.DuckDBPyConnec
         yield release, conn
 
 
-def _require_verified(release: Release) -> None:
-    """The file is what its manifest says; looked at once per process, and again where the file was replaced or written since."""
+def verified(release: Release) -> ReleaseState:
+    """What its file is; its bytes were compared with the manifest, once per process and again where it was replaced or written since.
+
+    Raises:
+        ReleaseError: It is damaged or gone.
+    """
     try:
         stat = release.path.stat()
         seen = (release.sha256, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
-        with _verifying:
-            if _verified.get(release.path) == seen:
-                return
-            _require_intact(release)
-            while len(_verified) >= _MOST_VERIFIED:
-                _verified.pop(next(iter(_verified)))
-            _verified[release.path] = seen
+        if _verified.get(release.path) != seen:  # a known release is read on while another is looked at
+            with _verifying:
+                if _verified.get(release.path) != seen:
+                    _require_intact(release)
+                    while len(_verified) >= _MOST_VERIFIED:
+                        _verified.pop(next(iter(_verified)))
+                    _verified[release.path] = seen
     except OSError as exc:
         raise ReleaseError(f"The file of release {release.release_id} cannot be read ({exc.strerror}): {NEXT_STEP}.") from exc
+    return seen
 
 
 def _require_intact(release: Release) -> None:
@@ -210,6 +239,8 @@ def _copy_published(conn: duckdb.DuckDBPyConnection, target: Path, *, facts: Rel
         conn.execute("insert into release.meta.metric_catalogue values (?)", [catalogue])
         conn.execute("create table release.meta.report_catalogue (catalogue varchar)")
         conn.execute("insert into release.meta.report_catalogue values (?)", [reports])
+        if conn.execute("from duckdb_tables() where schema_name = 'quarantine' and table_name = 'document_rows'").fetchone():
+            conn.execute(f"create table release.meta.quarantined_documents as {quarantine_rows.PUBLISHED}")
         conn.execute("create table release.meta.release_facts (facts varchar)")
         conn.execute("insert into release.meta.release_facts values (?)", [json.dumps(asdict(facts))])
         conn.execute("checkpoint release")
@@ -249,6 +280,7 @@ def _prune(releases: Path, *, keep: int, spared: Collection[str | None]) -> None
         if release_id not in spared:
             (releases / f"{release_id}.json").unlink()
             (releases / f"{release_id}.duckdb").unlink()
+            shutil.rmtree(releases / f"{release_id}.duckdb.tmp", ignore_errors=True)  # what a reader that was killed had put there
 
 
 def _sweep(releases: Path) -> None:

@@ -60,8 +60,9 @@ MATRIX = {
     # Ours.
     "ordercast_version": "s s s",
     "merchant": "s s s",
-    "metric_target": "s - s", "metric_baseline": "- - s", "forecast_override": "s - s", "operator": "- - s",
-    "policy_rule": "s - s",
+    "metric_target": "s - s", "metric_baseline": "- - s", "forecast_override": "s - siu[withdrawn_at,withdrawn_by]", "operator": "- - s",
+    "operator_sign_in": "- - s",
+    "policy_rule": "s - siu[reverted_at,reverted_by,revert_reason]",
     "recommendation_run": "- si s", "recommendation": "- siu su[status,version,snoozed_until]",
     "recommendation_explanation": "- sid s", "recommendation_evidence": "- sid s",
     "recommendation_outcome": "- siu s",
@@ -80,7 +81,7 @@ MATRIX = {
     "order_line_reservation": "s su[status,released_at] siu[target,order_id,open_qty,qty,status,proposed_at,released_at]",
     "exception": "- siu[detail,resolved_at,resolution] siu[detail,resolved_at,resolution]",
     "quarantine_mend": "s - siu[withdrawn_by,withdrawn_at]", "publishing_acceptance": "s - si",
-    "access_log": "- - i",
+    "access_log": "- - i", "page_use": "- - siu[opened_count]",
     "outbox": f"- su{DELIVERY} siu{DELIVERY}",
 }  # fmt: skip
 PERSONAL = {

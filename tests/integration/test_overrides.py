@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 import pytest
+import sqlalchemy as sa
 
-from pipelines.errors import OverrideError
+from pipelines.decisions import audit, overriding
+from pipelines.decisions.roles import Operator, set_operator
+from pipelines.errors import NotPermittedError, OverrideError
 from pipelines.stores.forecast_history import SNAPSHOT_HORIZON_DAYS, keep_forecasts
 from pipelines.stores.overrides import Override, list_overrides, set_override, withdraw_override, write_overrides
 from pipelines.stores.warehouse import open_warehouse, replace_table
@@ -160,3 +163,37 @@ def test_old_snapshots_go(conn: duckdb.DuckDBPyConnection) -> None:
         keep_forecasts(conn, as_of=AS_OF + timedelta(days=7 * week))
 
     assert conn.sql("SELECT count(DISTINCT as_of_date) FROM history.forecasts").fetchone() == (13,)
+
+
+@pytest.fixture
+def planners(store: OperationalStore) -> OperationalStore:
+    """The store with an admin, and a planner of another location than the campaign's."""
+    set_operator(store, Operator("ann", "admin"), by="ann")
+    set_operator(store, Operator("bob", "planner", locations=("STORE",)), by="ann")
+    return store
+
+
+def test_an_override_from_a_page_stands_once_however_often_it_is_sent_and_the_audit_log_knows_it(planners: OperationalStore) -> None:
+    tries = [overriding.set_override(planners, CAMPAIGN, override_id="key", actor="ann", is_confirmed=False) for _ in range(2)]
+
+    overriding.withdraw_override(planners, "key", actor="ann")
+
+    (line,) = list_overrides(planners)
+    assert tries == [True, False]
+    assert (line["override_id"], line["author"], line["withdrawn_by"]) == ("key", "ann", "ann")
+    assert audit.verify(planners).problems == ()
+    with planners.transaction(writes=False) as conn:
+        told: list[str] = list(conn.execute(sa.text("SELECT after FROM audit_log ORDER BY seq")).scalars())
+    assert ['"override":"key"' in told[-2], told[-1]] == [True, '{"withdrawn":"key"}']
+
+
+@pytest.mark.parametrize(("actor", "why"), [("eve", "no operator"), ("bob", "may not decide about DC")])
+def test_who_may_not_decide_about_a_location_overrides_nothing_there(planners: OperationalStore, actor: str, why: str) -> None:
+    overriding.set_override(planners, CAMPAIGN, override_id="key", actor="ann", is_confirmed=False)
+
+    with pytest.raises(NotPermittedError, match=why):
+        overriding.set_override(planners, CAMPAIGN, override_id="other", actor=actor, is_confirmed=False)
+    with pytest.raises(NotPermittedError, match=why):
+        overriding.withdraw_override(planners, "key", actor=actor)
+
+    assert [line["override_id"] for line in list_overrides(planners, is_standing=True)] == ["key"]

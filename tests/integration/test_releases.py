@@ -20,6 +20,7 @@ from pipelines.stores.releases import (
     rollback,
     served_id,
 )
+from pipelines.stores.warehouse import OWN_TABLES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -114,10 +115,12 @@ def test_rollback_refuses_a_damaged_file_and_leaves_the_pointer(tmp_path: Path) 
 def test_only_the_newest_releases_are_kept_and_the_served_one_always(tmp_path: Path) -> None:
     for day in range(1, 6):
         publish_one(tmp_path, f"2026110{day}T060000-aaaaaa", keep=2)
+        (tmp_path / "releases" / f"2026110{day}T060000-aaaaaa.duckdb.tmp").mkdir()  # of a reader that was killed at work
 
     kept = [release.release_id for release in list_releases(tmp_path / "releases")]
 
     assert kept == ["20261105T060000-aaaaaa", "20261104T060000-aaaaaa"]
+    assert {path.stem.partition(".")[0] for path in (tmp_path / "releases").glob("*-*")} == set(kept)
 
 
 def test_a_release_is_never_overwritten(tmp_path: Path) -> None:
@@ -237,3 +240,25 @@ def test_what_a_crash_left_is_never_listed_and_is_gone_after_the_next_publicatio
     assert sorted(path.name for path in releases.iterdir()) == [
         "20261101T060000-aaaaaa.duckdb", "20261101T060000-aaaaaa.json", "20261105T060000-eeeeee.duckdb", "20261105T060000-eeeeee.json", "CURRENT",
     ]  # fmt: skip
+
+
+def test_a_release_lists_what_is_held_back_without_what_was_typed_into_it(tmp_path: Path) -> None:
+    facts = ReleaseFacts("20261101T060000-aaaaaa", "2026-10-31", "2026-11-01T06:00:00+00:00", "0.1.0", "abc", 0, 5, 5)
+    with duckdb.connect(":memory:") as conn:
+        for schema in ("marts", "planning", "meta", "quarantine"):
+            conn.execute(f"create schema {schema}")
+        conn.execute(f"create table quarantine.document_rows ({OWN_TABLES['quarantine.document_rows']})")
+        conn.execute(
+            """insert into quarantine.document_rows values
+            ('orders', 'O-1', '["O-1"]', '{}', 'x', 'E310 quantity is below 1, got "-1; of \\\"jane@example.com"; E319 too old, got "1970"', 'mend it',
+            'r1', 'r2', null),
+            ('customers', 'jane', '["jane"]', '{}', 'x', 'E319 created_at lies in the future, got "2099"', 'mend it', 'r1', 'r2', null),
+            ('orders', 'O-2', '["O-2"]', '{}', 'document_is_whole', 'E326 is held back', 'mend it', 'r1', 'r2', null),
+            ('orders', 'O-3', '["O-3"]', null, 'x', 'E310 quantity is below 1', 'mend it', 'r1', 'r2', 'r3')"""
+        )
+        release = publish(conn, tmp_path / "releases", facts=facts, catalogue="{}", keep=5)
+
+    with open_release(release) as reader:
+        held = reader.execute("select code, document_id, reason from meta.quarantined_documents order by all").fetchall()
+
+    assert held == [("E310", "O-1", "quantity is below 1; E319 too old"), ("E319", None, "created_at lies in the future")]
