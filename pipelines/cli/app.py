@@ -14,6 +14,7 @@ from pipelines.cli import (
     baselines,
     decisions,
     doctor,
+    drafts,
     experiments,
     forecasts,
     loading,
@@ -65,6 +66,7 @@ rules.register(app)
 reading.register(app)
 quarantine.register(app)
 decisions.register(app)
+drafts.register(app)
 outcomes.register(app)
 operators.register(app)
 outbox.register(app)

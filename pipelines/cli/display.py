@@ -7,6 +7,7 @@ import dataclasses
 import json
 import logging
 import sys
+import time
 from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from pipelines.steps.import_report import ImportReport
 
+QUIET_SECONDS: Final = 2.0
 STEPS: Final = {
     "ingest": "Ingest what changed",
     "transform": "Build and test models",
@@ -97,7 +99,10 @@ def _plain(value: Any) -> Any:
 
 @contextmanager
 def progress_bar(console: Console, title: str) -> Iterator[Callable[..., None]]:
-    """A bar for one long piece of work; call what is yielded with a word on the work and, where known, the share done, 0 to 1."""
+    """A bar for one long piece of work; call what is yielded with a word on the work and, where known, the share done, 0 to 1.
+
+    Without a terminal it is a plain line every `QUIET_SECONDS`: "Replaying: 2026-03-01, 34 %".
+    """
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -107,8 +112,13 @@ def progress_bar(console: Console, title: str) -> Iterator[Callable[..., None]]:
     )
     with Progress(*columns, console=console, transient=not console.is_terminal) as progress:
         task = progress.add_task(title, total=None, detail="")
+        said_at = time.monotonic()
 
         def report(detail: str, share: float | None = None) -> None:
+            nonlocal said_at
+            if not console.is_terminal and share is not None and time.monotonic() - said_at >= QUIET_SECONDS:
+                console.print(f"{title}: {detail}, {min(share, 1.0) * 100:.0f} %", markup=False, highlight=False)
+                said_at = time.monotonic()
             progress.update(task, total=None if share is None else 1.0, completed=min(share or 0.0, 1.0), detail=detail)
 
         yield report

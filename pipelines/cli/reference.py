@@ -18,7 +18,7 @@ from pipelines.stores.metrics import catalogue_from_manifest
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from pipelines.stores.metrics_catalogue import Dimension, Measure, Metric
+    from pipelines.stores.metrics_catalogue import Dimension, Metric
 
 DOCS = PROJECT_ROOT / "docs"
 
@@ -108,7 +108,7 @@ def _metrics(manifest: Mapping[str, Any]) -> Iterator[str]:
 def _metric(metric: Metric) -> Iterator[str]:
     yield f"### {metric.label}\n\n`{metric.name}`. {metric.description}\n"
     yield "| | |\n|---|---|"
-    yield f"| formula | {_code(_formula(metric))} |"
+    yield f"| formula | {_code(metric.formula)} |"
     if metric.where != "true":
         yield f"| counts where | {_code(metric.where)} |"
     day = {"max": ", the last day of the period that has rows", "min": ", the first day of the period that has rows"}
@@ -131,18 +131,6 @@ def _metric(metric: Metric) -> Iterator[str]:
     if metric.assumption:
         yield f"| **assumes** | {metric.assumption} |"
     yield ""
-
-
-def _formula(metric: Metric) -> str:
-    parts = [_aggregate(one) for one in (metric.numerator, metric.denominator) if one]
-    return " / ".join(parts)
-
-
-def _aggregate(measure: Measure) -> str:
-    name = "count_if" if measure.aggregation == "sum_boolean" else measure.aggregation
-    if name == "percentile":
-        return f"p{round((0.5 if measure.percentile is None else measure.percentile) * 100)}({measure.expression})"
-    return f"{name}({measure.expression})"
 
 
 def _target(metric: Metric) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from dashboards.kpis import OVERVIEW_KPIS
+from dashboards.queries.metrics import OVERVIEW_KPIS
 from pipelines.cli.summary import HEADLINE
 from pipelines.settings import Settings
 from pipelines.steps.transform import DBT_PROJECT, prepare_manifest

@@ -56,7 +56,7 @@ def results(out: str) -> list[dict[str, Any]]:
     "command",
     [
         "decide", "decide approve", "decide edit", "decide confirm", "decide reject", "decide snooze", "decide undo", "operators",
-        "operators list", "operators set", "audit", "audit verify", "access",
+        "operators list", "operators set", "operators link", "operators unlink", "audit", "audit verify", "access",
     ],
 )  # fmt: skip
 def test_every_command_explains_itself_with_an_example(
@@ -78,6 +78,21 @@ def test_suggestions_are_approved_by_the_beginning_of_their_ids(ordercast: Comma
     assert f"{shop[0][:8]}  approved  Approved: 60 units on draft DRAFT-" in out
     assert "2 of 2 done." in out
     assert [status_of(store, rec_id)[0] for rec_id in shop] == ["approved", "approved", "proposed"]
+
+
+def test_drafts_are_listed_with_their_lines(ordercast: Command, store: OperationalStore, shop: list[str]) -> None:
+    ordercast("decide", "approve", *shop, "--actor", "ann")
+
+    _, said, _ = ordercast("drafts")
+    told = json.loads(ordercast("drafts", "--json")[1])["drafts"]
+    lines = [line["line_id"] for draft in told for line in draft["lines"]]
+    assert lines
+    assert sum(draft["lines_count"] for draft in told) == len(lines)
+    assert all(draft["draft_id"] in said for draft in told)
+
+
+def test_without_a_draft_the_list_says_how_one_comes_about(ordercast: Command, shop: list[str]) -> None:
+    assert "Nothing is on draft" in ordercast("drafts")[1]
 
 
 def test_a_dry_run_changes_nothing_and_says_what_would_happen(ordercast: Command, store: OperationalStore, shop: list[str]) -> None:
@@ -226,8 +241,24 @@ def test_operators_are_set_and_listed(ordercast: Command, store: OperationalStor
 
     assert "Nobody may decide yet" in empty
     assert (code, out.strip()) == (0, "pam is planner from now on.")
-    assert listed[1] == {"actor": "pam", "role": "planner", "approve_limit": 2500, "locations": ["DC"], "suppliers": None}
+    expected = {"actor": "pam", "role": "planner", "approve_limit": 2500, "locations": ["DC"], "suppliers": None, "sign_ins": []}
+    assert listed[1] == expected
     assert ordercast("operators", "set", "eve", "--role", "admin", "--actor", "pam")[0] == 3
+
+
+def test_who_signs_in_is_linked_listed_and_unlinked(ordercast: Command, store: OperationalStore) -> None:
+    ordercast("operators", "set", "ada", "--role", "admin", "--actor", "ada")
+    account = ("--issuer", "https://id.example.com", "--subject", "248289761001", "--email", "ada@example.com")
+
+    linked = ordercast("operators", "link", "ada", *account, "--actor", "ada")
+    listed = ordercast("operators", "list")[1]
+    unlinked = ordercast("operators", "unlink", "ada", "--actor", "ada")
+
+    assert (linked[0], linked[1].strip()) == (0, "Whoever signs in as ada@example.com is ada from now on.")
+    assert "ada@example.com" in listed
+    assert unlinked[1].strip() == "Nobody signs in as ada from now on; 1 did."
+    assert "ada@example.com" not in ordercast("operators", "list")[1]
+    assert ordercast("operators", "link", "eve", *account, "--actor", "ada")[0] == 3
 
 
 def test_an_audit_log_that_was_changed_is_exit_code_3(ordercast: Command, store: OperationalStore, shop: list[str]) -> None:

@@ -16,10 +16,10 @@ import pytest
 from pipelines.settings import Settings
 from pipelines.simulator.merchant import simulate
 from pipelines.simulator.scenarios import SCENARIOS
-from pipelines.steps.transform import transform
 from pipelines.stores.metrics import Metric, catalogue_from_manifest, evaluate
 from pipelines.stores.source_contract import SOURCE_TABLES
 from pipelines.stores.warehouse import open_warehouse
+from tests.integration.partial_build import transform_only
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,7 +91,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, dict[str,
         conn.execute("update raw.orders set total_price = total_price + 5 where order_id = 'O-000101'")
         conn.execute("delete from raw.stock_movements where reference_id = 'S-000050-1'")
         conn.execute("insert into raw.payments select * replace ('again' as payment_id) from raw.payments where payment_id = 'P1O-000103'")
-    result = transform(settings)
+    result = transform_only(settings, "marts.finance", "marts.suppliers", "marts.quality")
     return settings, catalogue_from_manifest(json.loads(result.manifest_path.read_text(encoding="utf-8")))
 
 

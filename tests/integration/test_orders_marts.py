@@ -13,10 +13,10 @@ import pytest
 
 from pipelines.settings import Settings
 from pipelines.simulator.merchant import simulate
-from pipelines.steps.transform import transform
 from pipelines.stores.metrics import Metric, MetricValue, catalogue_from_manifest, evaluate
 from pipelines.stores.warehouse import open_warehouse
 from tests.integration.conversion import in_reporting_cents
+from tests.integration.partial_build import transform_only
 from tests.integration.test_transform import SCENARIO, fill_raw
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, dict[str,
     with open_warehouse(settings.warehouse_path) as conn:
         fill_raw(conn, simulate(SCENARIO, seed=5))
         tell_stories(conn)
-    result = transform(settings)
+    result = transform_only(settings, "marts.orders", "marts.finance")
     return settings, catalogue_from_manifest(json.loads(result.manifest_path.read_text(encoding="utf-8")))
 
 

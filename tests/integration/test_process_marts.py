@@ -11,10 +11,11 @@ import pytest
 
 from pipelines.settings import Settings
 from pipelines.simulator.merchant import SimulatedMerchant, simulate
-from pipelines.steps.transform import DBT_PROJECT, TransformResult, transform
+from pipelines.steps.transform import DBT_PROJECT, TransformResult
 from pipelines.stores.metrics import Metric, catalogue_from_manifest, evaluate
 from pipelines.stores.warehouse import open_warehouse
 from tests.integration.conversion import in_reporting_cents
+from tests.integration.partial_build import transform_only
 from tests.integration.test_transform import SCENARIO, fill_raw
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def built(merchant: SimulatedMerchant, tmp_path_factory: pytest.TempPathFactory)
     settings = Settings(home=tmp_path_factory.mktemp("home"))
     with open_warehouse(settings.warehouse_path) as conn:
         fill_raw(conn, merchant)
-    return settings, transform(settings)
+    return settings, transform_only(settings, "marts.process")
 
 
 @pytest.fixture

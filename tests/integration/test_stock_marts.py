@@ -16,10 +16,10 @@ from pipelines.settings import Settings
 from pipelines.simulator.history import live
 from pipelines.simulator.merchant import simulate, tables_as_of
 from pipelines.simulator.scenarios import SCENARIOS
-from pipelines.steps.transform import transform
 from pipelines.stores.metrics import Metric, catalogue_from_manifest, evaluate
 from pipelines.stores.stock_history import keep_stock_levels
 from pipelines.stores.warehouse import open_warehouse
+from tests.integration.partial_build import transform_only
 from tests.integration.test_transform import fill_raw
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def built(kept_levels: dict[date, pl.DataFrame], tmp_path_factory: pytest.TempPa
             keep_stock_levels(conn, day=day, time_zone=SCENARIO.time_zone)
         conn.execute("DELETE FROM raw.stock_levels")
         fill_raw(conn, simulate(SCENARIO, seed=3))
-    result = transform(settings)
+    result = transform_only(settings, "marts.stock", "marts.finance", "marts.orders")
     return settings, catalogue_from_manifest(json.loads(result.manifest_path.read_text(encoding="utf-8")))
 
 

@@ -1,0 +1,20 @@
+"""Builds of a part of the project: what tests of one domain's marts ask about, with all that it rests on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pipelines.steps import transform as step
+
+if TYPE_CHECKING:
+    from pipelines.settings import Settings
+
+
+def transform_only(settings: Settings, *models: str) -> step.TransformResult:
+    """As `transform` on a new warehouse, of these models (dbt's selectors) with their ancestors, and the data tests that read nothing else."""
+    selected = ("--full-refresh", "--indirect-selection", "buildable", "--select", *(f"+{model}" for model in models))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(step, "_SELECTION", {"everything": selected})
+        return step.transform(settings)
