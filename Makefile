@@ -6,7 +6,7 @@ RUNTIME := .venv/.runtime
 DEVELOP := .venv/.develop
 
 .DEFAULT_GOAL := help
-.PHONY: help run dashboards dagster test torture check types pages format docs lock clean browser
+.PHONY: help run dashboards dagster test torture check types pages format docs lock clean browser screenshots
 
 help: ## Show what can be made
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -59,11 +59,17 @@ lock: $(DEVELOP) ## Resolve all dependencies anew, with hashes
 clean: ## Remove the environment and caches; the store and its history stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache ordercast.egg-info
 
-# The page tests drive a real browser.
-browser:
-	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
-	else echo "No Chromium found: install it for the browser tests (Debian: apt-get install chromium)."; fi
+# The page tests drive a real browser: the machine's, else Debian's, else one that Playwright brings, which needs no root.
+BROWSERS := $(CURDIR)/.venv/browsers
+browser: $(DEVELOP)
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { \
+		[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+	} || PLAYWRIGHT_BROWSERS_PATH="$(BROWSERS)" $(BIN)/playwright install chromium >/dev/null 2>&1 || \
+		echo "No Chromium could be had: not on PATH, not by apt-get, not by Playwright. The stories in a browser are left out; CI never leaves them out."
+
+screenshots: $(DEVELOP) browser ## Pictures of every page of the newest release: make screenshots TO=FOLDER
+	$(BIN)/python -m tests.dashboards.screenshots "$${ORDERCAST_HOME:-.ordercast}" "$(or $(TO),screenshots)"
 
 $(UV): requirements-bootstrap.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with make PYTHON=...")'

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from pathlib import Path
 
 import streamlit as st
 
-HERE = Path(__file__).parent
-VIEWS = HERE / "views"
+from dashboards import identity
+from dashboards.components.who_bar import closed_door, watch, who_bar
+from dashboards.pages import PAGES
 
-st.set_page_config(page_title="Ordercast", page_icon=":material/package_2:", layout="wide", initial_sidebar_state=220)
+# Of our own: a Material symbol as the icon would be fetched from another host.
+HERE = Path(__file__).parent
+st.set_page_config(page_title="Ordercast", page_icon=str(HERE / "icon.svg"), layout="wide", initial_sidebar_state=250)
 st.logo(str(HERE / "logo.svg"), size="large")
-st.navigation(
+who = identity.look()
+page = st.navigation(
     {
-        "Manage": [st.Page(VIEWS / "overview.py", title="Overview", icon=":material/monitoring:", url_path="overview", default=True)],
-        "Plan": [st.Page(VIEWS / "reorder.py", title="Reorder worklist", icon=":material/shopping_cart:", url_path="reorder")],
-    }
-).run()
+        group: [
+            st.Page(spec.path, title=spec.title, icon=f":material/{spec.icon}:", url_path=spec.name, default=spec is PAGES[0])
+            for spec in specs
+        ]
+        for group, specs in groupby(PAGES, key=lambda spec: spec.group)
+    },
+    position="sidebar" if who.closed is None else "hidden",
+)
+watch(who)
+if who.closed is None:
+    who_bar(who)
+    page.run()
+else:
+    closed_door(who)

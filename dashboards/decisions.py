@@ -1,20 +1,21 @@
-"""How pages decide: as the operator that a setting names, through the one service, asking first what would come of it."""
+"""How pages decide: as the operator who looks, through the one service, asking first what would come of it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 import polars as pl
-import streamlit as st
 
-from dashboards.suggestions import SECOND_PERSON, local_time, reason_words
-from pipelines.decisions import standing
+from dashboards import identity
+from dashboards.queries.suggestions import SECOND_PERSON, local_time, reason_words
+from pipelines.decisions import rules as rule_book
+from pipelines.decisions import serving, standing
 from pipelines.decisions.requests import UNDONE_OUTCOMES, Decision, DecisionRequest, decision_key
 from pipelines.decisions.service import DecisionPolicy, decide_all, preview_all
 from pipelines.decisions.wording import KIND_NAMES
-from pipelines.errors import UnavailableError
+from pipelines.errors import NotPermittedError, UnavailableError
 from pipelines.settings import load_settings
 from pipelines.stores.grants import WRITER
 from pipelines.stores.operational import OperationalStore
@@ -22,7 +23,9 @@ from pipelines.stores.operational import OperationalStore
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from dashboards.suggestions import Suggestions
+    from dashboards.queries.suggestions import Suggestions
+    from inventory.rule_preview import RulePreview
+    from inventory.rules import PolicyRule
     from pipelines.decisions.lifecycle import DecisionAction
     from pipelines.decisions.roles import Operator
     from pipelines.decisions.standing import Quote
@@ -30,7 +33,6 @@ if TYPE_CHECKING:
 HISTORY_ROWS: Final = 200
 _DRAFT_ORDERS: Final = ("purchase", "transfer")
 _STEP_WORDS: Final = {"wait": "approve first", "mark_stale": "find stale", "apply": "submit"}
-_LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 _T = TypeVar("_T")
 
 
@@ -75,12 +77,13 @@ class Answer:
 
 
 def acting(found: Suggestions) -> Acting:
-    """Who decides on the page, by the setting operator and what the store knows of them at this moment."""
-    name = load_settings().operator
+    """Who decides on the page: who looks, and what the store knows of them at this moment."""
+    who = identity.current()
+    name = who.decides_as
     if found.standing is None:
         return Acting(None, "Read-only while the operational store does not answer. Reload the page once it does.")
-    if st.get_option("server.address") not in _LOOPBACK:
-        return Acting(None, "Read-only: decisions are made only where the pages are served on 127.0.0.1; start ordercast dashboards.")
+    if who.closed is not None:
+        return Acting(None, "Read-only: this page is not open to you any more. Reload it to see why.")
     first = "" if found.standing.has_operators else "ordercast operators set NAME --role admin makes you the first operator. "
     if name is None:
         return Acting(
@@ -111,12 +114,30 @@ def requests_for(
 
 
 def decide(rows: Sequence[Mapping[str, Any]], requests: Sequence[DecisionRequest]) -> Answer:
-    """Each decision has had its one effect; where the store does not answer, none of them has, as far as is known."""
+    """Each decision has had its one effect; where the store does not answer, none of them has, as far as is known.
+
+    Where whoever looks is not the operator any more in whose name it is asked, nothing is done.
+    """
     try:
+        for actor in {request.actor for request in requests}:
+            identity.confirm(identity.current(), actor=actor)
         results = _with_store(lambda store: decide_all(store, requests, policy=_policy()))
+    except NotPermittedError as exc:
+        results = [_not_done(request, "refused", str(exc)) for request in requests]
     except UnavailableError as exc:
-        results = [_unavailable(request, str(exc)) for request in requests]
+        results = [_not_done(request, "unavailable", str(exc)) for request in requests]
     return Answer(tuple(rows), tuple(requests), tuple(results))
+
+
+def serve_release(release_id: str, *, reason: str, actor: str) -> None:
+    """Another release is served from now on.
+
+    Raises:
+        NotPermittedError: Whoever looks is no admin, or not the actor any more. Nothing was changed.
+        OrdercastError: There is no such release, no reason, or the store did not answer. Nothing was changed.
+    """
+    identity.confirm(identity.current(), actor=actor)
+    _with_store(lambda store: serving.serve_release(store, load_settings().releases_path, release_id, reason=reason, actor=actor))
 
 
 def preview(requests: Sequence[DecisionRequest]) -> tuple[Decision, ...]:
@@ -129,7 +150,7 @@ def preview(requests: Sequence[DecisionRequest]) -> tuple[Decision, ...]:
 
 
 def predicted_drafts(rows: Sequence[Mapping[str, Any]], results: Sequence[Decision]) -> pl.DataFrame:
-    """The draft orders that previewed orders would be on: supplier, location, need_by, lines, units, amount, minimum, what is missing.
+    """The drafts that previewed orders and transfers would be on: whom they are with, need_by, lines, units, amount, what is missing.
 
     `amount` holds what is on the draft already, too.
     """
@@ -139,7 +160,7 @@ def predicted_drafts(rows: Sequence[Mapping[str, Any]], results: Sequence[Decisi
             continue
         draft = found.setdefault(
             result.draft_id,
-            {name: row[name] for name in ("supplier", "location", "need_by")}
+            {name: row[name] for name in ("kind", "supplier", "source", "location", "need_by")}
             | {"currency_code": result.currency_code, "lines_count": 0, "qty": 0},
         )
         missing = None
@@ -167,6 +188,24 @@ def quote(row: Mapping[str, Any], wanted_qty: int) -> Quote:
         StoreUnavailableError: The store did not answer.
     """
     return _with_store(lambda store: standing.quote(store, row["rec_id"], wanted_qty))
+
+
+def add_rule(rule: PolicyRule, *, is_new: bool, reason: str, found: RulePreview, actor: str) -> PolicyRule:
+    """One more version of a policy rule stands, with what it was shown to change; it counts from the next run on.
+
+    Raises:
+        PolicyRuleError: The name is taken or unknown, or there is no reason. Nothing was written.
+        NotPermittedError: The actor is no admin, or no longer who looks. Nothing was written.
+        StoreUnavailableError: The store did not answer.
+    """
+    identity.confirm(identity.current(), actor=actor)
+    return _with_store(lambda store: rule_book.add_version(store, rule, is_new=is_new, reason=reason, preview=asdict(found), actor=actor))
+
+
+def revert_rule(rule_id: str, *, reason: str, actor: str) -> tuple[PolicyRule, PolicyRule | None]:
+    """The rule's newest version counts no more; returns it, and what counts again. Raises as `add_rule`."""
+    identity.confirm(identity.current(), actor=actor)
+    return _with_store(lambda store: rule_book.revert(store, rule_id, reason=reason, actor=actor))
 
 
 def history(zone: str) -> pl.DataFrame:
@@ -201,14 +240,13 @@ def _with_store(act: Callable[[OperationalStore], _T]) -> _T:
         return act(store)
 
 
-def _unavailable(request: DecisionRequest, message: str) -> Decision:
-    return Decision(
-        decision_id=request.decision_id, rec_id=request.rec_id, action=request.action, outcome="unavailable", message=message
-    )  # fmt: skip
+def _not_done(request: DecisionRequest, outcome: Literal["refused", "unavailable"], message: str) -> Decision:
+    return Decision(decision_id=request.decision_id, rec_id=request.rec_id, action=request.action, outcome=outcome, message=message)
 
 
 _PREDICTED: Final[dict[str, Any]] = {
-    "draft_id": pl.String, "supplier": pl.String, "location": pl.String, "need_by": pl.Date, "currency_code": pl.String,
+    "draft_id": pl.String, "kind": pl.String, "supplier": pl.String, "source": pl.String, "location": pl.String, "need_by": pl.Date,
+    "currency_code": pl.String,
     "lines_count": pl.Int64, "qty": pl.Int64, "amount": pl.Decimal(18, 4), "minimum_amount": pl.Decimal(18, 4),
     "missing_amount": pl.Decimal(18, 4),
 }  # fmt: skip

@@ -14,7 +14,7 @@ from dashboards.components.decision_card import reject_fields, reject_values, sn
 from dashboards.components.draft_list import show_drafts
 from dashboards.components.formats import format_count
 from dashboards.components.states import errors_as_sentences
-from dashboards.suggestions import APPROVED, REJECTED, SECOND_PERSON, SNOOZED, STALE, TO_DECIDE
+from dashboards.queries.suggestions import APPROVED, REJECTED, SECOND_PERSON, SNOOZED, STALE, TO_DECIDE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -85,8 +85,10 @@ def _preview_then_do(rows: Sequence[Mapping[str, Any]], action: DecisionAction, 
 def _show_preview(rows: Sequence[Mapping[str, Any]], results: Sequence[Decision]) -> None:
     drafts = decisions.predicted_drafts(rows, results)
     if drafts.height:
-        st.markdown(f"**{format_count(drafts.height, 'draft order')} would come out or grow**")
-        show_drafts(drafts)
+        for (kind,), of_kind in drafts.group_by("kind", maintain_order=True):
+            noun = "draft transfer" if kind == "transfer" else "draft order"
+            st.markdown(f"**{format_count(of_kind.height, noun)} would come out or grow**")
+            show_drafts(of_kind)
     told = decisions.result_rows(rows, results)
     undone = told.filter(~pl.col("outcome").is_in(["Approved", "Snoozed", "Rejected", "Undone"]))
     if undone.height:

@@ -13,7 +13,7 @@ from dashboards.components.formats import format_count
 if TYPE_CHECKING:
     from datetime import date
 
-    from dashboards.suggestions import Suggestions
+    from dashboards.queries.suggestions import Suggestions
 
 OVERDUE: Final = "Not carried out in time"
 _DRAFTED: Final = "Drafted"
@@ -57,12 +57,12 @@ def _state() -> pl.Expr:
 def _columns() -> dict[str, Any]:
     column = st.column_config
     return {
-        "po_id": column.TextColumn("Order", width=110), "change": column.TextColumn("Change", width=75),
+        "po_id": column.TextColumn("Order", width=95), "change": column.TextColumn("Change", width=75),
         "qty": column.NumberColumn("Units", format="%,d", width=65),
-        "from_date": column.DateColumn("Expected", format="ddd D MMM", width=90),
-        "to_date": column.DateColumn("Wanted", format="ddd D MMM", width=90), "sku": column.TextColumn("Item", width=100),
-        "title": column.TextColumn("Title", width=150), "location": column.TextColumn("Location", width=110),
-        "supplier": column.TextColumn("Supplier", width=110), "state": column.TextColumn("State", width=150),
-        "change_id": column.TextColumn("Draft change", width=160), "order_id": column.TextColumn("Customer order", width=130),
+        "from_date": column.DateColumn("Expected", format="ddd D MMM", width=80),
+        "to_date": column.DateColumn("Wanted", format="ddd D MMM", width=80), "sku": column.TextColumn("Item", width=90),
+        "title": column.TextColumn("Title", width=150), "location": column.TextColumn("Location", width=85),
+        "supplier": column.TextColumn("Supplier", width=90), "state": column.TextColumn("State", width=110),
+        "change_id": column.TextColumn("Draft change", width=165), "order_id": column.TextColumn("Customer order", width=130),
         "order_line_id": column.TextColumn("Order line", width=130),
     }  # fmt: skip

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pipelines.decisions.requests import DecisionRequest
 
 _CHOSEN: Final = "chosen"  # recommendation_keys
+_CHOICES: Final = "choices_made"
 _KEYS: Final = "decision_ids"
 _ANSWER: Final = "answer"
 _IS_PAGE_OLD: Final = "is_page_old"
@@ -86,6 +87,20 @@ def choose(keys: list[str]) -> None:
     if keys and keys != chosen_keys():
         st.session_state.pop(_ANSWER, None)
     st.session_state[_CHOSEN] = keys
+
+
+def open_only(keys: list[str]) -> None:
+    """A click outside the list chooses exactly these of it."""
+    choose(keys)
+    st.session_state.pop(_ANSWER, None)
+    st.session_state[_CHOICES] = choices_made() + 1
+    st.session_state[_IS_PAGE_OLD] = True
+
+
+def choices_made() -> int:
+    """How often something outside the list has chosen for it; a list is drawn anew with each."""
+    found: int = st.session_state.get(_CHOICES, 0)
+    return found
 
 
 def go_on() -> None:

@@ -10,20 +10,23 @@ import streamlit as st
 
 from dashboards import decisions
 from dashboards.components.deciding import form_of, redraw_if_decided, submit
+from dashboards.components.edit_outcome import show_outcome
 from dashboards.components.formats import UNKNOWN, asked_words, escape_markdown, format_date, format_money, format_price, format_units
 from dashboards.components.states import errors_as_sentences
-from dashboards.suggestions import APPROVED, REJECTED, SECOND_PERSON, SNOOZED, STALE, TO_DECIDE
+from dashboards.queries.suggestions import APPROVED, REJECTED, SECOND_PERSON, SNOOZED, STALE, TO_DECIDE
 from pipelines.decisions.lifecycle import REASONS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import date
 
     from dashboards.decisions import Acting
+    from inventory.choices import OrderChoice
     from pipelines.decisions.lifecycle import DecisionAction
 
 SNOOZE_DAYS: Final = 7
 COMMENT_CHARS: Final = 500
+_PUT_OFF: Final = (TO_DECIDE, SECOND_PERSON, STALE)
 _PRICED: Final = ("purchase", "cancel_po")
 _EDITED: Final = {"purchase": "Order", "transfer": "Move", "cancel_po": "Cancel"}  # kinds whose quantity a person may choose
 _TAKES: Final = {"transfer": "The place it comes from can give", "cancel_po": "Of this line can be cancelled"}
@@ -43,13 +46,14 @@ _UNDO_LABEL: Final = {APPROVED: "Undo the approval", REJECTED: "Undo the rejecti
 
 
 @st.fragment
-def decision_card(row: Mapping[str, Any], acting: Acting, *, today: date) -> None:
+def decision_card(row: Mapping[str, Any], acting: Acting, *, today: date, choices: Sequence[OrderChoice] = ()) -> None:
     """The buttons of one suggestion. Typing into it draws only the card anew; a decision draws the page.
 
     Args:
         row: A row of `Suggestions.frame`.
         acting: Who decides.
         today: The day by the clock that decisions go by.
+        choices: What other quantities of an order would come to.
     """
     redraw_if_decided()
     with errors_as_sentences("What can be decided"):
@@ -62,6 +66,25 @@ def decision_card(row: Mapping[str, Any], acting: Acting, *, today: date) -> Non
             if now is not None and now["qty"]:
                 confirm_button(row, _actor(acting), now)
             _ACTIONS[row["state"]](row, acting, today)
+            if row["state"] == TO_DECIDE and row["kind"] in _EDITED:
+                _edit(row, acting, choices)
+            if row["state"] in _PUT_OFF:
+                _put_off(row, acting, today)
+
+
+def approve_button(row: Mapping[str, Any], acting: Acting, *, today: date) -> None:
+    """The one button that accepts it as proposed, or agrees as the second person."""
+    if row["state"] == SECOND_PERSON:
+        if acting.may_be_second(row):
+            _button(_too(row, today=today), row, "approve", _actor(acting), dict, icon=":material/check:", is_primary=True)
+        else:
+            st.caption("An approver other than the first person has to approve it.", width="content")
+        return
+    said = _said(dict(row) | {"qty": row["recommended_qty"]}, today=today)
+    _button(
+        f"Accept {said}" if row["kind"] == "purchase" else f"Accept: {said}", row, "approve", _actor(acting), dict, icon=":material/check:",
+        is_primary=True, explained=_EXPLAINED.get(row["kind"], "Writes a line on a draft order. A person submits the draft in the shop."),
+    )  # fmt: skip
 
 
 def confirm_button(row: Mapping[str, Any], actor: str, now: Mapping[str, Any]) -> None:
@@ -127,26 +150,12 @@ def _show_why_not(row: Mapping[str, Any], acting: Acting) -> None:
 
 
 def _open(row: Mapping[str, Any], acting: Acting, today: date) -> None:
-    said = _said(dict(row) | {"qty": row["recommended_qty"]}, today=today)
-    _button(
-        f"Accept {said}" if row["kind"] == "purchase" else f"Accept: {said}", row, "approve", _actor(acting), dict, icon=":material/check:",
-        is_primary=True, explained=_EXPLAINED.get(row["kind"], "Writes a line on a draft order. A person submits the draft in the shop."),
-    )  # fmt: skip
-    if row["kind"] in _EDITED:
-        _edit(row, acting)
-    _put_off(row, acting, today)
+    approve_button(row, acting, today=today)
 
 
 def _second(row: Mapping[str, Any], acting: Acting, today: date) -> None:
-    if acting.may_be_second(row):
-        _button(
-            _too(row, today=today), row, "approve", _actor(acting), dict,
-            icon=":material/check:", is_primary=True,
-        )  # fmt: skip
-    else:
-        st.caption("An approver other than the first person has to approve it.", width="content")
+    approve_button(row, acting, today=today)
     undo_button(row, _actor(acting), label="Undo the first approval")
-    _put_off(row, acting, today)
 
 
 def _show_moved(row: Mapping[str, Any], acting: Acting) -> Mapping[str, Any] | None:
@@ -164,6 +173,10 @@ def _put_off(row: Mapping[str, Any], acting: Acting, today: date) -> None:
     _reject(row, acting)
 
 
+def _nothing(row: Mapping[str, Any], acting: Acting, today: date) -> None:
+    """What is stale is confirmed beside its new numbers, or put off."""
+
+
 def _decided(row: Mapping[str, Any], acting: Acting, today: date) -> None:  # noqa: ARG001 - as all actions
     if row["status"] != "applied":
         undo_button(row, _actor(acting), label=_UNDO_LABEL[row["state"]])
@@ -171,7 +184,7 @@ def _decided(row: Mapping[str, Any], acting: Acting, today: date) -> None:  # no
         _reject(row, acting)
 
 
-def _edit(row: Mapping[str, Any], acting: Acting) -> None:
+def _edit(row: Mapping[str, Any], acting: Acting, choices: Sequence[OrderChoice]) -> None:
     key = _field(row, "edit")
 
     def values() -> Mapping[str, Any] | None:
@@ -190,6 +203,8 @@ def _edit(row: Mapping[str, Any], acting: Acting) -> None:
         price = "" if found.unit_cost is None else f" at {format_price(found.unit_cost, found.currency_code)}"
         st.markdown(f"{rounded}**{format_units(found.qty)} units**, {format_price(found.amount, found.currency_code)}{price}")
         st.caption(f"{_TAKES.get(row['kind'], 'The supplier takes')} {limits}.")
+        if row["kind"] == "purchase":
+            show_outcome(row, choices, qty=found.qty)
         st.text_input("Why (optional)", key=f"{key}-comment", max_chars=COMMENT_CHARS)
         _button(
             f"{_EDITED[row['kind']]} {format_units(found.qty)} units", row, "approve", _actor(acting), values, is_primary=True, name="edit"
@@ -280,5 +295,5 @@ def _basis_words(basis: Mapping[str, Any], key: str) -> str:
 
 
 _ACTIONS: Final[dict[str, Callable[[Mapping[str, Any], Acting, date], None]]] = {
-    TO_DECIDE: _open, SECOND_PERSON: _second, STALE: _put_off, SNOOZED: _decided, APPROVED: _decided, REJECTED: _decided,
+    TO_DECIDE: _open, SECOND_PERSON: _second, STALE: _nothing, SNOOZED: _decided, APPROVED: _decided, REJECTED: _decided,
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Draft orders that wait for a person to submit them in the shop, and what each of them still lacks."""
+"""Draft orders and transfers that wait for a person to submit them in the shop, and what each of them still lacks."""
 
 from __future__ import annotations
 
@@ -13,21 +13,24 @@ from dashboards.components.formats import format_count, format_money
 if TYPE_CHECKING:
     from datetime import date
 
-    from dashboards.suggestions import Suggestions
+    from dashboards.queries.suggestions import Suggestions
 
 RELEASED: Final = "Not submitted in time"
 _STATES: Final = {"source": "In the shop", "outbox": "In the outbox"}
 
 
 def draft_orders(found: Suggestions, *, as_of: date) -> None:
-    """All drafts, one per supplier (or lane), location and day of need, with their lines and an export."""
-    st.subheader("Draft orders", anchor="draft-orders")
+    """All drafts, orders per supplier and transfers per lane, each per location and day of need, with their lines and an export."""
     if found.drafts.is_empty():
-        st.caption("No draft order is open. What you accept stands here at once, one draft per supplier, location and day of need.")
+        st.info(
+            "No draft order or transfer is open. What you accept stands here at once: an order per supplier, location and day of need, a "
+            "transfer per lane.", icon=":material/inbox:",
+        )  # fmt: skip
         return
+    orders, transfers = (found.drafts.filter(pl.col("kind") == kind) for kind in ("purchase", "transfer"))
     cost = " + ".join(format_money(amount, currency) for currency, amount in found.drafts_by_currency.items())
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.markdown(f"**{format_count(found.drafts.height, 'draft order')}** · {cost or '-'}", width="content")
+        st.markdown(f"**{draft_words(found)}**{f' · {cost}' if orders.height else ''}", width="content")
         export_button(found.draft_lines, name="draft-order-lines", as_of=as_of)
     released = found.drafts.filter(pl.col("is_released")).height
     if released:
@@ -36,7 +39,10 @@ def draft_orders(found: Suggestions, *, as_of: date) -> None:
             "Submit it in the shop, or undo the approval under *Approved*.",
             icon=":material/schedule:",
         )
-    show_drafts(found.drafts)
+    if orders.height:
+        show_drafts(orders)
+    if transfers.height:
+        show_drafts(transfers)
     st.caption(
         "To submit a draft, open the order of this number in the shop, check it and take it out of draft there; the next run sees it. "
         "Nothing is submitted from here."
@@ -52,42 +58,49 @@ def draft_orders(found: Suggestions, *, as_of: date) -> None:
                 "amount": st.column_config.NumberColumn("Amount", format="%,.2f"),
                 "expected_date": st.column_config.DateColumn("Expected", format="ddd D MMM"),
             },
-            hide_index=True, placeholder="-", alt="Lines of the draft orders",
+            hide_index=True, placeholder="-", alt="Lines of the draft orders and transfers",
         )  # fmt: skip
 
 
+def draft_words(found: Suggestions) -> str:
+    """As in "3 draft orders and 1 draft transfer"; "" where there is none."""
+    counts = dict(found.drafts.group_by("kind").len().iter_rows()) if found.standing is not None else {}
+    named = (("purchase", "draft order"), ("transfer", "draft transfer"))
+    return " and ".join(format_count(counts[kind], noun) for kind, noun in named if counts.get(kind))
+
+
 def show_drafts(drafts: pl.DataFrame) -> None:
-    """The drafts as a table: those that exist, or those that a preview predicts."""
+    """The drafts of one kind as a table: those that exist, or those that a preview predicts."""
+    is_order = drafts["supplier"].is_not_null().any()
     currency = "/".join(drafts["currency_code"].drop_nulls().unique().sort())
     is_known = "age_days" in drafts.columns
     money = pl.col("amount", "minimum_amount", "missing_amount").cast(pl.Float64)
-    shown = drafts.with_columns(money).with_columns(
-        minimum=pl.when(pl.col("minimum_amount").is_null()).then(pl.lit("No minimum known"))
-        .when(pl.col("missing_amount") > 0).then(pl.lit("Below the minimum")).otherwise(pl.lit("Minimum reached")),
-    )  # fmt: skip
+    shown = drafts.with_columns(money)
     if is_known:
         shown = shown.with_columns(
             state=pl.when("is_released").then(pl.lit(RELEASED)).otherwise(pl.col("target").replace_strict(_STATES, default="-"))
         )
-    least = [] if shown["minimum_amount"].is_null().all() else ["minimum_amount", "missing_amount"]
-    states = ["state", "age_days"] if is_known else []
+    least = [] if not is_order or shown["minimum_amount"].is_null().all() else ["minimum_amount", "missing_amount"]
+    ends = ["supplier", "location"] if is_order else ["source", "location"]
+    columns = [*ends, "need_by", *(["amount"] if is_order else []), *least, "lines_count", "qty"]
     st.dataframe(
-        shown.select("supplier", "location", "need_by", "amount", *least, "minimum", *states, "draft_id", "lines_count", "qty"),
-        column_config=_columns(currency), hide_index=True, placeholder="-", alt="Draft orders per supplier, location and day of need",
+        shown.select(*columns, *(["state", "age_days"] if is_known else []), "draft_id"),
+        column_config=_columns(currency, is_order=is_order), hide_index=True, placeholder="-",
+        alt="Draft orders per supplier, location and day of need" if is_order else "Draft transfers per lane and day of need",
     )  # fmt: skip
 
 
-def _columns(currency: str) -> dict[str, Any]:
+def _columns(currency: str, *, is_order: bool) -> dict[str, Any]:
     column = st.column_config
     return {
-        "supplier": column.TextColumn("Supplier", width=110), "location": column.TextColumn("Location", width=110),
-        "need_by": column.DateColumn("Needed", format="ddd D MMM", width=85),
-        "amount": column.NumberColumn(f"Amount ({currency})", format="%,.2f", width=100),
-        "minimum_amount": column.NumberColumn(f"Minimum ({currency})", format="%,.2f", width=110, help="The least the supplier accepts."),
-        "missing_amount": column.NumberColumn(f"Missing ({currency})", format="%,.2f", width=105, help="Up to the minimum."),
-        "minimum": column.TextColumn("Supplier minimum", width=130),
-        "lines_count": column.NumberColumn("Lines", format="%,d", width=60), "qty": column.NumberColumn("Units", format="%,d", width=65),
-        "age_days": column.NumberColumn("Age (days)", format="%,d", width=80, help="Since its oldest line, by the shop's clock."),
-        "state": column.TextColumn("State", width=140, help="A draft in the shop, or waiting to be handed over."),
+        "supplier": column.TextColumn("Supplier", width=95), "source": column.TextColumn("From", width=95),
+        "location": column.TextColumn("To" if not is_order else "Location", width=85),
+        "need_by": column.DateColumn("Needed", format="ddd D MMM", width=80),
+        "amount": column.NumberColumn(f"Amount ({currency})", format="%,.2f", width=90),
+        "minimum_amount": column.NumberColumn(f"Minimum ({currency})", format="%,.2f", width=98, help="The least the supplier accepts."),
+        "missing_amount": column.NumberColumn(f"Missing ({currency})", format="%,.2f", width=90, help="Up to the minimum; 0: reached."),
+        "lines_count": column.NumberColumn("Lines", format="%,d", width=50), "qty": column.NumberColumn("Units", format="%,d", width=55),
+        "age_days": column.NumberColumn("Days old", format="%,d", width=70, help="Since its oldest line, by the shop's clock."),
+        "state": column.TextColumn("State", width=95, help="A draft in the shop, or waiting to be handed over."),
         "draft_id": column.TextColumn("Draft", width=150),
     }  # fmt: skip

@@ -27,7 +27,7 @@ def format_money(value: float | Decimal | None, currency_code: str) -> str:
     return UNKNOWN if value is None else f"{currency_code} {_no_negative_zero(value, 0):,.0f}"
 
 
-def format_price(value: Decimal | None, currency_code: str | None) -> str:
+def format_price(value: float | Decimal | None, currency_code: str | None) -> str:
     """Money to the cent, where it is about one order or unit: `EUR 3.60`."""
     return UNKNOWN if value is None else f"{currency_code or ''} {value:,.2f}".strip()
 
@@ -91,9 +91,47 @@ def format_age(age: timedelta) -> str:
     return f"{minutes // (24 * 60):,} days"
 
 
+def format_amount(value: float | Decimal | None, unit: str, currency_code: str) -> str:
+    """An amount in a metric's unit; money names its currency."""
+    number = None if value is None else float(value)
+    match unit:
+        case "percent":
+            return format_percent(number)
+        case "days":
+            return format_days(number)
+        case "hours" | "minutes":
+            return UNKNOWN if number is None else f"{format_number(number)} {unit}"
+        case "number":
+            return format_number(number)
+        case "money":
+            return format_money(number, currency_code)
+        case _:
+            return format_units(number)
+
+
+def format_change_of(change: float | None, before: float | None, unit: str) -> str | None:
+    """A metric's change: `-3.1 pp` for rates, `-0.2 days`, `+4.2 %` of what it was for sums; None where either is unknown."""
+    if change is None:
+        return None
+    match unit:
+        case "percent":
+            return format_change(change * 100, "pp")
+        case "days" | "hours" | "minutes":
+            return format_change(change, unit)
+        case "number":
+            return format_change(change, "").strip()
+        case _:
+            return format_change(100 * change / before, "%") if before is not None and before > 0 else None
+
+
 def format_sample(count: float | None) -> str:
     """`n = 17` where so few cases should be known to the reader; empty otherwise."""
     return f"n = {count:,.0f}" if count is not None and count < SMALL_SAMPLE else ""
+
+
+def spoken(name: str) -> str:
+    """A dimension, domain or field as it is said, in labels and addresses alike: `abc class`."""
+    return name.replace("_", " ")
 
 
 def escape_markdown(text: str) -> str:

@@ -11,12 +11,9 @@ import streamlit as st
 from dashboards.components.formats import (
     UNKNOWN,
     escape_markdown,
-    format_change,
+    format_amount,
+    format_change_of,
     format_date,
-    format_days,
-    format_money,
-    format_number,
-    format_percent,
     format_sample,
     format_units,
 )
@@ -25,7 +22,7 @@ if TYPE_CHECKING:
     from datetime import date
     from decimal import Decimal
 
-    from dashboards.kpis import Kpi
+    from dashboards.queries.metrics import Kpi
     from pipelines.stores.metrics import MetricValue
 
 # Status as icon, word and colour: the colour never stands alone.
@@ -50,50 +47,38 @@ def kpi_card(kpi: Kpi, *, today: date) -> None:
         delta=change_words(kpi),
         delta_color=_delta_color(kpi),
         delta_arrow="auto" if _has_moved(kpi) else "off",
-        delta_description=None if kpi.change is None else f"vs prior {_days(value)} days",
+        delta_description=None if kpi.change is None else _compared_with(kpi),
         help=_help(kpi),
-        chart_data=kpi.course or None,
+        chart_data=kpi.course if len(set(kpi.course)) > 1 else None,  # one value is no course
     )
     icon, word, color = STATUSES[value.status]
     with st.container(gap="xxsmall"):
         with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
             st.badge(word, icon=f":material/{icon}:", color=color)
-            if words := _needs(value) if value.needs_missing else format_target(value):
+            if words := _why_not(value) or format_target(value):
                 st.caption(words)
         st.caption(" · ".join(part for part in (_companion(kpi), _period(kpi, today=today), format_sample(value.n)) if part))
+        if words := last_year_words(kpi):
+            st.caption(words)
 
 
 def format_value(value: MetricValue, amount: float | Decimal | None) -> str:
     """An amount of this metric in its unit; money names its currency."""
-    number = None if amount is None else float(amount)
-    match value.unit:
-        case "percent":
-            return format_percent(number)
-        case "days":
-            return format_days(number)
-        case "hours" | "minutes":
-            return UNKNOWN if number is None else f"{format_number(number)} {value.unit}"
-        case "number":
-            return format_number(number)
-        case "money":
-            return format_money(number, value.currency_code or "")
-        case _:
-            return format_units(number)
+    return format_amount(amount, value.unit, value.currency_code or "")
 
 
 def change_words(kpi: Kpi) -> str | None:
     """The change against the prior period: `-3.1 pp` for rates, `-0.2 days`, `+4.2 %` for sums; None where either is unknown."""
-    if kpi.change is None:
-        return None
-    match kpi.value.unit:
-        case "percent":
-            return format_change(kpi.change * 100, "pp")
-        case "days" | "hours" | "minutes" as unit:
-            return format_change(kpi.change, unit)
-        case "number":
-            return format_change(kpi.change, "").strip()
-        case _:
-            return None if kpi.change_rate is None else format_change(kpi.change_rate * 100, "%")
+    return format_change_of(kpi.change, None if kpi.value.prior is None else float(kpi.value.prior), kpi.value.unit)
+
+
+def last_year_words(kpi: Kpi) -> str:
+    """`same weeks last year 2.5 days (-0.3 days)`; empty where the data do not reach back so far."""
+    value = kpi.value
+    if value.last_year is None or value.change_last_year is None:
+        return ""
+    changed = format_change_of(float(value.change_last_year), float(value.last_year), value.unit)
+    return f"same weeks last year {format_value(value, value.last_year)}{f' ({changed})' if changed else ''}"
 
 
 def format_target(value: MetricValue) -> str:
@@ -179,6 +164,18 @@ def _companion(kpi: Kpi) -> str:
     return f"p90 {format_value(kpi.companion.value, kpi.companion.value.value)}" if kpi.companion else ""
 
 
+def _compared_with(kpi: Kpi) -> str:
+    days = _days(kpi.value)
+    return f"vs {days} days before" if kpi.metric.counts_only_day == "max" else f"vs prior {days} days"
+
+
+def _why_not(value: MetricValue) -> str:
+    """What the source lacks, or why the metric cannot be narrowed like this; empty where there is a value."""
+    if value.needs_missing:
+        return _needs(value)
+    return escape_markdown(value.note or "").removeprefix("not available: ") if value.status == "not_available" else ""
+
+
 def _needs(value: MetricValue) -> str:
     return f"needs {escape_markdown(', '.join(value.needs_missing))}"
 
@@ -193,7 +190,8 @@ def _excluded(value: MetricValue) -> str:
 
 
 def _period(kpi: Kpi, *, today: date) -> str:
-    period = f"{_days(kpi.value)} days to {format_date(kpi.value.period_to, today=today)}"
+    last = format_date(kpi.value.period_to, today=today)
+    period = f"on {last}" if kpi.metric.counts_only_day == "max" else f"{_days(kpi.value)} days to {last}"
     return f"{period}, data only from {format_date(kpi.data_from, today=today)}" if kpi.data_from else period
 
 

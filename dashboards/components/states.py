@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import date
 
-    from dashboards.queries import Served
+    from dashboards.queries.releases import Served
+    from pipelines.stores.warehouse import RunContext
 
-STALE_AFTER: Final = timedelta(hours=36)
+STALE_AFTER: Final = timedelta(hours=36)  # amber: a nightly run was missed
+TOO_OLD_AFTER: Final = timedelta(days=7)  # red: a weekly order cycle has passed
 
 
 def page_head(title: str, question: str) -> None:
@@ -62,7 +64,7 @@ def show_store_problem(problem: str | None) -> None:
 
 
 def show_freshness(served: Served, *, now: datetime) -> None:
-    """As of when, how long published, how many checks passed; a warning where data or release is older than 36 hours."""
+    """As of when, how long published, how many checks passed; amber where data or release is older than 36 hours, red past a week."""
     release, context = served.release, served.context
     published_age = now - datetime.fromisoformat(release.published_at)
     as_of = format_date(context.as_of_date, today=now.date())
@@ -74,17 +76,25 @@ def show_freshness(served: Served, *, now: datetime) -> None:
         st.caption(f":material/visibility_off: {escape_markdown(served.may_miss)}")
     data_age = now - end_of_day(context.as_of_date, context.reporting_time_zone)
     if data_age > STALE_AFTER:
-        st.warning(
-            f"Old data: it ends on {as_of}, {format_age(data_age)} ago. Figures and suggestions describe that day; "
-            "load newer data, then run `ordercast run`.",
+        show_old = st.error if data_age > TOO_OLD_AFTER else st.warning
+        show_old(
+            f"**{'Too old to act on' if data_age > TOO_OLD_AFTER else 'Old data'}**: it ends on {as_of}, {format_age(data_age)} ago. "
+            f"Figures and suggestions describe that day; {_next_step(context, data_age)}, then run `ordercast run`.",
             icon=":material/history:",
         )
     elif published_age > STALE_AFTER:
-        st.warning(
-            f"Old release: it was published {format_age(published_age)} ago. Run `ordercast run`; "
+        show_old = st.error if published_age > TOO_OLD_AFTER else st.warning
+        show_old(
+            f"**Old release**: it was published {format_age(published_age)} ago. Run `ordercast run`; "
             "if runs fail, `ordercast doctor` says why.",
             icon=":material/history:",
         )
+
+
+def _next_step(context: RunContext, data_age: timedelta) -> str:
+    if context.origin.startswith("simulator"):
+        return f"let the simulated merchant live on with `ordercast simulate --continue {max(1, data_age.days)}`"
+    return "load newer data"
 
 
 def end_of_day(day: date, zone: str) -> datetime:

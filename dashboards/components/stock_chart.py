@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import altair as alt
 import polars as pl
-import polars.selectors as cs
 
 from dashboards import theme
+from dashboards.components.charts import as_chart, day_axis, day_tooltip
 
 if TYPE_CHECKING:
     from datetime import date
 
-    from dashboards.queries import StockOutlook
+    from dashboards.queries.reorder import StockOutlook
 
 HEIGHT: Final = 340
 WITH: Final = "With order"
-WITHOUT: Final = "Without"
+WITHOUT: Final = "Without order"
 _COURSES: Final = [WITH, WITHOUT]
 _STEPS: Final = "step-after"  # stock of a day stands until the next day's end
-_DELIVERIES: Final = (("under way", theme.INBOUND, 14), ("this order", theme.ACCENT, 38))
+_DELIVERIES: Final = (("under way", theme.INBOUND, 30), ("this order", theme.ACCENT, 54))  # below the name of the as-of day
 
 
 def stock_chart(outlook: StockOutlook) -> alt.LayerChart:
@@ -36,17 +36,6 @@ def stock_chart(outlook: StockOutlook) -> alt.LayerChart:
     return chart
 
 
-def as_chart(frame: pl.DataFrame) -> alt.Chart:
-    """The frame with its days as ISO text: a browser takes dates of a frame for midnights of its own zone, text for UTC's."""
-    return alt.Chart(frame.with_columns(cs.date().dt.to_string()))
-
-
-def day_axis(name: str, scale: alt.Scale | None = None) -> alt.X:
-    """Days are days: read and shown in UTC, so that no reader's zone moves them."""
-    axis = alt.Axis(format="%-d %b", grid=False, tickCount=8, labelOverlap=True)
-    return alt.X(f"{name}:T", timeUnit="utcyearmonthdate", title=None, axis=axis, scale=scale or alt.Scale(type="utc"))
-
-
 def amount_axis(name: str, scale: alt.Scale | None = None, *, title: str = "Units") -> alt.Y:
     """Units from zero up."""
     axis = alt.Axis(format=",.0f", tickCount=5)
@@ -58,7 +47,7 @@ def _color() -> alt.Color:
 
 
 def _bands(shown: pl.DataFrame, outlook: StockOutlook) -> alt.Chart:
-    """Bands, and the axes, which leave room on the right for the courses' names and above for deliveries."""
+    """Bands, and the axes, which leave room above for deliveries."""
     domain = [alt.DateTime(year=day.year, month=day.month, date=day.day, utc=True) for day in (outlook.first_date, outlook.last_shown_date)]
     day = day_axis("stock_date", alt.Scale(type="utc", domain=domain))
     units = amount_axis("stock_p10_qty", alt.Scale(domain=[0, outlook.highest_shown_qty], nice=False))
@@ -88,11 +77,15 @@ def _medians(shown: pl.DataFrame) -> alt.Chart:
     return chart
 
 
-def _names(shown: pl.DataFrame) -> alt.Chart:
-    """Each course is named where it ends, so no legend is needed."""
+def _names(shown: pl.DataFrame) -> alt.LayerChart:
+    """Each course is named inside the chart, so no legend is needed: with the order where it stands highest, without it at its end."""
+    named = shown.group_by("course", maintain_order=True).agg(pl.all().sort_by("stock_p50_qty", "stock_date").last())
     ends = shown.filter(pl.col("stock_date") == pl.col("stock_date").max())
-    text = as_chart(ends).mark_text(align="left", baseline="middle", dx=6, fontSize=12, fontWeight=600)
-    chart: alt.Chart = text.encode(day_axis("stock_date"), amount_axis("stock_p50_qty"), _color(), text="course:N")
+    axes = day_axis("stock_date"), amount_axis("stock_p50_qty")
+    look: dict[str, Any] = {"baseline": "bottom", "dy": -6, "fontSize": 12, "fontWeight": 600}
+    first = as_chart(named.filter(course=WITH)).mark_text(align="left", dx=4, **look).encode(*axes, _color(), text="course:N")
+    second = as_chart(ends.filter(course=WITHOUT)).mark_text(align="right", dx=-4, **look).encode(*axes, _color(), text="course:N")
+    chart: alt.LayerChart = first + second
     return chart
 
 
@@ -114,11 +107,6 @@ def _deliveries(deliveries: pl.DataFrame, *, color: str, top: int) -> alt.LayerC
     text = base.mark_text(baseline="bottom", fontSize=11, fontWeight=600, color=color).encode(y=alt.value(top), text="name:N")
     chart: alt.LayerChart = mark + text
     return chart
-
-
-def day_tooltip(name: str) -> alt.Tooltip:
-    """The day under the pointer."""
-    return alt.Tooltip(f"{name}:T", timeUnit="utcyearmonthdate", title="Day", format="%a %-d %b")
 
 
 def count_tooltip(name: str, title: str) -> alt.Tooltip:

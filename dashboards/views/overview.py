@@ -3,70 +3,79 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
-from dashboards import queries
-from dashboards.components.exports import export_button
-from dashboards.components.formats import format_count, format_kinds, format_money
-from dashboards.components.kpi_card import kpi_card, kpi_export, kpi_table
+from dashboards.components.formats import format_count, format_kinds, format_money, spoken
+from dashboards.components.frame import show_page
+from dashboards.components.links import page_link
+from dashboards.components.metric_panels import metric_cards
+from dashboards.components.movers_panel import movers_panel
+from dashboards.components.score_panel import score_panel
 from dashboards.components.states import (
     errors_as_sentences,
-    page_head,
-    show_freshness,
     show_not_available,
-    show_nothing_published,
     show_store_problem,
 )
-from dashboards.suggestions import SECOND_PERSON, TO_DECIDE, suggestions, workload
+from dashboards.queries import releases
+from dashboards.queries.metrics import OVERVIEW_KPIS
+from dashboards.queries.movers import HEADLINES, movers
+from dashboards.queries.outcomes import scores
+from dashboards.queries.suggestions import SECOND_PERSON, TO_DECIDE, suggestions, workload
 
 if TYPE_CHECKING:
-    from dashboards.queries import Served
-    from dashboards.suggestions import Suggestions
+    from dashboards.filters import Filters
+    from dashboards.queries.releases import Served
+    from dashboards.queries.suggestions import Suggestions
+    from pipelines.stores.movers import Against, Mover
 
-PERIODS = (28, 91, 364)
+# By what a reader looks closer at each card first.
+DRILLS: Final = {
+    "net_sales": "channel", "order_cycle_time_p50_days": "carrier", "on_time_in_full": "location", "line_fill_rate": "location",
+    "in_stock_rate": "category", "stock_value": "location",
+}  # fmt: skip
+AGAINST: Final[dict[str, Against]] = {"the period before": "prior", "the same weeks last year": "last_year"}
 
 
-def page() -> None:
-    """The whole page."""
-    page_head("Overview", "How are we doing, and what needs me?")
-    with errors_as_sentences("The release"):
-        served = queries.served()
-        if served is None:
-            show_nothing_published()
-            return
-        show_freshness(served, now=queries.now())
+def page(served: Served, filters: Filters) -> None:
+    """The page's content."""
+    with errors_as_sentences("The KPIs"):
+        metric_cards(served, OVERVIEW_KPIS, filters, name="kpis", drills=DRILLS)
+    left, right = st.columns([3, 2], gap="large")
+    with left, errors_as_sentences("What moved"):
+        show_moved(served, filters)
+    with right:
         with errors_as_sentences("What waits for you"):
-            show_waiting(served)
-        with errors_as_sentences("The KPIs"):
-            show_kpis(served)
+            found = show_waiting(served)
+            if found is not None and filters.where:
+                st.caption("Of the whole shop, whatever the page is narrowed to.")
+        with errors_as_sentences("The scorecard of suggestions"):
+            st.subheader("What suggestions were worth", anchor=False)
+            standing = found.standing if found else None
+            score_panel(scores(served, standing.operator if standing else None))
 
 
-def show_kpis(served: Served) -> None:
-    """Six cards over a chosen period, and the same as a table with an export."""
-    st.subheader("How we are doing", anchor=False)
-    with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
-        days = st.segmented_control(
-            "Period", PERIODS, default=PERIODS[0], format_func="{} days".format, required=True, bind="query-params", key="days"
-        )
-        kpis = queries.kpis(served, days=days or PERIODS[0])
-        export_button(kpi_export(kpis), name="kpis", as_of=served.context.as_of_date)
-    today = queries.now().date()
-    with st.grid(3, min_column_width=280, border=True) as grid:
-        for kpi in kpis:
-            with grid.cell():
-                kpi_card(kpi, today=today)
-    with st.expander("The same as a table", icon=":material/table:"):
-        st.dataframe(kpi_table(kpis, today=today), hide_index=True, placeholder="-", alt="KPIs with value, change, target and status")
+def show_moved(served: Served, filters: Filters) -> None:
+    """The three most unusual changes among the headlines, and who drove them."""
+    st.subheader("What moved, and what drove it", anchor=False)
+    against = st.segmented_control(
+        "Compared with", list(AGAINST), default="the period before", required=True, bind="query-params", key="against"
+    )
+    found = movers(served, HEADLINES, filters, against=AGAINST[against or "the period before"])
+
+    def look_closer(mover: Mover, label: str, by: str | None) -> None:
+        page_link(served, filters, "metrics", label, metric=mover.metric.name, **({"by": spoken(by)} if by else {}))
+
+    movers_panel(served, found, filters, today=releases.now().date(), look_closer=look_closer)
 
 
-def show_waiting(served: Served) -> None:
-    """How many suggestions are open and what they cost, with the way to the worklist."""
+def show_waiting(served: Served) -> Suggestions | None:
+    """How many suggestions are open and what they cost, with the way to the worklist; what is open, where anything can be."""
     st.subheader("Waiting for you", anchor=False)
-    if missing := queries.missing_tables(served, queries.PLANNING_TABLES):
+    if missing := releases.missing_tables(served, releases.PLANNING_TABLES):
         show_not_available("Reorder suggestions", missing)
-        return
+        return None
     found = suggestions(served)
     show_store_problem(found.store_problem)
     show_second_person(served, found)
@@ -76,7 +85,7 @@ def show_waiting(served: Served) -> None:
             "No suggestion is open: stock and deliveries last until the next review, or a person has decided.",
             icon=":material/check_circle:",
         )
-        return
+        return found
     cost = " + ".join(format_money(amount, currency) for currency, amount in load.cost_by_currency.items())
     with st.container(border=True, horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.markdown(
@@ -85,6 +94,7 @@ def show_waiting(served: Served) -> None:
             width="content",
         )
         st.page_link(Path(__file__).with_name("reorder.py"), label="Open the worklist", icon=":material/arrow_forward:")
+    return found
 
 
 def show_second_person(served: Served, found: Suggestions) -> None:
@@ -97,4 +107,4 @@ def show_second_person(served: Served, found: Suggestions) -> None:
         )
 
 
-page()
+show_page("overview", page)

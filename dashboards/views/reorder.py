@@ -7,36 +7,47 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import streamlit as st
 
-from dashboards import forecasts, queries
-from dashboards.components.answer_card import answer_card
-from dashboards.components.bulk_panel import bulk_panel
 from dashboards.components.change_list import draft_changes
-from dashboards.components.deciding import go_on, last_answer, page_is_drawn
-from dashboards.components.draft_list import draft_orders
+from dashboards.components.chosen import show_chosen
+from dashboards.components.deciding import go_on, last_answer
+from dashboards.components.draft_list import draft_orders, draft_words
 from dashboards.components.exports import export_button
 from dashboards.components.formats import escape_markdown, format_count, format_kinds, format_money
+from dashboards.components.frame import show_page
 from dashboards.components.history_list import history_list
-from dashboards.components.states import (
-    errors_as_sentences,
-    page_head,
-    show_freshness,
-    show_not_available,
-    show_nothing_published,
-    show_store_problem,
-)
-from dashboards.components.suggestion_detail import suggestion_detail
-from dashboards.components.worklist import worklist
+from dashboards.components.item_search import search_field, show_found
+from dashboards.components.states import errors_as_sentences, show_not_available, show_store_problem
+from dashboards.components.supplier_groups import SUPPLIER_KEY, approve_sure_button, groups_words, show_budget, supplier_groups
+from dashboards.components.worklist import DUE_HELP, SURE_HELP, worklist
+from dashboards.components.worklist_cards import CARD_VIEW, show_view, worklist_cards
 from dashboards.decisions import acting
-from dashboards.suggestions import APPROVED, REJECTED, SECOND_PERSON, SNOOZED, STALE, STATES, TO_DECIDE, filtered, suggestions, workload
+from dashboards.queries import forecasts, releases
+from dashboards.queries.suggestions import (
+    APPROVED,
+    REJECTED,
+    SECOND_PERSON,
+    SNOOZED,
+    STALE,
+    STATES,
+    TO_DECIDE,
+    filtered,
+    suggestions,
+    workload,
+)
+from dashboards.queries.worklist import DUES, OVERDUE, SURENESS, TODAY, budget, count_holding, narrowed, weighed
+from dashboards.queries.worklist import supplier_groups as groups_of
 from pipelines.decisions.wording import KIND_NAMES
+from pipelines.settings import load_settings
 
 if TYPE_CHECKING:
     from dashboards.decisions import Acting
-    from dashboards.queries import Served
-    from dashboards.suggestions import Suggestions
+    from dashboards.filters import Filters
+    from dashboards.queries.releases import Served
+    from dashboards.queries.suggestions import Suggestions
 
-HISTORY = "History"
-SHOWN = (*STATES, HISTORY)
+DRAFTS, HISTORY = "Drafts", "History"
+SHOWN = (*STATES, DRAFTS, HISTORY)
+FILTERS = ("kind", SUPPLIER_KEY, "at", "due", "sure")
 WORDS = {
     TO_DECIDE: "to decide", SECOND_PERSON: "waiting for a second person", STALE: "stale", SNOOZED: "snoozed", APPROVED: "approved",
     REJECTED: "rejected",
@@ -50,28 +61,15 @@ NOTHING = {
 }
 
 
-def page() -> None:
-    """The whole page."""
-    page_is_drawn()
-    page_head("Reorder worklist", "What should we order today?")
-    with errors_as_sentences("The release"):
-        served = queries.served()
-        if served is None:
-            show_nothing_published()
-            return
-        show_freshness(served, now=queries.now())
-        if missing := queries.missing_tables(served, queries.PLANNING_TABLES):
-            show_not_available("Reorder suggestions", missing)
-            return
-        with errors_as_sentences("The worklist"):
-            found = suggestions(served)
-            show_store_problem(found.store_problem)
-            show_suggestions(served, found)
-            if found.standing is not None:
-                draft_orders(found, as_of=served.context.as_of_date)
-                draft_changes(found, as_of=served.context.as_of_date)
-        with errors_as_sentences("The search"):
-            show_search(served)
+def page(served: Served, filters: Filters) -> None:  # noqa: ARG001 - the list has filters of its own
+    """The page's content."""
+    if missing := releases.missing_tables(served, releases.PLANNING_TABLES):
+        show_not_available("Reorder suggestions", missing)
+        return
+    with errors_as_sentences("The worklist"):
+        found = suggestions(served)
+        show_store_problem(found.store_problem)
+        show_suggestions(served, found)
 
 
 def show_suggestions(served: Served, found: Suggestions) -> None:
@@ -81,10 +79,17 @@ def show_suggestions(served: Served, found: Suggestions) -> None:
         st.markdown(f":material/visibility: {escape_markdown(who.why_not)}")
     elif who.operator is not None:
         st.caption(f":material/person: You decide as **{escape_markdown(who.operator.actor)}**, {who.operator.role}.")
-    state = show_states(found)
+    with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
+        state = show_states()
+        text = search_field()
+    show_counts(found)
+    show_found(served, text)
     context = served.context
     if state == HISTORY:
         history_list(context.reporting_time_zone, as_of=context.as_of_date)
+        return
+    if state == DRAFTS:
+        show_drafted(found, served)
         return
     withheld = forecasts.withheld_reason(served)
     if state == TO_DECIDE and withheld:
@@ -94,14 +99,15 @@ def show_suggestions(served: Served, found: Suggestions) -> None:
             icon=":material/warning:",
         )
         return
-    listed = found.of(state)
-    shown, chosen = show_list(served, found, state=state) if listed.height else (listed, [])
+    frame = weighed(served, found, settings=load_settings())
+    listed = frame.filter(pl.col("state") == state)
+    view, shown, chosen = show_list(served, found, who, listed, state=state) if listed.height else (None, listed, [])
     if listed.is_empty() and last_answer() is None:
         show_nothing(state)
-    show_chosen(served, found, who, shown, chosen, state=state)
+    show_chosen(served, found, who, frame=frame, shown=shown, chosen=chosen, state=state, opens_first=view != CARD_VIEW)
 
 
-def show_states(found: Suggestions) -> str:
+def show_states() -> str:
     """Which of the suggestions are listed; the choice stands in the address."""
     state = st.segmented_control(
         "Show",
@@ -113,11 +119,23 @@ def show_states(found: Suggestions) -> str:
         label_visibility="collapsed",
         on_change=go_on,
     )
-    counts = [f"{found.count(name):,} {WORDS[name]}" for name in STATES if found.count(name)]
-    if found.standing is not None and counts:  # not in the buttons: the address would change with every decision
-        drafts = f"[{format_count(found.drafts.height, 'draft order')}](#draft-orders)"
-        st.markdown(f":small[{' · '.join([*counts, *([drafts] if found.drafts.height else [])])}]")
     return state or TO_DECIDE
+
+
+def show_counts(found: Suggestions) -> None:
+    """What stands in each state; not in the buttons, whose labels stand in the address and would change with every decision."""
+    counts = [f"{found.count(name):,} {WORDS[name]}" for name in STATES if found.count(name)]
+    if found.standing is not None and (len(counts) > 1 or found.drafts.height):
+        st.markdown(f":small[{' · '.join([*counts, *filter(None, [draft_words(found)])])}]")
+
+
+def show_drafted(found: Suggestions, served: Served) -> None:
+    """What was accepted and is not carried out in the shop yet."""
+    if found.standing is None:
+        st.info("Drafts stand in the operational store, which does not answer. Reload the page once it does.", icon=":material/cloud_off:")
+        return
+    draft_orders(found, as_of=served.context.as_of_date)
+    draft_changes(found, as_of=served.context.as_of_date)
 
 
 def show_nothing(state: str) -> None:
@@ -132,81 +150,64 @@ def show_nothing(state: str) -> None:
         st.info(NOTHING[state], icon=":material/inbox:")
 
 
-def show_list(served: Served, found: Suggestions, *, state: str) -> tuple[pl.DataFrame, list[dict[str, Any]]]:
-    """The list with its filters, its sum and its export; returns what the filters leave, and what is chosen of that."""
-    as_of, today = served.context.as_of_date, queries.now().date()
-    shown = show_filters(found.frame, state=state)
+def show_list(
+    served: Served, found: Suggestions, who: Acting, listed: pl.DataFrame, *, state: str
+) -> tuple[str, pl.DataFrame, list[dict[str, Any]]]:
+    """The list with its filters, its sums and its export; returns how it is shown, what the filters leave, and what is chosen of that."""
+    as_of, today = served.context.as_of_date, releases.now().date()
+    place, actions = st.container(), st.container(horizontal=True, vertical_alignment="center")
+    with actions:
+        view = show_view()
+    with place:
+        shown = show_filters(listed, is_short=view == CARD_VIEW)
     load = workload(shown, as_of=as_of)
     cost = " + ".join(format_money(amount, currency) for currency, amount in load.cost_by_currency.items())
-    urgent = f" · **{load.urgent_count:,} to do today**" if state == TO_DECIDE else ""
-    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        kinds = f": {format_kinds(load.count_by_kind, cost=cost)}" if load.count else ""
-        st.markdown(f"**{format_count(load.count, 'suggestion')}**{kinds}{urgent}", width="content")
-        kept = {name: st.session_state.get(name) or None for name in ("kind", "supplier", "location")}
+    late = dict(shown.group_by("due").len().iter_rows())
+    urgent = f" · **{late.get(OVERDUE, 0):,} overdue, {late.get(TODAY, 0):,} to do today**" if state == TO_DECIDE else ""
+    kinds = f": {format_kinds(load.count_by_kind, cost=cost)}" if load.count else ""
+    place.markdown(f"**{format_count(load.count, 'suggestion')}**{kinds}{urgent}{at_risk_words(shown)}")
+    with actions:
+        if state == TO_DECIDE:
+            approve_sure_button(shown, who)
+        kept = {name: st.session_state.get(name) or None for name in (*FILTERS, "at-risk")}
         export_button(shown.drop("basis"), name="reorder-worklist", as_of=as_of, filters=kept)
-    return shown, worklist(shown, state=state, as_of=as_of, today=today)
+        if state == TO_DECIDE:
+            show_budget(budget(served, found, settings=load_settings()), cost=load.cost_by_currency.get(served.context.currency_code, 0.0))
+    if state == TO_DECIDE and (groups := groups_of(served, listed, found)).height > 1:
+        with st.expander(groups_words(groups), icon=":material/storefront:"):
+            supplier_groups(groups)
+    if view == CARD_VIEW:
+        return view, shown, worklist_cards(shown, who, as_of=as_of, today=today)
+    return view, shown, worklist(shown, state=state, as_of=as_of, today=today)
 
 
-def show_chosen(served: Served, found: Suggestions, who: Acting, shown: pl.DataFrame, chosen: list[dict[str, Any]], *, state: str) -> None:
-    """The answer to the last click; what to do with several; or one suggestion, which is the first until a person chooses.
-
-    After a decision no other suggestion opens by itself: a second click on the same spot must not meet the next one's button.
-    """
-    today = queries.now().date()
-    clock = found.standing.today if found.standing else today
-    answer = last_answer()
-    if answer is not None:
-        answer_card(answer)
-    if len(chosen) > 1:
-        with st.container(border=True):
-            bulk_panel(chosen, who, state=state, today=clock)
-        return
-    opened = chosen or (shown.head(1) if answer is None else answer.left_open(shown)).to_dicts()
-    if opened:
-        with st.container(border=True):
-            suggestion_detail(served, opened[0], who, today=today, clock=clock)
+def at_risk_words(shown: pl.DataFrame) -> str:
+    """What is at risk in all, and how far down the list most of it lies; "" where there is nothing or several currencies."""
+    currencies = shown["currency_code"].drop_nulls().unique()
+    amount = float(shown["at_risk"].sum() or 0)
+    if len(currencies) != 1 or not amount:
+        return ""
+    first = count_holding(shown)
+    most = f", four fifths of it in the first {first:,}" if first < shown.height else ""
+    return f" · {format_money(amount, currencies[0])} at risk{most}"
 
 
-def show_filters(frame: pl.DataFrame, *, state: str) -> pl.DataFrame:
-    """Those in this state of the chosen kinds, suppliers and locations; nothing chosen is all. The choice stands in the address."""
-    with st.container(horizontal=True):
-        kinds = st.multiselect("Kind", list(KIND_NAMES.values()), placeholder="All kinds", bind="query-params", key="kind")
-        suppliers = st.multiselect(
-            "Supplier", frame["supplier"].unique().sort().to_list(), placeholder="All suppliers", bind="query-params", key="supplier"
-        )
-        locations = st.multiselect(
-            "Location", frame["location"].unique().sort().to_list(), placeholder="All locations", bind="query-params", key="location"
-        )
-    return filtered(frame.filter(pl.col("state") == state), kinds=kinds, suppliers=suppliers, locations=locations)
+def show_filters(listed: pl.DataFrame, *, is_short: bool) -> pl.DataFrame:
+    """Those that the filters leave; nothing chosen is all. What is chosen stands in the address."""
+    where = st.expander("Filters", icon=":material/filter_alt:") if is_short else st.container(horizontal=True)
+    with where:
+        kinds = _filter("Kind", "kind", list(KIND_NAMES.values()))
+        suppliers = _filter("Supplier", SUPPLIER_KEY, listed["supplier"].drop_nulls().unique().sort().to_list())
+        locations = _filter("Location", "at", listed["location"].unique().sort().to_list())
+        dues = _filter("Do by", "due", list(DUES), explained=DUE_HELP)
+        sureness = _filter("Sure?", "sure", list(SURENESS), explained=SURE_HELP)
+        least = st.number_input("At risk at least", min_value=0, value=0, step=50, bind="query-params", key="at-risk")
+    kept = filtered(listed, kinds=kinds, suppliers=suppliers, locations=locations)
+    return narrowed(kept, dues=dues, sureness=sureness, least=float(least))
 
 
-def show_search(served: Served) -> None:
-    """Why an item is not on the list."""
-    st.subheader("Not on the list? Search an item to see why", anchor=False)
-    text = st.text_input("SKU or title", placeholder="SKU or title", label_visibility="collapsed", bind="query-params", key="item")
-    if not text.strip():
-        return
-    found = queries.find_items(served, text)
-    if found.is_empty():
-        st.info(f"No item has {escape_markdown(text)} in its SKU or title.", icon=":material/search_off:")
-        return
-    st.dataframe(
-        found,
-        column_config={
-            "sku": "Item",
-            "title": "Title",
-            "location": "Location",
-            "on_hand_qty": st.column_config.NumberColumn("On hand (units)", format="%,d"),
-            "available_qty": st.column_config.NumberColumn("Available (units)", format="%,d"),
-            "inbound_qty": st.column_config.NumberColumn("Inbound (units)", format="%,d"),
-            "answer": st.column_config.TextColumn("Why", width="large"),
-        },
-        hide_index=True,
-        placeholder="-",
-        key="found",
-    )
-    if found.height == queries.SEARCH_ROWS:
-        st.caption(f"The first {queries.SEARCH_ROWS} matches; write more of the SKU to narrow them.")
+def _filter(label: str, key: str, options: list[str], *, explained: str | None = None) -> list[str]:
+    return st.multiselect(label, options, placeholder="All", bind="query-params", key=key, help=explained)
 
 
-page()
+show_page("reorder", page)

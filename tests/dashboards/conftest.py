@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 import streamlit as st
+from streamlit import config
 from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
-from dashboards import queries
+from dashboards.queries import releases
 from pipelines.settings import Settings
 from pipelines.steps.transform import prepare_manifest
 from pipelines.stores.metrics import catalogue_from_manifest, catalogue_to_json
@@ -31,12 +32,19 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> str:
     return catalogue_to_json(catalogue_from_manifest(json.loads(manifest.read_text(encoding="utf-8"))))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def at_this_machine() -> None:
+    """Pages are served on the loopback address, as `.streamlit/config.toml` says where tests do not run."""
+    config.set_option("server.address", "127.0.0.1")
+
+
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty home folder that pages read, on a fixed wall clock, with nothing cached."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ORDERCAST_HOME", str(tmp_path))
-    monkeypatch.setattr(queries, "now", lambda: NOW)
+    monkeypatch.setattr(releases, "now", lambda: NOW)
+    config.set_option("server.address", "127.0.0.1")  # the test before may have served elsewhere
     # Every run of a page looks through all installed packages for components: most of what it costs, and we have none.
     monkeypatch.setattr(manifest_scanner, "scan_component_manifests", list)
     st.cache_data.clear()

@@ -29,24 +29,36 @@ _MARTS = f"""
         'EUR' as currency_code, 'Example merchant' as merchant_name, 'mapping:test' as origin;
     create table meta.check_results as select 'gx' as origin, 'orders' as subject, 212::bigint as checks_count, 0::bigint as failed_count;
     create table marts.dim_products as select * from (values
-        ('A-1', 'Blue cup', 'Kitchen', true), ('B-2', '=HYPERLINK("x")', 'Kitchen', true), ('C-3', 'Green plate', 'Kitchen', true)
-    ) as t(sku, title, category, is_active);
+        ('A-1', 'Blue cup', 'Kitchen', true, 'S1'), ('B-2', '=HYPERLINK("x")', 'Kitchen', true, 'S2'), ('C-3', 'Green plate', 'Kitchen', true, null)
+    ) as t(sku, title, category, is_active, supplier_id);
+    create table marts.dim_product_classes as select 'A-1' as sku, 'A' as abc_class, 'X' as xyz_class;
+    create table marts.dim_customers (customer_key varchar, segment varchar, first_channel_id varchar);
     create table marts.dim_locations as select * from (values ('L1', 'North'), ('L2', 'South')) as t(location_id, name);
-    create table marts.dim_supplier_items as select * from (values ('S1', 'A-1', 'Supplier one'), ('S2', 'B-2', 'Supplier two'))
-        as t(supplier_id, sku, supplier_name);
+    create table marts.dim_supplier_items as select *, 'EUR' as currency_code, 250000::bigint as order_minimum_amount
+        from (values ('S1', 'A-1', 'Supplier one'), ('S2', 'B-2', 'Supplier two')) as t(supplier_id, sku, supplier_name);
+    create table planning.silent_items as select 'C-3' as sku, 'L1' as location_id, 'budget' as kind, 'The budget goes elsewhere.' as reason;
+    create table planning.order_choices as select 'k-a' as recommendation_key, qty as order_qty, enough_rate::double as enough_rate, lost_mean_qty::double as lost_mean_qty,
+            holding_amount::decimal(18, 4) as holding_amount, lost_amount::decimal(18, 4) as lost_amount
+        from (values (0, 0.1, 60, 0, 540), (120, 0.6, 10, 12, 90), (240, 0.95, 1, 32, 9), (480, 1.0, 0, 150, 0))
+            as t(qty, enough_rate, lost_mean_qty, holding_amount, lost_amount);
+    create table marts.fct_open_order_lines as select 'O-' || n || '-1' as order_line_id, 'O-' || n as order_id, 'C-3' as sku,
+            'L1' as location_id, 'web' as channel_id, date '{AS_OF}' - 3 + n::int as ordered_date, date '{AS_OF}' + 1 as promised_ship_date
+        from range(1, 4) as r(n);
     create table marts.fct_orders as
         select 'O' || day || '-' || number as order_id, date '{AS_OF}' - day::int as ordered_date, ordered_date + 3 as promised_delivery_date,
             ordered_date + 2 as delivered_date, 'derived' as promise_basis, 'derived' as ship_promise_basis, 'web' as channel_id,
             'L1' as location_id, 'DE' as ship_to_country, null::varchar as ship_to_region, false as is_cancelled, false as is_test,
             null::timestamp as closed_at, delivered_date > date '{AS_OF}' as is_open, (day * 4 + number) % 12 <> 0 as is_on_time_in_full, not is_on_time_in_full as is_late_by_date,
-            not is_on_time_in_full as is_late_by_timestamp, 2.0 + number / 10.0 as cycle_time_days
+            not is_on_time_in_full as is_late_by_timestamp, 2.0 + number / 10.0 as cycle_time_days, 'EUR' as currency_code,
+            is_on_time_in_full as is_perfect, is_on_time_in_full as is_filled, false as has_impossible_timeline, null::varchar as cancel_reason,
+            null::varchar as carrier, null::varchar as customer_key
         from range(120) as d(day), range(4) as n(number);
     create table marts.fct_order_lines as
         select order_id || '/1' as order_line_id, order_id, 'A-1' as sku, channel_id, location_id, ship_to_country,
             ship_to_region, ordered_date, ordered_date + 1 as promised_ship_date, ordered_date + 1 as shipped_date, ship_promise_basis,
             10::bigint as ordered_qty, 10::bigint as shipped_qty, if(is_on_time_in_full, 10, 0)::bigint as shipped_on_time_qty,
             if(is_on_time_in_full, 0, 10)::bigint as returned_qty, 12345::bigint as net_amount, 'EUR' as currency_code, is_cancelled, is_test,
-            true as is_fill_eligible, 0::bigint as given_up_qty
+            true as is_fill_eligible, 0::bigint as given_up_qty, is_filled, customer_key
         from marts.fct_orders;
     create table marts.fct_ship_cohort_events as
         select shipped_date, sku, null::varchar as reason_code, shipped_qty, returned_qty, channel_id, location_id, ship_to_country, ship_to_region,
@@ -59,8 +71,19 @@ _MARTS = f"""
         from marts.fct_order_lines;
     create table marts.fct_stock_daily as
         select sku, 'L1' as location_id, date '{AS_OF}' - day::int as stock_date, (40 - day % 20)::bigint as on_hand_qty,
-            on_hand_qty - 1 as available_qty, true as is_active_item, available_qty > 0 as is_in_stock, 'snapshot' as stock_basis
+            on_hand_qty - 1 as available_qty, true as is_active_item, available_qty > 0 as is_in_stock, 'snapshot' as stock_basis,
+            on_hand_qty * 250 as stock_value_reporting_amount, true as has_unit_cost
         from marts.dim_products, range(120) as d(day);
+    create table marts.fct_backlog_daily as
+        select date '{AS_OF}' - day::int as backlog_date, 'web' as channel_id, 'L1' as location_id, 'DE' as ship_to_country,
+            null::varchar as ship_to_region, '0-1 days' as age_band, 8::bigint as open_orders_count, 0::bigint as overdue_orders_count,
+            8::bigint as age_days, 98760::bigint as open_reporting_amount, 0::bigint as unpriced_orders_count
+        from range(120) as d(day);
+    create table marts.fct_order_transitions as
+        select order_id, delivered_date as counted_date, delivered_date as to_date, 'end' as to_event, false as is_touch, true as is_touchless,
+            null::double as labour_minutes, null::varchar as station, null::varchar as actor_role, channel_id, location_id, ship_to_country,
+            ship_to_region, customer_key, is_test
+        from marts.fct_orders;
     create table marts.fct_inventory_position as
         select sku, 'L1' as location_id, 31::bigint as on_hand_qty, 27::bigint as available_qty from marts.dim_products;
     create table marts.fct_inbound as select 'purchase_order' as reference_type, 'P1' as reference_id, 'A-1' as sku, 'L1' as location_id,
@@ -79,6 +102,8 @@ _MARTS = f"""
         from range(1, 29) as d(day);
     create table meta.forecast_overrides as select 'o-1' as override_id, 'A-1' as sku, 'L1' as location_id, date '{AS_OF}' + 1 as from_date,
         date '{AS_OF}' + 28 as to_date, 'absolute' as kind, 18::double as value, 'TV *campaign*' as reason, 'ann' as author;
+    create table marts.fct_promotion_days as select 'A-1' as sku, date '{AS_OF}' - day::int as promotion_date, 1::bigint as promotions_count
+        from range(9, 12) as d(day);
     create table marts.fct_forecast_overrides as select 'A-1' as sku, 'L1' as location_id, 9::bigint as n, 30::double as override_absolute_error_qty,
         40::double as statistical_absolute_error_qty;
 """

@@ -2,36 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
 import sqlite3
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from tests.dashboards.example_release import AS_OF, Merchant, publish_release
 from tests.dashboards.example_shop import Shop, open_shop
+from tests.dashboards.serving import browsing, free_port, needs_browser, served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ROOT = Path(__file__).resolve().parents[2]
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-
-expect.set_options(timeout=30_000)  # a busy machine starts the first page slowly
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None and not os.environ.get("CI"), reason="No Chromium on PATH: `make browser` installs one. CI never skips this."
-)
+pytestmark = needs_browser
 
 
 @pytest.fixture(scope="module")
@@ -44,32 +30,16 @@ def shop(tmp_path_factory: pytest.TempPathFactory, catalogue: str) -> Shop:
 
 @pytest.fixture(scope="module")
 def address(shop: Shop) -> Iterator[str]:
-    """The app's address, served as `ordercast dashboards` serves it, with an operator at it."""
-    home = shop.home
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = os.environ | {"ORDERCAST_HOME": str(home), "ORDERCAST_OPERATOR": "ann", "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "streamlit", "run", "dashboards/app.py", "--server.port", str(port)]
-    with (home / "server.log").open("w") as log, subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log) as server:
-        try:
-            _wait_for(f"http://127.0.0.1:{port}/_stcore/health")
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            server.terminate()
+    """The app's address, with an operator at it."""
+    with served(shop.home, free_port(), {"ORDERCAST_OPERATOR": "ann"}) as address:
+        yield address
 
 
 @pytest.fixture
 def page() -> Iterator[Page]:
-    """A page of a reader in another part of the world: days must not move with the reader's zone."""
-    assert CHROMIUM is not None, "No Chromium on PATH; `make browser` installs one."
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
-        context = browser.new_context(viewport={"width": 1440, "height": 900}, timezone_id="Asia/Tokyo", accept_downloads=True)
-        opened = context.new_page()
-        opened.set_default_timeout(30_000)
-        yield opened
-        browser.close()
+    """A page in a fresh browser."""
+    with browsing() as context:
+        yield context.new_page()
 
 
 def test_a_manager_sees_the_figures_and_a_planner_leaves_with_the_list(address: str, shop: Shop, page: Page) -> None:
@@ -82,7 +52,8 @@ def test_a_manager_sees_the_figures_and_a_planner_leaves_with_the_list(address: 
     expect(page.get_by_text("Without the order, stock is used up on")).to_be_visible()
     expect(page.locator("[data-testid=stVegaLiteChart] canvas, [data-testid=stVegaLiteChart] svg").first).to_be_visible()
     with page.expect_download() as download:
-        page.get_by_role("button", name="Export CSV").click()
+        page.get_by_role("button", name="Export").first.click()
+        page.get_by_role("button", name="CSV").click()
 
     assert download.value.suggested_filename == f"reorder-worklist-{AS_OF.isoformat()}.csv"
     lines = Path(download.value.path()).read_text(encoding="utf-8-sig").splitlines()
@@ -122,13 +93,3 @@ def test_two_clicks_a_third_of_a_second_apart_order_once_and_touch_no_other_sugg
     assert [(line["sku"], line["qty"]) for line in shop.rows("draft_order_line")] == [("A-1", 240)]
     assert len(shop.rows("decision")) == 1
     assert page.get_by_test_id("stException").count() == 0
-
-
-def _wait_for(url: str) -> None:
-    for _ in range(120):
-        try:
-            with urllib.request.urlopen(url, timeout=2):
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.5)
-    raise AssertionError(f"{url} did not answer within a minute.")

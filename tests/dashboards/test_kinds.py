@@ -13,7 +13,7 @@ from tests.dashboards.example_kinds import KINDS, open_kinds
 from tests.dashboards.example_release import Merchant, publish_release
 from tests.dashboards.example_shop import Shop, open_shop
 from tests.dashboards.test_deciding import press, worklist
-from tests.dashboards.test_reorder import words
+from tests.dashboards.test_reorder import listed, words
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,8 +48,8 @@ def shop(home: Path, template: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
 def test_the_list_says_what_each_kind_asks_for_and_sums_what_is_spent_only(shop: Shop) -> None:
     page = worklist()
 
-    table = page.dataframe[0].value
-    assert sorted(table["what"]) == sorted([*ASKED.values(), "Order 240", "Order 100"])
+    table = listed(page)
+    assert sorted(table["what"]) == sorted([*ASKED.values(), "Order 240 (need 231)", "Order 100 (need 90)"])
     assert "**7 suggestions**: 2 orders for EUR 3,920, 1 transfer, " in words(page)
 
 
@@ -65,7 +65,7 @@ def test_the_overview_counts_what_waits_by_kind(shop: Shop) -> None:
 def test_a_kind_that_is_chosen_in_the_address_is_all_that_is_listed(shop: Shop) -> None:
     page = worklist(kind="Cancel")
 
-    assert page.dataframe[0].value["what"].tolist() == ["Cancel 40 of PO-9"]
+    assert listed(page)["what"].tolist() == ["Cancel 40 of PO-9"]
     assert "**Cancel 40 of PO-9**, by" in words(page)
 
 
@@ -107,9 +107,10 @@ def test_a_rejection_of_a_change_needs_its_reason_like_any_other(shop: Shop) -> 
     assert shop.rows("purchase_order_change") == []
 
 
-def test_drafted_changes_and_reservations_are_listed_below_the_drafts(shop: Shop) -> None:
+def test_drafted_changes_and_reservations_are_listed_among_the_drafts(shop: Shop) -> None:
     press(worklist("k-expedite"), "Accept: ")
-    page = press(worklist("k-allocate"), "Accept: ")
+    press(worklist("k-allocate"), "Accept: ")
+    page = worklist(show="Drafts")
 
     changes = next(frame.value for frame in page.dataframe if "change_id" in frame.value.columns)
     held = next(frame.value for frame in page.dataframe if "order_line_id" in frame.value.columns and "state" in frame.value.columns)

@@ -81,7 +81,15 @@ def test_text_reaches_four_and_a_half_to_one(name: str) -> None:
 @pytest.mark.parametrize("name", list(THEMES))
 def test_graphics_reach_three_to_one(name: str) -> None:
     colors = THEMES[name]
-    graphics = [theme.ACCENT, theme.REFERENCE, theme.WARNING, theme.INBOUND, colors["primaryColor"], *colors["chartCategoricalColors"]]
+    graphics = [
+        theme.ACCENT,
+        theme.REFERENCE,
+        theme.WARNING,
+        theme.CAUTION,
+        theme.INBOUND,
+        colors["primaryColor"],
+        *colors["chartCategoricalColors"],
+    ]
 
     assert min(contrast(color, colors["backgroundColor"]) for color in graphics) >= 3.0
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from dashboards.reading import read_frame, reading
+from dashboards.queries.reading import read_frame, reading
 from pipelines.stores.check_results import withheld_reason as reason_of
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from dashboards.queries import Served
+    from dashboards.queries.releases import Served
 
 DEMAND_DAYS: Final = 56
 
@@ -22,10 +22,11 @@ class DemandOutlook:
     """One item's daily demand around the as-of date.
 
     Attributes:
-        history: demand_date, demand_qty, is_censored (the day ended without stock); the last `DEMAND_DAYS` days.
+        history: demand_date, demand_qty, is_censored (the day ended without stock); the days up to the as-of date.
         days: demand_date, demand_mean_qty, demand_p10_qty, demand_p50_qty, demand_p90_qty, statistical_mean_qty, override_id; the
             days ahead, empty where the item has no forecast.
         overrides: author, kind, value, reason, from_date, to_date of the overrides that hold on any of them.
+        promotions: from_date, to_date of the runs of days on which the item is promoted, among the days shown.
         judged_days_count: Days in stock that earlier overrides of the item held on.
         override_fva_rate: Share of the forecast's error that they saved; None where there were none.
         as_of_date: The last complete day.
@@ -34,6 +35,7 @@ class DemandOutlook:
     history: pl.DataFrame
     days: pl.DataFrame
     overrides: pl.DataFrame
+    promotions: pl.DataFrame
     judged_days_count: int
     override_fva_rate: float | None
     as_of_date: date
@@ -59,14 +61,16 @@ class DemandOutlook:
         return int(self.history["is_censored"].sum())
 
 
-def demand_outlook(served: Served, *, sku: str, location_id: str) -> DemandOutlook:
+def demand_outlook(served: Served, *, sku: str, location_id: str, history_days: int = DEMAND_DAYS) -> DemandOutlook:
     """What was wanted of an item, what is forecast, and what people expect instead."""
     release, as_of, item = served.release, served.context.as_of_date, (sku, location_id)
+    first = as_of - timedelta(days=history_days - 1)
     judged = read_frame(release, _JUDGED_OVERRIDES, item).row(0, named=True)
     return DemandOutlook(
-        history=read_frame(release, _DEMAND_HISTORY, (as_of, as_of - timedelta(days=DEMAND_DAYS - 1), *item)),
+        history=read_frame(release, _DEMAND_HISTORY, (as_of, first, *item)),
         days=read_frame(release, _DEMAND_AHEAD, item),
         overrides=read_frame(release, _OVERRIDES, item),
+        promotions=read_frame(release, _PROMOTIONS, (sku, first, *item)),
         judged_days_count=judged["judged_days_count"],
         override_fva_rate=judged["fva_rate"],
         as_of_date=as_of,
@@ -115,6 +119,17 @@ _OVERRIDES: Final = """
     from meta.forecast_overrides
     where override_id in (select override_id from planning.forecast_daily where sku = ? and location_id = ?)
     order by from_date, override_id
+"""
+
+_PROMOTIONS: Final = """
+    select min(promotion_date) as from_date, max(promotion_date) as to_date
+    from (
+        select promotion_date, promotion_date - row_number() over (order by promotion_date)::int as island from marts.fct_promotion_days
+        where sku = ? and promotion_date between ?
+            and (select max(demand_date) from planning.forecast_daily where sku = ? and location_id = ?)
+    )
+    group by island
+    order by from_date
 """
 
 _JUDGED_OVERRIDES: Final = """

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
 import polars as pl
+import streamlit as st
 
-from dashboards.reading import read_frame
+from dashboards import identity
+from dashboards.queries.reading import BY_RELEASE, CACHE_SECONDS, read_frame
 from pipelines.decisions.lifecycle import REASONS
-from pipelines.decisions.standing import read_standing
+from pipelines.decisions.standing import read_standing, state_of_recommendations
 from pipelines.decisions.wording import KIND_NAMES
 from pipelines.errors import UnavailableError
 from pipelines.settings import load_settings
@@ -22,9 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
 
-    from dashboards.queries import Served
+    from dashboards.queries.releases import Served
     from pipelines.decisions.roles import Operator
     from pipelines.decisions.standing import LastDecision, Standing
+    from pipelines.stores.releases import Release
 
 UNKNOWN_STATUS: Final = "unknown"
 TO_DECIDE, SECOND_PERSON, STALE, SNOOZED, APPROVED, REJECTED = "To decide", "Second person", "Stale", "Snoozed", "Approved", "Rejected"
@@ -81,18 +84,14 @@ class Workload:
 def suggestions(served: Served) -> Suggestions:
     """What is open in the store at this moment; while it does not answer, what the release proposed, with nothing to decide."""
     planned = read_frame(served.release, _PLANNED).with_columns(status=pl.lit(UNKNOWN_STATUS))
-    settings = load_settings()
     try:
-        with OperationalStore.open_to_read(settings.resolved_store_url) as store:
-            standing = read_standing(store, actor=settings.operator)
-            stored = recommendations.list_recommendations(store)
-            keys = recommendations.statuses_of(store, planned).select("rec_id", release_key="recommendation_key")
-            is_whole = recommendations.has_proposals_of(store, served.release.release_id)
+        with OperationalStore.open_to_read(load_settings().resolved_store_url) as store:
+            standing = read_standing(store, actor=identity.current().decides_as)
+            state = (store.address, *state_of_recommendations(store))
+            live, is_whole = _live(served.release, state, _store=store)
     except UnavailableError as exc:
         none = pl.DataFrame()
         return Suggestions(_as_shown(served, planned, {}), none, none, none, none, None, str(exc))
-    live = stored.join(keys, on="rec_id", how="left", maintain_order="left")
-    live = live.with_columns(pl.coalesce("release_key", "recommendation_key").alias("recommendation_key"))
     if not is_whole:  # published, but not written back yet
         waiting = planned.join(live, on="recommendation_key", how="anti").select(pl.col(name) for name in planned.columns)
         live = pl.concat([live, waiting], how="diagonal_relaxed").sort("order_by", "priority_score", descending=[False, True])
@@ -101,6 +100,30 @@ def suggestions(served: Served) -> Suggestions:
     lines = standing.draft_lines.join(drafts.select("draft_id"), on="draft_id", how="semi", maintain_order="left")
     changes, held = (_named(served, _in_scope(standing.operator, rows)) for rows in (standing.changes, standing.reservations))
     return Suggestions(frame, _named(served, drafts), _named(served, lines), changes, held, standing, None)
+
+
+def who_looks() -> Suggestions:
+    """Who looks and what they may, without what is open; quick enough for pages that only ask whether a button works."""
+    none = pl.DataFrame()
+    try:
+        with OperationalStore.open_to_read(load_settings().resolved_store_url) as store:
+            return Suggestions(none, none, none, none, none, read_standing(store, actor=identity.current().decides_as), None)
+    except UnavailableError as exc:
+        return Suggestions(none, none, none, none, none, None, str(exc))
+
+
+@st.cache_data(max_entries=4, ttl=CACHE_SECONDS, show_spinner=False, hash_funcs=BY_RELEASE)
+def _live(
+    release: Release,
+    state: tuple[Any, ...],  # noqa: ARG001 - part of the key
+    *,
+    _store: OperationalStore,
+) -> tuple[pl.DataFrame, bool]:
+    """What is open in the store in this state of it, for everybody, under the release's keys; and whether all of its run is there."""
+    keys = recommendations.statuses_of(_store, read_frame(release, _PLANNED)).select("rec_id", release_key="recommendation_key")
+    live = recommendations.list_recommendations(_store).join(keys, on="rec_id", how="left", maintain_order="left")
+    live = live.with_columns(pl.coalesce("release_key", "recommendation_key").alias("recommendation_key"))
+    return live, recommendations.has_proposals_of(_store, release.release_id)
 
 
 def _in_scope(operator: Operator | None, rows: pl.DataFrame) -> pl.DataFrame:
@@ -119,6 +142,11 @@ def filtered(frame: pl.DataFrame, *, kinds: Sequence[str], suppliers: Sequence[s
         if names:
             frame = frame.filter(pl.col(column).is_in(list(names)))
     return frame
+
+
+def at_risk_by_currency(chosen: pl.DataFrame) -> dict[str, float]:
+    """What is at risk with these suggestions, by currency."""
+    return _by_currency(chosen.drop_nulls("at_risk"), "at_risk")
 
 
 def workload(chosen: pl.DataFrame, *, as_of: date) -> Workload:
@@ -196,8 +224,6 @@ def _named(served: Served, rows: pl.DataFrame) -> pl.DataFrame:
         if column in rows.columns and name not in rows.columns:
             names = read_frame(served.release, _NAMES[name]).rename({"id": column, "name": name})
             rows = rows.join(names, on=column, how="left", maintain_order="left").with_columns(pl.coalesce(name, column).alias(name))
-    if "supplier" in rows.columns and "source" in rows.columns:
-        rows = rows.with_columns(supplier=pl.coalesce("supplier", "source"))
     return rows
 
 

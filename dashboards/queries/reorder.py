@@ -1,42 +1,23 @@
-"""Reads of the pages from the published release; `suggestions` reads the operational store beside it.
-
-Nothing here draws; nothing in a page reads or reckons. What comes from a release is cached under the release's id, so a new
-release is a new cache.
-"""
+"""Reads about one item that is suggested, or is not: its stock ahead, the reckoning, and why it is not on the list."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
-import streamlit as st
 
-from dashboards.kpis import overview_kpis
-from dashboards.reading import BY_RELEASE, CACHE_ENTRIES, CACHE_SECONDS, read_frame, reading
-from pipelines.settings import load_settings
-from pipelines.stores.releases import Release, current_release
-from pipelines.stores.source_watch import freshness_note
-from pipelines.stores.warehouse import RunContext, run_context
+from dashboards.queries.reading import read_frame
+from inventory.choices import OrderChoice
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
-    from dashboards.kpis import Kpi
+    from dashboards.queries.releases import Served
 
 HISTORY_DAYS: Final = 42
 SEARCH_ROWS: Final = 25
-PLANNING_TABLES: Final = ("stock_levels", "supplier_items")
-
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """The release that pages show, and what its run reports about."""
-
-    release: Release
-    context: RunContext
-    may_miss: str | None = None  # which source tables' rows may be missing, in a sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,40 +47,14 @@ class StockOutlook:
 
     @property
     def last_shown_date(self) -> date:
-        """Where a chart's axis ends: beyond the last day, for the courses' names."""
-        last = max(self.days["stock_date"], default=self.as_of_date)
-        return last + (last - self.first_date) / 3
+        """Where a chart's axis ends."""
+        last: date = max(self.days["stock_date"], default=self.as_of_date)
+        return last + timedelta(days=1)
 
     @property
     def highest_shown_qty(self) -> float:
         """Where a chart's scale ends: above the highest stock, for the marks of deliveries."""
-        return 1.3 * max([*self.days["stock_p90_qty"], *self.history["on_hand_qty"]], default=1.0)
-
-
-def now() -> datetime:
-    """The wall clock, for ages only; everything else counts from the as-of date."""
-    return datetime.now(UTC)
-
-
-def served() -> Served | None:
-    """What the pointer names at this moment; None before the first publication.
-
-    Raises:
-        ReleaseError: The pointer names a release that is not there, or its file cannot be read.
-        SettingsError: A setting is unknown or impossible.
-    """
-    release = current_release(load_settings().releases_path)
-    return None if release is None else Served(release, *_context(release))
-
-
-def missing_tables(served: Served, tables: Sequence[str]) -> list[str]:
-    """Those of the source tables of which the merchant provides no field at all."""
-    return _missing_tables(served.release, tuple(tables))
-
-
-def kpis(served: Served, *, days: int) -> list[Kpi]:
-    """The six KPIs of the overview over the `days` complete days up to the as-of date."""
-    return overview_kpis(served.release, days, as_of=served.context.as_of_date)
+        return 1.5 * max([*self.days["stock_p90_qty"], *self.history["on_hand_qty"]], default=1.0)
 
 
 def steps(served: Served, recommendation_key: str) -> pl.DataFrame:
@@ -109,6 +64,14 @@ def steps(served: Served, recommendation_key: str) -> pl.DataFrame:
         "select step, qty, note from planning.recommendation_steps where recommendation_key = ? order by step_number",
         (recommendation_key,),
     )
+
+
+def order_choices(served: Served, recommendation_key: str) -> tuple[OrderChoice, ...]:
+    """Other quantities of an order, smallest first, in major units; none where the release is of before they were kept."""
+    if not read_frame(served.release, _HAS_CHOICES).height:
+        return ()
+    rows = read_frame(served.release, _CHOICES, (recommendation_key,)).iter_rows()
+    return tuple(OrderChoice(*row) for row in rows)
 
 
 def stock_outlook(served: Served, suggestion: Mapping[str, Any]) -> StockOutlook:
@@ -148,19 +111,12 @@ def exclusions(served: Served) -> pl.DataFrame:
     return read_frame(served.release, _EXCLUSIONS, ())
 
 
-@st.cache_data(max_entries=CACHE_ENTRIES, ttl=CACHE_SECONDS, show_spinner=False, hash_funcs=BY_RELEASE)
-def _context(release: Release) -> tuple[RunContext, str | None]:
-    with reading(release) as conn:
-        return run_context(conn), freshness_note(conn)
+_HAS_CHOICES: Final = "select 1 from information_schema.tables where table_schema = 'planning' and table_name = 'order_choices'"
 
-
-@st.cache_data(max_entries=CACHE_ENTRIES, ttl=CACHE_SECONDS, show_spinner=False, hash_funcs=BY_RELEASE)
-def _missing_tables(release: Release, tables: tuple[str, ...]) -> list[str]:
-    with reading(release) as conn:
-        rows = conn.execute("select distinct table_name from meta.source_fields where is_present").fetchall()
-    present = {table for (table,) in rows}
-    return [table for table in tables if table not in present]
-
+_CHOICES: Final = """
+    select order_qty, enough_rate, lost_mean_qty, holding_amount::double, lost_amount::double from planning.order_choices
+    where recommendation_key = ? order by order_qty
+"""
 
 _STOCK_HISTORY: Final = """
     select stock_date, on_hand_qty from marts.fct_stock_daily
