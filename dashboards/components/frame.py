@@ -20,6 +20,8 @@ from pipelines.errors import OrdercastError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from streamlit.delta_generator import DeltaGenerator
+
     from dashboards.pages import PageSpec
     from dashboards.queries.releases import Served
 
@@ -45,13 +47,18 @@ def show_page(name: str, body: Callable[[Served, Filters], None]) -> None:
         else:
             page_opened(name)
             show_freshness(served, now=releases.now())
-            filters = filter_bar(served, spec)
+            filters, place = filter_bar(served, spec)
             body(served, filters)
+            with place:
+                _copy_link()  # last: the page's own controls have set the address by now
     watch_for_a_newer_release()
 
 
-def filter_bar(served: Served, spec: PageSpec) -> Filters:
-    """The global filters, on every page, so that they stand in its address; those that a page does not follow cannot be set there."""
+def filter_bar(served: Served, spec: PageSpec) -> tuple[Filters, DeltaGenerator]:
+    """The global filters, on every page, so that they stand in its address; and a place beside them.
+
+    Those that a page does not follow cannot be set there.
+    """
     unknown = _unknown_members(served)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         days = _period() if "days" in spec.narrowed_by else None
@@ -59,7 +66,7 @@ def filter_bar(served: Served, spec: PageSpec) -> Filters:
             if days is None:
                 days = _period(is_followed=False)
             chosen = {name: _members(served, name, is_followed=name in spec.narrowed_by) for name in DIMENSIONS}
-        _copy_link()
+        place = st.container(width="content")
     filters = Filters(days or DEFAULT_DAYS, **{name: tuple(members) for name, members in chosen.items()}).only(spec.narrowed_by)
     if unknown:
         st.warning(
@@ -71,7 +78,7 @@ def filter_bar(served: Served, spec: PageSpec) -> Filters:
         st.markdown(f":material/filter_alt: {said}")
     if unfollowed := [LABELS[name].lower() for name in DIMENSIONS if chosen[name] and name not in spec.narrowed_by]:
         st.caption(f"Not narrowed by {' and '.join(unfollowed)}: this page speaks of all of it.")
-    return filters
+    return filters, place
 
 
 def _unknown_members(served: Served) -> list[str]:

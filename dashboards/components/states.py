@@ -76,19 +76,26 @@ def show_freshness(served: Served, *, now: datetime) -> None:
         st.caption(f":material/visibility_off: {escape_markdown(served.may_miss)}")
     data_age = now - end_of_day(context.as_of_date, context.reporting_time_zone)
     if data_age > STALE_AFTER:
-        show_old = st.error if data_age > TOO_OLD_AFTER else st.warning
-        show_old(
+        _show_old(
             f"**{'Too old to act on' if data_age > TOO_OLD_AFTER else 'Old data'}**: it ends on {as_of}, {format_age(data_age)} ago. "
             f"Figures and suggestions describe that day; {_next_step(context, data_age)}, then run `ordercast run`.",
-            icon=":material/history:",
+            is_red=data_age > TOO_OLD_AFTER,
         )
     elif published_age > STALE_AFTER:
-        show_old = st.error if published_age > TOO_OLD_AFTER else st.warning
-        show_old(
+        _show_old(
             f"**Old release**: it was published {format_age(published_age)} ago. Run `ordercast run`; "
             "if runs fail, `ordercast doctor` says why.",
-            icon=":material/history:",
+            is_red=published_age > TOO_OLD_AFTER,
         )
+
+
+def _show_old(said: str, *, is_red: bool) -> None:
+    """Amber, or red; an error's box is for what failed, and age is no failure of the page."""
+    if is_red:
+        with st.container(border=True):
+            st.markdown(f":red[:material/history: {said}]")
+    else:
+        st.warning(said, icon=":material/history:")
 
 
 def _next_step(context: RunContext, data_age: timedelta) -> str:

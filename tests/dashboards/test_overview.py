@@ -233,8 +233,8 @@ def test_data_older_than_a_week_is_red(overview: Open, publish_for: Publish, mon
 
     page = overview()
 
-    assert "**Too old to act on**: it ends on Fri 20 Nov, 10 days ago" in page.error[0].value
-    assert "load newer data, then run `ordercast run`" in page.error[0].value
+    assert ":red[:material/history: **Too old to act on**: it ends on Fri 20 Nov, 10 days ago" in words(page)
+    assert "load newer data, then run `ordercast run`" in words(page)
 
 
 def test_an_address_that_asks_for_what_the_release_does_not_know_says_so(publish_for: Publish) -> None:
