@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, unquote, urlsplit
 
 import streamlit as st
+from altair.utils import schemapi
 from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -80,6 +81,7 @@ def warm_up() -> None:
         for module in iter_modules([str(HERE / package)]):
             import_module(f"dashboards.{package}.{module.name}")
     import_module("pandas")  # Streamlit itself does, for the first table it draws
+    schemapi.disable_debug_mode()  # what charts are made of is held against Vega-Lite's schema in tests only: half of their time
     open_served()
 
 

@@ -8,7 +8,7 @@ import altair as alt
 import polars as pl
 
 from dashboards import theme
-from dashboards.components.charts import as_chart
+from dashboards.components.charts import Layers, as_chart, layered
 from dashboards.components.formats import format_count, format_money
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _PARTS: Final = {
 }
 
 
-def heat_chart(cells: pl.DataFrame) -> alt.LayerChart:
+def heat_chart(cells: pl.DataFrame) -> Layers:
     """A cell per stage and age with its number of orders, darker where there are more; its text stands out on either shade.
 
     Args:
@@ -48,8 +48,7 @@ def heat_chart(cells: pl.DataFrame) -> alt.LayerChart:
     ink = alt.condition(alt.datum.orders_count > most * theme.CELL_INK_TURNS, alt.value("white"), alt.value("black"))
     cell = base.mark_rect(cornerRadius=3, stroke=None).encode(shade)
     text = base.mark_text(fontSize=14, fontWeight=600).encode(color=ink, text=alt.Text("orders_count:Q", format=",.0f"))
-    chart: alt.LayerChart = (cell + text).properties(height=_ROW_PIXELS * len(stages) + 40)
-    return chart
+    return layered([cell, text], height=_ROW_PIXELS * len(stages) + 40)
 
 
 def backlog_title(found: Backlog) -> str:
@@ -63,7 +62,7 @@ def backlog_title(found: Backlog) -> str:
     return f"{overdue:,} of {format_count(count, 'open order')} {'is' if overdue == 1 else 'are'} past the promised day{most}"
 
 
-def blocked_chart(parts: pl.DataFrame, currency_code: str) -> alt.LayerChart:
+def blocked_chart(parts: pl.DataFrame, currency_code: str) -> Layers:
     """A bar per cause, as long as what it blocked, split into what is lost, still blocked and went on.
 
     Args:
@@ -86,8 +85,7 @@ def blocked_chart(parts: pl.DataFrame, currency_code: str) -> alt.LayerChart:
         tooltip=[alt.Tooltip("name:N", title="Cause"), alt.Tooltip("became:N", title="Became"),
                  alt.Tooltip("sum(amount):Q", title=currency_code, format=",.0f")],
     )  # fmt: skip
-    chart: alt.LayerChart = alt.LayerChart(layer=[bars]).properties(height=_ROW_PIXELS * len(order) + 70)
-    return chart
+    return layered([bars], height=_ROW_PIXELS * len(order) + 70)
 
 
 def blocked_title(parts: pl.DataFrame, currency_code: str) -> str:

@@ -25,7 +25,7 @@ FORMATS: Final = {"percent": ".1%", "money": ",.0f", "days": ",.1f", "hours": ",
 
 
 def chart_block(
-    chart: alt.Chart | alt.LayerChart,
+    chart: Layers,
     *,
     title: str,
     alt_text: str,
@@ -48,25 +48,55 @@ def chart_block(
         draw(chart, alt_text=alt_text)
     else:
         key = f"chart-{name}"
-        drawn = cast("alt.LayerChart", _Drawn(chart))
-        st.altair_chart(drawn, alt=alt_text, key=key, on_select=lambda: _tell(key, clicked), selection_mode=CLICKED)
+        draw(chart, alt_text=alt_text, key=key, selection=CLICKED, on_select=lambda: _tell(key, clicked))
     if caption:
         st.caption(caption)
     with st.expander("The chart as a table", icon=":material/table:"):
         data_table(frame, name=name, as_of=as_of, alt=alt_text, columns=columns, labels=labels, filters=filters, definitions=definitions)
 
 
-def draw(chart: alt.Chart | alt.LayerChart, *, alt_text: str) -> None:
-    """The chart on the page. What is built from Altair's own classes is not held against Vega-Lite's schema: a third of its time."""
-    st.altair_chart(cast("alt.LayerChart", _Drawn(chart)), alt=alt_text)
+def draw(
+    chart: Layers, *, alt_text: str, key: str | None = None, selection: str | None = None, on_select: Callable[[], None] | None = None
+) -> None:
+    """The chart on the page; `on_select` is called once a reader has changed its `selection`, which then stands in the state at `key`."""
+    drawn = cast("alt.Chart", chart)  # of a chart, Streamlit uses nothing but `to_dict`
+    if on_select is None:
+        st.altair_chart(drawn, alt=alt_text, key=key)
+    else:
+        st.altair_chart(drawn, alt=alt_text, key=key, on_select=on_select, selection_mode=selection)
 
 
 @dataclass(frozen=True, slots=True)
-class _Drawn:
-    chart: alt.Chart | alt.LayerChart
+class Layers:
+    """A chart whose layers Altair made; `to_dict` puts their specifications together.
+
+    `alt.LayerChart` would copy every layer at every step and hold the whole against Vega-Lite's schema: five times the time.
+    """
+
+    layers: Sequence[alt.Chart]
+    properties: Mapping[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
-        return self.chart.to_dict(validate=False)
+        """The Vega-Lite specification, its data by name, and what readers may select at its head, where Streamlit looks for it."""
+        datasets: dict[str, Any] = {}
+        within = {"top_level": False, "datasets": datasets}
+        layers = [layer.to_dict(validate=False, context=dict(within)) for layer in self.layers]
+        params = []
+        for place, layer in enumerate(layers):
+            for param in layer.pop("params", ()):
+                layer["name"] = f"layer_{place}"
+                params.append(param | {"views": [layer["name"]]})
+        return {"layer": layers, "datasets": datasets, **({"params": params} if params else {}), **self.properties}
+
+
+def layered(layers: Sequence[alt.Chart], **properties: Any) -> Layers:
+    """The layers over each other, the first at the bottom.
+
+    Args:
+        layers: Charts of one mark each.
+        properties: Of the whole, such as its height.
+    """
+    return Layers(layers, properties)
 
 
 def _tell(key: str, clicked: Callable[[Mapping[str, Any]], None]) -> None:
@@ -76,7 +106,7 @@ def _tell(key: str, clicked: Callable[[Mapping[str, Any]], None]) -> None:
 
 def bar_chart(
     frame: pl.DataFrame, *, value: str, unit: str, member: str = "name", compared: str | None = None, unit_title: str = ""
-) -> alt.LayerChart:
+) -> Layers:
     """Horizontal bars from zero in the frame's order, each with its figure at its end; a grey tick shows what it is compared with.
 
     Args:
@@ -98,20 +128,19 @@ def bar_chart(
     length = alt.X(f"{value}:Q", title=unit_title or None, axis=axis, scale=alt.Scale(domain=[0, 1.15 * longest or 1.0], nice=False))
     bars = base.mark_bar(color=theme.ACCENT, cornerRadiusEnd=2).encode(length, named, tooltip=[f"{member}:N", said])
     text = base.mark_text(align="right", color=theme.REFERENCE, fontSize=12).encode(
-        named, x=alt.value("width"), text=alt.Text(f"{value}:Q", format=FORMATS.get(unit, ",.1f"))
+        named, x=alt.XValue("width"), text=alt.Text(f"{value}:Q", format=FORMATS.get(unit, ",.1f"))
     )
     layers = [bars, text]
     if compared:
         before = alt.Tooltip(f"{compared}:Q", format=FORMATS.get(unit, ",.1f"), title="Before")
         ticks = base.mark_tick(color=theme.REFERENCE, thickness=3, size=18)
         layers.insert(1, ticks.encode(alt.X(f"{compared}:Q"), named, tooltip=[f"{member}:N", before]))
-    chart: alt.LayerChart = alt.LayerChart(layer=layers).properties(height=_BAR_PIXELS * shown.height + 70)
-    return chart
+    return layered(layers, height=_BAR_PIXELS * shown.height + 70)
 
 
 def time_chart(
     frame: pl.DataFrame, *, value: str, unit: str, day: str = "period_from", compared: str | None = None, target: float | None = None
-) -> alt.LayerChart:
+) -> Layers:
     """A line through time; what is not complete yet is dashed, the comparison grey, the target a thin line with its name.
 
     Args:
@@ -126,7 +155,7 @@ def time_chart(
     scale = alt.Scale(zero=unit in {"money", "count"}, nice=True)
     when = day_axis(day)
     said = alt.Tooltip(f"{value}:Q", format=FORMATS.get(unit, ",.1f"), title="Value")
-    layers: list[alt.Chart | alt.LayerChart] = []
+    layers: list[alt.Chart] = []
     if compared and frame[compared].drop_nulls().len():
         grey = as_chart(frame).mark_line(color=theme.REFERENCE, strokeWidth=1.5, opacity=0.7)
         before = alt.Tooltip(f"{compared}:Q", format=FORMATS.get(unit, ",.1f"), title="Year before")
@@ -141,8 +170,7 @@ def time_chart(
         layers.append(dashed.encode(when, alt.Y(f"{value}:Q", title=None, axis=None, scale=scale), tooltip=[day_tooltip(day), said]))
     if target is not None:
         layers.append(_target(target, unit, scale))
-    chart: alt.LayerChart = alt.LayerChart(layer=layers).properties(height=HEIGHT).resolve_axis(y="independent")
-    return chart
+    return layered(layers, height=HEIGHT, resolve={"axis": {"y": "independent"}})
 
 
 def as_chart(frame: pl.DataFrame) -> alt.Chart:

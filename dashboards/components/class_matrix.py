@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import polars as pl
 import streamlit as st
 
+from dashboards.components.charts import draw
 from dashboards.components.class_names import CLASS_NAMES
 from dashboards.components.formats import format_count, format_money, format_percent
 from dashboards.components.heat_table import heat_table
@@ -55,7 +56,7 @@ def matrix_chart(served: Served, found: ReportTable, shade: Shade, days: int, *,
         columns=_present(rows, "xyz_class", _XYZ), is_low_marked=shade == "in_stock_rate", second="items", selects=_SELECTION,
     )  # fmt: skip
     key = f"matrix-{shade}"
-    st.altair_chart(chart, alt=f"{label} by class of items", key=key, on_select=lambda: _choose(key, chooses), selection_mode=_SELECTION)
+    draw(chart, alt_text=f"{label} by class of items", key=key, selection=_SELECTION, on_select=lambda: _choose(key, chooses))
     st.caption(
         f"{label}; sales and in-stock rate of {days} days, stock as of the last day, classes by 364 days. Not narrowed by location "
         "and category. Click a cell for its items."

@@ -8,7 +8,7 @@ import altair as alt
 import polars as pl
 
 from dashboards import theme
-from dashboards.components.charts import FORMATS, HEIGHT, as_chart
+from dashboards.components.charts import FORMATS, HEIGHT, Layers, as_chart, layered
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +22,7 @@ _DARK_ABOVE: Final = 0.62  # of the range from least to most: cells are dark eno
 _SCORE_COLORS: Final = ("#B34700", "#E08A4A", "#9AA3AB", "#6FA9D2", "#1F6FA8")
 
 
-def cohort_map(frame: pl.DataFrame, *, value: str, unit: str) -> alt.LayerChart:
+def cohort_map(frame: pl.DataFrame, *, value: str, unit: str) -> Layers:
     """A triangle: a row per cohort, oldest on top, a column per month since, the deeper the more; unfinished months have a dashed edge.
 
     Args:
@@ -56,13 +56,10 @@ def cohort_map(frame: pl.DataFrame, *, value: str, unit: str) -> alt.LayerChart:
         opacity=alt.when(f"bandwidth('x') >= {_LABEL_FITS}").then(alt.value(1)).otherwise(alt.value(0)),
         tooltip=told,
     )
-    chart: alt.LayerChart = alt.LayerChart(layer=[whole, unfinished.encode(colour, tooltip=told), figures]).properties(
-        height=_ROW_PIXELS * len(cohorts) + 40
-    )
-    return chart
+    return layered([whole, unfinished.encode(colour, tooltip=told), figures], height=_ROW_PIXELS * len(cohorts) + 40)
 
 
-def next_order_curves(frame: pl.DataFrame) -> alt.LayerChart:
+def next_order_curves(frame: pl.DataFrame) -> Layers:
     """The share that ordered again by days since an order, a line per place of that order, named at its end."""
     base = as_chart(frame)
     colour = alt.Color("after:N", scale=alt.Scale(range=[theme.ACCENT, theme.INBOUND, theme.WARNING]), sort=None, legend=None)
@@ -80,11 +77,10 @@ def next_order_curves(frame: pl.DataFrame) -> alt.LayerChart:
     names = base.transform_filter("datum.days_since_order == 364").mark_text(align="right", dy=-8, fontSize=12).encode(
         when, rate, colour, text=alt.Text("after:N")
     )  # fmt: skip
-    chart: alt.LayerChart = alt.LayerChart(layer=[lines, names]).properties(height=HEIGHT)
-    return chart
+    return layered([lines, names], height=HEIGHT)
 
 
-def alive_histogram(frame: pl.DataFrame, *, threshold: float) -> alt.LayerChart:
+def alive_histogram(frame: pl.DataFrame, *, threshold: float) -> Layers:
     """Judged customers by how likely they are still there; those below the threshold count as having left."""
     base = as_chart(frame)
     bars = base.mark_rect(xOffset=1, x2Offset=-1).encode(
@@ -99,15 +95,14 @@ def alive_histogram(frame: pl.DataFrame, *, threshold: float) -> alt.LayerChart:
     )  # fmt: skip
     words = alt.Chart(pl.DataFrame({"at": [threshold], "left": ["probably left"], "there": ["probably still there"]})).encode(alt.X("at:Q"))
     rule = words.mark_rule(color=theme.REFERENCE, strokeWidth=2)
-    left = words.mark_text(align="right", baseline="top", fontSize=12, color=theme.WARNING, dx=-6).encode(y=alt.value(0), text="left:N")
-    there = words.mark_text(align="left", baseline="top", fontSize=12, color=theme.INBOUND, dx=6).encode(y=alt.value(0), text="there:N")
-    chart: alt.LayerChart = alt.LayerChart(layer=[bars, rule, left, there]).properties(height=HEIGHT)
-    return chart
+    left = words.mark_text(align="right", baseline="top", fontSize=12, color=theme.WARNING, dx=-6).encode(y=alt.YValue(0), text="left:N")
+    there = words.mark_text(align="left", baseline="top", fontSize=12, color=theme.INBOUND, dx=6).encode(y=alt.YValue(0), text="there:N")
+    return layered([bars, rule, left, there], height=HEIGHT)
 
 
 def measures_chart(
     frame: pl.DataFrame, measures: Sequence[tuple[str, str, str]], *, unit: str, member: str = "name", row_pixels: int = 34
-) -> alt.LayerChart:
+) -> Layers:
     """Per member a bar for the first measure and marks of different shape for the others, with a legend of shapes.
 
     Args:
@@ -145,11 +140,10 @@ def measures_chart(
                 tooltip=[f"{member}:N", "measure:N", alt.Tooltip("value:Q", format=FORMATS[unit], title="Value")],
             )
         )
-    chart: alt.LayerChart = alt.LayerChart(layer=layers).properties(height=row_pixels * frame.height + 60 + 18 * len(measures))
-    return chart
+    return layered(layers, height=row_pixels * frame.height + 60 + 18 * len(measures))
 
 
-def score_bars(frame: pl.DataFrame) -> alt.LayerChart:
+def score_bars(frame: pl.DataFrame) -> Layers:
     """Per lateness the shares of the scores 1 to 5, worst at the left, each share of 6 % and more written into its part."""
     order = frame["lateness"].unique(maintain_order=True).to_list()
     named = alt.Y("lateness:N", sort=order, title=None, axis=alt.Axis(labelLimit=180, grid=False))
@@ -166,5 +160,4 @@ def score_bars(frame: pl.DataFrame) -> alt.LayerChart:
         alt.X("middle:Q"), named, text=alt.Text("score_rate:Q", format=".0%"),
         color=alt.when("datum.score == 1 || datum.score == 5").then(alt.value("#FFFFFF")).otherwise(alt.value("#0F1720")),
     )  # fmt: skip
-    chart: alt.LayerChart = alt.LayerChart(layer=[bars, figures]).properties(height=46 * len(order) + 90)
-    return chart
+    return layered([bars, figures], height=46 * len(order) + 90)

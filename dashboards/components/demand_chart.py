@@ -9,7 +9,7 @@ import altair as alt
 import polars as pl
 
 from dashboards import theme
-from dashboards.components.charts import as_chart, day_axis, day_tooltip
+from dashboards.components.charts import Layers, as_chart, day_axis, day_tooltip, layered
 from dashboards.components.stock_chart import amount_axis, as_of_mark, count_tooltip
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _DASHED: Final = [5, 4]
 _SOLID: Final = [1, 0]
 
 
-def demand_chart(outlook: DemandOutlook) -> alt.LayerChart:
+def demand_chart(outlook: DemandOutlook) -> Layers:
     """History solid in grey, days without stock marked on the axis, promotions shaded; forecast dashed with its band, overrides solid.
 
     Where an override holds, the band is that of the override, as suggestions reckon with it.
@@ -35,19 +35,18 @@ def demand_chart(outlook: DemandOutlook) -> alt.LayerChart:
     day = day_axis("demand_date", alt.Scale(type="utc", domain=domain))
     units = _units("demand_p10_qty", alt.Scale(domain=[0, 1.1 * highest], nice=False))
     band = as_chart(outlook.days).mark_area(opacity=theme.BAND_OPACITY, color=theme.ACCENT).encode(day, units, alt.Y2("demand_p90_qty:Q"))
-    courses = [_course(outlook.days, "statistical_mean_qty", _FORECAST, color=theme.ACCENT, dash=_DASHED)]
+    courses = _course(outlook.days, "statistical_mean_qty", _FORECAST, color=theme.ACCENT, dash=_DASHED)
     if not outlook.overrides.is_empty():
-        courses.append(_course(_overridden(outlook), "demand_mean_qty", _OVERRIDE, color=theme.WARNING, dash=_SOLID))
+        courses += _course(_overridden(outlook), "demand_mean_qty", _OVERRIDE, color=theme.WARNING, dash=_SOLID)
     layers = [
-        _promotions(outlook.promotions),
+        *_promotions(outlook.promotions),
         band,
         _history(outlook.history),
         _without_stock(outlook.history),
         *courses,
-        as_of_mark(outlook.as_of_date),
+        *as_of_mark(outlook.as_of_date),
     ]
-    chart: alt.LayerChart = alt.LayerChart(layer=layers).properties(height=HEIGHT)
-    return chart
+    return layered(layers, height=HEIGHT)
 
 
 def _units(column: str, scale: alt.Scale | None = None) -> alt.Y:
@@ -77,18 +76,17 @@ def _without_stock(history: pl.DataFrame) -> alt.Chart:
     return chart
 
 
-def _promotions(promotions: pl.DataFrame) -> alt.LayerChart:
+def _promotions(promotions: pl.DataFrame) -> list[alt.Chart]:
     """Days of a promotion shaded from top to bottom, with the word above them."""
     spans = promotions.with_columns(pl.col("to_date").dt.offset_by("1d").alias("until_date"), pl.lit("promotion").alias("name"))
     base = as_chart(spans).encode(day_axis("from_date"))
     said = [day_tooltip("from_date"), alt.Tooltip("to_date:T", timeUnit="utcyearmonthdate", title="Promoted until", format="%a %-d %b %Y")]
     shade = base.mark_rect(color=theme.INBOUND, opacity=0.12).encode(x2=alt.X2("until_date:T", timeUnit="utcyearmonthdate"), tooltip=said)
-    text = base.mark_text(color=theme.INBOUND, align="left", dx=2, baseline="top", fontSize=11).encode(y=alt.value(18), text="name:N")
-    chart: alt.LayerChart = shade + text
-    return chart
+    text = base.mark_text(color=theme.INBOUND, align="left", dx=2, baseline="top", fontSize=11).encode(y=alt.YValue(18), text="name:N")
+    return [shade, text]
 
 
-def _course(days: pl.DataFrame, column: str, name: str, *, color: str, dash: list[int]) -> alt.LayerChart:
+def _course(days: pl.DataFrame, column: str, name: str, *, color: str, dash: list[int]) -> list[alt.Chart]:
     """Means of the days ahead, named where they end."""
     tooltip = [
         day_tooltip("demand_date"),
@@ -101,5 +99,4 @@ def _course(days: pl.DataFrame, column: str, name: str, *, color: str, dash: lis
     known = days.filter(pl.col(column).is_not_null())
     end = known.filter(pl.col("demand_date") == pl.col("demand_date").max()).with_columns(pl.lit(name).alias("name"))
     text = as_chart(end).mark_text(align="left", baseline="middle", dx=6, fontSize=12, fontWeight=600, color=color)
-    chart: alt.LayerChart = line + text.encode(*axes, text="name:N")
-    return chart
+    return [line, text.encode(*axes, text="name:N")]

@@ -9,7 +9,7 @@ import polars as pl
 import streamlit as st
 
 from dashboards import theme
-from dashboards.components.charts import HEIGHT, as_chart, chart_block, day_axis, day_tooltip
+from dashboards.components.charts import HEIGHT, Layers, as_chart, chart_block, day_axis, day_tooltip, layered
 from dashboards.components.formats import format_change, format_count, format_percent, format_units
 from dashboards.components.tables import data_table
 
@@ -121,20 +121,19 @@ def member_title(frame: pl.DataFrame, by: Level) -> str:
     return f"{said}, {format_percent(share)} of all" if share is not None and known.height > 1 else said
 
 
-def sum_chart(found: DemandSum) -> alt.LayerChart:
+def sum_chart(found: DemandSum) -> Layers:
     """What was wanted solid, the forecast dashed where it goes on, the year before in grey; each named where it ends."""
     ends = found.weeks.drop_nulls(["forecast_qty", "last_year_qty"]).tail(1)
     is_above = ends.height == 0 or ends["forecast_qty"][0] >= ends["last_year_qty"][0]
     weeks = found.weeks.with_columns(forecast_qty=pl.coalesce("forecast_qty", pl.when(_is_last_behind()).then("actual_qty")))
     shift = _APART if is_above else -_APART
-    before = [_line(weeks, "last_year_qty", _LAST_YEAR, color=theme.REFERENCE, width=1.5, dash=[1, 0], name_shift=shift)]
+    before = _line(weeks, "last_year_qty", _LAST_YEAR, color=theme.REFERENCE, width=1.5, dash=[1, 0], name_shift=shift)
     layers = [
         *(before if weeks["last_year_qty"].count() else []),  # a course without a point would be a nameless thing to a screen reader
-        _line(weeks, "actual_qty", _ACTUAL, color=theme.ACCENT, width=2.5, dash=[1, 0]),
-        _line(weeks, "forecast_qty", _FORECAST, color=theme.ACCENT, width=2.5, dash=[5, 4], name_shift=-shift),
+        *_line(weeks, "actual_qty", _ACTUAL, color=theme.ACCENT, width=2.5, dash=[1, 0]),
+        *_line(weeks, "forecast_qty", _FORECAST, color=theme.ACCENT, width=2.5, dash=[5, 4], name_shift=-shift),
     ]
-    chart: alt.LayerChart = alt.LayerChart(layer=layers).properties(height=HEIGHT)
-    return chart
+    return layered(layers, height=HEIGHT)
 
 
 def _is_last_behind() -> pl.Expr:
@@ -143,7 +142,7 @@ def _is_last_behind() -> pl.Expr:
 
 def _line(
     weeks: pl.DataFrame, column: str, name: str, *, color: str, width: float, dash: list[int], name_shift: int | None = None
-) -> alt.LayerChart:
+) -> list[alt.Chart]:
     """A course; named where it ends, so many pixels below that point, unless it goes on."""
     known = weeks.drop_nulls(column)
     how_much = alt.Y(f"{column}:Q", title="Units a week", axis=_UNITS, scale=alt.Scale(zero=True))
@@ -152,8 +151,7 @@ def _line(
     line = as_chart(known).mark_line(color=color, strokeWidth=width, strokeDash=dash).encode(day_axis("from_date"), how_much, tooltip=said)
     end = as_chart(known.tail(0 if name_shift is None else 1).with_columns(pl.lit(name).alias("name")))
     text = end.mark_text(align="right", baseline="middle", dy=name_shift or 0, fontSize=12, fontWeight=600, color=color)
-    chart: alt.LayerChart = line + text.encode(day_axis("from_date"), how_much, text="name:N")
-    return chart
+    return [line, text.encode(day_axis("from_date"), how_much, text="name:N")]
 
 
 def _missed(rate: float) -> str:

@@ -9,7 +9,7 @@ import polars as pl
 import streamlit as st
 
 from dashboards import theme
-from dashboards.components.charts import as_chart, chart_block
+from dashboards.components.charts import Layers, as_chart, chart_block, layered
 from dashboards.components.formats import escape_markdown, format_amount, format_change_of, format_count, format_units
 from dashboards.queries import experiments as queries
 
@@ -113,7 +113,7 @@ def _card(row: Mapping[str, Any]) -> None:
             st.caption(f"p = {row['p_value']:.2g}")
 
 
-def effect_chart(told: pl.DataFrame) -> alt.LayerChart:
+def effect_chart(told: pl.DataFrame) -> Layers:
     """A dot and its interval per metric around a line at no effect; what differs is coloured, and says so in words."""
     drawn = told.drop_nulls("relative_effect_rate").select(
         "bar", "verdict", "kind", "relative_effect_rate", "relative_low_rate", "relative_high_rate"
@@ -137,8 +137,7 @@ def effect_chart(told: pl.DataFrame) -> alt.LayerChart:
     point = base.mark_point(filled=True, size=110, opacity=1).encode(alt.X("relative_effect_rate:Q"), named, color, tooltip=said)
     text = base.mark_text(dy=-12, fontSize=11).encode(alt.X("relative_effect_rate:Q"), named, color, text="verdict:N")
     none = alt.Chart(pl.DataFrame({"none": [0.0]})).mark_rule(color=theme.REFERENCE, strokeDash=[2, 3]).encode(x="none:Q")
-    chart: alt.LayerChart = alt.LayerChart(layer=[none, span, point, text]).properties(height=_ROW_PIXELS * drawn.height + 60)
-    return chart
+    return layered([none, span, point, text], height=_ROW_PIXELS * drawn.height + 60)
 
 
 def answer_title(effects: pl.DataFrame) -> str:

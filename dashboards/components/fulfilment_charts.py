@@ -8,7 +8,7 @@ import altair as alt
 import polars as pl
 
 from dashboards import theme
-from dashboards.components.charts import HEIGHT, as_chart, day_axis, day_tooltip
+from dashboards.components.charts import HEIGHT, Layers, as_chart, day_axis, day_tooltip, layered
 from dashboards.components.formats import format_count, format_days, format_percent
 from dashboards.queries.fulfilment import EARLIEST_DAYS, LATEST_DAYS
 
@@ -24,7 +24,7 @@ _ON_TIME, _LATE, _MISSING = "On time", "Late", "Not arrived"
 _ENDS: Final = {f"{EARLIEST_DAYS}": f"{EARLIEST_DAYS} or less", f"+{LATEST_DAYS}": f"+{LATEST_DAYS} or more"}
 
 
-def stages_chart(found: Stages, labels: Sequence[str]) -> alt.LayerChart:
+def stages_chart(found: Stages, labels: Sequence[str]) -> Layers:
     """A bar per member, as long as its mean cycle time, split into the stages that sum to it; everything first."""
     order = found.totals["name"].to_list()
     scale = alt.Scale(domain=list(labels), range=list(_STAGE_COLORS))
@@ -41,10 +41,9 @@ def stages_chart(found: Stages, labels: Sequence[str]) -> alt.LayerChart:
         ],
     )  # fmt: skip
     text = as_chart(found.totals).mark_text(align="left", dx=5, fontSize=12).encode(
-        alt.X("days:Q"), named, text=alt.Text("days:Q", format=".1f"), color=alt.value(theme.REFERENCE)
+        alt.X("days:Q"), named, text=alt.Text("days:Q", format=".1f"), color=alt.ColorValue(theme.REFERENCE)
     )  # fmt: skip
-    chart: alt.LayerChart = alt.LayerChart(layer=[bars, text]).properties(height=_BAR_PIXELS * len(order) + 90)
-    return chart
+    return layered([bars, text], height=_BAR_PIXELS * len(order) + 90)
 
 
 def stages_title(found: Stages) -> str:
@@ -56,7 +55,7 @@ def stages_title(found: Stages) -> str:
     )
 
 
-def fill_chart(rates: pl.DataFrame) -> alt.LayerChart:
+def fill_chart(rates: pl.DataFrame) -> Layers:
     """A row per member with its order, line and unit fill rate, each a shape of its own."""
     order = rates.filter(pl.col("rate_of") == rates["rate_of"][0]).sort("value")["name"].to_list()
     domain = list(_RATES)
@@ -72,11 +71,10 @@ def fill_chart(rates: pl.DataFrame) -> alt.LayerChart:
                         legend=alt.Legend(orient="top")),
         shape=alt.Shape("rate_of:N", scale=alt.Scale(domain=domain, range=[shape for shape, _ in _RATES.values()]), title=None),
     )  # fmt: skip
-    chart: alt.LayerChart = alt.LayerChart(layer=[points]).properties(height=_BAR_PIXELS * len(order) + 80)
-    return chart
+    return layered([points], height=_BAR_PIXELS * len(order) + 80)
 
 
-def arrivals_chart(arrivals: pl.DataFrame) -> alt.LayerChart:
+def arrivals_chart(arrivals: pl.DataFrame) -> Layers:
     """A bar per day before or after the promise; what is late stands apart by colour and word, what has not arrived at its right end."""
     days = pl.col("late_days")
     signed = pl.when(days > 0).then(pl.format("+{}", days)).otherwise(days.cast(pl.String))
@@ -92,8 +90,7 @@ def arrivals_chart(arrivals: pl.DataFrame) -> alt.LayerChart:
         alt.Color("kind:N", scale=scale, title=None, legend=alt.Legend(orient="top")),
         tooltip=[alt.Tooltip("when:N", title="Arrived"), alt.Tooltip("orders_count:Q", title="Orders", format=",.0f")],
     )  # fmt: skip
-    chart: alt.LayerChart = alt.LayerChart(layer=[bars]).properties(height=HEIGHT)
-    return chart
+    return layered([bars], height=HEIGHT)
 
 
 def arrivals_title(arrivals: pl.DataFrame) -> str:
@@ -110,7 +107,7 @@ def arrivals_title(arrivals: pl.DataFrame) -> str:
     )
 
 
-def backlog_chart(days: pl.DataFrame, ages: Sequence[str]) -> alt.LayerChart:
+def backlog_chart(days: pl.DataFrame, ages: Sequence[str]) -> Layers:
     """What stood open at the end of each day, by age, the oldest on the ground in the warning colour."""
     colors = [theme.REFERENCE, theme.ACCENT, theme.INBOUND, theme.CAUTION, theme.WARNING][-len(ages) :]
     order = {age: place for place, age in enumerate(reversed(ages))}
@@ -121,8 +118,7 @@ def backlog_chart(days: pl.DataFrame, ages: Sequence[str]) -> alt.LayerChart:
         order=alt.Order("rank:Q"),
         tooltip=[day_tooltip("period_from"), alt.Tooltip("age_band:N", title="Age"), alt.Tooltip("value:Q", title="Orders", format=",.0f")],
     )  # fmt: skip
-    chart: alt.LayerChart = alt.LayerChart(layer=[bars]).properties(height=HEIGHT + 60)
-    return chart
+    return layered([bars], height=HEIGHT + 60)
 
 
 def backlog_title(days: pl.DataFrame) -> str:

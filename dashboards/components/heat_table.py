@@ -9,7 +9,7 @@ import polars as pl
 import streamlit as st
 
 from dashboards import theme
-from dashboards.components.charts import as_chart
+from dashboards.components.charts import Layers, as_chart, layered
 from dashboards.components.formats import format_amount
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def heat_table(
     is_low_marked: bool = False,
     second: str | None = None,
     selects: str | None = None,
-) -> alt.LayerChart:
+) -> Layers:
     """Cells in the order of `rows` and `columns`, shaded the stronger the higher, or the lower, their value.
 
     Args:
@@ -69,8 +69,7 @@ def heat_table(
     layers = [cells, base.mark_text(fontSize=13, fontWeight=600, dy=-8 if second else 0, color=ink).encode(across, down, text="said:N")]
     if second:
         layers.append(base.mark_text(fontSize=11, dy=10, color=ink).encode(across, down, text=f"{second}:N"))
-    chart: alt.LayerChart = alt.LayerChart(layer=layers).properties(height=_ROW_PIXELS * len(rows) + _HEAD_PIXELS)
-    return chart
+    return layered(layers, height=_ROW_PIXELS * len(rows) + _HEAD_PIXELS)
 
 
 def _range(values: pl.Series) -> list[float]:

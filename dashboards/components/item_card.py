@@ -9,7 +9,7 @@ import polars as pl
 import streamlit as st
 
 from dashboards import theme
-from dashboards.components.charts import HEIGHT, as_chart, chart_block, day_axis
+from dashboards.components.charts import HEIGHT, as_chart, chart_block, day_axis, layered
 from dashboards.components.class_names import CLASS_NAMES
 from dashboards.components.formats import escape_markdown, format_count, format_date, format_money, format_price, format_units
 from dashboards.components.stock_chart import amount_axis, count_tooltip, stock_chart
@@ -69,10 +69,8 @@ def course_chart(served: Served, course: pl.DataFrame, location: str) -> None:
             count_tooltip("on_hand_qty", "Units on hand"), count_tooltip("available_qty", "Free")]  # fmt: skip
     out = as_chart(course.filter(~pl.col("is_in_stock")).with_columns(pl.lit(0.0).alias("axis_qty")))
     marks = out.mark_point(shape="square", filled=True, size=18, opacity=1, color=theme.WARNING, yOffset=5)
-    chart = alt.LayerChart(
-        layer=[line.encode(day_axis("stock_date"), amount_axis("on_hand_qty"), tooltip=said),
-               marks.encode(day_axis("stock_date"), amount_axis("axis_qty"))]
-    ).properties(height=HEIGHT)  # fmt: skip
+    course_line = line.encode(day_axis("stock_date"), amount_axis("on_hand_qty"), tooltip=said)
+    chart = layered([course_line, marks.encode(day_axis("stock_date"), amount_axis("axis_qty"))], height=HEIGHT)
     chart_block(
         chart, title=escape_markdown(course_title(course, location)), alt_text="Units on hand day by day",
         frame=course.reverse(), name="item-stock", as_of=served.context.as_of_date,

@@ -10,7 +10,7 @@ import polars as pl
 import streamlit as st
 
 from dashboards import jobs, theme
-from dashboards.components.charts import as_chart
+from dashboards.components.charts import Layers, as_chart, draw, layered
 from dashboards.components.formats import (
     escape_markdown,
     format_change,
@@ -114,7 +114,7 @@ def _answer(served: Served, filters: Filters, found: Answered) -> None:
         st.info("Nothing was replayed.", icon=":material/info:")
         return
     st.markdown(f"**{escape_markdown(answer_title(policies, currency))}**")
-    st.altair_chart(cost_chart(policies, currency), alt="Cost against fill rate for each policy; the table below has the same")
+    draw(cost_chart(policies, currency), alt_text="Cost against fill rate for each policy; the table below has the same")
     st.caption(
         "Right and down is better. The dashed line joins policies that no other beats in both; a bar shows the cost at less and at more "
         "demand in weeks without stock. Perfect foresight knows all demand to come: nobody can be better, apart from packs."
@@ -129,7 +129,7 @@ def _answer(served: Served, filters: Filters, found: Answered) -> None:
     _choose(served, filters, policies, currency)
 
 
-def cost_chart(policies: pl.DataFrame, currency: str) -> alt.LayerChart:
+def cost_chart(policies: pl.DataFrame, currency: str) -> Layers:
     """Each policy by fill rate and cost: as now a diamond, the bound hollow, those that no other beats joined by a line."""
     known = policies.drop_nulls("fill_rate")
     least, most = (known.select(end).item() for end in (pl.col("fill_rate").min(), pl.col("fill_rate").max()))
@@ -171,8 +171,7 @@ def cost_chart(policies: pl.DataFrame, currency: str) -> alt.LayerChart:
         point,
         *names,
     ]
-    chart: alt.LayerChart = alt.LayerChart(layer=layers).properties(height=HEIGHT)
-    return chart
+    return layered(layers, height=HEIGHT)
 
 
 def answer_title(policies: pl.DataFrame, currency: str) -> str:

@@ -8,7 +8,7 @@ import altair as alt
 import polars as pl
 
 from dashboards import theme
-from dashboards.components.charts import CLICKED, FORMATS, as_chart
+from dashboards.components.charts import CLICKED, FORMATS, Layers, as_chart, layered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +17,7 @@ BARS_DRAWN: Final = 15
 _ROW_PIXELS: Final = 30
 
 
-def pareto_chart(frame: pl.DataFrame) -> alt.LayerChart:
+def pareto_chart(frame: pl.DataFrame) -> Layers:
     """Bars of each member's share of all units, most first, and the shares so far as a line on the same axis; bars can be clicked."""
     shown = frame.head(BARS_DRAWN)
     end = min(1.08, 1.2 * float(shown["cumulative_rate"][-1]))
@@ -41,11 +41,10 @@ def pareto_chart(frame: pl.DataFrame) -> alt.LayerChart:
     figures = base.mark_text(align="left", dx=6, dy=-8, color=theme.WARNING, fontSize=11).encode(
         so_far, named, text=alt.Text("cumulative_rate:Q", format=".0%")
     )
-    chart: alt.LayerChart = alt.LayerChart(layer=[bars, line, figures]).properties(height=_ROW_PIXELS * shown.height + 70)
-    return chart
+    return layered([bars, line, figures], height=_ROW_PIXELS * shown.height + 70)
 
 
-def stacked_bars(frame: pl.DataFrame, *, part: str, value: str, unit: str, colours: Mapping[str, str]) -> alt.LayerChart:
+def stacked_bars(frame: pl.DataFrame, *, part: str, value: str, unit: str, colours: Mapping[str, str]) -> Layers:
     """Per name one bar made of its parts in the order of `colours`, each with its figure in it where it is wide enough, the sum behind.
 
     Args:
@@ -75,5 +74,4 @@ def stacked_bars(frame: pl.DataFrame, *, part: str, value: str, unit: str, colou
     sums = as_chart(rows.unique("name", maintain_order=True)).mark_text(align="left", dx=5, fontSize=12, color=theme.REFERENCE).encode(
         alt.X("all:Q"), named, text=alt.Text("all:Q", format=FORMATS[unit])
     )  # fmt: skip
-    chart: alt.LayerChart = alt.LayerChart(layer=[bars, inside, sums]).properties(height=44 * len(order) + 70 + 18 * len(colours))
-    return chart
+    return layered([bars, inside, sums], height=44 * len(order) + 70 + 18 * len(colours))

@@ -9,7 +9,7 @@ import polars as pl
 import streamlit as st
 
 from dashboards import theme
-from dashboards.components.charts import as_chart, draw
+from dashboards.components.charts import Layers, as_chart, draw, layered
 from dashboards.components.formats import UNKNOWN, escape_markdown, format_units
 from pipelines.decisions.wording import basis_of
 
@@ -59,7 +59,7 @@ def split_words(lines: pl.DataFrame) -> str:
     return f"{given:,} of {wanted:,} wanted units for {of_lines}{f'; {said}' if said else ''}"
 
 
-def _chart(lines: pl.DataFrame) -> alt.LayerChart:
+def _chart(lines: pl.DataFrame) -> Layers:
     order = lines["order_line_id"].to_list()
     label = alt.Y("order_line_id:N", sort=order, title=None, axis=alt.Axis(labelLimit=160, grid=False))
     units = alt.Axis(format=",.0f", tickMinStep=1)
@@ -73,8 +73,7 @@ def _chart(lines: pl.DataFrame) -> alt.LayerChart:
     )
     gets = base.mark_bar(color=theme.ACCENT, size=10).encode(alt.X("qty:Q"), label, tooltip=told)
     text = base.mark_text(align="left", dx=4, color=theme.REFERENCE, fontSize=12).encode(alt.X("wanted_qty:Q"), label, text="said:N")
-    chart: alt.LayerChart = alt.LayerChart(layer=[wants, gets, text]).properties(height=_BAR_PIXELS * lines.height + 50)
-    return chart
+    return layered([wants, gets, text], height=_BAR_PIXELS * lines.height + 50)
 
 
 _COLUMNS: Final = {

@@ -8,7 +8,7 @@ import altair as alt
 import polars as pl
 
 from dashboards import theme
-from dashboards.components.charts import as_chart, day_axis, day_tooltip
+from dashboards.components.charts import Layers, as_chart, day_axis, day_tooltip, layered
 
 if TYPE_CHECKING:
     from datetime import date
@@ -23,17 +23,27 @@ _STEPS: Final = "step-after"  # stock of a day stands until the next day's end
 _DELIVERIES: Final = (("under way", theme.INBOUND, 30), ("this order", theme.ACCENT, 54))  # below the name of the as-of day
 
 
-def stock_chart(outlook: StockOutlook) -> alt.LayerChart:
+def stock_chart(outlook: StockOutlook) -> Layers:
     """History in grey; the outlook with the order solid and without it dashed, each with its p10-p90 band; deliveries as triangles.
 
     The two courses are one until the order arrives, so the dashed one begins there.
     """
     courses = outlook.days.with_columns(pl.when("is_with_order").then(pl.lit(WITH)).otherwise(pl.lit(WITHOUT)).alias("course"))
     shown = courses.filter(pl.col("is_with_order") | (pl.col("stock_date") >= outlook.receipt_date))
-    arriving = [_deliveries(outlook.deliveries.filter(pl.col("kind") == kind), color=color, top=top) for kind, color, top in _DELIVERIES]
-    layers = [_bands(shown, outlook), _history(outlook.history), _medians(shown), _names(shown), as_of_mark(outlook.as_of_date), *arriving]
-    chart: alt.LayerChart = alt.LayerChart(layer=layers).properties(height=HEIGHT)
-    return chart
+    arriving = [
+        mark
+        for kind, color, top in _DELIVERIES
+        for mark in _deliveries(outlook.deliveries.filter(pl.col("kind") == kind), color=color, top=top)
+    ]
+    layers = [
+        _bands(shown, outlook),
+        _history(outlook.history),
+        _medians(shown),
+        *_names(shown),
+        *as_of_mark(outlook.as_of_date),
+        *arriving,
+    ]
+    return layered(layers, height=HEIGHT)
 
 
 def amount_axis(name: str, scale: alt.Scale | None = None, *, title: str = "Units") -> alt.Y:
@@ -77,7 +87,7 @@ def _medians(shown: pl.DataFrame) -> alt.Chart:
     return chart
 
 
-def _names(shown: pl.DataFrame) -> alt.LayerChart:
+def _names(shown: pl.DataFrame) -> list[alt.Chart]:
     """Each course is named inside the chart, so no legend is needed: with the order where it stands highest, without it at its end."""
     named = shown.group_by("course", maintain_order=True).agg(pl.all().sort_by("stock_p50_qty", "stock_date").last())
     ends = shown.filter(pl.col("stock_date") == pl.col("stock_date").max())
@@ -85,28 +95,25 @@ def _names(shown: pl.DataFrame) -> alt.LayerChart:
     look: dict[str, Any] = {"baseline": "bottom", "dy": -6, "fontSize": 12, "fontWeight": 600}
     first = as_chart(named.filter(course=WITH)).mark_text(align="left", dx=4, **look).encode(*axes, _color(), text="course:N")
     second = as_chart(ends.filter(course=WITHOUT)).mark_text(align="right", dx=-4, **look).encode(*axes, _color(), text="course:N")
-    chart: alt.LayerChart = first + second
-    return chart
+    return [first, second]
 
 
-def as_of_mark(day: date) -> alt.LayerChart:
+def as_of_mark(day: date) -> list[alt.Chart]:
     """A thin line where history ends."""
     base = as_chart(pl.DataFrame({"stock_date": [day], "name": ["as of"]})).encode(day_axis("stock_date"))
     rule = base.mark_rule(color=theme.REFERENCE, strokeDash=[2, 3])
     text = base.mark_text(color=theme.REFERENCE, align="right", dx=-4, baseline="top", fontSize=11)
-    chart: alt.LayerChart = rule + text.encode(y=alt.value(4), text="name:N")
-    return chart
+    return [rule, text.encode(y=alt.YValue(4), text="name:N")]
 
 
-def _deliveries(deliveries: pl.DataFrame, *, color: str, top: int) -> alt.LayerChart:
+def _deliveries(deliveries: pl.DataFrame, *, color: str, top: int) -> list[alt.Chart]:
     """What arrives, marked above the day it is expected on, `top` pixels below the chart's upper edge."""
     tooltip = [day_tooltip("expected_date"), count_tooltip("open_qty", "Units"), alt.Tooltip("kind:N", title="Delivery")]
     named = as_chart(deliveries.with_columns(pl.format("+{}", "open_qty").alias("name")))
     base = named.encode(day_axis("expected_date"), tooltip=tooltip)
-    mark = base.mark_point(shape="triangle-down", filled=True, size=80, opacity=1, color=color).encode(y=alt.value(top + 8))
-    text = base.mark_text(baseline="bottom", fontSize=11, fontWeight=600, color=color).encode(y=alt.value(top), text="name:N")
-    chart: alt.LayerChart = mark + text
-    return chart
+    mark = base.mark_point(shape="triangle-down", filled=True, size=80, opacity=1, color=color).encode(y=alt.YValue(top + 8))
+    text = base.mark_text(baseline="bottom", fontSize=11, fontWeight=600, color=color).encode(y=alt.YValue(top), text="name:N")
+    return [mark, text]
 
 
 def count_tooltip(name: str, title: str) -> alt.Tooltip:

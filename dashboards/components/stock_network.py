@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 import streamlit as st
 
+from dashboards.components.charts import draw
 from dashboards.components.formats import format_amount, format_money, format_percent, format_units
 from dashboards.components.heat_table import heat_table
 from dashboards.components.tables import data_table
@@ -66,7 +67,7 @@ def across_chart(served: Served, frame: pl.DataFrame, measure: Measure, filters:
         frame, row="category", column="location", value="value", unit=unit, currency=code, rows=frame["category"].unique().sort().to_list(),
         columns=frame["location"].unique().sort().to_list(), is_low_marked=measure == "in_stock_rate",
     )  # fmt: skip
-    st.altair_chart(chart, alt=f"{label} by category and location", key=f"across-{measure}")
+    draw(chart, alt_text=f"{label} by category and location", key=f"across-{measure}")
     st.caption(
         f"{label} over {filters.days} days."
         if measure in {"days_of_supply", "in_stock_rate"}

@@ -9,7 +9,7 @@ import polars as pl
 import streamlit as st
 
 from dashboards import theme
-from dashboards.components.charts import as_chart
+from dashboards.components.charts import Layers, as_chart, draw, layered
 from dashboards.components.formats import format_count, format_money, format_units
 from dashboards.components.tables import data_table
 
@@ -42,7 +42,7 @@ def stock_out_list(
     rows = found.within(within)
     st.markdown(f"**{stock_out_title(rows, within)}**")
     if rows.height:
-        st.altair_chart(_by_week(rows), alt="Items at locations by the time in which they run out, with and without a suggestion")
+        draw(_by_week(rows), alt_text="Items at locations by the time in which they run out, with and without a suggestion")
         rows = rows.filter(~pl.col("is_covered")) if is_uncovered else rows
         word = pl.when("is_covered").then(pl.format("✓ {}", "answer")).otherwise(pl.lit("✗ Nothing")).alias("covered")
         codes = "/".join(rows["currency_code"].drop_nulls().unique().sort()) or served.context.currency_code
@@ -80,7 +80,7 @@ def unjudged_words(found: Projection) -> str:
     )
 
 
-def _by_week(rows: pl.DataFrame) -> alt.LayerChart:
+def _by_week(rows: pl.DataFrame) -> Layers:
     week = (
         pl.when(pl.col("runs_out_days") <= 0).then(pl.lit("Out now"))
         .otherwise(pl.format("Week {}", (pl.col("runs_out_days") - 1) // 7 + 1))
@@ -101,5 +101,4 @@ def _by_week(rows: pl.DataFrame) -> alt.LayerChart:
         alt.Tooltip("count:Q", title="Items", format=",.0f"),
     ]
     bars = as_chart(counts).mark_bar(size=46, cornerRadiusEnd=2).encode(across, up, color, tooltip=said)
-    chart: alt.LayerChart = alt.LayerChart(layer=[bars]).properties(height=220)
-    return chart
+    return layered([bars], height=220)

@@ -9,7 +9,7 @@ import polars as pl
 import streamlit as st
 
 from dashboards import theme
-from dashboards.components.charts import HEIGHT, as_chart, chart_block, time_chart
+from dashboards.components.charts import HEIGHT, Layers, as_chart, chart_block, layered, time_chart
 from dashboards.components.formats import (
     UNKNOWN,
     escape_markdown,
@@ -94,7 +94,7 @@ def _misses(served: Served, filters: Filters, supplier_id: str) -> None:
     )  # fmt: skip
 
 
-def lateness_chart(rows: pl.DataFrame) -> alt.LayerChart:
+def lateness_chart(rows: pl.DataFrame) -> Layers:
     """A bar per day before or after the promise; late ones in another colour, told apart by the line at the promise."""
     base = as_chart(rows.with_columns(is_late=pl.col("days_late") > 0))
     bound = queries.LATENESS_BOUND
@@ -106,9 +106,8 @@ def lateness_chart(rows: pl.DataFrame) -> alt.LayerChart:
     )  # fmt: skip
     promise = alt.Chart(pl.DataFrame({"at": [0.5], "name": ["late"]}))
     rule = promise.mark_rule(color=theme.REFERENCE, strokeDash=[2, 3]).encode(x="at:Q")
-    text = promise.mark_text(align="left", dx=5, baseline="top", color=theme.REFERENCE).encode(x="at:Q", y=alt.value(0), text="name:N")
-    chart: alt.LayerChart = alt.LayerChart(layer=[bars, rule, text]).properties(height=HEIGHT)
-    return chart
+    text = promise.mark_text(align="left", dx=5, baseline="top", color=theme.REFERENCE).encode(x="at:Q", y=alt.YValue(0), text="name:N")
+    return layered([bars, rule, text], height=HEIGHT)
 
 
 def lateness_title(rows: pl.DataFrame) -> str:

@@ -9,7 +9,7 @@ import polars as pl
 import streamlit as st
 
 from dashboards import theme
-from dashboards.components.charts import as_chart
+from dashboards.components.charts import Layers, as_chart, draw, layered
 from dashboards.components.formats import escape_markdown, format_count, format_days, format_money, format_percent, format_units
 from dashboards.components.links import page_link
 from dashboards.components.metric_panels import metric_cards, metric_course
@@ -63,9 +63,9 @@ def supplier_panel(served: Served, filters: Filters) -> None:
 
 def _promises(served: Served, filters: Filters, rows: pl.DataFrame) -> None:
     st.markdown(f"**{escape_markdown(promise_title(rows))}**")
-    st.altair_chart(
+    draw(
         promise_chart(rows.drop_nulls("actual_p50_days")),
-        alt="Days that deliveries took per supplier against the promise; the table has them",
+        alt_text="Days that deliveries took per supplier against the promise; the table has them",
     )
     st.caption(
         f"Lines received in {filters.days} days: from the median to the days within which nine in ten came; the mark is the median "
@@ -79,7 +79,7 @@ def _promises(served: Served, filters: Filters, rows: pl.DataFrame) -> None:
         page_link(served, filters, "suppliers", f"Open {escape_markdown(row['supplier'])}", supplier=row["supplier"])
 
 
-def promise_chart(rows: pl.DataFrame) -> alt.LayerChart:
+def promise_chart(rows: pl.DataFrame) -> Layers:
     """Per supplier a bar from the median to nine in ten, and a mark where the promise lies."""
     base = as_chart(rows.select("supplier", "promised_days", "actual_p50_days", "actual_p90_days", "on_time_rate", "n"))
     named = alt.Y("supplier:N", sort=rows["supplier"].to_list(), title=None, axis=alt.Axis(labelLimit=180, grid=False))
@@ -96,8 +96,7 @@ def promise_chart(rows: pl.DataFrame) -> alt.LayerChart:
     tick = base.mark_tick(color=theme.WARNING, thickness=3, size=24).encode(alt.X("promised_days:Q"), named, tooltip=said)
     text = base.mark_text(align="left", dx=5, fontSize=11, color=theme.REFERENCE)
     labels = text.encode(alt.X("actual_p90_days:Q"), named, text=alt.Text("actual_p90_days:Q", format=",.0f"))
-    chart: alt.LayerChart = alt.LayerChart(layer=[span, tick, labels]).properties(height=_ROW_PIXELS * rows.height + 60)
-    return chart
+    return layered([span, tick, labels], height=_ROW_PIXELS * rows.height + 60)
 
 
 def promise_title(rows: pl.DataFrame) -> str:
