@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 WATCH_SECONDS: Final = 3  # a new release is on the page at most so long after it was published
 _SHOWN: Final = "shown_release"
+REDRAW_SECONDS: Final = 0.25  # between two open pages that are drawn anew for a new release: whoever clicks meanwhile goes first
 
 
 def show_page(name: str, body: Callable[[Served, Filters], None]) -> None:
@@ -129,5 +132,24 @@ def watch_for_a_newer_release() -> None:
         now_served = releases.served_id()
     except OrdercastError:
         return
-    if now_served != st.session_state.get(_SHOWN):
+    if now_served != st.session_state.get(_SHOWN) and _redraws.may_begin():
         st.rerun()
+
+
+class _Redraws:
+    """Open pages take turns in being drawn anew: all at once they would stop the server for as long as all of them take."""
+
+    def __init__(self) -> None:
+        self._next, self._changing = 0.0, threading.Lock()
+
+    def may_begin(self) -> bool:
+        """Whether it is the asking page's turn; if not, it asks again at its next look."""
+        now = time.monotonic()
+        with self._changing:
+            if now < self._next:
+                return False
+            self._next = now + REDRAW_SECONDS
+            return True
+
+
+_redraws: Final = _Redraws()

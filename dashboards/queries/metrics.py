@@ -91,21 +91,17 @@ def course(served: Served, name: str, filters: Filters, *, grain: Grain = "week"
     return MetricTable(catalogue(served)[name], grain, rows, why_not)
 
 
-@st.cache_data(max_entries=CACHE_ENTRIES, ttl=CACHE_SECONDS, show_spinner=False, hash_funcs=BY_RELEASE)
+@st.cache_resource(max_entries=4, ttl=CACHE_SECONDS, show_spinner=False, hash_funcs=BY_RELEASE)
 def _catalogue(release: Release) -> dict[str, Metric]:
     with reading(release) as conn:
-        return _read_catalogue(conn)
-
-
-def _read_catalogue(conn: duckdb.DuckDBPyConnection) -> dict[str, Metric]:
-    row = conn.execute("select catalogue from meta.metric_catalogue").fetchone()
+        row = conn.execute("select catalogue from meta.metric_catalogue").fetchone()
     return catalogue_from_json(row[0] if row else "{}")
 
 
 @st.cache_data(max_entries=CACHE_ENTRIES, ttl=CACHE_SECONDS, show_spinner="Measuring", hash_funcs=BY_RELEASE)
 def _kpis(release: Release, names: tuple[str, ...], filters: Filters, *, as_of: date) -> list[Kpi]:
+    found = _catalogue(release)
     with reading(release) as conn:
-        found = _read_catalogue(conn)
         row = conn.execute("select min(ordered_date) from marts.fct_orders where not is_test").fetchone()
         first_day: date | None = row[0] if row else None
         return [_kpi(conn, found, name, filters, as_of=as_of, first_day=first_day) for name in names]
@@ -115,9 +111,9 @@ def _kpis(release: Release, names: tuple[str, ...], filters: Filters, *, as_of: 
 def _rows(
     release: Release, name: str, filters: Filters, *, as_of: date, by: str | None, grain: Grain | None
 ) -> tuple[pl.DataFrame, str | None]:
+    found = _catalogue(release)
+    since = _first_of(grain, as_of) if grain else as_of - timedelta(days=found[name].maturity_days + filters.days - 1)
     with reading(release) as conn:
-        found = _read_catalogue(conn)
-        since = _first_of(grain, as_of) if grain else as_of - timedelta(days=found[name].maturity_days + filters.days - 1)
         values = evaluate(conn, found, [name], by=by, since=since, until=as_of, grain=grain, where=filters.where)
     missing = values[0].note if len(values) == 1 and values[0].status == "not_available" else None
     rows = [] if missing else [value.as_dict() for value in values]

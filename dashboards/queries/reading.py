@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from pipelines.stores.releases import ReleaseState
 
+_AT_ONCE: Final = threading.BoundedSemaphore(4)  # more reads at a time end no sooner on two cores, and each takes memory
 QUERY_SECONDS: Final = 10.0  # a longer read is stopped: a page does not hold the machine
 CACHE_ENTRIES: Final = 256
 CACHE_SECONDS: Final = 3600
@@ -40,7 +41,7 @@ def read_frame(release: Release, sql: str, bound: tuple[Any, ...] = ()) -> pl.Da
 @contextmanager
 def reading(release: Release) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection to the release that stops a read after `QUERY_SECONDS`, and speaks in our errors."""
-    with readable(release), _opened.cursor(release) as conn:
+    with _AT_ONCE, readable(release), _opened.cursor(release) as conn:
         watchdog = threading.Timer(QUERY_SECONDS, conn.interrupt)
         watchdog.start()
         try:

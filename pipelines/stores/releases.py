@@ -46,7 +46,7 @@ PUBLISHED_SCHEMAS: Final = ("marts", "planning", "meta")
 # A publication needs this much or the size of the release before; asked for first, because a full disk in the middle costs the connection.
 LEAST_FREE_BYTES: Final = 64 * 1024**2
 # What DuckDB keeps of a release and works with; more than that goes to disk beside the release. All readers of one process must agree.
-READ_MEMORY: Final = "128MB"
+READ_MEMORY: Final = "96MB"
 _MOST_VERIFIED: Final = 64
 ReleaseState = tuple[str, int, int, int, int]  # sha256, inode, size, times of the last changes
 _verified: dict[Path, ReleaseState] = {}
