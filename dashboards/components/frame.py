@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import uuid
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 WATCH_SECONDS: Final = 3  # a new release is on the page at most so long after it was published
 _SHOWN: Final = "shown_release"
-REDRAW_SECONDS: Final = 0.25  # between two open pages that are drawn anew for a new release: whoever clicks meanwhile goes first
+_LONGEST_TURN: Final = 10.0  # seconds; a page that was closed while it was drawn anew holds up the others no longer
 
 
 def show_page(name: str, body: Callable[[Served, Filters], None]) -> None:
@@ -54,6 +55,7 @@ def show_page(name: str, body: Callable[[Served, Filters], None]) -> None:
             body(served, filters)
             with place:
                 _copy_link()  # last: the page's own controls have set the address by now
+    _turns.give_back(_this_page())
     watch_for_a_newer_release()
 
 
@@ -132,24 +134,39 @@ def watch_for_a_newer_release() -> None:
         now_served = releases.served_id()
     except OrdercastError:
         return
-    if now_served != st.session_state.get(_SHOWN) and _redraws.may_begin():
+    if now_served != st.session_state.get(_SHOWN) and _turns.take(_this_page()):
         st.rerun()
 
 
-class _Redraws:
-    """Open pages take turns in being drawn anew: all at once they would stop the server for as long as all of them take."""
+def _this_page() -> str:
+    """A name for the open page, as long as it stays open."""
+    return str(st.session_state.setdefault("open_page", uuid.uuid4().hex))
+
+
+class Turns:
+    """Open pages are drawn anew for a new release one after another.
+
+    All at once, they would hold up whoever clicks for as long as all of them take together.
+    """
 
     def __init__(self) -> None:
-        self._next, self._changing = 0.0, threading.Lock()
+        self._holder: str | None = None
+        self._until, self._changing = 0.0, threading.Lock()
 
-    def may_begin(self) -> bool:
-        """Whether it is the asking page's turn; if not, it asks again at its next look."""
+    def take(self, page: str) -> bool:
+        """Whether it is this page's turn; if not, it asks again at its next look."""
         now = time.monotonic()
         with self._changing:
-            if now < self._next:
+            if self._holder not in {None, page} and now < self._until:
                 return False
-            self._next = now + REDRAW_SECONDS
+            self._holder, self._until = page, now + _LONGEST_TURN
             return True
 
+    def give_back(self, page: str) -> None:
+        """It is drawn; the next may begin."""
+        with self._changing:
+            if self._holder == page:
+                self._holder = None
 
-_redraws: Final = _Redraws()
+
+_turns: Final = Turns()

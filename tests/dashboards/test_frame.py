@@ -5,17 +5,29 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dashboards.components import frame
-from dashboards.components.frame import REDRAW_SECONDS, _Redraws
+from dashboards.components.frame import Turns
 
 if TYPE_CHECKING:
     import pytest
 
 
-def test_open_pages_take_turns_in_being_drawn_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_open_pages_are_drawn_anew_one_after_another() -> None:
+    turns = Turns()
+
+    assert [turns.take("a"), turns.take("b"), turns.take("a")] == [True, False, True]
+    turns.give_back("b")  # a page that was drawn for another reason
+    assert not turns.take("b")
+    turns.give_back("a")
+    assert turns.take("b")
+
+
+def test_a_page_that_was_closed_while_it_was_drawn_holds_nobody_up_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = 100.0
     monkeypatch.setattr(frame.time, "monotonic", lambda: clock)
-    turns = _Redraws()
+    turns = Turns()
 
-    assert [turns.may_begin() for _ in range(3)] == [True, False, False]
-    clock += REDRAW_SECONDS
-    assert [turns.may_begin() for _ in range(2)] == [True, False]
+    assert turns.take("closed")
+    clock += 9
+    assert not turns.take("open")
+    clock += 2
+    assert turns.take("open")
