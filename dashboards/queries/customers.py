@@ -5,8 +5,7 @@ from __future__ import annotations
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, Final
 
-from dashboards.queries.reading import read_frame
-from pipelines.stores.reports import with_money
+from dashboards.queries.reading import read_frame, read_money
 
 if TYPE_CHECKING:
     import polars as pl
@@ -28,12 +27,12 @@ def trailing_days(days: int) -> int:
 
 def cohorts(served: Served) -> pl.DataFrame:
     """One row per cohort and month since its first orders, oldest first; money is net sales so far per customer of the cohort."""
-    return _with_money(served, _COHORTS)
+    return read_money(served, _COHORTS)
 
 
 def cohort_change(served: Served) -> dict[str, Any]:
     """How the six youngest cohorts that are three months old did by then, and the six before, null where there are none."""
-    return _with_money(served, _COHORT_CHANGE, (COHORT_MONTH_JUDGED,)).row(0, named=True)
+    return read_money(served, _COHORT_CHANGE, (COHORT_MONTH_JUDGED,)).row(0, named=True)
 
 
 def next_orders(served: Served) -> pl.DataFrame:
@@ -48,17 +47,17 @@ def status_days(served: Served) -> pl.DataFrame:
 
 def alive_bands(served: Served) -> pl.DataFrame:
     """Judged customers by P(alive) in tenths as of now: with what they are expected to bring in 364 days."""
-    return _with_money(served, _ALIVE_BANDS)
+    return read_money(served, _ALIVE_BANDS)
 
 
 def just_left(served: Served) -> pl.DataFrame:
     """Customers whom the model held to be there 28 days before and no longer does, most valuable first; `all_count` is how many."""
-    return _with_money(served, _JUST_LEFT, (MOST_CUSTOMERS,))
+    return read_money(served, _JUST_LEFT, (MOST_CUSTOMERS,))
 
 
 def customer_model(served: Served) -> dict[str, Any] | None:
     """The model of the run, with its hold-out or why there is none; None where the run made none."""
-    found = _with_money(served, _MODEL)
+    found = read_money(served, _MODEL)
     return found.row(0, named=True) if found.height else None
 
 
@@ -69,22 +68,22 @@ def holdout_classes(served: Served) -> pl.DataFrame:
 
 def value_tenths(served: Served) -> pl.DataFrame:
     """Customers in tenths by predicted value, best first: name, their size, predicted value and its share, historical value."""
-    return _with_money(served, _TENTHS)
+    return read_money(served, _TENTHS)
 
 
 def segments(served: Served) -> pl.DataFrame:
     """One row per segment: size, historical and predicted value with their shares, orders per customer, days since the last order."""
-    return _with_money(served, _SEGMENTS)
+    return read_money(served, _SEGMENTS)
 
 
 def customers_of(served: Served, segment: str) -> pl.DataFrame:
     """The customers of a segment from whom most is expected."""
-    return _with_money(served, _CUSTOMERS_OF, (segment, MOST_CUSTOMERS))
+    return read_money(served, _CUSTOMERS_OF, (segment, MOST_CUSTOMERS))
 
 
 def top_customers(served: Served, days: int) -> pl.DataFrame:
     """The best customers of a trailing period with the period before, and in `direction` whether they grow; best first."""
-    return _with_money(served, _TOP, (days,))
+    return read_money(served, _TOP, (days,))
 
 
 def basket_pairs(served: Served, kind: str) -> pl.DataFrame:
@@ -102,10 +101,6 @@ def basket_pairs(served: Served, kind: str) -> pl.DataFrame:
 def scores_by_lateness(served: Served, days: int) -> pl.DataFrame:
     """Review scores of a trailing period by how late the order was: lateness, score, reviews_count, score_rate, low_rate, counts."""
     return read_frame(served.release, _SCORES, (days,))
-
-
-def _with_money(served: Served, sql: str, bound: tuple[Any, ...] = ()) -> pl.DataFrame:
-    return with_money(read_frame(served.release, sql, bound), served.context.currency_code)
 
 
 _COHORTS: Final = """

@@ -9,7 +9,7 @@ import polars as pl
 
 from dashboards.queries.metrics import breakdown
 from dashboards.queries.names import member_names
-from dashboards.queries.reading import read_frame
+from dashboards.queries.reading import read_frame, read_money
 from dashboards.queries.reports import report
 from pipelines.stores.reports import with_money
 
@@ -133,7 +133,7 @@ def blocked(served: Served, filters: Filters) -> pl.DataFrame:
 
 def order_facts(served: Served, order_id: str) -> dict[str, Any] | None:
     """The order's moments, promises, stages and worth; None where the release has no such order."""
-    rows = with_money(read_frame(served.release, _ORDER, (order_id,)), served.context.currency_code)
+    rows = read_money(served, _ORDER, (order_id,))
     if rows.is_empty():
         return None
     names = member_names(served, "location")
@@ -144,7 +144,7 @@ def order_facts(served: Served, order_id: str) -> dict[str, Any] | None:
 
 def order_lines(served: Served, order_id: str) -> pl.DataFrame:
     """The order's lines: sku, title, units ordered, shipped, returned and given up, worth."""
-    return with_money(read_frame(served.release, _LINES, (order_id,)), served.context.currency_code)
+    return read_money(served, _LINES, (order_id,))
 
 
 def _condition(filters: Filters, chosen: Mapping[str, Any]) -> tuple[str, tuple[Any, ...]]:

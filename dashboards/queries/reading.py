@@ -13,11 +13,13 @@ import streamlit as st
 
 from pipelines.errors import ReleaseError
 from pipelines.stores.releases import Release, connect_release, readable, verified
+from pipelines.stores.reports import with_money
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from dashboards.queries.releases import Served
     from pipelines.stores.releases import ReleaseState
 
 _AT_ONCE: Final = threading.BoundedSemaphore(4)  # more reads at a time end no sooner on two cores, and each takes memory
@@ -36,6 +38,11 @@ def read_frame(release: Release, sql: str, bound: tuple[Any, ...] = ()) -> pl.Da
     """
     with reading(release) as conn:
         return conn.execute(sql, list(bound)).pl()
+
+
+def read_money(served: Served, sql: str, bound: tuple[Any, ...] = ()) -> pl.DataFrame:
+    """What the query finds, as `read_frame`, with money in major units."""
+    return with_money(read_frame(served.release, sql, bound), served.context.currency_code)
 
 
 @contextmanager

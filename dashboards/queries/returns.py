@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from dashboards.queries.metrics import breakdown
-from dashboards.queries.reading import read_frame
-from pipelines.stores.reports import with_money
+from dashboards.queries.reading import read_frame, read_money
 
 if TYPE_CHECKING:
     from dashboards.filters import Filters
@@ -38,7 +37,7 @@ def pareto(served: Served, cut: str, filters: Filters, *, within: tuple[str, str
     where, bound = _narrowed(filters, within)
     since, before = _since(served, filters)
     sql = _PARETO.format(member=_MEMBER[cut], name=_NAME[cut], where=where)
-    return _with_money(served, sql, (since, before, served.context.as_of_date, *bound, before))
+    return read_money(served, sql, (since, before, served.context.as_of_date, *bound, before))
 
 
 def rates(served: Served, cut: str, filters: Filters) -> tuple[pl.DataFrame, str | None]:
@@ -53,7 +52,7 @@ def return_lines(served: Served, filters: Filters, *, within: tuple[str, str]) -
     """The return lines behind one member of a cut, newest first."""
     where, bound = _narrowed(filters, within)
     since, _ = _since(served, filters)
-    return _with_money(served, _LINES.format(where=where), (since, served.context.as_of_date, *bound, MOST_LINES))
+    return read_money(served, _LINES.format(where=where), (since, served.context.as_of_date, *bound, MOST_LINES))
 
 
 def waiting(served: Served, filters: Filters) -> pl.DataFrame:
@@ -66,7 +65,7 @@ def received_goods(served: Served, filters: Filters) -> pl.DataFrame:
     """What became of the goods that arrived in the chosen days, by condition: units, their cost and handling."""
     where, bound = _narrowed(filters, None)
     since, _ = _since(served, filters)
-    return _with_money(served, _RECEIVED.format(where=where), (since, served.context.as_of_date, *bound))
+    return read_money(served, _RECEIVED.format(where=where), (since, served.context.as_of_date, *bound))
 
 
 def _since(served: Served, filters: Filters) -> tuple[Any, Any]:
@@ -85,10 +84,6 @@ def _narrowed(filters: Filters, within: tuple[str, str] | None) -> tuple[str, tu
         parts.append(f"{_MEMBER[cut]} = ?")
         bound.append(member)
     return " and ".join(parts), tuple(bound)
-
-
-def _with_money(served: Served, sql: str, bound: tuple[Any, ...]) -> pl.DataFrame:
-    return with_money(read_frame(served.release, sql, bound), served.context.currency_code)
 
 
 _MEMBER: Final = {
