@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import polars as pl
 
@@ -123,9 +123,9 @@ def decide(rows: Sequence[Mapping[str, Any]], requests: Sequence[DecisionRequest
             identity.confirm(identity.current(), actor=actor)
         results = _with_store(lambda store: decide_all(store, requests, policy=_policy()))
     except NotPermittedError as exc:
-        results = [_not_done(request, "refused", str(exc)) for request in requests]
+        results = [request.not_done("refused", str(exc)) for request in requests]
     except UnavailableError as exc:
-        results = [_not_done(request, "unavailable", str(exc)) for request in requests]
+        results = [request.not_done("unavailable", str(exc)) for request in requests]
     return Answer(tuple(rows), tuple(requests), tuple(results))
 
 
@@ -238,10 +238,6 @@ def _policy() -> DecisionPolicy:
 def _with_store(act: Callable[[OperationalStore], _T]) -> _T:
     with OperationalStore.open(load_settings().resolved_store_url, role=WRITER) as store:
         return act(store)
-
-
-def _not_done(request: DecisionRequest, outcome: Literal["refused", "unavailable"], message: str) -> Decision:
-    return Decision(decision_id=request.decision_id, rec_id=request.rec_id, action=request.action, outcome=outcome, message=message)
 
 
 _PREDICTED: Final[dict[str, Any]] = {

@@ -97,6 +97,10 @@ class DecisionRequest:
         """SHA-256 of what is asked; the id is no part of it."""
         return digest({name: value for name, value in asdict(self).items() if name != "decision_id"})
 
+    def not_done(self, outcome: Literal["refused", "unavailable"], message: str) -> Decision:
+        """The answer of whoever could not do it."""
+        return Decision(decision_id=self.decision_id, rec_id=self.rec_id, action=self.action, outcome=outcome, message=message)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:

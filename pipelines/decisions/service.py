@@ -86,14 +86,14 @@ def decide_all(
     results: list[Decision] = []
     for request in requests:
         if results and results[-1].outcome == "unavailable":
-            results.append(_not_done(request, "unavailable", results[-1].message))
+            results.append(request.not_done("unavailable", results[-1].message))
             continue
         try:
             results.append(decide(store, request, policy=policy, now=now))
         except ContractError as exc:
-            results.append(_not_done(request, "refused", str(exc)))
+            results.append(request.not_done("refused", str(exc)))
         except StoreUnavailableError as exc:
-            results.append(_not_done(request, "unavailable", str(exc)))
+            results.append(request.not_done("unavailable", str(exc)))
     return results
 
 
@@ -157,7 +157,7 @@ def _previewed(
                 with conn.begin_nested():
                     results.append(_decide(conn, request, policy, now))
             except ContractError as exc:
-                results.append(_not_done(request, "refused", str(exc)))
+                results.append(request.not_done("refused", str(exc)))
         taken_back.rollback()
     return results
 
@@ -258,7 +258,3 @@ def _moved(turn: Turn, *, after: dict[str, Any], **columns: Any) -> tuple[str, i
 
 
 _ACTIONS: Final[dict[str, Callable[[Turn], Decision]]] = {"approve": approve, "reject": _reject, "snooze": _snooze, "undo": _undo}
-
-
-def _not_done(request: DecisionRequest, outcome: Any, message: str) -> Decision:
-    return Decision(decision_id=request.decision_id, rec_id=request.rec_id, action=request.action, outcome=outcome, message=message)
