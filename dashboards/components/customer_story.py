@@ -15,6 +15,7 @@ from dashboards.components.timeline import timeline
 from dashboards.queries.reports import report
 from dashboards.queries.timelines import customer_story
 from pipelines.errors import ReportError
+from pipelines.stores.timelines import why_not_judged
 
 if TYPE_CHECKING:
     from datetime import date
@@ -67,12 +68,8 @@ def standing_words(status: dict[str, Any] | None) -> str:
     """Whether the customer is still there and what to expect, with the model's error; or why nobody can say."""
     if status is None:
         return "Whether this customer is still there is not known: the run made no scores."
-    if status["is_too_young"]:
-        return "Too young to say whether this customer stays."
-    if status["is_one_time"]:
-        return "Bought on one day only, so there is no rhythm to judge by."
-    if status["p_alive"] is None:
-        return f"Whether this customer is still there is not known: {status['refusal_reason']}"
+    if reason := why_not_judged(status):
+        return reason
     verdict = "Likelier gone than still there" if status["is_churned"] else "Probably still there"
     errors = {"purchases": status["holdout_bias_rate"], "sales": status["holdout_value_bias_rate"]}
     known = [f"{rate:+.1%} in {name}".replace("%", " %") for name, rate in errors.items() if rate is not None]

@@ -16,7 +16,7 @@ from pipelines.cli.wording import money
 from pipelines.settings import load_settings
 from pipelines.stores.customer_keys import Pseudonyms
 from pipelines.stores.releases import open_served
-from pipelines.stores.timelines import customer_timeline, order_timeline
+from pipelines.stores.timelines import customer_timeline, order_timeline, why_not_judged
 
 if TYPE_CHECKING:
     from pipelines.stores.timelines import Timeline
@@ -93,12 +93,8 @@ def _profile(profile: dict[str, Any]) -> str:
 
 def standing(status: dict[str, Any]) -> str:
     """Whether the customer is still there and what to expect, in one sentence, or why nobody can say."""
-    if status["is_too_young"]:
-        return "Too young to say whether this customer stays."
-    if status["is_one_time"]:
-        return "Bought on one day only, so there is no rhythm to judge by."
-    if status["p_alive"] is None:
-        return f"Whether this customer is still there is not known: {status['refusal_reason']} See ordercast report customer_model."
+    if reason := why_not_judged(status):
+        return reason
     verdict = "Likelier gone than still there" if status["is_churned"] else "Probably still there"
     value = status["lifetime_value_364_days_amount"]
     worth = "" if value is None else f" worth {money(value, status['currency_code'])}"

@@ -103,6 +103,17 @@ def _timeline(
     return Timeline(customer_key, order_id, _with_money(profile, currency), _status(conn, customer_key), events)
 
 
+def why_not_judged(status: dict[str, Any]) -> str | None:
+    """Why nobody can say whether the customer is still there, in a sentence; None where the model says how likely it is."""
+    if status["is_too_young"]:
+        return "Too young to say whether this customer stays."
+    if status["is_one_time"]:
+        return "Bought on one day only, so there is no rhythm to judge by."
+    if status["p_alive"] is None:
+        return f"Whether this customer is still there is not known: {status['refusal_reason']} See ordercast report customer_model."
+    return None
+
+
 def _with_money(profile: dict[str, Any] | None, currency: str) -> dict[str, Any] | None:
     return None if profile is None else with_money(pl.DataFrame([profile]), currency).row(0, named=True)
 
