@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,9 @@ from dashboards.queries import releases
 from pipelines.settings import Settings
 from pipelines.steps.transform import prepare_manifest
 from pipelines.stores.metrics import catalogue_from_manifest, catalogue_to_json
+from tests.dashboards.example_kinds import open_kinds
 from tests.dashboards.example_release import NOW, Merchant, publish_release
+from tests.dashboards.example_shop import Shop, open_shop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,6 +62,22 @@ def publish_for(home: Path, catalogue: str) -> Callable[[Merchant], None]:
         publish_release(home, merchant, catalogue=catalogue)
 
     return publish_merchant
+
+
+@pytest.fixture(scope="session")
+def home_of_kinds(tmp_path_factory: pytest.TempPathFactory, catalogue: str) -> Path:
+    """A home folder with the example merchant's release and a suggestion of each kind, to be copied."""
+    folder = tmp_path_factory.mktemp("kinds")
+    publish_release(folder, Merchant(), catalogue=catalogue)
+    open_kinds(open_shop(folder))
+    return folder
+
+
+@pytest.fixture
+def kinds_shop(home: Path, home_of_kinds: Path) -> Shop:
+    """A shop of this test's own with a suggestion of each kind."""
+    shutil.copytree(home_of_kinds, home, dirs_exist_ok=True)
+    return Shop(home)
 
 
 @pytest.fixture

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast
 
 import polars as pl
 import pytest
-from streamlit import config
 
 from dashboards.components.rule_trial import preview_options
 from dashboards.components.rule_words import settings_words, times_words
@@ -24,15 +22,11 @@ from pipelines.cli.rule_words import scope_of, values_of
 from pipelines.stores.operational import OperationalStore
 from pipelines.stores.policy_rules import list_rules
 from tests.dashboards.conftest import open_at
-from tests.dashboards.example_kinds import open_kinds
-from tests.dashboards.example_release import Merchant, publish_release
-from tests.dashboards.example_shop import Shop, open_shop
+from tests.dashboards.example_shop import Shop
 from tests.dashboards.test_deciding import labels, press
 from tests.dashboards.test_reorder import words
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from streamlit.testing.v1 import AppTest
 
     from dashboards.queries.releases import Served
@@ -40,22 +34,11 @@ if TYPE_CHECKING:
 ORDERED = {"O-1-1": date(2026, 11, 18), "O-2-1": date(2026, 11, 19), "O-3-1": date(2026, 11, 17)}
 
 
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory, catalogue: str) -> Path:
-    """A home folder with the example merchant's release and a suggestion of each kind."""
-    home = tmp_path_factory.mktemp("allocation")
-    publish_release(home, Merchant(), catalogue=catalogue)
-    open_kinds(open_shop(home))
-    return home
-
-
 @pytest.fixture
-def shop(home: Path, template: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
+def shop(kinds_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Shop:
     """A shop of this test's own, with ada, an admin, at the pages."""
-    shutil.copytree(template, home, dirs_exist_ok=True)
     monkeypatch.setenv("ORDERCAST_OPERATOR", "ada")
-    config.set_option("server.address", "127.0.0.1")
-    return Shop(home)
+    return kinds_shop
 
 
 def allocated(monkeypatch: pytest.MonkeyPatch, wants: list[tuple[str, int, int, int | None]], *, free: int) -> pl.DataFrame:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING
 
 import pytest
-from streamlit import config
 
 from tests.dashboards.conftest import open_at
-from tests.dashboards.example_kinds import KINDS, open_kinds
-from tests.dashboards.example_release import Merchant, publish_release
-from tests.dashboards.example_shop import Shop, open_shop
+from tests.dashboards.example_kinds import KINDS
+from tests.dashboards.example_shop import Shop
 from tests.dashboards.test_deciding import press, worklist
 from tests.dashboards.test_reorder import listed, words
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    pass
 
 ASKED = {
     "transfer": "Move 59 from South", "expedite": "Pull PO-17 forward to Tue 24 Nov", "defer": "Put PO-18 off to Wed 30 Dec",
@@ -27,22 +24,11 @@ FACTS = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory, catalogue: str) -> Path:
-    """A home folder with the example merchant's release and a suggestion of each kind."""
-    home = tmp_path_factory.mktemp("kinds")
-    publish_release(home, Merchant(), catalogue=catalogue)
-    open_kinds(open_shop(home))
-    return home
-
-
 @pytest.fixture
-def shop(home: Path, template: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
+def shop(kinds_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Shop:
     """A shop of this test's own, with ann, an approver, at the pages."""
-    shutil.copytree(template, home, dirs_exist_ok=True)
     monkeypatch.setenv("ORDERCAST_OPERATOR", "ann")
-    config.set_option("server.address", "127.0.0.1")
-    return Shop(home)
+    return kinds_shop
 
 
 def test_the_list_says_what_each_kind_asks_for_and_sums_what_is_spent_only(shop: Shop) -> None:
