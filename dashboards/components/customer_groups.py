@@ -11,7 +11,7 @@ from dashboards import theme
 from dashboards.components.charts import chart_block
 from dashboards.components.customer_charts import measures_chart, score_bars
 from dashboards.components.customer_list import customer_list
-from dashboards.components.formats import escape_markdown, format_number, format_percent, format_sample, format_units
+from dashboards.components.formats import escape_markdown, format_number, format_percent, format_sample, format_units, spoken
 from dashboards.components.metric_panels import metric_breakdown, metric_cards, metric_course
 from dashboards.components.states import show_not_available
 from dashboards.components.tables import data_table
@@ -234,7 +234,7 @@ def named_segments(served: Served) -> pl.DataFrame:
 
 def segment_name(segment: str) -> str:
     """`at_risk` as people read it: `At risk`."""
-    return segment.replace("_", " ").capitalize()
+    return spoken(segment).capitalize()
 
 
 def segment_title(frame: pl.DataFrame) -> str:

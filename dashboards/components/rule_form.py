@@ -9,7 +9,7 @@ import polars as pl
 import streamlit as st
 
 from dashboards import decisions
-from dashboards.components.formats import escape_markdown, format_count, format_date
+from dashboards.components.formats import escape_markdown, format_count, format_date, spoken
 from dashboards.components.rule_list import ANSWER
 from dashboards.components.rule_trial import rule_trial
 from dashboards.components.rule_words import SCOPE_LABELS, SETTING_LABELS, change_words, rule_times_words, scope_words, settings_words
@@ -83,7 +83,7 @@ def _value(name: str, known: Any, key: str) -> Any:
     label, field = SETTING_LABELS[name], f"{key}-{name}"
     if name in CHOICES:
         choices = list(CHOICES[name])
-        return st.selectbox(label, choices, index=choices.index(known) if known else 0, format_func=_plain, key=field)
+        return st.selectbox(label, choices, index=choices.index(known) if known else 0, format_func=spoken, key=field)
     if SETTINGS[name] == pl.Float64():
         share = st.number_input(f"{label} (%)", 0.0, 100.0, 100 * known if known is not None else 95.0, 0.5, key=field)
         return round(share / 100, 6)
@@ -165,7 +165,3 @@ def _save(rule: PolicyRule, found: RulePreview, is_new: bool, reason: str, actor
         return
     st.session_state["rule_saved"] = drawn
     st.session_state[ANSWER] = (f"**{escape_markdown(added.name)} stands**. It counts from the next run on (`ordercast run`).", True)
-
-
-def _plain(name: str) -> str:
-    return name.replace("_", " ")

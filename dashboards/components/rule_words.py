@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from dashboards.components.formats import format_date, format_money, format_percent, format_units
+from dashboards.components.formats import format_date, format_money, format_percent, format_units, spoken
 from inventory.rules import SETTINGS
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def value_words(name: str, value: Any) -> str:
         return "default"
     if SETTINGS[name] == pl.Float64():
         return format_percent(value)
-    return str(value).replace("_", " ") if isinstance(value, str) else format_units(float(value))
+    return spoken(value) if isinstance(value, str) else format_units(float(value))
 
 
 def times_words(rule: Mapping[str, Any], *, today: date) -> str:

@@ -8,7 +8,7 @@ import polars as pl
 import streamlit as st
 
 from dashboards.components.exports import export_button
-from dashboards.components.formats import escape_markdown, format_units
+from dashboards.components.formats import escape_markdown, format_units, spoken
 from dashboards.components.states import show_not_available
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def _label(name: str, *, currency: str) -> str:
 
 
 def _sentence(name: str) -> str:
-    words = name.replace("_", " ").strip()
+    words = spoken(name).strip()
     return words[:1].upper() + words[1:]
 
 

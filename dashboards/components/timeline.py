@@ -12,7 +12,7 @@ import polars as pl
 import streamlit as st
 
 from dashboards import theme
-from dashboards.components.formats import format_count, format_date, format_price
+from dashboards.components.formats import format_count, format_date, format_price, spoken
 from dashboards.components.tables import data_table
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def story_html(moments: Sequence[Moment], *, today: date) -> str:
 
 def event_name(event_type: str) -> str:
     """What an event is called."""
-    return _LOOKS[event_type][0] if event_type in _LOOKS else event_type.replace("_", " ").capitalize()
+    return _LOOKS[event_type][0] if event_type in _LOOKS else spoken(event_type).capitalize()
 
 
 def gap_words(gap: timedelta) -> str:
