@@ -46,6 +46,7 @@ _LABELS: Final = {
     "reason": "Why", "kind": "Cause", "model": "Used instead", "recent_qty": "Wanted in 91 days (units)",
 }  # fmt: skip
 _CHECK_PIXELS: Final = 200
+_CAUSES: Final = {"item inactive": "inactive", "no sale lately": "without a sale lately", "too few sales": "with too few sales"}
 _CHECKS: Final = {"bias_drift": "Bias", "coverage_drift": "Band", "fallback_share": "Share on a fallback"}
 
 
@@ -116,7 +117,7 @@ def worse_table(served: Served, frame: pl.DataFrame, tested: Mapping[str, Any], 
     data_table(
         frame, name="worse-than-naive", as_of=served.context.as_of_date, alt="Series whose forecast was worse than seasonal naive",
         columns=("sku", "title", "location", "added_error_qty", "wape_rate", "naive_wape_rate", "actual_qty", "history_days_count"),
-        labels=_LABELS | {"actual_qty": "Wanted in the test (units)"}, opens=opens,
+        labels=_LABELS | {"actual_qty": "Wanted (units)"}, opens=opens,
         definitions={"added_error_qty": "By how many units its errors were above naive's on the tested days.", "wape_rate": WAPE},
     )  # fmt: skip
 
@@ -150,9 +151,10 @@ def without_title(frame: pl.DataFrame) -> str:
         return "Every item at every location has a forecast of its own, none is on a fallback"
     counts = dict(frame["state"].value_counts().iter_rows())
     none = frame.filter(pl.col("state") == "No forecast")
-    causes = ", ".join(f"{count:,} for {kind}" for kind, count in none["kind"].value_counts(sort=True).iter_rows())
-    said = f"{format_count(none.height, 'item')} at locations without a forecast" + (f", {causes}" if causes else "")
-    return f"{said}. On a fallback: {counts.get('Fallback', 0):,}; broken: {counts.get('Broken', 0):,}"
+    causes = ", ".join(f"{count:,} {_CAUSES.get(kind, kind)}" for kind, count in none["kind"].value_counts(sort=True).iter_rows())
+    said = f"{format_count(none.height, 'item')} at locations without a forecast" + (f": {causes}" if causes else "")
+    others = [f"{counts[state]:,} {words}" for state, words in (("Fallback", "on a fallback"), ("Broken", "broken")) if state in counts]
+    return "; ".join([said, *others])
 
 
 def check_list(checks: pl.DataFrame, withheld: str | None) -> None:

@@ -230,8 +230,7 @@ _FALLBACKS: Final = """
     select fallback_reason as reason, count(*)::bigint as series_count from planning.backtest_scores
     where fallback_reason is not null group by all order by series_count desc, reason
 """
-# Days and counts inside a reason differ from item to item; the sentence is the same.
 _NOT_FORECAST: Final = """
-    select regexp_replace(reason, '[0-9]+', 'N', 'g') as reason, count(*)::bigint as series_count from planning.demand_series
+    select reason_kind as reason, count(*)::bigint as series_count from planning.demand_series
     where reason is not null group by all order by series_count desc, reason
 """

@@ -83,9 +83,7 @@ def test_parts_in_which_the_forecast_is_worse_than_naive_are_counted() -> None:
 def test_fallbacks_and_broken_series_are_counted_beside_those_without_a_forecast() -> None:
     frame = pl.DataFrame({"state": ["No forecast", "No forecast", "Fallback"], "kind": ["item inactive", "item inactive", "model"]})
 
-    assert (
-        demand_accuracy.without_title(frame) == "2 items at locations without a forecast, 2 for item inactive. On a fallback: 1; broken: 0"
-    )
+    assert demand_accuracy.without_title(frame) == "2 items at locations without a forecast: 2 inactive; 1 on a fallback"
 
 
 def test_overrides_that_stand_and_those_that_made_matters_worse_are_counted() -> None:
