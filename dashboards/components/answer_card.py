@@ -11,6 +11,7 @@ from dashboards import decisions
 from dashboards.components.deciding import go_on, redraw_if_decided, send
 from dashboards.components.decision_card import confirm_button, show_before_and_after, undo_button
 from dashboards.components.formats import escape_markdown, format_count, format_price
+from dashboards.components.states import main_button
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,7 +79,8 @@ def show_results(results: pl.DataFrame) -> None:
 def _go_on_button(answer: Answer) -> None:
     if any(result.outcome == "unavailable" for result in answer.results):
         st.button(
-            "Send again", icon=":material/refresh:", type="primary", on_click=send, args=(answer.rows, answer.requests), key="send-again",
+            "Send again", icon=":material/refresh:", type=main_button(), on_click=send, args=(answer.rows, answer.requests),
+            key="send-again",
             help="The same decision with the same key: if it took effect already, nothing happens twice.",
         )  # fmt: skip
     st.button("Go on", icon=":material/arrow_forward:", on_click=go_on, key="go-on", help="Opens the most urgent suggestion of the list.")

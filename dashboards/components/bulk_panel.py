@@ -13,7 +13,7 @@ from dashboards.components.deciding import decision_id, form_of, redraw_if_decid
 from dashboards.components.decision_card import reject_fields, reject_values, snooze_fields, snooze_values
 from dashboards.components.draft_list import show_drafts
 from dashboards.components.formats import format_count
-from dashboards.components.states import errors_as_sentences
+from dashboards.components.states import errors_as_sentences, main_button
 from dashboards.queries.suggestions import APPROVED, REJECTED, SECOND_PERSON, SNOOZED, STALE, TO_DECIDE
 
 if TYPE_CHECKING:
@@ -77,7 +77,8 @@ def _preview_then_do(rows: Sequence[Mapping[str, Any]], action: DecisionAction, 
     done = sum(result.outcome in {"approved", "snoozed", "rejected", "undone", "waiting"} for result in results)
     if done:
         st.button(
-            f"{_VERBS[action]} {format_count(done, 'suggestion')}", key=form, type="primary", icon=":material/done_all:", on_click=submit,
+            f"{_VERBS[action]} {format_count(done, 'suggestion')}", key=form, type=main_button(), icon=":material/done_all:",
+            on_click=submit,
             args=(form, rows, action, actor, lambda: values),
         )  # fmt: skip
 

@@ -12,7 +12,7 @@ from dashboards import decisions
 from dashboards.components.deciding import form_of, redraw_if_decided, submit
 from dashboards.components.edit_outcome import show_outcome
 from dashboards.components.formats import UNKNOWN, asked_words, escape_markdown, format_date, format_money, format_price, format_units
-from dashboards.components.states import errors_as_sentences
+from dashboards.components.states import errors_as_sentences, main_button
 from dashboards.queries.suggestions import APPROVED, REJECTED, SECOND_PERSON, SNOOZED, STALE, TO_DECIDE
 from pipelines.decisions.lifecycle import REASONS
 
@@ -257,7 +257,7 @@ def _button(
     form = form_of(name or action, [row])
     draw = st.form_submit_button if is_in_form else st.button
     draw(
-        label, key=form, icon=icon, type="primary" if is_primary else "secondary", help=explained, on_click=submit,
+        label, key=form, icon=icon, type=main_button() if is_primary else "secondary", help=explained, on_click=submit,
         args=(form, [row], action, actor, values),
     )  # fmt: skip
 

@@ -9,6 +9,7 @@ import streamlit as st
 
 from dashboards import identity, jobs
 from dashboards.components.formats import escape_markdown, format_age, format_count
+from dashboards.components.states import main_button
 from dashboards.queries import releases
 from pipelines.errors import OrdercastError
 
@@ -57,7 +58,7 @@ def _offer(asked: Question, progress: Progress, by: Asker, *, button: str, name:
         st.error(escape_markdown(problem), icon=":material/error:")
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
-            button if progress.job is None else f"{button} again", icon=":material/play_arrow:", type="primary", key=f"ask-{name}",
+            button if progress.job is None else f"{button} again", icon=":material/play_arrow:", type=main_button(), key=f"ask-{name}",
             disabled=by.why_not is not None, help=by.why_not, on_click=_ask, args=(asked, name),
         )  # fmt: skip
         usual = f"It took {_lasts(progress.usual_seconds)} the last time." if progress.usual_seconds else ""

@@ -11,6 +11,7 @@ import streamlit as st
 from dashboards import overriding
 from dashboards.components.deciding import decision_id, form_of
 from dashboards.components.formats import escape_markdown, format_count, format_date, format_number
+from dashboards.components.states import main_button
 from dashboards.components.tables import data_table
 from dashboards.queries.overrides import IN_THE_PLAN, NEXT_RUN
 from pipelines.stores.overrides import ABSOLUTE, FACTOR, USUAL_FACTORS, Override
@@ -101,7 +102,7 @@ def _fields(served: Served, outlook: DemandOutlook, item: Mapping[str, str], *, 
         st.checkbox(f"{override.value:g} times the forecast is meant", key=f"{key}-meant")
     form = form_of("override", [{"rec_id": key, "version": tries}])
     st.button(
-        "Set the override", icon=":material/check:", type="primary", key=f"{key}-set", on_click=_set, args=(form, key, item, actor),
+        "Set the override", icon=":material/check:", type=main_button(), key=f"{key}-set", on_click=_set, args=(form, key, item, actor),
         help="Holds from the next run on, beside the forecast and never in its place.",
     )  # fmt: skip
 

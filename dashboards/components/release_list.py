@@ -9,7 +9,7 @@ import streamlit as st
 
 from dashboards import decisions, identity
 from dashboards.components.formats import escape_markdown, format_count
-from dashboards.components.states import errors_as_sentences
+from dashboards.components.states import errors_as_sentences, main_button
 from dashboards.components.tables import data_table
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def _go_back(others: list[str], actor: str) -> None:
         st.caption(
             "Every page shows it at once. No file is changed, suggestions stay those of the latest run, and the next run publishes anew."
         )
-        if st.form_submit_button("Serve it", type="primary", icon=":material/check:"):
+        if st.form_submit_button("Serve it", type=main_button(), icon=":material/check:"):
             with errors_as_sentences("The other release"):
                 decisions.serve_release(wanted, reason=reason, actor=actor)
                 st.session_state[_TOLD] = f"Served is now {wanted}."

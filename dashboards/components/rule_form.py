@@ -13,6 +13,7 @@ from dashboards.components.formats import escape_markdown, format_count, format_
 from dashboards.components.rule_list import ANSWER
 from dashboards.components.rule_trial import rule_trial
 from dashboards.components.rule_words import SCOPE_LABELS, SETTING_LABELS, change_words, rule_times_words, scope_words, settings_words
+from dashboards.components.states import main_button
 from dashboards.queries import rules
 from inventory.rules import CHOICES, SCOPES, SETTINGS, PolicyRule, RuleScope, RuleValues
 from pipelines.errors import OrdercastError
@@ -122,7 +123,7 @@ def _preview_then_save(
             return
         ready = bool(reason.strip()) and rule.rule_id != "new"
         st.button(
-            f"Save {'the rule' if base is None else f'a version of {rule.rule_id}'}", icon=":material/save:", type="primary",
+            f"Save {'the rule' if base is None else f'a version of {rule.rule_id}'}", icon=":material/save:", type=main_button(),
             key=f"save-{rule.rule_id}-{len(book.versions)}", on_click=_save, disabled=not ready,
             args=(rule, found, base is None, reason, actor, len(book.versions)),
             help=None if ready else "A rule needs a name and its reason.",

@@ -11,6 +11,7 @@ from dashboards import decisions
 from dashboards.components.exports import export_button
 from dashboards.components.formats import escape_markdown, format_count
 from dashboards.components.rule_words import scope_words, settings_words, times_words
+from dashboards.components.states import main_button
 from pipelines.errors import OrdercastError
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def revert_rule(book: RuleBook, actor: str) -> None:
         st.markdown(f"**{escape_markdown(newest.name)}** counts no more from the next run on: {escape_markdown(again)}.")
         st.text_input("Why", key="revert-reason", max_chars=500)
         st.button(
-            f"Revert {newest.name}", icon=":material/undo:", type="primary", key=f"revert-{newest.name}", on_click=_revert,
+            f"Revert {newest.name}", icon=":material/undo:", type=main_button(), key=f"revert-{newest.name}", on_click=_revert,
             args=(newest.name, name, actor),
         )  # fmt: skip
 

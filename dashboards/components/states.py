@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from datetime import UTC, datetime, time, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 from zoneinfo import ZoneInfo
 
 import streamlit as st
@@ -28,6 +28,11 @@ def page_head(title: str, question: str) -> None:
     with st.container(gap="xxsmall"):
         st.title(title, anchor=False)
         st.markdown(f":gray[{question}]")
+
+
+def main_button() -> Literal["primary", "secondary"]:
+    """How the button looks that a page leads to: in the dark theme as others, for Streamlit writes white on the light accent there."""
+    return "secondary" if st.context.theme.type == "dark" else "primary"
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import streamlit as st
 
 from dashboards import identity
 from dashboards.components.formats import escape_markdown
+from dashboards.components.states import main_button
 
 if TYPE_CHECKING:
     from dashboards.identity import Account, Identity
@@ -32,10 +33,10 @@ def closed_door(who: Identity) -> None:
     st.title("Ordercast", anchor=False)
     if who.closed == "not signed in":
         st.markdown("Sign in to see orders, stock and what to order.")
-        st.button("Sign in", icon=":material/login:", type="primary", on_click=st.login)
+        st.button("Sign in", icon=":material/login:", type=main_button(), on_click=st.login)
     elif who.closed == "expired":
         st.info("**Sign in again.** You signed in too long ago, or for another program.", icon=":material/schedule:")
-        st.button("Sign in", icon=":material/login:", type="primary", on_click=st.login)
+        st.button("Sign in", icon=":material/login:", type=main_button(), on_click=st.login)
     elif who.closed == "unknown" and who.account is not None:
         _unknown(who.account)
         _sign_out()
