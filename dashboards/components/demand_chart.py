@@ -38,11 +38,12 @@ def demand_chart(outlook: DemandOutlook) -> Layers:
     courses = _course(outlook.days, "statistical_mean_qty", _FORECAST, color=theme.ACCENT, dash=_DASHED)
     if not outlook.overrides.is_empty():
         courses += _course(_overridden(outlook), "demand_mean_qty", _OVERRIDE, color=theme.WARNING, dash=_SOLID)
+    censored = outlook.history.filter(pl.col("is_censored"))
     layers = [
         *_promotions(outlook.promotions),
         band,
         _history(outlook.history),
-        _without_stock(outlook.history),
+        *([] if censored.is_empty() else [_without_stock(censored)]),  # marks of nothing are nameless to a screen reader
         *courses,
         *as_of_mark(outlook.as_of_date),
     ]
@@ -67,9 +68,9 @@ def _history(history: pl.DataFrame) -> alt.Chart:
     return chart
 
 
-def _without_stock(history: pl.DataFrame) -> alt.Chart:
+def _without_stock(censored: pl.DataFrame) -> alt.Chart:
     """Marks between the axis and its labels."""
-    days = history.filter(pl.col("is_censored")).with_columns(pl.lit(0.0).alias("axis_qty"))
+    days = censored.with_columns(pl.lit(0.0).alias("axis_qty"))
     base = as_chart(days).mark_point(shape="square", filled=True, size=18, opacity=1, color=theme.WARNING, yOffset=5)
     tooltip = [day_tooltip("demand_date"), count_tooltip("demand_qty", "Ended without stock, units sold")]
     chart: alt.Chart = base.encode(day_axis("demand_date"), _units("axis_qty"), tooltip=tooltip)

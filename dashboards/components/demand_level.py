@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from dashboards.queries.demand import DemandSum, Level
     from dashboards.queries.releases import Served
 
-_ACTUAL, _FORECAST, _LAST_YEAR = "Wanted", "Forecast", "Year before"
-_APART: Final = 14  # pixels from a course to its name, away from the other one
+_ACTUAL, _FORECAST, _LAST_YEAR = "Wanted", "Forecast", "Year ago"
+_APART: Final = 10  # pixels from a course to its name, away from the other one
+_NAME_SHARE: Final = 0.2  # room on the right for the courses' names
 _UNITS: Final = alt.Axis(format=",.0f", tickCount=5)
 _COLUMNS: Final = (
     "name",
@@ -54,7 +55,7 @@ def demand_level(served: Served, found: DemandSum, *, what: str) -> None:
         sum_chart(found), title=sum_title(found), alt_text=f"Demand of {what} by week, with forecast", frame=found.weeks,
         name="demand-by-week", as_of=served.context.as_of_date, caption=sum_caption(found),
         labels={"from_date": "From", "to_date": "To", "actual_qty": "Wanted (units)", "forecast_qty": "Forecast (units)",
-                "last_year_qty": "Year before (units)", "promoted_skus_count": "Items promoted"},
+                "last_year_qty": "Year ago (units)", "promoted_skus_count": "Items promoted"},
         definitions={"forecast_qty": _DEFINITIONS["forecast_qty"], "last_year_qty": "The same week 364 days before."},
     )  # fmt: skip
 
@@ -122,16 +123,20 @@ def member_title(frame: pl.DataFrame, by: Level) -> str:
 
 
 def sum_chart(found: DemandSum) -> Layers:
-    """What was wanted solid, the forecast dashed where it goes on, the year before in grey; each named where it ends."""
+    """What was wanted solid, the forecast dashed where it goes on, the year before in grey; each named beside its end."""
+    first, last = found.weeks["from_date"][0], found.weeks["from_date"][-1]
+    room = last + (last - first) * _NAME_SHARE
+    domain = [alt.DateTime(year=day.year, month=day.month, date=day.day, utc=True) for day in (first, room)]
+    when = day_axis("from_date", alt.Scale(type="utc", domain=domain))
     ends = found.weeks.drop_nulls(["forecast_qty", "last_year_qty"]).tail(1)
     is_above = ends.height == 0 or ends["forecast_qty"][0] >= ends["last_year_qty"][0]
     weeks = found.weeks.with_columns(forecast_qty=pl.coalesce("forecast_qty", pl.when(_is_last_behind()).then("actual_qty")))
     shift = _APART if is_above else -_APART
-    before = _line(weeks, "last_year_qty", _LAST_YEAR, color=theme.REFERENCE, width=1.5, dash=[1, 0], name_shift=shift)
+    before = _line(weeks, when, "last_year_qty", _LAST_YEAR, color=theme.REFERENCE, width=1.5, dash=[1, 0], name_shift=shift)
     layers = [
         *(before if weeks["last_year_qty"].count() else []),  # a course without a point would be a nameless thing to a screen reader
-        *_line(weeks, "actual_qty", _ACTUAL, color=theme.ACCENT, width=2.5, dash=[1, 0]),
-        *_line(weeks, "forecast_qty", _FORECAST, color=theme.ACCENT, width=2.5, dash=[5, 4], name_shift=-shift),
+        *_line(weeks, when, "actual_qty", _ACTUAL, color=theme.ACCENT, width=2.5, dash=[1, 0]),
+        *_line(weeks, when, "forecast_qty", _FORECAST, color=theme.ACCENT, width=2.5, dash=[5, 4], name_shift=-shift),
     ]
     return layered(layers, height=HEIGHT)
 
@@ -141,17 +146,17 @@ def _is_last_behind() -> pl.Expr:
 
 
 def _line(
-    weeks: pl.DataFrame, column: str, name: str, *, color: str, width: float, dash: list[int], name_shift: int | None = None
+    weeks: pl.DataFrame, when: alt.X, column: str, name: str, *, color: str, width: float, dash: list[int], name_shift: int | None = None
 ) -> list[alt.Chart]:
-    """A course; named where it ends, so many pixels below that point, unless it goes on."""
+    """A course; named beside its end, so many pixels below that point, unless it goes on."""
     known = weeks.drop_nulls(column)
     how_much = alt.Y(f"{column}:Q", title="Units a week", axis=_UNITS, scale=alt.Scale(zero=True))
     said = [day_tooltip("from_date"), alt.Tooltip(f"{column}:Q", title=name, format=",.0f"),
             alt.Tooltip("promoted_skus_count:Q", title="Items promoted", format=",.0f")]  # fmt: skip
-    line = as_chart(known).mark_line(color=color, strokeWidth=width, strokeDash=dash).encode(day_axis("from_date"), how_much, tooltip=said)
+    line = as_chart(known).mark_line(color=color, strokeWidth=width, strokeDash=dash).encode(when, how_much, tooltip=said)
     end = as_chart(known.tail(0 if name_shift is None else 1).with_columns(pl.lit(name).alias("name")))
-    text = end.mark_text(align="right", baseline="middle", dy=name_shift or 0, fontSize=12, fontWeight=600, color=color)
-    return [line, text.encode(day_axis("from_date"), how_much, text="name:N")]
+    text = end.mark_text(align="left", baseline="middle", dx=4, dy=name_shift or 0, fontSize=11, fontWeight=600, color=color)
+    return [line, text.encode(when, how_much, text="name:N")]
 
 
 def _missed(rate: float) -> str:

@@ -19,6 +19,7 @@ HEIGHT: Final = 340
 WITH: Final = "With order"
 WITHOUT: Final = "Without order"
 _COURSES: Final = [WITH, WITHOUT]
+_NAME_SHARE: Final = 0.16  # room on the right for the name of the course that ends there
 _STEPS: Final = "step-after"  # stock of a day stands until the next day's end
 _DELIVERIES: Final = (("under way", theme.INBOUND, 30), ("this order", theme.ACCENT, 54))  # below the name of the as-of day
 
@@ -33,7 +34,8 @@ def stock_chart(outlook: StockOutlook) -> Layers:
     arriving = [
         mark
         for kind, color, top in _DELIVERIES
-        for mark in _deliveries(outlook.deliveries.filter(pl.col("kind") == kind), color=color, top=top)
+        if not (of_kind := outlook.deliveries.filter(pl.col("kind") == kind)).is_empty()  # marks of nothing are nameless to a screen reader
+        for mark in _deliveries(of_kind, color=color, top=top)
     ]
     layers = [
         _bands(shown, outlook),
@@ -58,7 +60,8 @@ def _color() -> alt.Color:
 
 def _bands(shown: pl.DataFrame, outlook: StockOutlook) -> alt.Chart:
     """Bands, and the axes, which leave room above for deliveries."""
-    domain = [alt.DateTime(year=day.year, month=day.month, date=day.day, utc=True) for day in (outlook.first_date, outlook.last_shown_date)]
+    last = outlook.last_shown_date + (outlook.last_shown_date - outlook.first_date) * _NAME_SHARE
+    domain = [alt.DateTime(year=day.year, month=day.month, date=day.day, utc=True) for day in (outlook.first_date, last)]
     day = day_axis("stock_date", alt.Scale(type="utc", domain=domain))
     units = amount_axis("stock_p10_qty", alt.Scale(domain=[0, outlook.highest_shown_qty], nice=False))
     area = as_chart(shown).mark_area(opacity=theme.BAND_OPACITY, interpolate=_STEPS)
@@ -88,13 +91,14 @@ def _medians(shown: pl.DataFrame) -> alt.Chart:
 
 
 def _names(shown: pl.DataFrame) -> list[alt.Chart]:
-    """Each course is named inside the chart, so no legend is needed: with the order where it stands highest, without it at its end."""
+    """Each course is named inside the chart, so no legend is needed: with the order where it stands highest, without it beside its end."""
     named = shown.group_by("course", maintain_order=True).agg(pl.all().sort_by("stock_p50_qty", "stock_date").last())
     ends = shown.filter(pl.col("stock_date") == pl.col("stock_date").max())
     axes = day_axis("stock_date"), amount_axis("stock_p50_qty")
-    look: dict[str, Any] = {"baseline": "bottom", "dy": -6, "fontSize": 12, "fontWeight": 600}
-    first = as_chart(named.filter(course=WITH)).mark_text(align="left", dx=4, **look).encode(*axes, _color(), text="course:N")
-    second = as_chart(ends.filter(course=WITHOUT)).mark_text(align="right", dx=-4, **look).encode(*axes, _color(), text="course:N")
+    look: dict[str, Any] = {"align": "left", "baseline": "bottom", "fontSize": 12, "fontWeight": 600}
+    first = as_chart(named.filter(course=WITH)).mark_text(dx=4, dy=-6, **look).encode(*axes, _color(), text="course:N")
+    beside = as_chart(ends.filter(course=WITHOUT)).transform_calculate(lines="split(datum.course, ' ')")
+    second = beside.mark_text(dx=6, lineHeight=13, **look).encode(*axes, _color(), text="lines:N")
     return [first, second]
 
 
