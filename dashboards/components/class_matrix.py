@@ -57,9 +57,10 @@ def matrix_chart(served: Served, found: ReportTable, shade: Shade, days: int, *,
     )  # fmt: skip
     key = f"matrix-{shade}"
     draw(chart, alt_text=f"{label} by class of items", key=key, selection=_SELECTION, on_select=lambda: _choose(key, chooses))
+    money = f" in {code}" if unit == "money" else ""
     st.caption(
-        f"{label}; sales and in-stock rate of {days} days, stock as of the last day, classes by 364 days. Not narrowed by location "
-        "and category. Click a cell for its items."
+        f"{label}{money}; sales and in-stock rate of {days} days, stock as of the last day, classes by 364 days. Not narrowed by "
+        "location and category. Click a cell for its items."
     )
     with st.expander("The chart as a table", icon=":material/table:"):
         data_table(

@@ -44,32 +44,41 @@ def heat_table(
         column: Column that names the columns.
         value: What cells show and are shaded by.
         unit: Of the value, as metrics have it.
-        currency: Of money.
+        currency: Of money; cells leave it out, for they are narrow on a phone.
         rows: The rows' names from top to bottom.
         columns: The columns' names from left to right.
         is_low_marked: Low values are what is to be seen: they are shaded, in the colour of warnings.
         second: Column of text that stands below the value.
         selects: Name of the selection that a click on a cell makes.
     """
-    said = pl.Series("said", [format_amount(one, unit, currency) for one in frame[value]], dtype=pl.String)
-    base = as_chart(frame.with_columns(said))
+    written = [(format_amount(one, "count" if unit == "money" else unit, ""), format_amount(one, unit, currency)) for one in frame[value]]
+    figures = pl.DataFrame(written, schema={"figure": pl.String, "said": pl.String}, orient="row")
     heads = alt.Axis(orient="top", labelAngle=0, labelOverlap=False, domain=False, ticks=False, grid=False, labelExpr=_SPLIT)
-    across = alt.X(f"{column}:N", sort=list(columns), title=None, axis=heads)
-    down = alt.Y(f"{row}:N", sort=list(rows), title=None, axis=alt.Axis(labelLimit=160, domain=False, ticks=False, grid=False))
-    ends = [_STRONGEST, _FAINTEST] if is_low_marked else [_FAINTEST, _STRONGEST]
-    shade = alt.Opacity(f"{value}:Q", scale=alt.Scale(domain=_range(frame[value]), range=ends, clamp=True), legend=None)
+    base = as_chart(frame.with_columns(figures)).encode(
+        alt.X(f"{column}:N", sort=list(columns), title=None, axis=heads),
+        alt.Y(f"{row}:N", sort=list(rows), title=None, axis=alt.Axis(labelLimit=160, domain=False, ticks=False, grid=False)),
+    )
     told = [alt.Tooltip(f"{row}:N"), alt.Tooltip(f"{column}:N"), alt.Tooltip("said:N", title="Value")]
-    cells = base.mark_rect(
-        color=theme.WARNING if is_low_marked else theme.ACCENT, stroke=theme.REFERENCE, strokeOpacity=0.35,
-        cursor="pointer" if selects else "default",
-    ).encode(across, down, shade, tooltip=told)  # fmt: skip
+    cells = _cells(base, frame[value], is_low_marked=is_low_marked, is_clicked=bool(selects)).encode(tooltip=told)
     if selects:
         cells = cells.add_params(alt.selection_point(name=selects, fields=[row, column]))
+    return layered([cells, *_figures(base, second)], height=_ROW_PIXELS * len(rows) + _HEAD_PIXELS)
+
+
+def _cells(base: alt.Chart, values: pl.Series, *, is_low_marked: bool, is_clicked: bool) -> alt.Chart:
+    """Shaded the stronger the higher, or the lower, from the least to the most of what is known."""
+    ends = [_STRONGEST, _FAINTEST] if is_low_marked else [_FAINTEST, _STRONGEST]
+    cells: alt.Chart = base.mark_rect(
+        color=theme.WARNING if is_low_marked else theme.ACCENT, stroke=theme.REFERENCE, strokeOpacity=0.35,
+        cursor="pointer" if is_clicked else "default",
+    ).encode(alt.Opacity(f"{values.name}:Q", scale=alt.Scale(domain=_range(values), range=ends, clamp=True), legend=None))  # fmt: skip
+    return cells
+
+
+def _figures(base: alt.Chart, second: str | None) -> list[alt.Chart]:
     ink = theme.INK["dark" if st.context.theme.type == "dark" else "light"]
-    layers = [cells, base.mark_text(fontSize=13, fontWeight=600, dy=-8 if second else 0, color=ink).encode(across, down, text="said:N")]
-    if second:
-        layers.append(base.mark_text(fontSize=11, dy=10, color=ink).encode(across, down, text=f"{second}:N"))
-    return layered(layers, height=_ROW_PIXELS * len(rows) + _HEAD_PIXELS)
+    figures = base.mark_text(fontSize=13, fontWeight=600, dy=-8 if second else 0, color=ink).encode(text="figure:N")
+    return [figures, base.mark_text(fontSize=11, dy=10, color=ink).encode(text=f"{second}:N")] if second else [figures]
 
 
 def _range(values: pl.Series) -> list[float]:

@@ -71,7 +71,7 @@ def across_chart(served: Served, frame: pl.DataFrame, measure: Measure, filters:
     st.caption(
         f"{label} over {filters.days} days."
         if measure in {"days_of_supply", "in_stock_rate"}
-        else f"{label} as of the last day; owned stock."
+        else f"{label}{f' in {code}' if unit == 'money' else ''} as of the last day; owned stock."
     )
     with st.expander("The chart as a table", icon=":material/table:"):
         wide = frame.pivot("location", index="category", values="value").sort("category")
