@@ -21,6 +21,12 @@ HEIGHT: Final = 260
 CLICKED: Final = "clicked"
 _BAR_PIXELS: Final = 26
 _MOST_BARS: Final = 15
+_FIGURE_SHARE: Final = 0.04  # of a phone's plot, that one character of a bar's figure takes
+# A percent sign stands apart, as in sentences. Names of bands stay in their middle: the theme would push the first and last one inwards.
+CONFIG: Final = {
+    "locale": {"number": {"decimal": ".", "thousands": ",", "grouping": [3], "currency": ["", ""], "percent": "\u00a0%"}},
+    "axisBand": {"labelFlush": False},
+}
 FORMATS: Final = {"percent": ".1%", "money": ",.0f", "days": ",.1f", "hours": ",.1f", "minutes": ",.1f", "number": ",.1f", "count": ",.0f"}
 
 
@@ -86,7 +92,7 @@ class Layers:
             for param in layer.pop("params", ()):
                 layer["name"] = f"layer_{place}"
                 params.append(param | {"views": [layer["name"]]})
-        return {"layer": layers, "datasets": datasets, **({"params": params} if params else {}), **self.properties}
+        return {"config": CONFIG, "layer": layers, "datasets": datasets, **({"params": params} if params else {}), **self.properties}
 
 
 def layered(layers: Sequence[alt.Chart], **properties: Any) -> Layers:
@@ -120,12 +126,14 @@ def bar_chart(
     ends = [value, *([compared] if compared else [])]
     shown = frame.head(_MOST_BARS).with_columns(pl.max_horizontal(ends).alias("label_at"))
     longest = max([float(end or 0) for end in shown["label_at"]], default=1.0)
+    written = max([len(f"{float(end or 0):{FORMATS.get(unit, ',.1f')}}") for end in shown[value]], default=1)
+    end = longest / max(0.4, 1 - _FIGURE_SHARE * written) or 1.0
     order = shown[member].to_list()
-    axis = alt.Axis(format=FORMATS.get(unit, ",.1f"), tickCount=5, grid=True)
+    axis = alt.Axis(format=axis_format(unit), tickCount=5, grid=True)
     named = alt.Y(f"{member}:N", sort=order, title=None, axis=alt.Axis(labelLimit=180, grid=False, labelOverlap=False))
     base = as_chart(shown)
     said = alt.Tooltip(f"{value}:Q", format=FORMATS.get(unit, ",.1f"), title="Value")
-    length = alt.X(f"{value}:Q", title=unit_title or None, axis=axis, scale=alt.Scale(domain=[0, 1.15 * longest or 1.0], nice=False))
+    length = alt.X(f"{value}:Q", title=unit_title or None, axis=axis, scale=alt.Scale(domain=[0, end], nice=False))
     bars = base.mark_bar(color=theme.ACCENT, cornerRadiusEnd=2).encode(length, named, tooltip=[f"{member}:N", said])
     text = base.mark_text(align="right", color=theme.REFERENCE, fontSize=12).encode(
         named, x=alt.XValue("width"), text=alt.Text(f"{value}:Q", format=FORMATS.get(unit, ",.1f"))
@@ -151,7 +159,7 @@ def time_chart(
         compared: Column of the comparison, such as the same weeks a year before.
         target: Where to aim.
     """
-    axis = alt.Axis(format=FORMATS.get(unit, ",.1f"), tickCount=5)
+    axis = alt.Axis(format=axis_format(unit), tickCount=5)
     scale = alt.Scale(zero=unit in {"money", "count"}, nice=True)
     when = day_axis(day)
     said = alt.Tooltip(f"{value}:Q", format=FORMATS.get(unit, ",.1f"), title="Value")
@@ -171,6 +179,11 @@ def time_chart(
     if target is not None:
         layers.append(_target(target, unit, scale))
     return layered(layers, height=HEIGHT, resolve={"axis": {"y": "independent"}})
+
+
+def axis_format(unit: str) -> str:
+    """Of an axis's numbers; percent with as many decimals as its steps need."""
+    return "%" if unit == "percent" else FORMATS.get(unit, ",.1f")
 
 
 def as_chart(frame: pl.DataFrame) -> alt.Chart:

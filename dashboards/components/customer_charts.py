@@ -8,7 +8,7 @@ import altair as alt
 import polars as pl
 
 from dashboards import theme
-from dashboards.components.charts import FORMATS, HEIGHT, Layers, as_chart, layered
+from dashboards.components.charts import FORMATS, HEIGHT, Layers, as_chart, axis_format, layered
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +18,7 @@ _LABEL_FITS: Final = 24  # pixels a cell needs for its figure; narrower cells sp
 # Cells are opaque and carry black or white figures of 4.5:1 and more, so they read the same in both themes.
 _PALE, _DEEP = "#D3E5F2", "#08436B"
 _DARK_ABOVE: Final = 0.62  # of the range from least to most: cells are dark enough for white figures
+_SHAPES: Final = ["square", "diamond", "circle"]  # of a bar and the marks on it
 # From worst to best score, told apart without colour by their place and figure.
 _SCORE_COLORS: Final = ("#B34700", "#E08A4A", "#9AA3AB", "#6FA9D2", "#1F6FA8")
 
@@ -103,7 +104,7 @@ def alive_histogram(frame: pl.DataFrame, *, threshold: float) -> Layers:
 def measures_chart(
     frame: pl.DataFrame, measures: Sequence[tuple[str, str, str]], *, unit: str, member: str = "name", row_pixels: int = 34
 ) -> Layers:
-    """Per member a bar for the first measure and marks of different shape for the others, with a legend of shapes.
+    """Per member a bar for the first measure and marks of different shape for the others, with a legend of these shapes.
 
     Args:
         frame: One row per member, in the order in which they stand.
@@ -113,33 +114,24 @@ def measures_chart(
         row_pixels: Height of a row.
     """
     order = frame[member].to_list()
-    axis = alt.Axis(format=FORMATS[unit], tickCount=5, grid=True)
-    named = alt.Y(f"{member}:N", sort=order, title=None, axis=alt.Axis(labelLimit=180, grid=False))
-    names, colours = [name for _, name, _ in measures], [colour for _, _, colour in measures]
-    layers = []
-    for place, (column, name, _) in enumerate(measures):
-        base = as_chart(frame.select(member, pl.col(column).cast(pl.Float64).alias("value"), pl.lit(name).alias("measure")))
-        mark = (
-            base.mark_bar(cornerRadiusEnd=2, size=row_pixels // 2)
-            if place == 0
-            else base.mark_point(filled=True, size=120, opacity=1, stroke="#FFFFFF", strokeWidth=1)
-        )
-        shape = [] if place == 0 else [alt.Shape("measure:N", scale=alt.Scale(domain=names[1:], range=["diamond", "circle"]), title=None,
-                                                 legend=None)]  # fmt: skip
-        layers.append(
-            mark.encode(
-                alt.X("value:Q", title=None, axis=axis, scale=alt.Scale(zero=True)),
-                named,
-                alt.Color(
-                    "measure:N",
-                    scale=alt.Scale(domain=names, range=colours),
-                    title=None,
-                    legend=alt.Legend(orient="top", columns=1, labelLimit=0),
-                ),
-                *shape,
-                tooltip=[f"{member}:N", "measure:N", alt.Tooltip("value:Q", format=FORMATS[unit], title="Value")],
-            )
-        )
+    names = [name for _, name, _ in measures]
+    legend = alt.Legend(orient="top", columns=1, labelLimit=0, symbolSize=100)
+    look = (
+        alt.X("value:Q", title=None, axis=alt.Axis(format=axis_format(unit), tickCount=5, grid=True), scale=alt.Scale(zero=True)),
+        alt.Y(f"{member}:N", sort=order, title=None, axis=alt.Axis(labelLimit=180, grid=False)),
+        alt.Color("measure:N", scale=alt.Scale(domain=names, range=[colour for *_, colour in measures]), title=None, legend=legend),
+    )
+    shape = alt.Shape("measure:N", scale=alt.Scale(domain=names, range=_SHAPES[: len(names)]), title=None, legend=legend)
+    told = [f"{member}:N", "measure:N", alt.Tooltip("value:Q", format=FORMATS[unit], title="Value")]
+    bar, *marks = (
+        as_chart(frame.select(member, pl.col(column).cast(pl.Float64).alias("value"), pl.lit(name).alias("measure")))
+        for column, name, _ in measures
+    )
+    layers = [bar.mark_bar(cornerRadiusEnd=2, height=row_pixels // 2).encode(*look, tooltip=told)]
+    layers += [
+        mark.mark_point(filled=True, size=120, opacity=1, stroke="#FFFFFF", strokeWidth=1).encode(*look, shape, tooltip=told)
+        for mark in marks
+    ]
     return layered(layers, height=row_pixels * frame.height + 60 + 18 * len(measures))
 
 

@@ -32,7 +32,7 @@ def stages_chart(found: Stages, labels: Sequence[str]) -> Layers:
     named = alt.Y("name:N", sort=order, title=None, axis=alt.Axis(labelLimit=180, grid=False))
     longest = max(found.totals["days"].drop_nulls(), default=1.0)
     bars = as_chart(ranked).mark_bar(stroke=None).encode(
-        alt.X("sum(days):Q", title="Mean days", scale=alt.Scale(domain=[0, 1.08 * longest], nice=False)), named,
+        alt.X("sum(days):Q", title="Mean days", axis=alt.Axis(tickCount=5), scale=alt.Scale(domain=[0, 1.08 * longest], nice=False)), named,
         alt.Color("stage:N", scale=scale, sort=list(labels), title=None, legend=alt.Legend(orient="top", columns=2)),
         order=alt.Order("rank:Q"),
         tooltip=[

@@ -71,7 +71,9 @@ def stacked_bars(frame: pl.DataFrame, *, part: str, value: str, unit: str, colou
     inside = as_chart(rows.filter(pl.col(value) >= 0.1 * widest)).mark_text(fontSize=12, color="#FFFFFF", fontWeight=600).encode(
         alt.X("middle:Q"), named, text=alt.Text(f"{value}:Q", format=FORMATS[unit])
     )  # fmt: skip
-    sums = as_chart(rows.unique("name", maintain_order=True)).mark_text(align="left", dx=5, fontSize=12, color=theme.REFERENCE).encode(
+    is_alone = (pl.col(value) == pl.col("all")) & (pl.col(value) >= 0.1 * widest)  # its figure stands in the bar already
+    ends = as_chart(rows.filter(~is_alone.any().over("name")).unique("name", maintain_order=True))
+    sums = ends.mark_text(align="left", dx=5, fontSize=12, color=theme.REFERENCE).encode(
         alt.X("all:Q"), named, text=alt.Text("all:Q", format=FORMATS[unit])
     )  # fmt: skip
     return layered([bars, inside, sums], height=44 * len(order) + 70 + 18 * len(colours))

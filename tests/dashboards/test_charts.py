@@ -6,7 +6,7 @@ import altair as alt
 import polars as pl
 from altair.utils.schemapi import validate_jsonschema
 
-from dashboards.components.charts import CLICKED, as_chart, bar_chart, layered
+from dashboards.components.charts import CLICKED, CONFIG, as_chart, bar_chart, layered
 
 FRAME = pl.DataFrame({"name": ["a", "b"], "value": [2.0, 1.0], "before": [1.0, 1.0]})
 
@@ -18,7 +18,7 @@ def test_layers_are_what_altair_itself_would_make_of_them() -> None:
     ours = layered([bars, text], height=90).to_dict()
     theirs = alt.LayerChart(layer=[bars, text]).properties(height=90).to_dict()
 
-    assert ours == {name: theirs[name] for name in ("layer", "datasets", "height")}
+    assert ours == {"config": CONFIG} | {name: theirs[name] for name in ("layer", "datasets", "height")}
 
 
 def test_what_a_reader_may_click_stands_at_the_head_and_names_its_layer() -> None:
