@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import streamlit as st
 
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 ONE_CUSTOMER: Final = "One customer"
 PART: Final = "show"  # which part of the page is shown, in the address too
-_LABELS: Final = {
-    "customer_key": "Customer (key)", "order_count": "Orders", "alive_rate": "P(alive) now (%)", "alive_before_rate": "28 days before (%)",
+_LABELS: Final[dict[str, Any]] = {
+    "customer_key": st.column_config.TextColumn("Customer (key)", width=110),
+    "order_count": "Orders", "alive_rate": "P(alive) now (%)", "alive_before_rate": "28 days before (%)",
     "value_rank": "Rank", "direction": "Direction", "net_sales_share_rate": "Of all net sales (%)", "segment": "Segment",
 }  # fmt: skip
 _MONEY: Final = {

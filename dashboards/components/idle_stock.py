@@ -59,8 +59,8 @@ def idle_table(served: Served, frame: pl.DataFrame, filters: Filters, *, opens: 
         labels={"state": "State", "title": "Title", "location": "Location", "idle_reporting_amount": f"Idle ({code})",
                 "on_hand_qty": "On hand (units)", "days_since_last_sale": "Last sale (days ago)",
                 "days_of_supply": st.column_config.NumberColumn("Lasts (days)", format="%,.0f"),
-                "advice": st.column_config.TextColumn("What to do", width=320, help=_DEFINITIONS["advice"])},
-        definitions=_DEFINITIONS, filters=filters.as_export(), opens=opens,
+                "advice": st.column_config.TextColumn("What to do", width=230, help=_DEFINITIONS["advice"])},
+        definitions=_DEFINITIONS, filters=filters.as_export(), opens=opens, lines=2,
     )  # fmt: skip
 
 

@@ -62,12 +62,12 @@ def _in_words(rows: pl.DataFrame, *, as_of: date) -> pl.DataFrame:
 def _labels(rows: pl.DataFrame) -> dict[str, Any]:
     column = st.column_config
     return {
-        "order_id": column.TextColumn("Order", width=95, pinned=True), "promise": column.TextColumn("Promise", width=125),
-        "waits_for": column.TextColumn("Waits for", width=185), "age_days": column.NumberColumn("Age (days)", format="%d", width=75),
+        "order_id": column.TextColumn("Order", width=95, pinned=True), "promise": column.TextColumn("Promise", width=115),
+        "waits_for": column.TextColumn("Waits for", width=110), "age_days": column.NumberColumn("Age (days)", format="%d", width=75),
         "promised_delivery_date": column.DateColumn("Promised for", format="ddd D MMM", width=105),
         "net_reporting_amount": column.NumberColumn(f"Value ({_currency(rows)})", format="%,.0f", width=90),
-        "units": column.TextColumn("Units shipped", width=100), "channel_id": column.TextColumn("Channel", width=110),
-        "location": column.TextColumn("Location", width=110),
+        "units": column.TextColumn("Units shipped", width=100), "channel_id": column.TextColumn("Channel", width=100),
+        "location": column.TextColumn("Location", width=80),
     }  # fmt: skip
 
 

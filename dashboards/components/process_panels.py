@@ -158,10 +158,10 @@ def _variants(served: Served, days: int) -> None:
         shown, name="process-variants", as_of=served.context.as_of_date, alt="Ways that orders take, the most frequent first",
         columns=_VARIANTS,
         labels={
-            "way": st.column_config.TextColumn("Way", width=560), "order_rate": "Orders (%)", "order_count": "Orders",
+            "way": st.column_config.TextColumn("Way", width=300), "order_rate": "Orders (%)", "order_count": "Orders",
             "event_count": "Steps", "p50_hours": "Median (hours)", "p90_hours": "Slowest tenth (hours)",
         },
-        filters={"days": str(days)}, definitions=found.definitions,
+        filters={"days": str(days)}, definitions=found.definitions, lines=3,
     )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _BAR_PIXELS: Final = 30
-_ROW_PIXELS: Final = 55  # two lines
+_ROW_PIXELS: Final = 65  # two lines; in lower rows Streamlit breaks no text
 _MOST_BARS: Final = 15
 _METHODS: Final = {"fair_share": "in proportion to what each wants", "marginal_value": "to where a unit is worth most"}
 

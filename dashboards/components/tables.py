@@ -8,7 +8,7 @@ import polars as pl
 import streamlit as st
 
 from dashboards.components.exports import export_button
-from dashboards.components.formats import escape_markdown, format_units, spoken
+from dashboards.components.formats import escape_markdown, format_count, spoken
 from dashboards.components.states import show_not_available
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _HEAD_PIXELS: Final = 37
 _ROW_PIXELS: Final = 35
 _LINE_PIXELS: Final = 20
+_WRAPS_FROM_PIXELS: Final = 65  # in lower rows Streamlit breaks no text
 ROWS_SHOWN: Final = 12
 _LABELS: Final = {
     "sku": "Item", "n": "n", "location_id": "Location", "supplier_id": "Supplier", "customer_key": "Customer", "order_id": "Order",
@@ -56,35 +57,36 @@ def data_table(
         filters: By what the rows were chosen.
         definitions: What columns mean: help in the heading, and part of the export.
         lines: Lines of text that a row has room for.
-        selects: "single-row" or "multi-row" to let rows be chosen; None for a table to read.
+        selects: Lets rows be chosen; None for a table to read.
         opens: Called with the row that a reader clicks on, before the page is drawn anew: for rows that lead deeper.
     """
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.caption(f"{format_units(frame.height)} row{'' if frame.height == 1 else 's'}", width="content")
+        st.caption(format_count(frame.height, "row"), width="content")
         export_button(frame, name=name, as_of=as_of, filters=filters or {}, definitions=definitions or {})
-    shown = frame.select(columns) if columns else frame
+    shown, key = frame.select(columns) if columns else frame, f"table-{name}"
     config = column_config(shown, labels=labels or {}, definitions=definitions or {}, all_columns=frame)
-    row_height = _ROW_PIXELS + _LINE_PIXELS * (lines - 1)
-    height = row_height * min(frame.height, ROWS_SHOWN // lines) + _HEAD_PIXELS
-    rates = [column for column in shown.columns if column.endswith("_rate") and shown[column].dtype.is_numeric()]
-    drawn = shown.with_columns(pl.col(rates) * 100).with_columns(pl.col(pl.Decimal).cast(pl.Float64))
-    shape: dict[str, Any] = {
-        "column_config": config,
-        "hide_index": True,
-        "height": height,
-        "row_height": row_height,
-        "placeholder": "-",
-        "alt": alt,
-    }
+    drawn, shape = _in_percent(shown), _shape(frame.height, lines) | {"column_config": config, "alt": alt, "key": key}
     if opens is not None:
-        key = f"table-{name}"
-        st.dataframe(drawn, key=key, on_select=lambda: _open(key, frame, opens), selection_mode=["single-row", "single-cell"], **shape)
-        return []
-    if selects is None:
-        st.dataframe(drawn, key=f"table-{name}", **shape)
-        return []
-    chosen = st.dataframe(drawn, key=f"table-{name}", on_select="rerun", selection_mode=selects, **shape)
-    return [frame.row(place, named=True) for place in chosen["selection"]["rows"] if place < frame.height]
+        st.dataframe(drawn, on_select=lambda: _open(key, frame, opens), selection_mode=["single-row", "single-cell"], **shape)
+    elif selects is None:
+        st.dataframe(drawn, **shape)
+    else:
+        chosen = st.dataframe(drawn, on_select="rerun", selection_mode=selects, **shape)
+        return [frame.row(place, named=True) for place in chosen["selection"]["rows"] if place < frame.height]
+    return []
+
+
+def _shape(rows: int, lines: int) -> dict[str, Any]:
+    """As high as its rows, of which at most `ROWS_SHOWN` lines are seen at once."""
+    row_height = _ROW_PIXELS if lines == 1 else max(_WRAPS_FROM_PIXELS, _ROW_PIXELS + _LINE_PIXELS * (lines - 1))
+    height = row_height * min(rows, ROWS_SHOWN // lines) + _HEAD_PIXELS
+    return {"hide_index": True, "height": height, "row_height": row_height, "placeholder": "-"}
+
+
+def _in_percent(shown: pl.DataFrame) -> pl.DataFrame:
+    """Rates as percent and money as plain numbers: what a browser can format."""
+    rates = [column for column in shown.columns if column.endswith("_rate") and shown[column].dtype.is_numeric()]
+    return shown.with_columns(pl.col(rates) * 100).with_columns(pl.col(pl.Decimal).cast(pl.Float64))
 
 
 def _open(key: str, frame: pl.DataFrame, opens: Callable[[dict[str, Any]], None]) -> None:
@@ -163,7 +165,7 @@ def _label(name: str, *, currency: str) -> str:
     elif last in _UNITS and stem:
         said = f"{_sentence(stem)} ({_UNITS[last]})"
     elif last == "count" and stem:
-        said = _sentence(stem if stem.endswith("s") else f"{stem}s")
+        said = _sentence(stem if stem.endswith(("s", "ed", "ing")) else f"{stem}s")  # "failed_count" counts no "faileds"
     elif last in {"date", "id", "key"} and stem:
         said = _sentence(stem)
     else:
