@@ -131,20 +131,9 @@ def _answer(served: Served, filters: Filters, found: Answered) -> None:
 
 def cost_chart(policies: pl.DataFrame, currency: str) -> Layers:
     """Each policy by fill rate and cost: as now a diamond, the bound hollow, those that no other beats joined by a line."""
-    known = policies.drop_nulls("fill_rate")
-    least, most = (known.select(end).item() for end in (pl.col("fill_rate").min(), pl.col("fill_rate").max()))
-    margin = max(0.25 * ((most or 0.0) - (least or 0.0)), 0.005)
-    domain = [max(0.0, (least or 0.0) - margin), min(1.0, (most or 0.0) + margin)]
-    place = (pl.col("fill_rate") - domain[0]) / (domain[1] - domain[0])
-    drawn = known.select(
-        "name", "fill_rate", "cost_amount", "cost_at_low_demand_amount", "cost_at_high_demand_amount", "orders_count", "is_best",
-        # where the name stands: neighbours above and below each other, and none beyond the edge
-        label=pl.when(pl.col("fill_rate").rank("ordinal") % 2 == 0).then(pl.lit("above")).otherwise(pl.lit("below"))
-        + pl.when(place > 0.8).then(pl.lit("right")).when(place < 0.2).then(pl.lit("left")).otherwise(pl.lit("center")),
-        kind=pl.when("is_current").then(pl.lit("Now")).when("is_bound").then(pl.lit("Bound")).otherwise(pl.lit("Policy")),
-    )  # fmt: skip
+    drawn, domain = _placed(policies.drop_nulls("fill_rate"))
     base = as_chart(drawn)
-    rate = alt.X("fill_rate:Q", title="Fill rate", scale=alt.Scale(domain=domain, nice=False), axis=alt.Axis(format=".1%", tickCount=6))
+    rate = alt.X("fill_rate:Q", title="Fill rate", scale=alt.Scale(domain=domain, nice=False), axis=alt.Axis(format="%", tickCount=6))
     scale = alt.Scale(zero=False, padding=30)
     cost = alt.Y("cost_amount:Q", title=f"Cost ({currency})", scale=scale, axis=alt.Axis(format=",.0f", tickCount=6))
     said = [
@@ -172,6 +161,21 @@ def cost_chart(policies: pl.DataFrame, currency: str) -> Layers:
         *names,
     ]
     return layered(layers, height=HEIGHT)
+
+
+def _placed(known: pl.DataFrame) -> tuple[pl.DataFrame, list[float]]:
+    """The policies with where their names stand: neighbours above and below each other, none beyond the edge; and the rates drawn."""
+    least, most = (known.select(end).item() for end in (pl.col("fill_rate").min(), pl.col("fill_rate").max()))
+    margin = max(0.25 * ((most or 0.0) - (least or 0.0)), 0.005)
+    domain = [max(0.0, (least or 0.0) - margin), min(1.0, (most or 0.0) + margin)]
+    place = (pl.col("fill_rate") - domain[0]) / (domain[1] - domain[0])
+    drawn = known.select(
+        "name", "fill_rate", "cost_amount", "cost_at_low_demand_amount", "cost_at_high_demand_amount", "orders_count", "is_best",
+        label=pl.when(pl.col("fill_rate").rank("ordinal") % 2 == 0).then(pl.lit("above")).otherwise(pl.lit("below"))
+        + pl.when(place > 0.8).then(pl.lit("right")).when(place < 0.2).then(pl.lit("left")).otherwise(pl.lit("center")),
+        kind=pl.when("is_current").then(pl.lit("Now")).when("is_bound").then(pl.lit("Bound")).otherwise(pl.lit("Policy")),
+    )  # fmt: skip
+    return drawn, domain
 
 
 def answer_title(policies: pl.DataFrame, currency: str) -> str:
