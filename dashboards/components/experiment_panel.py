@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import altair as alt
@@ -10,11 +11,12 @@ import streamlit as st
 
 from dashboards import theme
 from dashboards.components.charts import Layers, as_chart, chart_block, layered
-from dashboards.components.formats import escape_markdown, format_amount, format_change_of, format_count, format_units
+from dashboards.components.formats import escape_markdown, format_amount, format_change_of, format_count, format_date, format_units
 from dashboards.queries import experiments as queries
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import date
 
     from dashboards.queries.releases import Served
     from pipelines.stores.experiments import Experiment, MetricComparison
@@ -27,6 +29,7 @@ VERDICTS: Final = {
     "undecided": ("help", "Undecided", "orange", "The effect sought is neither shown nor ruled out."),
     "underpowered": ("hourglass_empty", "Too few", "orange", "Too few units to see the effect sought."),
 }
+_LEAST_P: Final = 0.001  # what is less is not worth its digits
 _ROW_PIXELS: Final = 44
 _BY_METRIC: Final = ("unknown_value", "without_rows")  # reasons that differ from metric to metric
 _LABELS: Final = {
@@ -54,7 +57,7 @@ def experiment_panel(served: Served) -> None:
     names = right.multiselect(
         "Compared on", list(labels), default=usual, format_func=labels.__getitem__, bind="query-params", key="compared"
     )
-    _sizes(by_name[chosen])
+    _sizes(by_name[chosen], today=served.context.as_of_date)
     if not names:
         st.caption("Choose the metrics that the experiment was meant to move.")
         return
@@ -65,11 +68,14 @@ def experiment_panel(served: Served) -> None:
     _not_judged(found, refused, labels)
 
 
-def _sizes(one: Experiment) -> None:
+def _sizes(one: Experiment, *, today: date) -> None:
     units = ", ".join(f"{format_units(count)} in {escape_markdown(variant)}" for variant, count in one.units.items())
     kinds = " and ".join(f"{kind}s" for kind in one.unit_kinds)
     out = ", ".join(f"{count:,} {reason.replace('_', ' ')}" for reason, count in one.excluded.items() if count)
-    since, until = ((moment or "-")[:10] for moment in (one.first_assigned_at, one.last_assigned_at))
+    since, until = (
+        format_date(None if moment is None else datetime.fromisoformat(moment).date(), today=today)
+        for moment in (one.first_assigned_at, one.last_assigned_at)
+    )
     st.caption(f"Assigned {since} to {until}: {kinds}, {units}." + (f" Left out: {escape_markdown(out)}." if out else ""))
 
 
@@ -110,7 +116,7 @@ def _card(row: Mapping[str, Any]) -> None:
         if row["kind"] == "underpowered":
             st.caption(f"needs about {format_units(row['needed_per_variant'])} per variant")
         else:
-            st.caption(f"p = {row['p_value']:.2g}")
+            st.caption(f"p = {row['p_value']:.2g}" if row["p_value"] >= _LEAST_P else f"p < {_LEAST_P}")
 
 
 def effect_chart(told: pl.DataFrame) -> Layers:

@@ -114,12 +114,12 @@ def breakdown_title(found: MetricTable) -> str:
         )
     top, bottom = ranked.row(0, named=True), ranked.row(-1, named=True)
     if metric.is_total:
-        return f"{metric.label}: most at {top['name']}, {format_amount(top['value'], metric.unit, _currency(found))}"
+        return f"{metric.label}: most for {top['name']}, {format_amount(top['value'], metric.unit, _currency(found))}"
     worst = bottom if metric.better == "higher" else top
     best = top if metric.better == "higher" else bottom
     return (
-        f"{metric.label} is worst at {worst['name']}, {format_amount(worst['value'], metric.unit, _currency(found))}; "
-        f"best at {best['name']}, {format_amount(best['value'], metric.unit, _currency(found))}"
+        f"{metric.label}: worst for {worst['name']}, {format_amount(worst['value'], metric.unit, _currency(found))}; "
+        f"best for {best['name']}, {format_amount(best['value'], metric.unit, _currency(found))}"
     )
 
 

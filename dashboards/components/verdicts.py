@@ -30,7 +30,7 @@ class Verdict:
 
 def verdict_cards(verdicts: Sequence[Verdict]) -> None:
     """The cards, side by side where there is room."""
-    with st.grid(6, min_column_width=150, border=True) as grid:
+    with st.grid(3, min_column_width=150, border=True) as grid:
         for verdict in verdicts:
             icon, word, color = _LEVELS[verdict.level]
             with grid.cell(), st.container(gap="xxsmall"):

@@ -189,7 +189,8 @@ _TENTHS: Final = """
         from marts.fct_customer_status
         where status_date = (select max(status_date) from marts.fct_customer_status) and lifetime_value_364_days_amount is not null
     )
-    select tenth, case tenth when 1 then 'Best tenth' when 10 then 'Last tenth' else tenth || '. tenth' end as name,
+    select tenth, case tenth when 1 then 'Best tenth' when 2 then '2nd tenth' when 3 then '3rd tenth' when 10 then 'Last tenth'
+        else tenth || 'th tenth' end as name,
         count(*) as customers_count, sum(lifetime_value_364_days_amount)::bigint as predicted_reporting_amount,
         sum(lifetime_value_364_days_amount) / nullif(sum(sum(lifetime_value_364_days_amount)) over (), 0) as predicted_share_rate,
         min(lifetime_value_364_days_amount)::bigint as least_reporting_amount,
