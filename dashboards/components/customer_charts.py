@@ -128,10 +128,7 @@ def measures_chart(
         for column, name, _ in measures
     )
     layers = [bar.mark_bar(cornerRadiusEnd=2, height=row_pixels // 2).encode(*look, tooltip=told)]
-    layers += [
-        mark.mark_point(filled=True, size=120, opacity=1, stroke="#FFFFFF", strokeWidth=1).encode(*look, shape, tooltip=told)
-        for mark in marks
-    ]
+    layers += [mark.mark_point(filled=True, size=120, opacity=1).encode(*look, shape, tooltip=told) for mark in marks]
     return layered(layers, height=row_pixels * frame.height + 60 + 18 * len(measures))
 
 

@@ -111,11 +111,13 @@ def lateness_chart(rows: pl.DataFrame) -> Layers:
 
 
 def lateness_title(rows: pl.DataFrame) -> str:
-    """The answer: how many of the receipts came after their promise, and on which day most came."""
-    late, total = (int(part["lines_count"].sum()) for part in (rows.filter(pl.col("days_late") > 0), rows))
-    usual = rows.sort("lines_count", descending=True)["days_late"][0]
-    when = "on the day" if usual == 0 else f"{format_count(abs(usual), 'day')} {'after' if usual > 0 else 'before'} it"
-    return f"{late:,} of {format_count(total, 'line')} came after the promise, most of them {when}"
+    """The answer: how many of the receipts came after their promise, and by how many days half of these were late."""
+    late = rows.filter(pl.col("days_late") > 0).sort("days_late", descending=True)
+    total, count = format_count(int(rows["lines_count"].sum()), "line"), int(late["lines_count"].sum())
+    if not count:
+        return f"None of {total} came after the promise"
+    half = late.filter(2 * pl.col("lines_count").cum_sum() >= count)["days_late"][0]
+    return f"{count:,} of {total} came after the promise, half of these by {format_count(half, 'day')} or more"
 
 
 def _year(served: Served, supplier_id: str, name: str) -> None:

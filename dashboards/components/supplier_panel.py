@@ -10,7 +10,7 @@ import streamlit as st
 
 from dashboards import theme
 from dashboards.components.charts import Layers, as_chart, draw, layered
-from dashboards.components.formats import escape_markdown, format_count, format_days, format_money, format_percent, format_units
+from dashboards.components.formats import escape_markdown, format_count, format_days, format_money, format_percent
 from dashboards.components.links import page_link
 from dashboards.components.metric_panels import metric_cards, metric_course
 from dashboards.components.states import show_not_available
@@ -143,11 +143,11 @@ def _rebates(served: Served) -> None:
     table = st.column_config
     data_table(
         rows, name="supplier-rebates", as_of=served.context.as_of_date, alt="Rebate agreements, those that run first",
-        columns=("supplier", "is_running", "valid_to_date", "left_days", "volume_reporting_amount", "rebate_rate",
+        columns=("supplier", "is_running", "valid_to_date", "volume_reporting_amount", "rebate_rate",
                  "rebate_reporting_amount", "next_rebate_rate", "next_tier_distance_reporting_amount", "next_tier_share_rate",
                  "unvalued_receipts_count"),
         labels={
-            "supplier": "Supplier", "is_running": "Runs", "valid_to_date": "Until", "left_days": "Left (days)",
+            "supplier": "Supplier", "is_running": "Runs", "valid_to_date": "Until",
             "volume_reporting_amount": f"Received ({_currency(rows)})", "rebate_rate": "Rate (%)",
             "rebate_reporting_amount": f"Accrued ({_currency(rows)})", "next_rebate_rate": "Next rate (%)",
             "next_tier_distance_reporting_amount": f"To the next ({_currency(rows)})",
@@ -175,7 +175,7 @@ def rebate_title(rows: pl.DataFrame) -> str:
     row = near.row(0, named=True)
     return (
         f"{said}; {row['supplier']} is {format_money(row['next_tier_distance_reporting_amount'], currency)} short of "
-        f"{format_percent(row['next_rebate_rate'])}, with {format_units(row['left_days'])} days left"
+        f"{format_percent(row['next_rebate_rate'])}, with {format_count(row['left_days'], 'day')} left"
     )
 
 

@@ -45,11 +45,11 @@ def test_promises_are_told_in_one_sentence(rows: list[dict[str, Any]], title: st
     assert supplier_panel.promise_title(frame) == title
 
 
-def test_lateness_says_how_many_were_late_and_when_most_came() -> None:
-    rows = pl.DataFrame({"days_late": [-2, 0, 4], "lines_count": [3, 5, 12]})
+def test_lateness_says_how_many_were_late_and_by_how_much() -> None:
+    rows = pl.DataFrame({"days_late": [-2, 0, 1, 4, 9], "lines_count": [30, 5, 5, 4, 3]})
 
-    assert supplier_card.lateness_title(rows) == "12 of 20 lines came after the promise, most of them 4 days after it"
-    assert supplier_card.lateness_title(rows.head(2)) == "0 of 8 lines came after the promise, most of them on the day"
+    assert supplier_card.lateness_title(rows) == "12 of 47 lines came after the promise, half of these by 4 days or more"
+    assert supplier_card.lateness_title(rows.head(2)) == "None of 35 lines came after the promise"
 
 
 def agreement(name: str, *, is_running: bool, share: float | None) -> dict[str, Any]:
