@@ -87,9 +87,15 @@ def _head(facts: Mapping[str, Any], *, today: date) -> None:
     said = [
         format_price(facts["net_amount"], facts["currency_code"]), format_count(facts["ordered_qty"], "unit"),
         facts["channel_id"], facts["location"], facts["ship_to_country"] and f"to {facts['ship_to_country']}", facts["carrier"],
-        f"promised for {format_date(facts['promised_delivery_date'], today=today)}",
+        promised_words(facts, today=today),
     ]  # fmt: skip
     st.markdown(" · ".join(escape_markdown(part) for part in said if part))
+
+
+def promised_words(facts: Mapping[str, Any], *, today: date) -> str:
+    """The day it was promised for, and how long ago that was where the order is still open."""
+    said, late = f"promised for {format_date(facts['promised_delivery_date'], today=today)}", today - facts["promised_delivery_date"]
+    return f"{said}, {format_count(late.days, 'day')} overdue" if facts["is_open"] and late.days > 0 else said
 
 
 def _stages(facts: Mapping[str, Any]) -> None:
@@ -118,6 +124,6 @@ def _line_labels(lines: pl.DataFrame) -> dict[str, Any]:
     column = st.column_config
     counts = {"ordered_qty": "Ordered", "shipped_qty": "Shipped", "given_up_qty": "Given up", "returned_qty": "Returned"}
     return {
-        "sku": column.TextColumn("Item", width=85), "title": column.TextColumn("Title", width=140),
-        "net_amount": column.NumberColumn(f"Value ({lines['currency_code'][0]})", format="%,.2f", width=95),
-    } | {name: column.NumberColumn(label, format="%,d", width=72) for name, label in counts.items()}  # fmt: skip
+        "sku": column.TextColumn("Item", width=80), "title": column.TextColumn("Title", width=105),
+        "net_amount": column.NumberColumn(f"Value ({lines['currency_code'][0]})", format="%,.2f", width=80),
+    } | {name: column.NumberColumn(label, format="%,d", width=66) for name, label in counts.items()}  # fmt: skip

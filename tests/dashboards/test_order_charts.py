@@ -12,6 +12,7 @@ from dashboards import theme
 from dashboards.components.backlog_charts import backlog_title, blocked_title
 from dashboards.components.fulfilment_charts import arrivals_chart, arrivals_title, stages_title
 from dashboards.components.fulfilment_charts import backlog_title as course_title
+from dashboards.components.order_story import promised_words
 from dashboards.components.order_words import outcome, waits_for
 from dashboards.components.process_map import bottleneck_title, drawn_edges, process_dot, wait_words
 from dashboards.queries.fulfilment import Stages, report_period
@@ -101,6 +102,14 @@ def test_how_an_order_stands_is_said_in_words(changed: dict[str, Any], expected:
     }  # fmt: skip
 
     assert outcome(facts | changed)[2] == expected
+
+
+def test_an_open_order_says_by_how_many_days_its_promise_is_past() -> None:
+    facts = {"promised_delivery_date": date(2026, 11, 18), "is_open": True}
+
+    assert promised_words(facts, today=date(2026, 11, 20)) == "promised for Wed 18 Nov, 2 days overdue"
+    assert promised_words(facts, today=date(2026, 11, 18)) == "promised for Wed 18 Nov"
+    assert promised_words(facts | {"is_open": False}, today=date(2026, 11, 20)) == "promised for Wed 18 Nov"
 
 
 def test_an_order_waits_for_its_next_step_where_nothing_blocks_it() -> None:
