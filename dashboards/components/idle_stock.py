@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dashboards.queries.releases import Served
 
 STATES: Final = ("Dead", "Excess", "Aged")
-_BANDS: Final = {
+AGE_BANDS: Final = {
     "000-030": "Up to 30 days", "031-090": "31-90 days", "091-180": "91-180 days", "181-365": "181-365 days", "366+": "Over a year",
 }  # fmt: skip
 _COLUMNS: Final = (
@@ -36,7 +36,7 @@ def age_chart(served: Served, frame: pl.DataFrame, filters: Filters) -> None:
     """The stock's value by how long ago it came in."""
     code = served.context.currency_code
     rows = frame.with_columns(
-        name=pl.col("age_band").replace(_BANDS), value=pl.col("stock_value_reporting_amount").cast(pl.Float64)
+        name=pl.col("age_band").replace(AGE_BANDS), value=pl.col("stock_value_reporting_amount").cast(pl.Float64)
     )  # fmt: skip
     chart_block(
         bar_chart(rows.drop_nulls("value"), value="value", unit="money"), title=age_title(rows, code), alt_text="Stock value by age",

@@ -12,6 +12,7 @@ from dashboards import theme
 from dashboards.components.charts import HEIGHT, as_chart, chart_block, day_axis, layered
 from dashboards.components.class_names import CLASS_NAMES
 from dashboards.components.formats import escape_markdown, format_count, format_date, format_money, format_price, format_units
+from dashboards.components.idle_stock import AGE_BANDS
 from dashboards.components.stock_chart import amount_axis, count_tooltip, stock_chart
 from dashboards.components.tables import data_table
 
@@ -107,10 +108,11 @@ def inbound_and_age(served: Served, card: ItemCard) -> None:
     if card.ages.height:
         aged = card.ages.filter(pl.col("is_aged"))
         st.markdown(f"**{_units(aged, 'qty')} of {_units(card.ages, 'qty')} units came in over 180 days ago**")
+        ages = card.ages.with_columns(pl.col("age_band").replace(AGE_BANDS))
         data_table(
-            card.ages, name="item-ages", as_of=as_of, alt="Units by how long ago they came in",
+            ages, name="item-ages", as_of=as_of, alt="Units by how long ago they came in",
             columns=("location", "age_band", "is_aged", "qty", "stock_value_reporting_amount"),
-            labels={"location": "Location", "age_band": "Came in (days ago)", "is_aged": "Aged", "qty": "Units",
+            labels={"location": "Location", "age_band": "Came in", "is_aged": "Aged", "qty": "Units",
                     "stock_value_reporting_amount": f"Value ({served.context.currency_code})"},
         )  # fmt: skip
 
