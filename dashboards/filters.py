@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 PERIODS: Final = (7, 28, 91, 364)
+REPORT_PERIODS: Final = (28, 91, 364)  # trailing days that reports are told of; see macro report_periods
 DEFAULT_DAYS: Final = 28
 DIMENSIONS: Final = ("channel", "location", "category", "currency")
 LABELS: Final = {"days": "Period", "channel": "Channel", "location": "Location", "category": "Category", "currency": "Order currency"}
@@ -28,6 +29,11 @@ class Filters:
     def where(self) -> dict[str, tuple[str, ...]]:
         """The dimensions that are narrowed, each with the members that count."""
         return {name: getattr(self, name) for name in DIMENSIONS if getattr(self, name)}
+
+    @property
+    def report_days(self) -> int:
+        """The shortest period reports are told of that covers the chosen days, else their longest."""
+        return next((period for period in REPORT_PERIODS if period >= self.days), REPORT_PERIODS[-1])
 
     def only(self, names: Iterable[str]) -> Filters:
         """The same filters as far as a page follows them; the others do not narrow it."""

@@ -11,12 +11,12 @@ from dashboards.queries import customers
 from dashboards.queries.reports import report
 
 if TYPE_CHECKING:
+    from dashboards.filters import Filters
     from dashboards.queries.releases import Served
 
 
-def answers(served: Served, days: int) -> list[tuple[str, str]]:
+def answers(served: Served, filters: Filters) -> list[tuple[str, str]]:
     """Part of the page, and what it says; without those that the source cannot feed or that have nothing to say."""
-    trailing = customers.trailing_days(days)
     found: list[tuple[str, str]] = []
     if not report(served, "cohorts_monthly", limit=1).missing:
         found.append(("Coming back", cohort_title(customers.cohort_change(served), served.context.currency_code, is_rate=True)))
@@ -24,10 +24,13 @@ def answers(served: Served, days: int) -> list[tuple[str, str]]:
         found.append(("Leaving", alive_title(bands)))
     if (groups := named_segments(served)).height:
         found.append(("Segments", segment_title(groups)))
-    if (best := customers.top_customers(served, trailing)).height:
+    if (best := customers.top_customers(served, filters.report_days)).height:
         found.append(("Best customers", best_title(best)))
     if not report(served, "basket_pairs", limit=1).missing and (pairs := customers.basket_pairs(served, "sku")).height:
         found.append(("Bought together", pair_title(pairs.row(0, named=True))))
-    if not report(served, "review_scores", limit=1).missing and (scores := customers.scores_by_lateness(served, trailing)).height:
+    if (
+        not report(served, "review_scores", limit=1).missing
+        and (scores := customers.scores_by_lateness(served, filters.report_days)).height
+    ):
         found.append(("Satisfaction", lateness_title(scores)))
     return [(part, escape_markdown(answer)) for part, answer in found]

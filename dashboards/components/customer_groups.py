@@ -118,7 +118,7 @@ def _show_customers_of(served: Served, names: dict[str, str]) -> None:
 
 def show_best(served: Served, filters: Filters) -> None:
     """Who brought most in the period, and whether they grow."""
-    days = customers.trailing_days(filters.days)
+    days = filters.report_days
     found = report(served, "top_customers", limit=1)
     frame = customers.top_customers(served, days)
     if found.missing or frame.is_empty():
@@ -197,7 +197,7 @@ def show_bought_together(served: Served, _filters: Filters) -> None:
 
 def show_satisfaction(served: Served, filters: Filters) -> None:
     """Scores, how they depend on lateness, and their course."""
-    days = customers.trailing_days(filters.days)
+    days = filters.report_days
     found = report(served, "review_scores", limit=1)
     metric_cards(served, SATISFACTION, filters, name="satisfaction")
     if found.missing:

@@ -14,7 +14,7 @@ from dashboards.components.process_map import BOTTLENECKS, bottleneck_title, dra
 from dashboards.components.states import show_not_available
 from dashboards.components.tables import data_table
 from dashboards.components.timeline import event_name
-from dashboards.queries.fulfilment import report_period, touches_by_cause
+from dashboards.queries.fulfilment import touches_by_cause
 from dashboards.queries.reports import report
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ _TOUCH_LABELS: Final = {
 
 def show_process(served: Served, filters: Filters) -> None:
     """The map of what happened to finished orders, the bottlenecks, what waits now, and the ways orders take."""
-    days = report_period(filters.days)
+    days = filters.report_days
     found = report(served, "process_edges", where={"period_days": days})
     if found.missing:
         show_not_available("The process map", found.missing)
@@ -70,7 +70,7 @@ def show_touches(served: Served, filters: Filters) -> None:
         metric_course(served, "touchless_rate", filters)
     with right:
         _touch_causes(served, filters)
-    days = report_period(filters.days)
+    days = filters.report_days
     found = report(served, "touch_causes", where={"period_days": days})
     if found.missing or found.rows.is_empty():
         return

@@ -12,17 +12,11 @@ if TYPE_CHECKING:
 
     from dashboards.queries.releases import Served
 
-TRAILING_DAYS: Final = (28, 91, 364)  # periods that reports carry
 COHORTS_SHOWN: Final = 25
 COHORT_MONTH_JUDGED: Final = 3
 MOST_CUSTOMERS: Final = 200
 MOST_PAIRS: Final = 1_000
 _CHANCE: Final = 0.05  # that any pair of a shop where nobody prefers pairs stands out
-
-
-def trailing_days(days: int) -> int:
-    """The longest period reports carry that is not longer than this one."""
-    return max((one for one in TRAILING_DAYS if one <= days), default=TRAILING_DAYS[0])
 
 
 def cohorts(served: Served) -> pl.DataFrame:

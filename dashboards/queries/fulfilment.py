@@ -24,7 +24,6 @@ STAGES: Final = {
     "order_stage_ship_to_deliver_mean_days": "Shipment to arrival",
 }
 FILL_RATES: Final = {"order_fill_rate": "Orders", "line_fill_rate": "Lines", "unit_fill_rate": "Units"}
-REPORT_PERIODS: Final = (28, 91, 364)  # what the process is told of; see macro report_periods
 MOST_ROWS: Final = 1_000
 EARLIEST_DAYS, LATEST_DAYS = -8, 14  # the ends of the distribution gather what lies beyond them
 NOWHERE: Final = "unknown"  # as metrics name rows without a member
@@ -157,11 +156,6 @@ def touches_by_cause(served: Served, filters: Filters) -> tuple[pl.DataFrame, st
     found = breakdown(served, "touches_per_order", "reason", filters)
     per_100 = found.rows.select("name", touches_per_100=pl.col("value") * 100, prior_per_100=pl.col("prior") * 100)
     return per_100.filter(pl.col("touches_per_100") > 0).sort("touches_per_100", descending=True), found.not_available
-
-
-def report_period(days: int) -> int:
-    """The shortest period that the process reports tell and that covers so many days."""
-    return next((period for period in REPORT_PERIODS if period >= days), REPORT_PERIODS[-1])
 
 
 def _due(served: Served, filters: Filters) -> tuple[str, tuple[Any, ...]]:

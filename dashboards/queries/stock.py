@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from dashboards.queries.releases import Served
     from dashboards.queries.reports import ReportTable
 
-MATRIX_DAYS: Final = (28, 91, 364)
 Measure = Literal["stock_value", "units", "days_of_supply", "in_stock_rate"]
 
 
@@ -99,9 +98,8 @@ def ages(served: Served, filters: Filters) -> pl.DataFrame:
 
 
 def class_matrix(served: Served, filters: Filters) -> tuple[int, ReportTable]:
-    """The longest of the periods that the release has within the chosen days, and what each class sold and holds."""
-    days = max((one for one in MATRIX_DAYS if one <= filters.days), default=MATRIX_DAYS[0])
-    return days, report(served, "product_class_matrix", where={"period_days": days})
+    """The period that reports tell for the chosen days, and what each class sold and holds in it."""
+    return filters.report_days, report(served, "product_class_matrix", where={"period_days": filters.report_days})
 
 
 def class_items(served: Served, filters: Filters, abc_class: str, xyz_class: str) -> pl.DataFrame:

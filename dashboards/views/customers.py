@@ -37,7 +37,7 @@ def show_glance(served: Served, filters: Filters) -> None:
     """Six figures, then the answer of each part as the way to it."""
     metric_cards(served, SHOWN, filters, name="customers")
     st.markdown("**What stands out**")
-    for part, answer in answers(served, filters.days):
+    for part, answer in answers(served, filters):
         part_button(answer, part)
     metric_course(served, "active_customers", filters)
 

@@ -141,11 +141,6 @@ def test_the_parts_of_a_reason_add_up_to_it(shop: Path) -> None:
     assert inside["returned_qty"].sum() == units
 
 
-@pytest.mark.parametrize(("days", "trailing"), [(7, 28), (28, 28), (91, 91), (182, 91), (364, 364)])
-def test_reports_answer_for_the_longest_period_that_fits(days: int, trailing: int) -> None:
-    assert customers.trailing_days(days) == trailing
-
-
 def test_cohorts_are_compared_with_the_six_before() -> None:
     change = {"recent_rate": 0.194, "before_rate": 0.218, "recent_reporting_amount": Decimal(128), "before_reporting_amount": None}
 

@@ -15,7 +15,8 @@ from dashboards.components.fulfilment_charts import backlog_title as course_titl
 from dashboards.components.order_story import promised_words
 from dashboards.components.order_words import outcome, waits_for
 from dashboards.components.process_map import bottleneck_title, drawn_edges, process_dot, wait_words
-from dashboards.queries.fulfilment import Stages, report_period
+from dashboards.filters import PERIODS, Filters
+from dashboards.queries.fulfilment import Stages
 from dashboards.queries.orders import Backlog
 from tests.dashboards.test_wording import contrast, mixed
 
@@ -140,8 +141,8 @@ def test_a_wait_is_told_in_the_unit_that_fits_it(hours: float | None, expected: 
     assert wait_words(hours) == expected
 
 
-def test_process_reports_are_told_for_the_shortest_period_that_covers_what_was_chosen() -> None:
-    assert [report_period(days) for days in (7, 28, 91, 182, 364)] == [28, 28, 91, 364, 364]
+def test_reports_are_told_for_the_shortest_period_that_covers_what_was_chosen() -> None:
+    assert [Filters(days).report_days for days in PERIODS] == [28, 28, 91, 364]
 
 
 def test_text_in_cells_can_be_read_on_every_shade() -> None:
