@@ -32,6 +32,7 @@ class Job:
 
     Attributes:
         key: Stands for release, command, arguments and whatever else the answer depends on.
+        same_key: Stands for the same without the release: two jobs that share it asked the same of different releases.
         command: What is asked, as in `jobs.COMMANDS`.
         argv: What the command line is called with.
         release_id: Of which release.
@@ -45,6 +46,7 @@ class Job:
     """
 
     key: str
+    same_key: str
     command: str
     argv: tuple[str, ...]
     release_id: str

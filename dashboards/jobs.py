@@ -58,9 +58,10 @@ COMMANDS: Final[dict[str, dict[str, str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One thing to be worked out; its `key` is the same wherever its answer is."""
+    """One thing to be worked out; its `key` is the same wherever its answer is, its `same_key` that of any release."""
 
     key: str
+    same_key: str
     command: str
     argv: tuple[str, ...]
     release_id: str
@@ -130,9 +131,8 @@ def question(served: Served, command: str, options: Sequence[tuple[str, str]] = 
     named = [f"{name}={value}" if value else name for name, value in options if name.startswith("--")]
     argv = (*command.split(), "--json", *named, "--", *(value for name, value in options if not name.startswith("--")))
     settings = load_settings().model_dump(mode="json", include=set(_SETTINGS))
-    release = served.release
-    what = json.dumps([release.release_id, argv, version("ordercast"), settings, depends_on], sort_keys=True)
-    return Question(hashlib.sha256(what.encode()).hexdigest()[:32], command, argv, release.release_id, release.as_of_date)
+    release, what = served.release, [argv, version("ordercast"), settings, depends_on]
+    return Question(_digest([release.release_id, *what]), _digest(what), command, argv, release.release_id, release.as_of_date)
 
 
 def asker() -> Asker:
@@ -187,7 +187,7 @@ def ask(asked: Question, by: Asker) -> None:
             job_files.remove(folder, asked.key)
             job_files.write(
                 folder,
-                Job(asked.key, asked.command, asked.argv, asked.release_id, asked.as_of_date, by.name, job_files.moment()),
+                Job(asked.key, asked.same_key, asked.command, asked.argv, asked.release_id, asked.as_of_date, by.name, job_files.moment()),
             )
     if not is_worked_on:
         _start_working(folder)
@@ -217,11 +217,11 @@ def answer(asked: Question) -> Answered | None:
 
 
 def older_answer(asked: Question) -> Answered | None:
-    """The newest answer to the same question of another release; whoever shows it says so."""
+    """The newest answer to the same question, under the same settings, of another release; whoever shows it says so."""
     of_others = [
         job
         for job in job_files.read_all(_folder())
-        if job.state == "done" and job.argv == asked.argv and job.release_id != asked.release_id
+        if job.state == "done" and job.same_key == asked.same_key and job.release_id != asked.release_id
     ]
     newest = max(of_others, key=lambda job: job.finished_at or "", default=None)
     return None if newest is None else _read_answer(newest)
@@ -240,6 +240,10 @@ def options_of(job: Job | Question) -> dict[str, str]:
     """The named options that a question was asked with."""
     named = [text.partition("=") for text in job.argv if text.startswith("--") and text not in {"--", "--json"}]
     return {name: value for name, _, value in named}
+
+
+def _digest(what: Sequence[Any]) -> str:
+    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def _read_answer(job: Job) -> Answered | None:

@@ -178,6 +178,23 @@ def test_an_answer_of_another_release_is_offered_as_such_and_never_as_the_answer
     assert until_ended(what_if("+7%")).state == "failed"
 
 
+def test_an_older_answer_under_another_budget_or_other_rules_is_no_answer_to_the_question(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / "go").touch()
+    jobs.ask(what_if(), SOMEBODY)
+    until_ended(what_if())
+
+    monkeypatch.setenv("ORDERCAST_BUDGET_AMOUNT", "40000")
+    of_another_budget = what_if(release_id="r2")
+    monkeypatch.delenv("ORDERCAST_BUDGET_AMOUNT")
+    of_other_rules = jobs.question(served("r2"), "what-if", [("--demand", "+20%")], depends_on="rule/2")
+
+    assert jobs.older_answer(of_another_budget) is None
+    assert jobs.older_answer(of_other_rules) is None
+    assert jobs.older_answer(what_if(release_id="r2")) is not None
+
+
 def test_who_may_not_decide_starts_and_stops_nothing(home: Path) -> None:
     viewer = Asker("vera", "Read-only: vera is a viewer.")
 
@@ -224,7 +241,9 @@ def test_only_so_many_answers_are_kept(home: Path) -> None:
     folder = home / job_files.FOLDER
     folder.mkdir()
     for number in range(job_files.KEPT + 3):
-        job = job_files.Job(f"k{number:03}", "what-if", ("what-if",), "r0", "2026-11-01", "maria", f"2026-11-01T00:00:{number:03}", "done")
+        job = job_files.Job(
+            f"k{number:03}", "s", "what-if", ("what-if",), "r0", "2026-11-01", "maria", f"2026-11-01T00:00:{number:03}", "done"
+        )
         job_files.write(folder, replace(job, finished_at=job.asked_at))
 
     job_files.prune(folder)
