@@ -168,7 +168,7 @@ class _StepHandler(logging.Handler):
         elif state == "finished":
             self._progress.update(task, completed=1)
             if not self._console.is_terminal:
-                self._console.print(f"{STEPS[step]}: {self._last.get(step, 'done')}", markup=False, highlight=False)
+                self._console.print(f"{STEPS[step]}: {self._last.get(step, 'done')}", markup=False, highlight=False, soft_wrap=True)
         elif state == "failed":
             self._progress.update(task, detail="failed")
             self._progress.stop_task(task)
