@@ -57,9 +57,16 @@ def kpi_card(kpi: Kpi, *, today: date) -> None:
             st.badge(word, icon=f":material/{icon}:", color=color)
             if words := _why_not(value) or format_target(value):
                 st.caption(words)
-        st.caption(" · ".join(part for part in (_companion(kpi), _period(kpi, today=today), format_sample(value.n)) if part))
+        companion = f"{_companion(kpi)} {status_badge(kpi.companion.value.status)}" if kpi.companion else ""
+        st.caption(" · ".join(part for part in (companion, _period(kpi, today=today), format_sample(value.n)) if part))
         if words := last_year_words(kpi):
             st.caption(words)
+
+
+def status_badge(status: str) -> str:
+    """Icon, word and colour as markdown, to stand in a line of text; empty where there is no target to be held against."""
+    icon, word, color = STATUSES[status]
+    return "" if status == "no_target" else f":{color}-badge[:material/{icon}: {word}]"
 
 
 def format_value(value: MetricValue, amount: float | Decimal | None) -> str:
@@ -152,7 +159,8 @@ def _help(kpi: Kpi) -> str:
     if value.note and not value.needs_missing:
         lines.append(f"{escape_markdown(value.note)}.")
     if kpi.companion:
-        lines.append(f"{escape_markdown(kpi.companion.metric.label)}: {_companion(kpi)}, {format_target(kpi.companion.value)}.")
+        told = [_companion(kpi), format_target(kpi.companion.value)]
+        lines.append(f"{escape_markdown(kpi.companion.metric.label)}: {', '.join(filter(None, told))}.")
     return "\n\n".join(lines)
 
 

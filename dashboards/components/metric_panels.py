@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 import streamlit as st
@@ -11,7 +11,7 @@ import streamlit as st
 from dashboards.components.charts import bar_chart, chart_block, time_chart
 from dashboards.components.exports import export_button
 from dashboards.components.formats import escape_markdown, format_amount, format_change_of, spoken
-from dashboards.components.kpi_card import kpi_card, kpi_export, kpi_table
+from dashboards.components.kpi_card import STATUSES, kpi_card, kpi_export, kpi_table, status_badge
 from dashboards.components.links import page_link
 from dashboards.queries import metrics, releases
 
@@ -78,7 +78,7 @@ def metric_breakdown(served: Served, metric: str, by: str, filters: Filters, *, 
         title=escape_markdown(title or breakdown_title(found)), alt_text=f"{label} by {by}", frame=ranked, name=f"{metric}-by-{by}",
         as_of=served.context.as_of_date,
         caption=f"{escape_markdown(label)} over {filters.days} days; grey marks: the {filters.days} days before.",
-        columns=("name", "value", "prior", "change", "last_year", "target", "n"), labels=_LABELS | {"name": by.capitalize()},
+        columns=("name", "value", "prior", "change", "last_year", "target", "status", "n"), labels=_labels() | {"name": by.capitalize()},
         filters=filters.as_export(), definitions={"value": found.metric.description},
     )  # fmt: skip
 
@@ -95,9 +95,10 @@ def metric_course(served: Served, metric: str, filters: Filters, *, grain: Grain
     target = targets[-1] if targets.len() else None
     chart_block(
         time_chart(found.rows, value="value", unit=found.metric.unit, compared="last_year", target=target),
-        title=escape_markdown(course_title(found)), alt_text=f"{label} by {grain}", frame=found.rows, name=f"{metric}-by-{grain}",
-        as_of=served.context.as_of_date, caption="Grey: the same time a year before. A dashed end is not complete yet.",
-        columns=("period_from", "period_to", "value", "last_year", "target", "n", "is_complete"), labels=_LABELS,
+        title=f"{escape_markdown(course_title(found))} {_course_status(found)}".strip(), alt_text=f"{label} by {grain}",
+        frame=found.rows, name=f"{metric}-by-{grain}", as_of=served.context.as_of_date,
+        caption="Grey: the same time a year before. A dashed end is not complete yet.",
+        columns=("period_from", "period_to", "value", "last_year", "target", "status", "n", "is_complete"), labels=_labels(),
         filters=filters.as_export(), definitions={"value": found.metric.description},
     )  # fmt: skip
 
@@ -121,6 +122,20 @@ def breakdown_title(found: MetricTable) -> str:
         f"{metric.label}: worst for {worst['name']}, {format_amount(worst['value'], metric.unit, _currency(found))}; "
         f"best for {best['name']}, {format_amount(best['value'], metric.unit, _currency(found))}"
     )
+
+
+def _course_status(found: MetricTable) -> str:
+    """How the last complete bucket stands to its target; empty where it has none."""
+    whole = found.rows.filter(pl.col("is_complete")).drop_nulls("value")
+    return "" if whole.is_empty() else status_badge(whole["status"][-1])
+
+
+def _labels() -> dict[str, Any]:
+    """Headings of the table twins; a status in words."""
+    words = {status: word for status, (_, word, _) in STATUSES.items()}
+    return _LABELS | {
+        "status": st.column_config.SelectboxColumn("Status", options=list(words), format_func=lambda one: words.get(one, one))
+    }
 
 
 def course_title(found: MetricTable) -> str:

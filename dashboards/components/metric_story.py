@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from dashboards.queries.releases import Served
     from pipelines.stores.metrics import Metric, MetricValue
+    from pipelines.stores.metrics_catalogue import Caveat
 
 _LEVEL_DAY = {"max": "the last day of the period that has rows", "min": "the first day of the period that has rows"}
 
@@ -27,7 +28,7 @@ def metric_story(served: Served, metric: Metric, value: MetricValue) -> None:
     st.markdown(escape_markdown(metric.description))
     counted = f"\nwhere {_plain(metric.where)}" if metric.where != "true" else ""
     st.code(f"{metric.formula}\nfrom {metric.schema}.{metric.table}{counted}", language="sql", wrap_lines=True)
-    st.markdown("\n".join(f"- {line}" for line in said(metric)))
+    st.markdown("\n".join(f"- {line}" for line in said(metric, value)))
     if metric.exclusions or value.excluded:
         st.markdown("**Left out, and counted**")
         data_table(exclusion_rows(metric, value), name=f"{metric.name}-left-out", as_of=value.as_of, alt="Who is left out, by reason",
@@ -37,18 +38,20 @@ def metric_story(served: Served, metric: Metric, value: MetricValue) -> None:
     st.markdown("\n".join(f"- {line}" for line in lineage(metric, present_fields(served))))
 
 
-def said(metric: Metric) -> Iterator[str]:
-    """What a reader should know besides the formula, a line each."""
+def said(metric: Metric, value: MetricValue) -> Iterator[str]:
+    """What a reader should know besides the formula, a line each; what is counted as a caveat now stands with its figures."""
     day = f", {_LEVEL_DAY[metric.counts_only_day]}" if metric.counts_only_day else ""
     yield f"Counted on `{metric.time_column}`{day}."
     yield f"Unit: {metric.unit}; {metric.better} is better. Owner: **{escape_markdown(metric.owner)}**."
     yield f"Can be split by: {escape_markdown(', '.join(map(spoken, metric.dimensions)) or 'nothing')}."
     if metric.maturity_days:
         yield f"Judged after {metric.maturity_days} days: its period ends so much earlier, and younger rows are counted as too young."
+    if value.note and not value.needs_missing:
+        yield f"**Now:** {escape_markdown(value.note)}."
     for caveat in metric.caveats:
-        yield f"Caveat, counted with each value: ... of ... {escape_markdown(caveat.explained)} (`{_plain(caveat.where)}`)."
+        yield f"Counted, and said with the value: {escape_markdown(_rule(caveat))} (`{_plain(caveat.where)}`)."
     for block in metric.blocked:
-        yield f"No value while any {escape_markdown(block.explained)} (`{_plain(block.where)}`)."
+        yield f"No value while any {escape_markdown(_rule(block))} (`{_plain(block.where)}`)."
     if metric.grows_with_age:
         yield f"Periods are not compared, younger ones have had less time: {escape_markdown(metric.grows_with_age)}."
     if metric.assumption:
@@ -95,6 +98,11 @@ def _targets(served: Served, metric: Metric, value: MetricValue) -> None:
         history, name=f"{metric.name}-targets", as_of=value.as_of, alt="Targets that people have set, newest first",
         labels={"valid_from": "From", "valid_to": "To", "target": f"Target ({metric.unit})", "watch_band": "Watch band"},
     )  # fmt: skip
+
+
+def _rule(caveat: Caveat) -> str:
+    """Its sentence for any value: the name of its figure in place of one."""
+    return caveat.explained.replace(f"`{caveat.figure}`", f"the {spoken(caveat.figure)}") if caveat.figure else caveat.text
 
 
 def _plain(sql: Any) -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 import duckdb
 
-from dashboards.components.metric_story import lineage
-from pipelines.stores.metrics import catalogue_from_json
+from dashboards.components.formats import escape_markdown
+from dashboards.components.metric_story import lineage, said
+from pipelines.stores.metrics import MetricValue, catalogue_from_json
 from pipelines.stores.metrics_targets import COLUMNS
 from tests.dashboards.conftest import open_at
 from tests.dashboards.example_release import Merchant
@@ -82,6 +84,29 @@ def test_a_metric_explains_itself_on_a_page_of_its_own(publish_for: Publish, hom
     page.button(key="all-metrics").click().run()
 
     assert "metric" not in page.query_params
+
+
+def test_caveats_are_told_with_their_figures_or_without_any(catalogue: str) -> None:
+    metric = catalogue_from_json(catalogue)["churn_rate"]
+    value = MetricValue(
+        metric.name, metric.label, 0.4, 40, 100, 100, metric.unit, None, metric.better, None, "no_target", None, None, date(2026, 11, 20),
+        date(2026, 10, 24), date(2026, 11, 20), note="60 of 100 customers rest on a fitted model, whose purchases were off by +25% in a hold-out",
+    )  # fmt: skip
+
+    told = "\n".join(said(metric, value))
+
+    assert f"**Now:** {escape_markdown(value.note or '')}." in told
+    assert "purchases were off by the holdout bias rate in a hold-out" in told
+    assert "..." not in told
+
+
+def test_a_status_is_icon_word_and_colour_beside_every_target(publish_for: Publish) -> None:
+    publish_for(Merchant())
+
+    page = open_at("views/metrics.py", metric="line_fill_rate").run()
+
+    assert badges(page) == ["Watch"]
+    assert any("in the last complete week" in said and "-badge[:material/" in said for said in words(page).splitlines())
 
 
 def test_one_member_goes_on_to_its_orders(publish_for: Publish) -> None:
