@@ -73,11 +73,6 @@ class Identity:
         """The operator's name to decide under; None where nobody is named."""
         return self.actor if self.is_named and self.closed is None else None
 
-    @property
-    def scope(self) -> tuple[Any, ...]:
-        """What the shown rows depend on besides the release; part of the key of whatever is cached of them."""
-        return () if self.operator is None else (self.operator.role, self.operator.locations, self.operator.suppliers)
-
 
 def look() -> Identity:
     """Who looks at this moment; nothing of an earlier look is taken over."""

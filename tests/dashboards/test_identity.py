@@ -159,9 +159,10 @@ def test_a_role_that_is_taken_from_a_local_user_is_seen_at_the_next_look(home: P
         for actor, role in (("ada", "admin"), ("pam", "planner")):
             set_operator(store, Operator(actor, role), by="ada")  # type: ignore[arg-type]
         page = open_at(DEFAULT_VIEW).run()
-        before = page.session_state["ordercast-identity"].scope
+        before = page.session_state["ordercast-identity"].operator
         set_operator(store, Operator("pam", "viewer", locations=("L1",)), by="ada")
         page.run()
 
-    assert before == ("planner", None, None)
-    assert page.session_state["ordercast-identity"].scope == ("viewer", ("L1",), None)
+    after = page.session_state["ordercast-identity"].operator
+    assert (before.role, before.locations) == ("planner", None)
+    assert (after.role, after.locations) == ("viewer", ("L1",))
