@@ -18,8 +18,10 @@ from altair.utils import schemapi
 from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.requests import Request
+from starlette.responses import RedirectResponse
 
 from dashboards import identity
+from dashboards.pages import PAGES
 from pipelines.errors import OrdercastError
 from pipelines.settings import load_settings
 from pipelines.stores.releases import current_release, served_id
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 HERE: Final = Path(__file__).parent
 PLACE_COOKIE: Final = "ordercast_place"
 _PLACE_SECONDS: Final = 600
+_NAMES: Final = frozenset(page.name for page in PAGES)
 
 
 class KeepPlace:
@@ -64,6 +67,23 @@ class KeepPlace:
         secure = "; Secure" if self.base_url.startswith("https:") else ""
         cookie = f"{PLACE_COOKIE}={quote(place, safe='')}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}"
         headers.append("set-cookie", cookie)
+
+
+class OnePlaceEach:
+    """A page has one address: the first page `/`, others their name in lower case. Its name typed otherwise leads there."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Whatever names no page passes as it is."""
+        name = scope["path"].strip("/").lower() if scope["type"] == "http" else ""
+        place = "/" if name == PAGES[0].name else f"/{name}"
+        if name not in _NAMES or scope["path"] == place:
+            await self.app(scope, receive, send)
+            return
+        query = scope["query_string"].decode("latin-1")
+        await RedirectResponse(place + (f"?{query}" if query else ""))(scope, receive, send)
 
 
 def place_of(url: str, *, base_url: str) -> str:
@@ -120,5 +140,8 @@ app = st.App(
     HERE / "app.py",
     secrets=identity.secrets(_settings),
     lifespan=_ready,
-    middleware=[Middleware(KeepPlace, base_url=_settings.oidc_base_url)] if _settings.oidc_base_url else [],
+    middleware=[
+        Middleware(OnePlaceEach),
+        *([Middleware(KeepPlace, base_url=_settings.oidc_base_url)] if _settings.oidc_base_url else []),
+    ],
 )

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
+from starlette.responses import PlainTextResponse
 from streamlit import config
 
 from dashboards import identity
 from dashboards.identity import Account, Identity, account_of
-from dashboards.server import place_of
+from dashboards.server import OnePlaceEach, place_of
 from pipelines.cli.running import dashboards
 from pipelines.decisions.roles import Operator, set_operator
 from pipelines.errors import NotPermittedError, SettingsError
@@ -124,6 +127,25 @@ def test_with_sign_in_the_command_serves_others_under_the_name_they_know(home: P
 )  # fmt: skip
 def test_signing_in_leads_back_to_a_page_of_ours_and_nowhere_else(url: str, place: str) -> None:
     assert place_of(url, base_url="https://ordercast.example.com") == place
+
+
+@pytest.mark.parametrize(
+    ("typed", "place"),
+    [
+        ("/overview", "/"), ("/Overview?days=91+days", "/?days=91+days"), ("/Reorder", "/reorder"), ("/REORDER/?a=b%20c", "/reorder?a=b%20c"),
+        ("/reorder", None), ("/", None), ("/unknown", None), ("/Static/app.js", None),
+    ],
+)  # fmt: skip
+def test_a_page_typed_by_hand_is_found_whatever_its_letters(typed: str, place: str | None) -> None:
+    async def ask() -> httpx.Response:
+        served = httpx.ASGITransport(OnePlaceEach(PlainTextResponse("the app")))
+        async with httpx.AsyncClient(transport=served, base_url="http://here") as reader:
+            return await reader.get(typed)
+
+    asked = asyncio.run(ask())
+
+    assert asked.headers.get("location") == place
+    assert (asked.text == "the app") == (place is None)
 
 
 def test_a_server_that_was_started_without_the_configured_sign_in_shows_nothing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
