@@ -13,6 +13,7 @@ from dashboards.queries.suggestions import SECOND_PERSON, local_time, reason_wor
 from pipelines.decisions import rules as rule_book
 from pipelines.decisions import serving, standing
 from pipelines.decisions.requests import UNDONE_OUTCOMES, Decision, DecisionRequest, decision_key
+from pipelines.decisions.roles import asking
 from pipelines.decisions.service import DecisionPolicy, decide_all, preview_all
 from pipelines.decisions.wording import KIND_NAMES
 from pipelines.errors import NotPermittedError, UnavailableError
@@ -84,17 +85,19 @@ def acting(found: Suggestions) -> Acting:
         return Acting(None, "Read-only while the operational store does not answer. Reload the page once it does.")
     if who.closed is not None:
         return Acting(None, "Read-only: this page is not open to you any more. Reload it to see why.")
-    first = "" if found.standing.has_operators else "ordercast operators set NAME --role admin makes you the first operator. "
+    first = "" if found.standing.admins else "ordercast operators set NAME --role admin makes you the first operator. "
     if name is None:
         return Acting(
             None, f"Read-only: no operator is named. {first}Start the pages with ORDERCAST_OPERATOR=NAME to decide under that name."
         )
     operator = found.standing.operator
     if operator is None:
-        role = "planner" if found.standing.has_operators else "admin"
-        return Acting(None, f"Read-only: {name} is no operator yet. ordercast operators set {name} --role {role} makes them one.")
+        role = "planner" if found.standing.admins else "admin"
+        whom = asking(found.standing.admins, "run it")
+        return Acting(None, f"Read-only: {name} is no operator yet. ordercast operators set {name} --role {role} makes them one{whom}.")
     if not operator.is_at_least("planner"):
-        return Acting(operator, f"Read-only: {name} is a viewer. An admin can change that: ordercast operators set {name} --role planner.")
+        whom = asking(found.standing.admins, "run it")
+        return Acting(operator, f"Read-only: {name} is a viewer. ordercast operators set {name} --role planner changes that{whom}.")
     return Acting(operator, None)
 
 

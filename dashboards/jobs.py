@@ -138,7 +138,7 @@ def question(served: Served, command: str, options: Sequence[tuple[str, str]] = 
 def asker() -> Asker:
     """Who asks: a planner or more where the store knows operators, else whoever looks."""
     found, name = who_looks(), identity.current().actor
-    if found.standing is not None and not found.standing.has_operators:
+    if found.standing is not None and not found.standing.admins:
         return Asker(name)
     return Asker(name, acting(found).why_not)
 

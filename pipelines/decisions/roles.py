@@ -63,13 +63,14 @@ def require(conn: sa.Connection, actor: str, role: Role) -> Operator:
     """
     row = conn.execute(sa.select(operator).where(operator.c.actor == actor)).mappings().first()
     if row is None:
-        is_first = conn.execute(sa.select(sa.func.count()).select_from(operator)).scalar() == 0
-        how = "nobody is yet, so begin with yourself" if is_first else "an admin can make them one"
-        role_of_first = "admin" if is_first else "planner"
-        raise NotPermittedError(f"{actor!r} is no operator; {how}: ordercast operators set {actor} --role {role_of_first}.")
+        admins = find_operator(conn, None)[1]
+        how = f"{' or '.join(admins)} (admin) can make them one" if admins else "nobody is yet, so begin with yourself"
+        first_role = "planner" if admins else "admin"
+        raise NotPermittedError(f"{actor!r} is no operator; {how}: ordercast operators set {actor} --role {first_role}.")
     found = _operator(row)
     if not found.is_at_least(role):
-        raise NotPermittedError(f"{actor!r} is {_article(found.role)} {found.role}, and this takes {_article(role)} {role}.")
+        whom = asking(find_operator(conn, None)[1], "change that")
+        raise NotPermittedError(f"{actor!r} is {_article(found.role)} {found.role}, and this takes {_article(role)} {role}{whom}.")
     return found
 
 
@@ -93,10 +94,15 @@ def may_decide(conn: sa.Connection, actor: str, row: Mapping[Any, Any]) -> bool:
     return True
 
 
-def find_operator(conn: sa.Connection, actor: str | None) -> tuple[Operator | None, bool]:
-    """The operator of this name, None where there is none; and whether the store knows any operator."""
-    known = {row["actor"]: row for row in conn.execute(sa.select(operator)).mappings()}
-    return (_operator(known[actor]) if actor in known else None), bool(known)
+def find_operator(conn: sa.Connection, actor: str | None) -> tuple[Operator | None, tuple[str, ...]]:
+    """The operator of this name, None where there is none; and who the admins are, without whom there is no operator at all."""
+    known = {row["actor"]: row for row in conn.execute(sa.select(operator).order_by(operator.c.actor)).mappings()}
+    return (_operator(known[actor]) if actor in known else None), tuple(name for name, row in known.items() if row["role"] == "admin")
+
+
+def asking(admins: tuple[str, ...], what: str) -> str:
+    """As in "; ask ada or tom (admin) to run it"; empty where nobody can be asked."""
+    return f"; ask {' or '.join(admins)} (admin) to {what}" if admins else ""
 
 
 def known_operator(store: OperationalStore, actor: str) -> Operator:

@@ -106,7 +106,7 @@ class Standing:
 
     Attributes:
         operator: Who asks, with their role; None where the store does not know them.
-        has_operators: Whether anybody may decide at all.
+        admins: Who can make operators and change what they may; empty where nobody may decide at all.
         today: The local day by the clock that decisions go by.
         last_decisions: By rec_id, for recommendations that are open.
         drafts: The columns of `DraftOrder`, by day of need; one row per draft.
@@ -116,7 +116,7 @@ class Standing:
     """
 
     operator: Operator | None
-    has_operators: bool
+    admins: tuple[str, ...]
     today: date
     last_decisions: dict[str, LastDecision]
     drafts: pl.DataFrame
@@ -155,7 +155,7 @@ def read_standing(store: OperationalStore, *, actor: str | None) -> Standing:
     with store.transaction(writes=False) as conn:
         _require_tables(conn, store)
         shop = read_shop(conn)
-        operator, has_operators = find_operator(conn, actor)
+        operator, admins = find_operator(conn, actor)
         lines = _draft_lines(conn)
         orders = [_draft_order(conn, shop, dict(row), lines) for row in conn.execute(_OPEN_DRAFTS).mappings()]
         decided = {row["rec_id"]: _last_decision(row) for row in conn.execute(_DECIDED).mappings()}
@@ -164,7 +164,7 @@ def read_standing(store: OperationalStore, *, actor: str | None) -> Standing:
     place = {order.draft_id: number for number, order in enumerate(listed)}
     shown = sorted((line for line in lines if line.draft_id in place), key=lambda line: (place[line.draft_id], line.sku))
     return Standing(
-        operator, has_operators, shop.today, decided, _frame(listed, _DRAFT_ORDERS), _frame(shown, _DRAFT_LINES),
+        operator, admins, shop.today, decided, _frame(listed, _DRAFT_ORDERS), _frame(shown, _DRAFT_LINES),
         changes, reservations,
     )  # fmt: skip
 

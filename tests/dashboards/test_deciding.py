@@ -233,8 +233,8 @@ def test_whoever_may_not_decide_sees_no_button_and_how_to_become_one_who_may(sho
         return words(page).replace("\\", "")
 
     assert "no operator is named. Start the pages with ORDERCAST_OPERATOR=NAME" in said(None)
-    assert "eve is no operator yet. ordercast operators set eve --role planner makes them one" in said("eve")
-    assert "vic is a viewer" in said("vic")
+    assert "eve is no operator yet. ordercast operators set eve --role planner makes them one; ask ada (admin) to run it" in said("eve")
+    assert "vic is a viewer. ordercast operators set vic --role planner changes that; ask ada (admin) to run it" in said("vic")
     assert "this page is not open to you any more" in said("ann", "0.0.0.0")
 
 

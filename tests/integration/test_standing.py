@@ -29,7 +29,7 @@ def test_drafts_stand_with_what_the_supplier_still_asks_for(store: OperationalSt
     assert not draft["is_released"]
     assert found.draft_lines["sku"].to_list() == ["ITEM-1", "ITEM-2"]
     assert found.last_decisions[first].result.draft_id == draft["draft_id"]
-    assert (found.operator and found.operator.role, found.has_operators) == ("approver", True)
+    assert (found.operator and found.operator.role, found.admins) == ("approver", ("ada",))
 
 
 def test_a_draft_that_nobody_submitted_is_marked(store: OperationalStore) -> None:
