@@ -1,33 +1,21 @@
-"""Reads of the page about trust: what arrived and when, what was held back, what was checked, which releases there are, what is used."""
+"""Reads of the page about trust: what arrived and when, what was held back, what was checked, which releases there are."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
-from zoneinfo import ZoneInfo
 
 import polars as pl
-import sqlalchemy as sa
 
-from dashboards.pages import PAGES
 from dashboards.queries.reading import read_frame
-from pipelines.errors import UnavailableError
 from pipelines.settings import load_settings
-from pipelines.stores.operational import OperationalStore
-from pipelines.stores.own_tables import decision, outbox, recommendation_run
-from pipelines.stores.page_use import read_page_use
 from pipelines.stores.releases import list_releases
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from dashboards.queries.releases import Served
 
-USE_DAYS: Final = 28
-LATE_AFTER: Final = timedelta(hours=36)  # as `components.states.STALE_AFTER`: a day and a half misses one nightly run
-IN_DOUBT: Final = "unknown"
+LATE_HOURS: Final = 36  # as `components.states.STALE_AFTER`: a day and a half misses one nightly run
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +23,8 @@ class Trust:
     """What the release says about its own making.
 
     Attributes:
-        sources: table_name, read_at (local), age_hours, is_late, rows_in, rows_loaded, rows_deleted, rows_quarantined, rows_duplicate of
+        sources: table_name, changed_at (local; when its newest row changed in the store, null where unknown), read_at (local), age_hours
+            since it was read, is_late, rows_in, rows_loaded, rows_deleted, rows_quarantined, rows_duplicate of
             the run that published, one row per source table.
         quarantined: code, table_name, document_id, reason, next_step, first_run_id of documents held back; None where the release is
             older than such lists.
@@ -68,6 +57,69 @@ class Trust:
         return self.sources.filter(pl.col("is_late"))["table_name"].to_list()
 
     @property
+    def changed_age(self) -> timedelta | None:
+        """How long ago, when the sources were read, any of them had changed; None where none says."""
+        read_at, changed_at = self.sources["read_at"].max(), self.sources["changed_at"].max()
+        return read_at - changed_at if isinstance(read_at, datetime) and isinstance(changed_at, datetime) else None
+
+    @property
+    def warned_count(self) -> int:
+        """Rows taken although they look wrong."""
+        return int(self.warnings["rows_count"].sum())
+
+    @property
+    def held_count(self) -> int:
+        """Documents held back; none where the release does not list them."""
+        return 0 if self.quarantined is None or self.quarantined.is_empty() else self.quarantined["document_id"].n_unique()
+
+    @property
+    def held_most(self) -> tuple[str, int]:
+        """The source table with most rows held back, and how many; some must be."""
+        by_table = (self.quarantined if self.quarantined is not None else pl.DataFrame()).group_by("table_name").len()
+        name, count = by_table.sort("len", "table_name", descending=[True, False]).row(0)
+        return name, count
+
+    @property
+    def open_holds_count(self) -> int:
+        """Blocks of publishing that nobody has accepted."""
+        return self.holds.filter(~pl.col("is_accepted")).height
+
+    @property
+    def checks_count(self) -> int:
+        """Checks of the run."""
+        return int(self.checks["checks_count"].sum())
+
+    @property
+    def checks_by_origin(self) -> pl.DataFrame:
+        """origin, checks_count, failed_count."""
+        return self.checks.group_by("origin", maintain_order=True).agg(pl.col("checks_count", "failed_count").sum())
+
+    @property
+    def compared_count(self) -> int:
+        """Comparisons between order system, stock and finance."""
+        return int(self.reconciled["compared_count"].sum())
+
+    @property
+    def agreeing_rate(self) -> float | None:
+        """Share of the comparisons that agree; None where nothing was compared."""
+        return 1 - self.differing_count / self.compared_count if self.compared_count else None
+
+    @property
+    def incidents_count(self) -> int:
+        """Rows that the change feed had missed."""
+        return int(self.incidents.select(pl.sum_horizontal("missing_count", "stale_count", "ghost_count").sum()).item() or 0)
+
+    @property
+    def broken(self) -> pl.DataFrame:
+        """Checks of the forecasts that did not hold, for which suggestions are withheld."""
+        return self.forecast_checks.filter(~pl.col("is_passed"))
+
+    @property
+    def not_forecast_count(self) -> int:
+        """Items at a location without a forecast."""
+        return int(self.not_forecast["series_count"].sum())
+
+    @property
     def failed_checks_count(self) -> int:
         """Checks that did not hold."""
         return int(self.checks["failed_count"].sum())
@@ -83,38 +135,18 @@ class Trust:
         return int(self.fallbacks["series_count"].sum())
 
 
-@dataclass(frozen=True, slots=True)
-class Operations:
-    """What the operational store says at this moment; `problem` says why it does not answer.
-
-    Attributes:
-        runs: proposed_at (local), as_of_date, release_id, gate_status, and the counts of proposals; newest first.
-        outbox: state, messages_count, oldest_at (local).
-        page_use: title, opened_count in the last `USE_DAYS` days, pages that nobody opened at the end.
-        decisions: action, outcome, decisions_count, people_count in the last `USE_DAYS` days.
-    """
-
-    runs: pl.DataFrame
-    outbox: pl.DataFrame
-    page_use: pl.DataFrame
-    decisions: pl.DataFrame
-    problem: str | None
-
-    def messages(self, *states: str) -> int:
-        """How many messages are in one of these states."""
-        return int(self.outbox.filter(pl.col("state").is_in(states))["messages_count"].sum())
-
-
 def trust(served: Served, *, now: datetime) -> Trust:
     """What the release says about its own making, with ages as of `now`."""
     release, zone = served.release, served.context.reporting_time_zone
-    has_quarantine = not read_frame(release, _HAS_QUARANTINE).is_empty()
+    has_quarantine, has_changes = (
+        not read_frame(release, _HAS, (name,)).is_empty() for name in ("quarantined_documents", "source_changes")
+    )
     age = pl.lit(now.astimezone(UTC).replace(tzinfo=None)) - pl.col("read_at")
-    sources = read_frame(release, _SOURCES).with_columns(
-        (age.dt.total_minutes() / 60).alias("age_hours"), (age > LATE_AFTER).fill_null(value=True).alias("is_late")
+    sources = read_frame(release, _SOURCES.format(changes=_CHANGES if has_changes else _NO_CHANGES)).with_columns(
+        (age.dt.total_minutes() / 60).alias("age_hours"), (age > timedelta(hours=LATE_HOURS)).fill_null(value=True).alias("is_late")
     )
     return Trust(
-        sources=sources.with_columns(_local("read_at", zone)),
+        sources=sources.with_columns(_local("read_at", zone), _local("changed_at", zone)),
         quarantined=read_frame(release, _QUARANTINED) if has_quarantine else None,
         warnings=read_frame(release, "select code, table_name, rows_count, example_key from meta.warnings order by code, table_name"),
         holds=read_frame(release, _HOLDS),
@@ -145,71 +177,23 @@ def kept_releases(served: Served) -> pl.DataFrame:
     )
 
 
-def operations(served: Served, *, now: datetime) -> Operations:
-    """Runs, messages, and what people use and decide; with a sentence where the store does not answer."""
-    zone, since = served.context.reporting_time_zone, now - timedelta(days=USE_DAYS)
-    try:
-        with OperationalStore.open_to_read(load_settings().resolved_store_url) as store:
-            used = read_page_use(store, since=since.date())
-            with store.transaction(writes=False) as conn:
-                has = set(sa.inspect(conn).get_table_names())
-                runs = conn.execute(_RUNS).all() if recommendation_run.name in has else []
-                waiting = conn.execute(_OUTBOX).all() if outbox.name in has else []
-                decided = conn.execute(_DECIDED, {"since": since}).all() if decision.name in has else []
-    except UnavailableError as exc:
-        nothing = pl.DataFrame()
-        return Operations(nothing, pl.DataFrame(schema=_WAITING), nothing, nothing, str(exc))
-    counted = pl.DataFrame({"page": [page.name for page in PAGES], "title": [page.title for page in PAGES]})
-    use = counted.join(used, on="page", how="left").with_columns(pl.col("opened_count").fill_null(0)).drop("page")
-    return Operations(
-        runs=_runs(runs, zone),
-        outbox=pl.DataFrame([(state, count, _in_zone(oldest, zone)) for state, count, oldest in waiting], schema=_WAITING, orient="row"),
-        page_use=use.sort("opened_count", descending=True, maintain_order=True),
-        decisions=pl.DataFrame([tuple(row) for row in decided], schema=_DECISIONS, orient="row"),
-        problem=None,
-    )
-
-
-def _runs(rows: Sequence[Any], zone: str) -> pl.DataFrame:
-    told = [
-        {"proposed_at": _in_zone(at, zone), "as_of_date": day, "release_id": release, "gate_status": gate} | json.loads(counts or "{}")
-        for at, day, release, gate, counts in rows
-    ]
-    return pl.DataFrame(told, infer_schema_length=None)
-
-
-def _in_zone(at: object, zone: str) -> datetime | None:
-    return at.astimezone(ZoneInfo(zone)).replace(tzinfo=None) if isinstance(at, datetime) else None
-
-
 def _local(column: str, zone: str) -> pl.Expr:
     return pl.col(column).dt.replace_time_zone("UTC").dt.convert_time_zone(zone).dt.replace_time_zone(None)
 
 
-_RUNS: Final = sa.select(
-    recommendation_run.c.proposed_at, recommendation_run.c.as_of_date, recommendation_run.c.release_id, recommendation_run.c.gate_status,
-    recommendation_run.c.counts,
-).order_by(recommendation_run.c.proposed_at.desc()).limit(60)  # fmt: skip
-_OUTBOX: Final = (
-    sa.select(outbox.c.state, sa.func.count(), sa.func.min(outbox.c.created_at)).group_by(outbox.c.state).order_by(outbox.c.state)
-)
-_DECIDED: Final = (
-    sa.select(decision.c.action, decision.c.outcome, sa.func.count(), sa.func.count(decision.c.actor.distinct()))
-    .where(decision.c.decided_at >= sa.bindparam("since", type_=decision.c.decided_at.type))
-    .group_by(decision.c.action, decision.c.outcome)
-    .order_by(decision.c.action, decision.c.outcome)
-)
-_WAITING: Final[dict[str, Any]] = {"state": pl.String, "messages_count": pl.Int64, "oldest_at": pl.Datetime("us")}
-_DECISIONS: Final[dict[str, Any]] = {"action": pl.String, "outcome": pl.String, "decisions_count": pl.Int64, "people_count": pl.Int64}
 _RELEASES: Final[dict[str, Any]] = {
     "release_id": pl.String, "is_served": pl.Boolean, "as_of_date": pl.String, "published_at": pl.Datetime("us", "UTC"),
     "checks_passed": pl.Int64, "checks_count": pl.Int64, "rows_count": pl.Int64, "code_version": pl.String,
 }  # fmt: skip
-_HAS_QUARANTINE: Final = "select 1 from duckdb_tables() where schema_name = 'meta' and table_name = 'quarantined_documents'"
+_HAS: Final = "select 1 from duckdb_tables() where schema_name = 'meta' and table_name = ?"
+_CHANGES: Final = "meta.source_changes"
+_NO_CHANGES: Final = "(select '' as table_name, null::timestamp as changed_at)"  # of a release that is older than such lists
 _QUARANTINED: Final = "select code, table_name, document_id, reason, next_step, first_run_id from meta.quarantined_documents"
 _SOURCES: Final = """
-    select t.table_name, t.read_by, t.read_at, c.rows_in, c.rows_loaded, c.rows_deleted, c.rows_quarantined, c.rows_duplicate
+    select t.table_name, t.read_by, changes.changed_at, t.read_at, c.rows_in,
+        c.rows_loaded, c.rows_deleted, c.rows_quarantined, c.rows_duplicate
     from meta.source_tables as t
+    left join {changes} as changes using (table_name)
     left join meta.ingest_counts as c on c.table_name = t.table_name and c.run_id = (select run_id from meta.run_context)
     order by t.read_at, t.table_name
 """

@@ -13,14 +13,15 @@ from dashboards.components.release_list import release_list
 from dashboards.components.states import errors_as_sentences, show_store_problem
 from dashboards.components.tables import data_table, report_table
 from dashboards.components.verdicts import Verdict, verdict_cards
-from dashboards.queries import health, releases
+from dashboards.queries import health, operations, releases
 from dashboards.queries.reports import report
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from dashboards.filters import Filters
-    from dashboards.queries.health import Operations, Trust
+    from dashboards.queries.health import Trust
+    from dashboards.queries.operations import Operations
     from dashboards.queries.releases import Served
 
 ORIGINS: Final = {
@@ -34,7 +35,7 @@ def page(served: Served, filters: Filters) -> None:  # noqa: ARG001 - trust is n
     """The page's content."""
     now = releases.now()
     found = health.trust(served, now=now)
-    store = health.operations(served, now=now)
+    store = operations.operations(served, now=now)
     verdict_cards(verdicts(found, store))
     part = st.segmented_control("About", PARTS, default=PARTS[0], required=True, bind="query-params", key="about")
     with errors_as_sentences("This part"):
@@ -60,22 +61,20 @@ def page(served: Served, filters: Filters) -> None:  # noqa: ARG001 - trust is n
 
 def verdicts(found: Trust, store: Operations) -> list[Verdict]:
     """One word on each part, worst colours where a person has to do something."""
-    late, held = found.late_tables, found.quarantined
-    incidents = int(found.incidents.select(pl.sum_horizontal("missing_count", "stale_count", "ghost_count").sum()).item() or 0)
-    unknown, waiting = store.messages(health.IN_DOUBT), store.messages("waiting", "sending")
-    withheld = found.forecast_checks.filter(~pl.col("is_passed"))
+    late, is_withheld = found.late_tables, not found.broken.is_empty()
+    unknown, waiting = store.messages(operations.IN_DOUBT), store.messages("waiting", "sending")
     return [
         Verdict("Sources", "watch" if late else "good", f"{len(late)} read late" if late else "All read on time",
                 f"{format_count(found.sources.height, 'table')}"),
-        Verdict("Quarantine", "good" if held is None or held.is_empty() else "watch",
-                "Not in this release" if held is None else format_count(held["document_id"].n_unique() if held.height else 0, "document"),
+        Verdict("Quarantine", "watch" if found.held_count else "good",
+                "Not in this release" if found.quarantined is None else format_count(found.held_count, "document"),
                 "held back, each with its reason"),
         Verdict("Checks", "bad" if found.failed_checks_count else "good",
                 f"{found.failed_checks_count} failed" if found.failed_checks_count else "All passed",
-                format_count(int(found.checks["checks_count"].sum()), "check")),
-        Verdict("Reconciled", "watch" if found.differing_count or incidents else "good",
+                format_count(found.checks_count, "check")),
+        Verdict("Reconciled", "watch" if found.differing_count or found.incidents_count else "good",
                 format_count(found.differing_count, "difference"), "between orders, stock and finance"),
-        Verdict("Forecasts", "bad" if withheld.height else "good", "Withheld" if withheld.height else "In their limits",
+        Verdict("Forecasts", "bad" if is_withheld else "good", "Withheld" if is_withheld else "In their limits",
                 f"{found.fallback_count:,} of {found.series_count:,} series on a fallback"),
         Verdict("Outbox", "bad" if unknown else "watch" if waiting else "good",
                 "Unknown" if store.problem else f"{unknown:,} unknown" if unknown else f"{waiting:,} waiting", "messages to other systems"),
@@ -83,35 +82,38 @@ def verdicts(found: Trust, store: Operations) -> list[Verdict]:
 
 
 def show_sources(served: Served, found: Trust) -> None:
-    """How old each source is, and what became of its rows in the run that published."""
+    """When each source changed last and when it was read, and what became of its rows in the run that published."""
     if found.sources.is_empty():
         st.info("No source table has been read yet. Run `ordercast run`.", icon=":material/inbox:")
         return
     oldest = found.sources.sort("read_at").row(0, named=True)
     age = format_age(releases.now() - served.release.published_time)
+    newest = f" The newest change in any source was {format_age(found.changed_age)} old then." if found.changed_age else ""
     st.markdown(
-        f"**The oldest source is {escape_markdown(oldest['table_name'])}, {oldest['age_hours']:,.1f} hours old; the release is {age} old**"
+        f"**Read longest ago: {escape_markdown(oldest['table_name'])}, {oldest['age_hours']:,.1f} hours; the release: {age}.{newest}**"
     )
     _table(
         served, found.sources, "Source tables with their age and what became of their rows",
-        ("table_name", "read_at", "age_hours", "is_late", "rows_in", "rows_loaded", "rows_quarantined", "rows_duplicate", "rows_deleted"),
-        {"table_name": "Source table", "read_at": "Read at", "age_hours": "Age (hours)", "is_late": "Late", "rows_in": "Rows read",
-         "rows_loaded": "Loaded", "rows_quarantined": "Held back", "rows_duplicate": "Duplicates", "rows_deleted": "Deleted"},
+        ("table_name", "changed_at", "read_at", "age_hours", "is_late", "rows_in", "rows_loaded", "rows_quarantined", "rows_duplicate",
+         "rows_deleted"),
+        {"table_name": "Source table", "changed_at": "Changed last in the source", "read_at": "Read at", "age_hours": "Read before (hours)",
+         "is_late": "Read late", "rows_in": "Rows read", "rows_loaded": "Loaded", "rows_quarantined": "Held back",
+         "rows_duplicate": "Duplicates", "rows_deleted": "Deleted"},
     )  # fmt: skip
     st.caption(
-        f"Late is older than {health.LATE_AFTER.total_seconds() / 3600:.0f} hours. Rows are those of the run that published: only what "
-        "changed since the run before is read, so rows read = loaded + held back + duplicates."
+        f"Read late is over {health.LATE_HOURS} hours ago; what seldom changes in the source, such as locations, is not late for it. "
+        "Rows are those of the run that published: only what changed since the run before is read, so rows read = loaded + held back + "
+        "duplicates."
     )
-    if found.warnings.height:
-        st.markdown(f"**Taken although it looks wrong: {format_count(int(found.warnings['rows_count'].sum()), 'row')}**")
+    if found.warned_count:
+        st.markdown(f"**Taken although it looks wrong: {format_count(found.warned_count, 'row')}**")
         _table(served, found.warnings, "What was taken with a warning", (), {"rows_count": "Rows", "example_key": "For example"})
 
 
 def show_quarantine(served: Served, found: Trust) -> None:
     """What was held back, why, and what to do about it; what blocked publishing."""
     if found.holds.height:
-        open_holds = found.holds.filter(~pl.col("is_accepted")).height
-        st.markdown(f"**{format_count(open_holds, 'block')} of publishing not accepted yet, {found.holds.height - open_holds} accepted**")
+        st.markdown(f"**{format_count(found.open_holds_count, 'block')} of publishing not accepted yet, of {found.holds.height:,}**")
         _table(served, found.holds, "What blocked publishing", (), {"is_accepted": "Accepted", "measured_count": "Found"})
     if found.quarantined is None:
         st.info("This release was published before releases listed what is held back; run `ordercast quarantine`.", icon=":material/block:")
@@ -119,11 +121,8 @@ def show_quarantine(served: Served, found: Trust) -> None:
     if found.quarantined.is_empty():
         st.success("Nothing is held back: every document that arrived was loaded.", icon=":material/check_circle:")
         return
-    by_table = found.quarantined.group_by("table_name").len().sort("len", descending=True)
-    first = by_table.row(0, named=True)
-    st.markdown(
-        f"**{format_count(found.quarantined.height, 'row')} held back, most in {escape_markdown(first['table_name'])} ({first['len']:,})**"
-    )
+    table, count = found.held_most
+    st.markdown(f"**{format_count(found.quarantined.height, 'row')} held back, most in {escape_markdown(table)} ({count:,})**")
     _table(
         served, found.quarantined, "Rows held back, with reason and next step",
         ("code", "table_name", "document_id", "reason", "next_step", "first_run_id"),
@@ -140,11 +139,8 @@ def show_checks(served: Served, found: Trust) -> None:
     if found.checks.is_empty():
         st.info("No check has run yet. Run `ordercast run`.", icon=":material/inbox:")
         return
-    total, failed = int(found.checks["checks_count"].sum()), found.failed_checks_count
-    st.markdown(f"**{total - failed:,} of {total:,} checks passed**")
-    by_origin = found.checks.with_columns(pl.col("origin").replace(ORIGINS)).group_by("origin", maintain_order=True).agg(
-        pl.col("checks_count", "failed_count").sum()
-    )  # fmt: skip
+    st.markdown(f"**{found.failed_checks_count:,} of {found.checks_count:,} checks failed**")
+    by_origin = found.checks_by_origin.with_columns(pl.col("origin").replace(ORIGINS))
     _table(served, by_origin, "Checks by what they guard", (), {"origin": "What is checked"})
     with st.expander("Every subject", icon=":material/table:"):
         _table(served, found.checks, "Checks per subject", (), {})
@@ -152,10 +148,9 @@ def show_checks(served: Served, found: Trust) -> None:
 
 def show_reconciliation(served: Served, found: Trust) -> None:
     """Where order system, stock and finance disagree, and what the change feed had missed."""
-    compared = int(found.reconciled["compared_count"].sum())
-    if compared:
-        rate = format_percent(1 - found.differing_count / compared)
-        st.markdown(f"**{found.differing_count:,} of {compared:,} comparisons differ; {rate} agree**")
+    if found.compared_count:
+        rate = format_percent(found.agreeing_rate)
+        st.markdown(f"**{found.differing_count:,} of {found.compared_count:,} comparisons differ; {rate} agree**")
         _table(served, found.reconciled, "Comparisons by rule", (), {"rule": "What is compared"})
     report_table(report(served, "reconciliation"), served, empty="No difference to list.")
     if found.incidents.height:
@@ -167,9 +162,9 @@ def show_reconciliation(served: Served, found: Trust) -> None:
 
 def show_forecasts(served: Served, found: Trust) -> None:
     """Whether forecasts broke, which series are on a fallback, and which have none."""
-    withheld = found.forecast_checks.filter(~pl.col("is_passed"))
-    if withheld.height:
-        st.warning(f"**Suggestions are withheld.** {escape_markdown(' '.join(withheld['reason'].drop_nulls()))}", icon=":material/warning:")
+    if found.broken.height:
+        reasons = escape_markdown(" ".join(found.broken["reason"].drop_nulls()))
+        st.warning(f"**Suggestions are withheld.** {reasons}", icon=":material/warning:")
     st.markdown(f"**{found.series_count:,} series are forecast, {found.fallback_count:,} of them on a fallback**")
     _table(
         served, found.forecast_checks, "Checks of the forecasts",
@@ -180,7 +175,7 @@ def show_forecasts(served: Served, found: Trust) -> None:
         st.markdown("**Why another model than the usual one**")
         _table(served, found.fallbacks, "Reasons of fallbacks", (), {"series_count": "Series"})
     if found.not_forecast.height:
-        st.markdown(f"**{int(found.not_forecast['series_count'].sum()):,} items at a location have no forecast**")
+        st.markdown(f"**{found.not_forecast_count:,} items at a location have no forecast**")
         _table(served, found.not_forecast, "Why items have no forecast", (), {"series_count": "Series"})
 
 
@@ -202,9 +197,9 @@ def show_use(served: Served, store: Operations) -> None:
     """Which pages are opened, and what is decided: counts, never who."""
     if store.problem:
         return
-    st.markdown(f"**Pages opened in the last {health.USE_DAYS} days**")
+    st.markdown(f"**Pages opened in the last {operations.USE_DAYS} days**")
     _table(served, store.page_use, "Openings per page", (), {"title": "Page", "opened_count": "Opened"})
-    st.markdown(f"**Decisions in the last {health.USE_DAYS} days**")
+    st.markdown(f"**Decisions in the last {operations.USE_DAYS} days**")
     if store.decisions.is_empty():
         st.caption("Nothing was decided.")
     else:

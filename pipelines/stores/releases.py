@@ -32,6 +32,7 @@ from pipelines.stores.release_files import (
     served_id,
     served_release,
 )
+from pipelines.stores.source_watch import last_changes
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -239,6 +240,7 @@ def _copy_published(conn: duckdb.DuckDBPyConnection, target: Path, *, facts: Rel
         conn.execute("insert into release.meta.metric_catalogue values (?)", [catalogue])
         conn.execute("create table release.meta.report_catalogue (catalogue varchar)")
         conn.execute("insert into release.meta.report_catalogue values (?)", [reports])
+        conn.execute(f"create table release.meta.source_changes as {last_changes(conn)}")
         if conn.execute("from duckdb_tables() where schema_name = 'quarantine' and table_name = 'document_rows'").fetchone():
             conn.execute(f"create table release.meta.quarantined_documents as {quarantine_rows.PUBLISHED}")
         conn.execute("create table release.meta.release_facts (facts varchar)")

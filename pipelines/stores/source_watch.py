@@ -59,6 +59,16 @@ def save_watched_tables(conn: duckdb.DuckDBPyConnection, tables: Mapping[str, Ta
         conn.execute(f"INSERT INTO meta.source_tables VALUES {', '.join(['(?, ?, ?, ?)'] * len(tables))}", values)
 
 
+def last_changes(conn: duckdb.DuckDBPyConnection) -> str:
+    """A query of when the newest row of each source table changed in the store: table_name, changed_at (UTC; null where none says)."""
+    found = conn.execute(
+        "SELECT table_name FROM duckdb_columns() "
+        "WHERE database_name = current_database() AND schema_name = 'raw' AND column_name = 'updated_at'"
+    ).fetchall()
+    parts = [f"SELECT '{name}' AS table_name, max(updated_at) AS changed_at FROM raw.\"{name}\"" for (name,) in found]
+    return " UNION ALL ".join(parts) or "SELECT '' AS table_name, NULL::TIMESTAMP AS changed_at WHERE false"
+
+
 def add_incidents(conn: duckdb.DuckDBPyConnection, found: Mapping[str, Sequence[Difference]], *, run_id: str, at: datetime) -> None:
     """What the feed had missed is on record, a row per table and day. The caller holds the transaction."""
     for name, differences in found.items():

@@ -242,6 +242,21 @@ def test_what_a_crash_left_is_never_listed_and_is_gone_after_the_next_publicatio
     ]  # fmt: skip
 
 
+def test_a_release_says_when_each_source_table_changed_last(tmp_path: Path) -> None:
+    facts = ReleaseFacts("20261101T060000-aaaaaa", "2026-10-31", "2026-11-01T06:00:00+00:00", "0.1.0", "abc", 0, 5, 5)
+    with duckdb.connect(":memory:") as conn:
+        for schema in ("marts", "planning", "meta", "raw"):
+            conn.execute(f"create schema {schema}")
+        conn.execute("create table raw.orders as from (values ('2026-10-30 08:00'::timestamp), ('2026-10-31 21:30')) as t (updated_at)")
+        conn.execute("create table raw.locations (updated_at timestamp)")
+        release = publish(conn, tmp_path / "releases", facts=facts, catalogue="{}", keep=5)
+
+    with open_release(release) as reader:
+        found = reader.execute("select table_name, changed_at::varchar from meta.source_changes order by all").fetchall()
+
+    assert found == [("locations", None), ("orders", "2026-10-31 21:30:00")]
+
+
 def test_a_release_lists_what_is_held_back_without_what_was_typed_into_it(tmp_path: Path) -> None:
     facts = ReleaseFacts("20261101T060000-aaaaaa", "2026-10-31", "2026-11-01T06:00:00+00:00", "0.1.0", "abc", 0, 5, 5)
     with duckdb.connect(":memory:") as conn:

@@ -1,0 +1,57 @@
+"""What the page about trust says of the sources, and the figures its cards rest on."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+import streamlit as st
+
+from dashboards.queries import health, releases
+from tests.dashboards.conftest import open_at
+from tests.dashboards.real_release import copy_home, published_home
+from tests.dashboards.test_overview import words
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import duckdb
+
+READ_AT = datetime(2026, 11, 21, 5, 0)  # UTC
+
+
+@pytest.fixture
+def served(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> releases.Served:
+    """A run's release: orders had changed three hours before they were read, and when locations did nobody says."""
+
+    def change(conn: duckdb.DuckDBPyConnection) -> None:
+        conn.execute("update meta.source_tables set read_at = ?", [READ_AT])
+        conn.execute("update meta.source_changes set changed_at = ?", [READ_AT - timedelta(days=30)])
+        conn.execute("update meta.source_changes set changed_at = ? where table_name = 'orders'", [READ_AT - timedelta(hours=3)])
+        conn.execute("update meta.source_changes set changed_at = null where table_name = 'locations'")
+
+    home = copy_home(published_home(tmp_path_factory), tmp_path / "home", change=change)
+    monkeypatch.setenv("ORDERCAST_HOME", str(home))
+    st.cache_data.clear()
+    found = releases.served()
+    assert found is not None
+    return found
+
+
+def test_a_source_is_told_with_when_it_changed_and_when_it_was_read(served: releases.Served) -> None:
+    page = open_at("views/health.py").run()
+
+    assert not page.error
+    assert "The newest change in any source was 3 h old then." in words(page)
+    (table,) = [one.value for one in page.dataframe if "changed_at" in one.value.columns]
+    shown = dict(zip(table["table_name"], table["read_at"] - table["changed_at"], strict=True))
+    assert shown["orders"] == timedelta(hours=3)
+    assert str(shown["locations"]) == "NaT"
+
+
+def test_sources_are_late_by_when_they_were_read_and_not_by_when_they_changed(served: releases.Served) -> None:
+    now = READ_AT.replace(tzinfo=UTC)
+
+    assert health.trust(served, now=now + timedelta(hours=1)).late_tables == []
+    assert "orders" in health.trust(served, now=now + timedelta(hours=40)).late_tables
