@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 _BAR_PIXELS: Final = 34
 _STAGE_COLORS: Final = (theme.REFERENCE, theme.WARNING, theme.ACCENT, theme.INBOUND)
 _RATES: Final = {"Orders": ("square", theme.WARNING), "Lines": ("circle", theme.ACCENT), "Units": ("diamond", theme.INBOUND)}
-_ON_TIME, _LATE, _MISSING = "On time", "Late", "Not arrived"
+_ARRIVALS: Final = {
+    "on time": ("On time", theme.ACCENT), "late": ("Late", theme.WARNING), "not arrived": ("Not arrived", theme.REFERENCE),
+    "closed": ("Closed without arriving", theme.CAUTION),
+}  # fmt: skip
 _ENDS: Final = {f"{EARLIEST_DAYS}": f"{EARLIEST_DAYS} or less", f"+{LATEST_DAYS}": f"+{LATEST_DAYS} or more"}
 
 
@@ -75,15 +78,16 @@ def fill_chart(rates: pl.DataFrame) -> Layers:
 
 
 def arrivals_chart(arrivals: pl.DataFrame) -> Layers:
-    """A bar per day before or after the promise; what is late stands apart by colour and word, what has not arrived at its right end."""
+    """A bar per day before or after the promise; late is told by colour and word, what has not arrived or never will at the right end."""
     days = pl.col("late_days")
     signed = pl.when(days > 0).then(pl.format("+{}", days)).otherwise(days.cast(pl.String))
     shown = arrivals.with_columns(
-        signed.replace(_ENDS).fill_null("not yet").alias("when"),
-        pl.when(days.is_null()).then(pl.lit(_MISSING)).when(days > 0).then(pl.lit(_LATE)).otherwise(pl.lit(_ON_TIME)).alias("kind"),
+        pl.coalesce(signed.replace(_ENDS), "arrival").alias("when"),
+        pl.col("arrival").replace_strict({arrival: word for arrival, (word, _) in _ARRIVALS.items()}).alias("kind"),
     )
-    order = shown.sort("late_days", nulls_last=True)["when"].to_list()
-    scale = alt.Scale(domain=[_ON_TIME, _LATE, _MISSING], range=[theme.ACCENT, theme.WARNING, theme.REFERENCE])
+    order = shown.sort("late_days", "arrival", descending=[False, True], nulls_last=True)["when"].to_list()
+    words, colors = zip(*(one for arrival, one in _ARRIVALS.items() if arrival in shown["arrival"]), strict=True)
+    scale = alt.Scale(domain=words, range=colors)
     bars = as_chart(shown).mark_bar(cornerRadiusEnd=2, stroke=None).encode(
         alt.X("when:N", sort=order, title="Days after the promised day; below 0 early", axis=alt.Axis(labelAngle=0, labelOverlap=True)),
         alt.Y("orders_count:Q", title="Orders", axis=alt.Axis(format=",.0f", tickCount=5)),
@@ -94,17 +98,16 @@ def arrivals_chart(arrivals: pl.DataFrame) -> Layers:
 
 
 def arrivals_title(arrivals: pl.DataFrame) -> str:
-    """The answer: how many came by the promised day, how many later, and how many have not come."""
-    days, counts = arrivals["late_days"], arrivals["orders_count"]
-    whole, late, missing = (
-        int(counts.sum()),
-        int(counts.filter((days > 0).fill_null(value=False)).sum()),
-        int(counts.filter(days.is_null()).sum()),
-    )
-    in_time = whole - late - missing
-    return (
-        f"{format_percent(in_time / whole)} came by the promised day, {late:,} of {format_count(whole, 'order')} later, {missing:,} not yet"
-    )
+    """The answer: how many came by the promised day, how many later, how many have not arrived, and how many never will."""
+    count = dict(arrivals.group_by("arrival").agg(pl.col("orders_count").sum()).iter_rows())
+    whole = sum(count.values())
+    said = [
+        f"{format_percent(count.get('on time', 0) / whole)} came by the promised day",
+        f"{count.get('late', 0):,} of {format_count(whole, 'order')} later",
+        f"{count.get('not arrived', 0):,} not arrived",
+        *([f"{count['closed']:,} closed without arriving"] if "closed" in count else []),
+    ]
+    return ", ".join(said)
 
 
 def backlog_chart(days: pl.DataFrame, ages: Sequence[str]) -> Layers:

@@ -34,7 +34,8 @@ def show_arrivals(served: Served, filters: Filters) -> None:
     chart_block(
         charts.arrivals_chart(arrivals), title=charts.arrivals_title(arrivals), frame=arrivals, name="arrivals-against-promises",
         alt_text="Orders by days between the promised day and the day of arrival", as_of=served.context.as_of_date,
-        caption=_basis(arrivals, filters), labels={"late_days": "Days after the promise", "cut_count": "In time, but not in full"},
+        caption=_basis(arrivals, filters),
+        labels={"late_days": "Days after the promise", "arrival": "Arrival", "cut_count": "In time, but not in full"},
         filters=filters.as_export(),
     )  # fmt: skip
 

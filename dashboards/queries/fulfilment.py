@@ -102,8 +102,9 @@ def arrivals(served: Served, filters: Filters) -> pl.DataFrame:
     """Orders promised for the chosen days by how many days after their promise they arrived.
 
     Returns:
-        late_days (the ends gather what lies beyond; null: not arrived), orders_count, cut_count (arrived without all that was ordered),
-        confirmed_count, requested_count, derived_count (what their promise rests on).
+        late_days (the ends gather what lies beyond; null: not arrived), arrival (on time, late, not arrived, or closed: it ended
+        without arriving and never will), orders_count, cut_count (arrived in time without all that was ordered), confirmed_count,
+        requested_count, derived_count (what their promise rests on).
     """
     condition, bound = _due(served, filters)
     basis = ", ".join(f"count(*) filter (where promise_basis = '{name}') as {name}_count" for name in ("confirmed", "requested", "derived"))
@@ -111,9 +112,11 @@ def arrivals(served: Served, filters: Filters) -> pl.DataFrame:
         served.release,
         # of a null, least and greatest would make one of the ends
         "select case when delivered_date is not null "
-        f"then greatest({EARLIEST_DAYS}, least({LATEST_DAYS}, {_LATE})) end as late_days, count(*) as orders_count, "
+        f"then greatest({EARLIEST_DAYS}, least({LATEST_DAYS}, {_LATE})) end as late_days, "
+        f"case when {_LATE} > 0 then 'late' when {_LATE} <= 0 then 'on time' when is_open then 'not arrived' else 'closed' end as arrival, "
+        "count(*) as orders_count, "
         f"count(*) filter (where {_LATE} <= 0 and not is_on_time_in_full) as cut_count, {basis} "
-        f"from marts.fct_orders where {condition} group by all order by late_days nulls last",
+        f"from marts.fct_orders where {condition} group by all order by late_days nulls last, arrival desc",
         bound,
     )
 

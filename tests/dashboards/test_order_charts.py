@@ -55,17 +55,23 @@ def test_blocked_orders_title_says_what_is_lost_and_to_what() -> None:
 
 
 def test_arrivals_title_counts_the_late_and_those_that_have_not_come() -> None:
-    arrivals = pl.DataFrame({"late_days": [-1, 0, 2, None], "orders_count": [80, 10, 6, 4]})
+    counts = {"arrival": ["on time", "on time", "late", "not arrived", "closed"], "orders_count": [80, 10, 6, 3, 1]}
 
-    assert arrivals_title(arrivals) == "90.0 % came by the promised day, 6 of 100 orders later, 4 not yet"
+    assert arrivals_title(pl.DataFrame(counts)) == (
+        "90.0 % came by the promised day, 6 of 100 orders later, 3 not arrived, 1 closed without arriving"
+    )
+    assert arrivals_title(pl.DataFrame(counts)[:4]) == "90.9 % came by the promised day, 6 of 99 orders later, 3 not arrived"
 
 
 def test_arrivals_stand_in_the_order_of_days_with_those_that_have_not_come_last() -> None:
-    arrivals = pl.DataFrame({"late_days": [None, 14, -8, 0], "orders_count": [1, 1, 1, 1]})
+    arrivals = pl.DataFrame({
+        "late_days": [None, None, 14, -8, 0], "arrival": ["closed", "not arrived", "late", "on time", "on time"], "orders_count": [1] * 5,
+    })  # fmt: skip
 
     spec = arrivals_chart(arrivals).to_dict()
 
-    assert spec["layer"][0]["encoding"]["x"]["sort"] == ["-8 or less", "0", "+14 or more", "not yet"]
+    assert spec["layer"][0]["encoding"]["x"]["sort"] == ["-8 or less", "0", "+14 or more", "not arrived", "closed"]
+    assert spec["layer"][0]["encoding"]["color"]["scale"]["domain"][-1] == "Closed without arriving"
 
 
 def test_stages_title_names_the_longest() -> None:

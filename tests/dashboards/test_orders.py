@@ -131,6 +131,7 @@ def test_arrivals_tell_of_every_order_that_was_due(served: Served) -> None:
 
     in_full = arrivals.filter(arrivals["late_days"] <= 0).select((pl.col("orders_count") - pl.col("cut_count")).sum()).item()
     assert arrivals["orders_count"].sum() == whole.denominator
+    assert set(arrivals.filter(pl.col("late_days").is_null())["arrival"]) <= {"not arrived", "closed"}
     assert in_full == whole.numerator
 
 
