@@ -93,11 +93,12 @@ def show_segments(served: Served, _filters: Filters) -> None:
         | {"net_reporting_amount": f"Net sales so far ({currency})", "predicted_reporting_amount": f"Expected in 364 days ({currency})"},
     )
     st.markdown("**What to do**")
-    st.dataframe(
+    data_table(
         frame.select("name", "customers_count", "who", "to_do"),
-        hide_index=True,
+        name="segments-to-do",
+        as_of=served.context.as_of_date,
         alt="What to do about each segment",
-        column_config=_SEGMENT_LABELS | {"customers_count": st.column_config.NumberColumn("Customers", format="%,.0f")},
+        labels=_SEGMENT_LABELS | {"to_do": st.column_config.TextColumn("What to do", width="large")},
     )
     _show_customers_of(served, dict(frame.select("segment", "name").iter_rows()))
 

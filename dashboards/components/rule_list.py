@@ -22,6 +22,20 @@ if TYPE_CHECKING:
 ANSWER: Final = "rule_answer"  # (what happened, whether it did)
 _STANDING: Final = ("rule", "state", "scope", "settings", "times", "items_count", "priority", "reason", "author")
 _ALL: Final = (*_STANDING[:5], "reason", "author", "created_at", "reverted_by", "revert_reason")
+_DEFINITIONS: Final = {
+    "rule": "Name and version; a rule's newest version counts.",
+    "state": "On the day after as-of: in force, out of season, to come, ended, replaced by a later version, or reverted.",
+    "scope": "For which items, locations, channels and suppliers it sets values.",
+    "settings": "Which settings of the planning it sets, and to what.",
+    "times": "From which day to which it counts, and in which season of each year.",
+    "items_count": "Items at a location that take a value from it on the day after as-of.",
+    "priority": "Decides between rules of one scope; the higher wins.",
+    "reason": "Why it was written, in its author's words.",
+    "author": "Who wrote it.",
+    "created_at": "When it was written, UTC.",
+    "reverted_by": "Who took it back; empty where nobody has.",
+    "revert_reason": "Why it was taken back.",
+}
 _ENDED: Final = ("ended", "replaced by", "reverted by")
 
 
@@ -91,7 +105,7 @@ def _table(rows: pl.DataFrame, columns: tuple[str, ...], *, title: str, name: st
     column = st.column_config
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.markdown(title, width="content")
-        export_button(rows, name=name, as_of=as_of)
+        export_button(rows, name=name, as_of=as_of, definitions=_DEFINITIONS)
     first = pl.col("state").str.slice(0, 1).str.to_uppercase() + pl.col("state").str.slice(1)
     st.dataframe(
         rows.with_columns(first.alias("state")).select(columns),
@@ -99,8 +113,8 @@ def _table(rows: pl.DataFrame, columns: tuple[str, ...], *, title: str, name: st
             "rule": column.TextColumn("Rule", width=95), "state": column.TextColumn("State", width=95),
             "scope": column.TextColumn("For", width=130), "settings": column.TextColumn("Sets", width=160),
             "times": column.TextColumn("When", width=150),
-            "items_count": column.NumberColumn("Items", format="%,d", width=60, help="That take a value from it on the day after as-of."),
-            "priority": column.NumberColumn("Priority", width=65, help="Decides between rules of one scope; the higher wins."),
+            "items_count": column.NumberColumn("Items", format="%,d", width=60, help=_DEFINITIONS["items_count"]),
+            "priority": column.NumberColumn("Priority", width=65, help=_DEFINITIONS["priority"]),
             "reason": column.TextColumn("Why", width=150), "author": column.TextColumn("By", width=70),
             "created_at": column.DatetimeColumn("Written (UTC)", format="D MMM YYYY HH:mm", width=125),
             "reverted_by": column.TextColumn("Reverted by", width=90), "revert_reason": column.TextColumn("Why reverted", width=140),
