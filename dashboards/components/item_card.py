@@ -11,17 +11,15 @@ import streamlit as st
 from dashboards import theme
 from dashboards.components.charts import HEIGHT, as_chart, chart_block, day_axis, layered
 from dashboards.components.class_names import CLASS_NAMES
-from dashboards.components.formats import escape_markdown, format_count, format_date, format_money, format_price, format_units
+from dashboards.components.formats import escape_markdown, format_count, format_money, format_price, format_units
 from dashboards.components.idle_stock import AGE_BANDS
-from dashboards.components.stock_chart import amount_axis, count_tooltip, stock_chart
+from dashboards.components.stock_chart import amount_axis, count_tooltip
 from dashboards.components.tables import data_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import date
 
     from dashboards.queries.releases import Served
-    from dashboards.queries.reorder import StockOutlook
     from dashboards.queries.stock_item import ItemCard
 
 _COLUMNS: Final = (
@@ -56,7 +54,8 @@ def position_table(served: Served, card: ItemCard, *, opens: Callable[[dict[str,
                 "days_of_supply": st.column_config.NumberColumn("Lasts (days)", format="%,.0f"),
                 "stock_value_reporting_amount": f"Value ({code})", "state": "State",
                 "reason": st.column_config.TextColumn("What the plan says", width="large")},
-        definitions={"held_qty": "Committed to orders, reserved or damaged.", "available_qty": "On hand less what is held."},
+        definitions={"held_qty": "Committed to orders, reserved or damaged.", "available_qty": "On hand less what is held.",
+                     "days_of_supply": "On hand at the mean daily sales of the last 91 days; deliveries under way are not counted."},
     )  # fmt: skip
 
 
@@ -77,20 +76,6 @@ def course_chart(served: Served, course: pl.DataFrame, location: str) -> None:
         frame=course.reverse(), name="item-stock", as_of=served.context.as_of_date,
         caption="Marks below the axis: days that ended with nothing free.",
         labels={"stock_date": "Day", "on_hand_qty": "On hand (units)", "available_qty": "Free (units)", "is_in_stock": "In stock"},
-    )  # fmt: skip
-
-
-def projection_chart(served: Served, outlook: StockOutlook, location: str, *, today: date) -> None:
-    """Behind and ahead, with and without the suggested order."""
-    runs_out = outlook.runs_out_date
-    last = format_date(max(outlook.days["stock_date"]), today=today)
-    when = f"runs out on {format_date(runs_out, today=today)} without the order" if runs_out else f"lasts beyond {last} in the median"
-    chart_block(
-        stock_chart(outlook), title=escape_markdown(f"At {location} it {when}"), alt_text="Stock with and without the order",
-        frame=outlook.days, name="item-outlook", as_of=served.context.as_of_date,
-        caption="Median and p10-p90 band with the suggested order (solid) and without it (dashed); triangles are deliveries.",
-        labels={"stock_date": "Day", "is_with_order": "With the order", "stock_p10_qty": "p10 (units)", "stock_p50_qty": "Median (units)",
-                "stock_p90_qty": "p90 (units)"},
     )  # fmt: skip
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 import streamlit as st
 
-from dashboards.components.charts import draw
 from dashboards.components.consequences import CONSEQUENCES, show_consequences, units_or_blank
 from dashboards.components.decision_card import decision_card
 from dashboards.components.demand_story import show_demand, show_evidence
@@ -22,7 +21,7 @@ from dashboards.components.formats import (
 from dashboards.components.kind_detail import show_kind
 from dashboards.components.other_ways import show_other_ways, show_rests_on
 from dashboards.components.share_table import show_shares
-from dashboards.components.stock_chart import WITH, WITHOUT, stock_chart
+from dashboards.components.stock_outlook import show_outlook
 from dashboards.queries import forecasts, reorder
 from dashboards.queries.allocation import shares
 from dashboards.queries.suggestions import APPROVED
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
 
     from dashboards.decisions import Acting
     from dashboards.queries.releases import Served
-    from dashboards.queries.reorder import StockOutlook
 
 _RESULTS: Final = ("Raw quantity", "Recommended quantity")
 _REJECTED: Final = "Rejected: "
@@ -63,73 +61,54 @@ def suggestion_detail(
         today: For the year of dates.
         clock: The day by the clock that decisions go by: where the shop's data end, it stands still there.
     """
-    as_of = served.context.as_of_date
-    is_ordered, is_purchase = suggestion["state"] == APPROVED, suggestion["kind"] == "purchase"
-    steps = reorder.steps(served, suggestion["recommendation_key"])
+    as_of, is_open = served.context.as_of_date, suggestion["state"] != APPROVED
+    _head(suggestion, as_of=as_of, today=today)
+    has_choices = suggestion["kind"] == "purchase" and is_open
+    choices = reorder.order_choices(served, suggestion["recommendation_key"]) if has_choices else ()
+    decision_card(suggestion, acting, today=clock, choices=choices)
+    if is_open:
+        show_rests_on(suggestion)
+    if suggestion["kind"] == "allocate":
+        show_shares(shares(served, suggestion), suggestion)
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
+        _stock_and_demand(served, suggestion, today=today)
+    with right:
+        if is_open:
+            _weighing(suggestion, reorder.steps(served, suggestion["recommendation_key"]), frame=frame, today=today)
+
+
+def _head(suggestion: Mapping[str, Any], *, as_of: date, today: date) -> None:
+    """What it is about, why, what is proposed, and over which days."""
     with st.container(gap="xsmall"):
         st.subheader(escape_markdown(f"{suggestion['sku']} {suggestion['title']} · {suggestion['location']}"), anchor=False)
         st.markdown(f"**{escape_markdown(suggestion['reason'])}**")
         st.markdown(_proposal(suggestion, as_of=as_of, today=today))
-        if is_purchase and (said := _horizon(suggestion)):
+        if suggestion["kind"] == "purchase" and (said := _horizon(suggestion)):
             st.caption(said)
-    choices = reorder.order_choices(served, suggestion["recommendation_key"]) if is_purchase and not is_ordered else ()
-    decision_card(suggestion, acting, today=clock, choices=choices)
-    if not is_ordered:
-        show_rests_on(suggestion)
-    if suggestion["kind"] == "allocate":
-        show_shares(shares(served, suggestion), suggestion)
+
+
+def _stock_and_demand(served: Served, suggestion: Mapping[str, Any], *, today: date) -> None:
+    """The item's stock and demand, behind and ahead, and how good its forecast has been."""
     item = {"sku": suggestion["sku"], "location_id": suggestion["location_id"]}
-    left, right = st.columns([3, 2], gap="medium")
-    with left:
-        show_kind(suggestion, today=today)
-        if is_purchase and is_ordered:
-            st.caption("An approved order counts as on its way, so the steps to it and the stock without it are not shown any more.")
-        elif is_purchase:
-            show_outlook(reorder.stock_outlook(served, suggestion), today=today)
-        show_demand(forecasts.demand_outlook(served, **item), today=today)
-        with st.container(border=True):
-            show_evidence(forecasts.evidence(served, **item), today=today)
-    with right:
-        if not is_ordered:
-            with st.container(border=True):
-                show_consequences(suggestion, steps.filter(pl.col("step").is_in(CONSEQUENCES)))
-            with st.container(border=True):
-                is_rejected = pl.col("step").str.starts_with(_REJECTED)
-                show_other_ways(others_about(frame, dict(suggestion)), steps.filter(is_rejected), suggestion, today=today)
-            show_steps(steps.filter(~is_rejected & ~pl.col("step").is_in(CONSEQUENCES)), suggestion)
+    show_kind(suggestion, today=today)
+    if suggestion["kind"] == "purchase" and suggestion["state"] == APPROVED:
+        st.caption("An approved order counts as on its way, so the steps to it and the stock without it are not shown any more.")
+    elif suggestion["kind"] == "purchase":
+        show_outlook(reorder.stock_outlook(served, suggestion), item=item, today=today)
+    show_demand(forecasts.demand_outlook(served, **item), today=today)
+    with st.container(border=True):
+        show_evidence(forecasts.evidence(served, **item), today=today)
 
 
-def show_outlook(outlook: StockOutlook, *, today: date) -> None:
-    """The stock chart under a title that says what it shows, and its table twin."""
-    if outlook.runs_out_date is None:
-        st.markdown("**Stock lasts through the days ahead in the median; the order guards against more**")
-    else:
-        st.markdown(f"**Without the order, stock is used up on {format_date(outlook.runs_out_date, today=today)} in the median**")
-    draw(stock_chart(outlook), alt_text="Stock of the item: past, and ahead with and without the order")
-    st.caption(
-        "Past days show stock on hand, days ahead what is free to sell; bands hold 8 of 10 simulated courses (p10 to p90). "
-        "Triangles mark what arrives and when: green is under way, blue is this order."
-    )
-    if outlook.history.is_empty():
-        st.caption("Stock history: not available, needs stock_movements.")
-    with st.expander("The chart as a table", icon=":material/table:"):
-        st.dataframe(
-            outlook.days.select(
-                "stock_date",
-                pl.when("is_with_order").then(pl.lit(WITH)).otherwise(pl.lit(WITHOUT)).alias("course"),
-                "stock_p10_qty",
-                "stock_p50_qty",
-                "stock_p90_qty",
-            ),
-            column_config={
-                "stock_date": st.column_config.DateColumn("Day", format="ddd D MMM"),
-                "course": "Course",
-                "stock_p10_qty": st.column_config.NumberColumn("p10 (units)", format="%,.0f"),
-                "stock_p50_qty": st.column_config.NumberColumn("Median (units)", format="%,.0f"),
-                "stock_p90_qty": st.column_config.NumberColumn("p90 (units)", format="%,.0f"),
-            },
-            hide_index=True,
-        )
+def _weighing(suggestion: Mapping[str, Any], steps: pl.DataFrame, *, frame: pl.DataFrame, today: date) -> None:
+    """What waiting and accepting cost, what could be done instead, and the reckoning."""
+    is_rejected, is_consequence = pl.col("step").str.starts_with(_REJECTED), pl.col("step").is_in(CONSEQUENCES)
+    with st.container(border=True):
+        show_consequences(suggestion, steps.filter(is_consequence))
+    with st.container(border=True):
+        show_other_ways(others_about(frame, dict(suggestion)), steps.filter(is_rejected), suggestion, today=today)
+    show_steps(steps.filter(~is_rejected & ~is_consequence), suggestion)
 
 
 def show_steps(steps: pl.DataFrame, suggestion: Mapping[str, Any]) -> None:

@@ -31,6 +31,9 @@ class StockOutlook:
         as_of_date: The last complete day.
         receipt_date: When the suggested order would arrive.
         runs_out_date: First day the median without the order holds less than a unit; None if none does.
+        refilled_date: First day after it on which that median holds a unit again; None where it stays empty, or never is.
+        lasts_until_date: Last day before the median course without the order misses its first sale, as the plan counts; past the days
+            ahead it may be reckoned at the mean demand.
     """
 
     history: pl.DataFrame
@@ -39,6 +42,15 @@ class StockOutlook:
     as_of_date: date
     receipt_date: date
     runs_out_date: date | None
+    refilled_date: date | None
+    lasts_until_date: date
+
+    @property
+    def misses_at_another_time(self) -> bool:
+        """Whether the first sale is missed within the days ahead without that being the day on which stock is used up, or the next one."""
+        if self.runs_out_date is None:
+            return self.lasts_until_date < max(self.days["stock_date"], default=self.as_of_date)
+        return abs(self.lasts_until_date - self.runs_out_date) > timedelta(days=1)
 
     @property
     def first_date(self) -> date:
@@ -84,7 +96,7 @@ def stock_outlook(served: Served, suggestion: Mapping[str, Any]) -> StockOutlook
     order = pl.DataFrame(
         {"expected_date": [suggestion["expected_receipt"]], "open_qty": [suggestion["recommended_qty"]], "kind": ["this order"]}
     )
-    used_up = days.filter(~pl.col("is_with_order") & (pl.col("stock_p50_qty") < 1))["stock_date"]
+    runs_out, refilled = _empty_span(days.filter(~pl.col("is_with_order")))
     return StockOutlook(
         history=history,
         days=days,
@@ -93,7 +105,9 @@ def stock_outlook(served: Served, suggestion: Mapping[str, Any]) -> StockOutlook
         ),
         as_of_date=as_of,
         receipt_date=suggestion["expected_receipt"],
-        runs_out_date=min(used_up, default=None),
+        runs_out_date=runs_out,
+        refilled_date=refilled,
+        lasts_until_date=suggestion["need_by"],
     )
 
 
@@ -109,6 +123,15 @@ def find_items(served: Served, text: str) -> pl.DataFrame:
 def exclusions(served: Served) -> pl.DataFrame:
     """sku, title, location, reason: items that cannot be judged."""
     return read_frame(served.release, _EXCLUSIONS, ())
+
+
+def _empty_span(course: pl.DataFrame) -> tuple[date | None, date | None]:
+    """The first day of a course whose median holds less than a unit, and the first one after it that holds one again."""
+    used_up: date | None = min(course.filter(pl.col("stock_p50_qty") < 1)["stock_date"], default=None)
+    if used_up is None:
+        return None, None
+    refilled = course.filter((pl.col("stock_date") > used_up) & (pl.col("stock_p50_qty") >= 1))
+    return used_up, min(refilled["stock_date"], default=None)
 
 
 _HAS_CHOICES: Final = "select 1 from information_schema.tables where table_schema = 'planning' and table_name = 'order_choices'"

@@ -11,11 +11,12 @@ from dashboards.components.class_matrix import SHADES, cell_names, class_table, 
 from dashboards.components.formats import escape_markdown
 from dashboards.components.frame import show_page
 from dashboards.components.idle_stock import STATES, age_chart, idle_table
-from dashboards.components.item_card import course_chart, inbound_and_age, item_head, position_table, projection_chart
+from dashboards.components.item_card import course_chart, inbound_and_age, item_head, position_table
 from dashboards.components.links import page_link
 from dashboards.components.metric_panels import metric_cards, metric_course
 from dashboards.components.states import errors_as_sentences, show_not_available
 from dashboards.components.stock_network import MEASURES, across_chart, network_table
+from dashboards.components.stock_outlook import show_outlook
 from dashboards.components.stock_outs import HORIZONS, stock_out_list
 from dashboards.components.tables import data_table
 from dashboards.queries import demand, releases, reorder, stock, stock_item
@@ -156,7 +157,8 @@ def show_course(served: Served, sku: str, location_id: str, location: str) -> No
     rows = rows.filter((pl.col("sku") == sku) & (pl.col("location_id") == location_id) & (pl.col("kind") == "purchase"))
     outlook = reorder.stock_outlook(served, rows.row(0, named=True)) if rows.height else None
     if outlook is not None and outlook.days.height:
-        projection_chart(served, outlook, location, today=releases.now().date())
+        item = {"sku": sku, "location_id": location_id}
+        show_outlook(outlook, item=item, today=releases.now().date(), place=location)
     else:
         course_chart(served, stock_item.stock_course(served, sku, location_id), location)
 

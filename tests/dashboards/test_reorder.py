@@ -69,7 +69,7 @@ def test_the_most_urgent_one_stands_open_with_its_whole_story(reorder: Open, pub
     assert "**Runs out in about 3 days; 9.4 a day are wanted.**" in said
     assert "Order **240 units** (raw need 231) from Supplier one today, EUR 1,920; " in said
     assert "ordered today it is expected Wed 2 Dec; needed Mon 23 Nov." in said
-    assert "**Without the order, stock is used up on Sun 29 Nov in the median**" in said
+    assert "**Without the order, stock is used up on Sun 29 Nov in the median; the first sale is missed after Mon 23 Nov**" in said
     assert "**Ignore**: 86.0 % chance that a unit is missed before an order of the next review arrives; " in said
     assert "**EUR 500 on average**, EUR 1,310 in the median, EUR 2,240 or more in one case of ten" in said
     assert "Dearer than waiting" not in said

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from typing import TYPE_CHECKING, cast
 
 import duckdb
 import polars as pl
+import pytest
 
 from dashboards.components import class_matrix, idle_stock, item_card, stock_network, stock_outs
-from dashboards.queries import stock
+from dashboards.components.stock_outlook import outlook_words
+from dashboards.queries import reorder, stock
+from dashboards.queries.releases import Served
 from dashboards.queries.stock import Projection
 from dashboards.queries.stock_item import ItemCard
+from pipelines.stores.warehouse import RunContext
+
+if TYPE_CHECKING:
+    from pipelines.stores.releases import Release
 
 AS_OF = date(2026, 11, 20)
 
@@ -104,3 +112,42 @@ def test_an_item_runs_out_by_its_course_without_an_order_or_by_what_the_plan_say
     assert (rows["ordered"]["answer"], rows["silent"]["answer"], rows["silent"]["next_inbound_date"]) == (
         "Order 5", None, AS_OF + timedelta(days=1),
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("medians", "lasts", "said"),
+    [
+        ([2, 1, 0, 0, 0], 2, "Without the order, stock is used up on Sun 22 Nov in the median"),
+        ([2, 0, 0, 6, 0], 1, "Without the order, stock is used up on Sat 21 Nov in the median, until the delivery of Mon 23 Nov"),
+        ([2, 1, 0, 0, 0], 19, "Without the order, stock is used up on Sun 22 Nov in the median; the first sale is missed after Wed 9 Dec"),
+        ([0, 0, 4, 4, 4], 0, "Nothing is free now, until the delivery of Sun 22 Nov"),
+        ([3, 3, 3, 2, 2], 60, "Stock lasts through the days ahead in the median; the order guards against more"),
+        ([3, 1, 3, 1, 2], 2, "Without the order, the first sale is missed after Sun 22 Nov in the median, though units are left at the end of "
+         "each day"),
+    ],
+)  # fmt: skip
+def test_a_course_says_when_stock_is_used_up_until_when_and_when_sales_are_missed(
+    medians: list[float], lasts: int, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    days = pl.DataFrame(
+        {
+            "stock_date": [AS_OF + timedelta(days=day) for day in range(5)],
+            "is_with_order": False,
+            "stock_p50_qty": medians,
+            "stock_p90_qty": 9.0,
+        }
+    )
+    tables = {
+        reorder._STOCK_OUTLOOK: days, reorder._STOCK_HISTORY: pl.DataFrame({"stock_date": [], "on_hand_qty": []}),
+        reorder._UNDER_WAY: pl.DataFrame(schema={"expected_date": pl.Date, "open_qty": pl.Int64, "kind": pl.String}),
+    }  # fmt: skip
+    monkeypatch.setattr(reorder, "read_frame", lambda _release, sql, *_: tables[sql])
+    served = Served(cast("Release", None), RunContext("run", AS_OF, "Europe/Berlin", "EUR", "m", "o"))
+    order = {
+        "sku": "A-1", "location_id": "L1", "recommendation_key": "k", "recommended_qty": 5, "expected_receipt": AS_OF + timedelta(days=4),
+        "need_by": AS_OF + timedelta(days=lasts),
+    }  # fmt: skip
+
+    outlook = reorder.stock_outlook(served, order)
+
+    assert outlook_words(outlook, today=AS_OF) == said
