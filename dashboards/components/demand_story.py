@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 import streamlit as st
 
-from dashboards.components.charts import draw
+from dashboards.components.charts import chart_block
 from dashboards.components.demand_chart import demand_chart
 from dashboards.components.formats import (
     escape_markdown,
@@ -36,20 +36,26 @@ _MODELS: Final = {
 }
 
 
-def show_demand(outlook: DemandOutlook, *, today: date) -> None:
-    """History and forecast of one item, with overrides beside the forecast and never in its place, and the table twin."""
+def show_demand(outlook: DemandOutlook, *, item: Mapping[str, str], today: date) -> None:
+    """History and forecast of one item, with overrides beside the forecast and never in its place, and the table twin.
+
+    Args:
+        outlook: The item's.
+        item: Its sku and location_id, for the export.
+        today: For the year of dates.
+    """
     if outlook.days.is_empty():
         st.markdown("**Demand has no forecast**")
         return
-    st.markdown(f"**{_headline(outlook)}**")
-    draw(demand_chart(outlook), alt_text="Demand of the item: past days, and days ahead with their range")
     censored = outlook.censored_days_count
     out = f" Marks on the axis: {format_count(censored, 'day')} that ended without stock, not taken for lack of demand." if censored else ""
-    st.caption(f"Units a day; the band holds 8 of 10 days (p10 to p90) and is not to be added up over days.{out}")
+    chart_block(
+        demand_chart(outlook), title=_headline(outlook), alt_text="Demand of the item: past days, and days ahead with their range",
+        caption=f"Units a day; the band holds 8 of 10 days (p10 to p90) and is not to be added up over days.{out}",
+        frame=_as_table(outlook), name="item-demand", as_of=outlook.as_of_date, labels=_LABELS, filters=item, definitions=_DEFINITIONS,
+    )  # fmt: skip
     if said := _overrides(outlook, today=today):
         st.markdown(said)
-    with st.expander("The chart as a table", icon=":material/table:"):
-        st.dataframe(_as_table(outlook), column_config=_COLUMNS, hide_index=True, placeholder="-")
 
 
 def show_evidence(evidence: Mapping[str, Any] | None, *, today: date) -> None:
@@ -125,12 +131,18 @@ def _as_table(outlook: DemandOutlook) -> pl.DataFrame:
     return pl.concat([past, ahead], how="diagonal").sort("demand_date", descending=True)
 
 
-_COLUMNS: Final = {
-    "demand_date": st.column_config.DateColumn("Day", format="ddd D MMM"),
-    "actual_qty": st.column_config.NumberColumn("Wanted (units)", format="%,.0f"),
-    "is_censored": st.column_config.CheckboxColumn("Without stock"),
+_LABELS: Final = {
+    "demand_date": "Day", "actual_qty": "Wanted (units)", "is_censored": "Without stock",
     "statistical_mean_qty": st.column_config.NumberColumn("Forecast (units)", format="%,.1f"),
     "demand_p10_qty": st.column_config.NumberColumn("p10 (units)", format="%,.1f"),
     "demand_p90_qty": st.column_config.NumberColumn("p90 (units)", format="%,.1f"),
     "override_mean_qty": st.column_config.NumberColumn("Override (units)", format="%,.1f"),
+}  # fmt: skip
+_DEFINITIONS: Final = {
+    "actual_qty": "Units ordered on the day; blank for days ahead.",
+    "is_censored": "The day ended without stock, so more may have been wanted than was ordered; blank for days ahead.",
+    "statistical_mean_qty": "Mean units a day as forecast, without overrides.",
+    "demand_p10_qty": "One day in ten brings less; not to be added up over days.",
+    "demand_p90_qty": "One day in ten brings more; not to be added up over days.",
+    "override_mean_qty": "Mean units a day that a person expects instead; blank where nobody does.",
 }

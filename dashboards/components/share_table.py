@@ -10,19 +10,20 @@ import streamlit as st
 
 from dashboards import theme
 from dashboards.components.charts import Layers, as_chart, draw, layered
-from dashboards.components.formats import UNKNOWN, escape_markdown, format_units
+from dashboards.components.formats import escape_markdown, format_units
+from dashboards.components.tables import data_table
 from pipelines.decisions.wording import basis_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import date
 
 _BAR_PIXELS: Final = 30
-_ROW_PIXELS: Final = 65  # two lines; in lower rows Streamlit breaks no text
 _MOST_BARS: Final = 15
 _METHODS: Final = {"fair_share": "in proportion to what each wants", "marginal_value": "to where a unit is worth most"}
 
 
-def show_shares(lines: pl.DataFrame, suggestion: Mapping[str, Any]) -> None:
+def show_shares(lines: pl.DataFrame, suggestion: Mapping[str, Any], *, as_of: date) -> None:
     """The split as a chart with its answer in the title, and line by line with why."""
     basis = basis_of(suggestion)
     free = basis.get("free_qty")
@@ -31,12 +32,9 @@ def show_shares(lines: pl.DataFrame, suggestion: Mapping[str, Any]) -> None:
         draw(_chart(lines.head(_MOST_BARS)), alt_text="What each order line wants, in grey, and gets, in blue")
     if lines.height > _MOST_BARS:
         st.caption(f"The first {_MOST_BARS} of {lines.height:,} order lines are drawn; the table has all.")
-    st.dataframe(
-        lines.select(
-            "order_id", "channel_id", "ordered_date", "promised_ship_date", "wanted_qty", "qty", "equal_qty", "in_turn_qty", "why",
-        ),
-        row_height=_ROW_PIXELS,
-        column_config=_COLUMNS, hide_index=True, placeholder=UNKNOWN, alt="What each order line wants and gets, and why",
+    data_table(
+        lines, name="allocation-split", as_of=as_of, alt="What each order line wants and gets, and why", columns=_SHOWN, labels=_COLUMNS,
+        filters={name: suggestion[name] for name in ("sku", "location_id")}, definitions=_DEFINITIONS, lines=2,
     )  # fmt: skip
     how = _METHODS.get(str(basis.get("method")), "")
     there = "1 unit is" if free == 1 else f"{format_units(free)} units are"
@@ -76,14 +74,24 @@ def _chart(lines: pl.DataFrame) -> Layers:
     return layered([wants, gets, text], height=_BAR_PIXELS * lines.height + 50)
 
 
+_SHOWN: Final = (
+    "order_id", "channel_id", "ordered_date", "promised_ship_date", "wanted_qty", "qty", "equal_qty", "in_turn_qty", "why",
+)  # fmt: skip
+_DEFINITIONS: Final = {
+    "priority": "Of the order's channel; the lowest number is served first.",
+    "wanted_qty": "Units that the order line still asks for.",
+    "qty": "As proposed, in units.",
+    "equal_qty": "In proportion to wants, whatever the channel.",
+    "in_turn_qty": "First come, first served.",
+}
 _COLUMNS: Final = {
     "order_id": st.column_config.TextColumn("Customer order", width=115),
     "channel_id": st.column_config.TextColumn("Channel", width=80),
     "ordered_date": st.column_config.DateColumn("Ordered", format="D MMM", width=70),
     "promised_ship_date": st.column_config.DateColumn("Promised", format="D MMM", width=75),
-    "wanted_qty": st.column_config.NumberColumn("Wants", format="%,d", width=60),
-    "qty": st.column_config.NumberColumn("Gets", format="%,d", width=55, help="As proposed, in units."),
-    "equal_qty": st.column_config.NumberColumn("Fair share", format="%,d", width=80, help="In proportion to wants, whatever the channel."),
-    "in_turn_qty": st.column_config.NumberColumn("In turn", format="%,d", width=65, help="First come, first served."),
+    "wanted_qty": st.column_config.NumberColumn("Wants", format="%,d", width=60, help=_DEFINITIONS["wanted_qty"]),
+    "qty": st.column_config.NumberColumn("Gets", format="%,d", width=55, help=_DEFINITIONS["qty"]),
+    "equal_qty": st.column_config.NumberColumn("Fair share", format="%,d", width=80, help=_DEFINITIONS["equal_qty"]),
+    "in_turn_qty": st.column_config.NumberColumn("In turn", format="%,d", width=65, help=_DEFINITIONS["in_turn_qty"]),
     "why": st.column_config.TextColumn("Why", width=330),
 }

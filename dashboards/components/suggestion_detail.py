@@ -69,7 +69,7 @@ def suggestion_detail(
     if is_open:
         show_rests_on(suggestion)
     if suggestion["kind"] == "allocate":
-        show_shares(shares(served, suggestion), suggestion)
+        show_shares(shares(served, suggestion), suggestion, as_of=as_of)
     left, right = st.columns([3, 2], gap="medium")
     with left:
         _stock_and_demand(served, suggestion, today=today)
@@ -96,7 +96,7 @@ def _stock_and_demand(served: Served, suggestion: Mapping[str, Any], *, today: d
         st.caption("An approved order counts as on its way, so the steps to it and the stock without it are not shown any more.")
     elif suggestion["kind"] == "purchase":
         show_outlook(reorder.stock_outlook(served, suggestion), item=item, today=today)
-    show_demand(forecasts.demand_outlook(served, **item), today=today)
+    show_demand(forecasts.demand_outlook(served, **item), item=item, today=today)
     with st.container(border=True):
         show_evidence(forecasts.evidence(served, **item), today=today)
 

@@ -125,7 +125,7 @@ def show_item(served: Served, filters: Filters, item: str, place: str) -> None:
     """One item at one location: its days with band, the evidence, overrides, and the ways on."""
     today = releases.now().date()
     outlook = forecasts.demand_outlook(served, sku=item, location_id=place, history_days=HISTORY_DAYS)
-    show_demand(outlook, today=today)
+    show_demand(outlook, item={"sku": item, "location_id": place}, today=today)
     if outlook.days.is_empty():
         for row in demand_scores.without_forecast(served, demand.at_location(Scope(sku=item), place)).iter_rows(named=True):
             st.info(escape_markdown(f"{row['state']}: {row['reason']}"), icon=":material/info:")
