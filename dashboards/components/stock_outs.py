@@ -12,6 +12,7 @@ from dashboards import theme
 from dashboards.components.charts import Layers, as_chart, draw, layered
 from dashboards.components.formats import format_count, format_money, format_units
 from dashboards.components.tables import data_table
+from dashboards.queries.stock import MISSED, OUT_NOW, USED_UP
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,11 +24,15 @@ if TYPE_CHECKING:
 HORIZONS: Final = (7, 14, 28, 56)
 _COVERED, _OPEN = "A suggestion covers it", "Nothing is suggested"
 _COLUMNS: Final = (
-    "runs_out_date", "sku", "location", "covered", "at_risk", "available_qty", "inbound_qty", "next_inbound_date", "title", "reason",
+    "runs_out_date", "basis", "sku", "location", "covered", "at_risk", "available_qty", "inbound_qty", "next_inbound_date", "title",
+    "reason",
 )  # fmt: skip
 _DEFINITIONS: Final = {
-    "runs_out_date": "First day on which, in the median course and without a new order, less than a unit is left; deliveries under way "
-    "are counted. The as-of date: nothing is free already.",
+    "runs_out_date": "When stock ends without a new order, deliveries under way counted in; the basis says what day it is.",
+    "basis": f"{OUT_NOW}: the as-of date. {USED_UP}: the first day at whose end the median of the simulated stock is below one unit; known "
+    f"where an order is suggested. {MISSED}: the last day before the median course misses a sale, past the simulated days reckoned at "
+    "the mean demand; for a slow item later than the day of its last unit. It stands where no order is suggested, or where stock outlasts "
+    "the simulated days of the order.",
     "at_risk": "Margin expected to be lost if nothing is ordered before the next review.",
     "available_qty": "On hand less committed, reserved and damaged.",
     "covered": "An order, a transfer, an earlier delivery or a sharing. Where nothing is suggested, the policy accepts the chance "
@@ -50,9 +55,10 @@ def stock_out_list(
         data_table(
             rows.with_columns(word), name="runs-out", as_of=served.context.as_of_date, alt="Items that run out, soonest first",
             columns=_COLUMNS, opens=opens, filters=filters.as_export() | {"within": f"{within} days"}, definitions=_DEFINITIONS,
-            labels={"runs_out_date": "Runs out", "title": "Title", "location": "Location", "available_qty": "Free (units)",
-                    "inbound_qty": "Under way (units)", "next_inbound_date": "Next delivery", "at_risk": f"At risk ({codes})",
-                    "covered": "Suggested", "reason": st.column_config.TextColumn("What the plan says", width="large")},
+            labels={"runs_out_date": "Runs out", "basis": "Basis", "title": "Title", "location": "Location",
+                    "available_qty": "Free (units)", "inbound_qty": "Under way (units)", "next_inbound_date": "Next delivery",
+                    "at_risk": f"At risk ({codes})", "covered": "Suggested",
+                    "reason": st.column_config.TextColumn("What the plan says", width="large")},
         )  # fmt: skip
     st.caption(unjudged_words(found))
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dashboards.queries.releases import Served
     from dashboards.queries.reports import ReportTable
 
+OUT_NOW, USED_UP, MISSED = "Nothing free now", "Used up in the median", "Sales missed after it"
 Measure = Literal["stock_value", "units", "days_of_supply", "in_stock_rate"]
 
 
@@ -26,9 +27,10 @@ class Projection:
     """When stock runs out.
 
     Attributes:
-        rows: sku, title, location_id, location, runs_out_date, runs_out_days (0 and less: nothing is free now), available_qty,
-            inbound_qty, next_inbound_date, at_risk (margin, in currency_code), answer (what is suggested; null where nothing is),
-            is_covered, reason; soonest first, more margin at risk before less on the same day.
+        rows: sku, title, location_id, location, runs_out_date, basis (`OUT_NOW`, `USED_UP` or `MISSED`: what that day is), runs_out_days
+            (0 and less: nothing is free now), available_qty, inbound_qty, next_inbound_date, at_risk (margin, in currency_code), answer
+            (what is suggested; null where nothing is), is_covered, reason; soonest first, more margin at risk before less on the same
+            day.
         unjudged_count: Active items at locations of which nobody knows when they run out, since they have no forecast.
         empty_unjudged_count: Those of them with nothing free now.
     """
@@ -166,6 +168,7 @@ _RUNS_OUT: Final = f"""
     ),
     suggested as (
         select sku, location_id, min(coalesce(used_up_date, need_by)) filter (kind = 'purchase') as runs_out_date,
+            arg_min(if(used_up_date is null, '{MISSED}', '{USED_UP}'), coalesce(used_up_date, need_by)) filter (kind = 'purchase') as basis,
             max(priority_score) as at_risk, any_value(currency_code) as currency_code,
             any_value(reason) filter (kind = 'purchase') as reason,
             string_agg(case kind
@@ -185,6 +188,11 @@ _RUNS_OUT: Final = f"""
             when suggested.runs_out_date is not null then suggested.runs_out_date
             when silent.lasts_days is not null then ?3::date + silent.lasts_days::int
         end as runs_out_date,
+        case
+            when position.available_qty <= 0 and (suggested.sku is not null or silent.lasts_days is not null) then '{OUT_NOW}'
+            when suggested.runs_out_date is not null then suggested.basis
+            when silent.lasts_days is not null then '{MISSED}'
+        end as basis,
         coalesce(inbound.inbound_qty, 0) as inbound_qty, inbound.next_inbound_date, suggested.at_risk, suggested.currency_code,
         suggested.answer,
         coalesce(suggested.reason, silent.reason) as reason

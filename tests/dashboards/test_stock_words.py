@@ -86,18 +86,19 @@ def test_an_item_says_where_nothing_is_free() -> None:
     assert said == "12 units on hand, 5 free, 12 under way; EUR 120 at cost. Nothing free at South"
 
 
-def test_an_item_runs_out_by_its_course_without_an_order_or_by_what_the_plan_says_it_lasts() -> None:
+def test_an_item_runs_out_by_its_course_without_an_order_or_by_what_the_plan_says_it_lasts_and_says_by_which() -> None:
     conn = duckdb.connect()
     conn.execute(f"""
         create schema marts; create schema planning;
         create table marts.dim_products as select sku, null::varchar as title, 'Kitchen' as category, true as is_active,
-            100::bigint as unit_cost_amount from (values ('ordered'), ('silent'), ('empty'), ('unknown')) as t(sku);
+            100::bigint as unit_cost_amount from (values ('ordered'), ('silent'), ('empty'), ('lasting'), ('unknown')) as t(sku);
         create table marts.dim_locations as select 'L' as location_id, 'North' as name;
         create table marts.fct_inventory_position as select sku, 'L' as location_id, if(sku = 'empty', 0, 9) as available_qty
             from marts.dim_products;
-        create table planning.recommendations as select 'k' as recommendation_key, 'purchase' as kind, 'ordered' as sku, 'L' as location_id,
-            date '{AS_OF}' + 9 as need_by, 30.0 as priority_score, 'EUR' as currency_code, 5 as recommended_qty, 'Runs out' as reason;
-        create table planning.stock_outlook as select 'k' as recommendation_key, date '{AS_OF}' + day::int as stock_date,
+        create table planning.recommendations as select sku as recommendation_key, 'purchase' as kind, sku, 'L' as location_id,
+            date '{AS_OF}' + days::int as need_by, 30.0 as priority_score, 'EUR' as currency_code, 5 as recommended_qty, 'Runs out' as reason
+            from (values ('ordered', 9), ('lasting', 30)) as t(sku, days);
+        create table planning.stock_outlook as select 'ordered' as recommendation_key, date '{AS_OF}' + day::int as stock_date,
             false as is_with_order, 6.0 - day as stock_p50_qty from range(0, 12) as t(day);
         create table planning.silent_items as select * from (values ('silent', 'L', 40, 'Enough'), ('empty', 'L', 40, 'Accepted'),
             ('unknown', 'L', null, 'No forecast')) as t(sku, location_id, lasts_days, reason);
@@ -107,7 +108,11 @@ def test_an_item_runs_out_by_its_course_without_an_order_or_by_what_the_plan_say
     rows = {row["sku"]: row for row in conn.execute(stock._RUNS_OUT, [[], [], AS_OF]).pl().to_dicts()}
 
     assert {sku: row["runs_out_date"] for sku, row in rows.items()} == {
-        "ordered": AS_OF + timedelta(days=6), "silent": AS_OF + timedelta(days=40), "empty": AS_OF, "unknown": None,
+        "ordered": AS_OF + timedelta(days=6), "silent": AS_OF + timedelta(days=40), "empty": AS_OF,
+        "lasting": AS_OF + timedelta(days=30), "unknown": None,
+    }  # fmt: skip
+    assert {sku: row["basis"] for sku, row in rows.items()} == {
+        "ordered": stock.USED_UP, "silent": stock.MISSED, "empty": stock.OUT_NOW, "lasting": stock.MISSED, "unknown": None,
     }  # fmt: skip
     assert (rows["ordered"]["answer"], rows["silent"]["answer"], rows["silent"]["next_inbound_date"]) == (
         "Order 5", None, AS_OF + timedelta(days=1),
