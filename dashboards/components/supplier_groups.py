@@ -9,7 +9,7 @@ import streamlit as st
 
 from dashboards.components.deciding import open_only
 from dashboards.components.formats import format_count, format_money
-from dashboards.components.worklist import SURE_HELP
+from dashboards.components.worklist import DUE_HELP, SURE_HELP
 from dashboards.queries.worklist import SURE
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def _columns(currency: str) -> dict[str, Any]:
     return {
         "supplier": column.TextColumn("Supplier", width=140),
         "orders_count": column.NumberColumn("Orders", format="%,d", width=70),
-        "soon_count": column.NumberColumn("Overdue or today", format="%,d", width=120),
+        "soon_count": column.NumberColumn("Overdue or today", format="%,d", width=120, help=DUE_HELP),
         "sure_count": column.NumberColumn("Sure", format="%,d", width=60, help=SURE_HELP),
         "cost": column.NumberColumn(f"Cost ({currency})", format="%,.0f", width=95),
         "at_risk": column.NumberColumn(f"At risk ({currency})", format="%,.0f", width=100),

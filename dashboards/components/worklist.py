@@ -28,7 +28,9 @@ SURE_HELP: Final = (
     "first, and one person may approve it. Else the first reason why not. The percentage is how much less the forecast erred."
 )
 DUE_HELP: Final = (
-    "Overdue: stock ends, in the median, before an order placed today arrives. Today: ordered later, the service level is missed."
+    "Overdue: units are needed, in the median and with deliveries under way counted in, before what is ordered or moved today would "
+    "arrive. Today: an order placed later misses the service level; moves, changes of orders and sharing are always for today. Else the "
+    "last day on which an order keeps the service level."
 )
 
 

@@ -52,7 +52,8 @@ def weighed(served: Served, found: Suggestions, *, settings: Settings) -> pl.Dat
     """The suggestions, most at risk first, with what they are weighed by.
 
     Returns:
-        The rows of `found.frame` with `due` (one of `DUES`), `forecast_gain_rate` (how much less the forecast errs than seasonal naive,
+        The rows of `found.frame` with `due` (one of `DUES`; overdue is an order or a transfer for today that is needed before it would
+        arrive, by `need_by`, which counts deliveries under way), `forecast_gain_rate` (how much less the forecast errs than seasonal naive,
         as a share of naive's error; null where not tested), `rests_on` (other suggestions about the same item that the quantity takes as
         accepted; null where none is open) and `sure` (`SURE`, or the first reason why not; null for what is no order to decide about).
     """
