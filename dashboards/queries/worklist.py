@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from dashboards.queries.reading import read_frame
-from dashboards.queries.suggestions import APPROVED, SECOND_PERSON, TO_DECIDE
+from dashboards.queries.suggestions import APPROVED, SECOND_PERSON, TO_DECIDE, at_risk_by_currency
 from pipelines.stores.metrics_values import major_units
 
 if TYPE_CHECKING:
@@ -46,6 +46,25 @@ class Budget:
     def left_amount(self) -> float | None:
         """What is left of it after the drafts."""
         return None if self.amount is None else max(0.0, self.amount - self.drafted_amount)
+
+
+@dataclass(frozen=True, slots=True)
+class Pressure:
+    """How urgent suggestions are in all.
+
+    Attributes:
+        overdue_count: Those that come too late already.
+        today_count: Those to do today.
+        at_risk_amount: What is at risk with them; None where nothing is, or in several currencies.
+        currency_code: Of the amount.
+        holding_count: How many of the first hold four fifths of it.
+    """
+
+    overdue_count: int
+    today_count: int
+    at_risk_amount: float | None
+    currency_code: str | None
+    holding_count: int
 
 
 def weighed(served: Served, found: Suggestions, *, settings: Settings) -> pl.DataFrame:
@@ -91,6 +110,14 @@ def narrowed(frame: pl.DataFrame, *, dues: list[str], sureness: list[str], least
     if sureness:
         frame = frame.filter(pl.col("sure").is_in(sureness))
     return frame.filter(pl.col("at_risk").fill_null(0) >= least) if least else frame
+
+
+def pressure(listed: pl.DataFrame) -> Pressure:
+    """How urgent rows of `weighed` are in all."""
+    due = dict(listed.group_by("due").len().iter_rows())
+    risks = at_risk_by_currency(listed)
+    code, amount = next(iter(risks.items())) if len(risks) == 1 else (None, None)
+    return Pressure(due.get(OVERDUE, 0), due.get(TODAY, 0), amount or None, code, count_holding(listed))
 
 
 def count_holding(frame: pl.DataFrame, share: float = 0.8) -> int:

@@ -34,7 +34,7 @@ from dashboards.queries.suggestions import (
     suggestions,
     workload,
 )
-from dashboards.queries.worklist import DUES, OVERDUE, SURENESS, TODAY, budget, count_holding, narrowed, weighed
+from dashboards.queries.worklist import DUES, SURENESS, budget, narrowed, pressure, weighed
 from dashboards.queries.worklist import supplier_groups as groups_of
 from pipelines.decisions.wording import KIND_NAMES
 from pipelines.settings import load_settings
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from dashboards.filters import Filters
     from dashboards.queries.releases import Served
     from dashboards.queries.suggestions import Suggestions
+    from dashboards.queries.worklist import Pressure
 
 DRAFTS, HISTORY = "Drafts", "History"
 SHOWN = (*STATES, DRAFTS, HISTORY)
@@ -162,10 +163,10 @@ def show_list(
         shown = show_filters(listed, is_short=view == CARD_VIEW)
     load = workload(shown, as_of=as_of)
     cost = " + ".join(format_money(amount, currency) for currency, amount in load.cost_by_currency.items())
-    late = dict(shown.group_by("due").len().iter_rows())
-    urgent = f" · **{late.get(OVERDUE, 0):,} overdue, {late.get(TODAY, 0):,} to do today**" if state == TO_DECIDE else ""
+    urgency = pressure(shown)
+    urgent = f" · **{urgency.overdue_count:,} overdue, {urgency.today_count:,} to do today**" if state == TO_DECIDE else ""
     kinds = f": {format_kinds(load.count_by_kind, cost=cost)}" if load.count else ""
-    place.markdown(f"**{format_count(load.count, 'suggestion')}**{kinds}{urgent}{at_risk_words(shown)}")
+    place.markdown(f"**{format_count(load.count, 'suggestion')}**{kinds}{urgent}{at_risk_words(urgency, load.count)}")
     with actions:
         if state == TO_DECIDE:
             approve_sure_button(shown, who)
@@ -181,15 +182,12 @@ def show_list(
     return view, shown, worklist(shown, state=state, as_of=as_of, today=today)
 
 
-def at_risk_words(shown: pl.DataFrame) -> str:
+def at_risk_words(urgency: Pressure, count: int) -> str:
     """What is at risk in all, and how far down the list most of it lies; "" where there is nothing or several currencies."""
-    currencies = shown["currency_code"].drop_nulls().unique()
-    amount = float(shown["at_risk"].sum() or 0)
-    if len(currencies) != 1 or not amount:
+    if urgency.at_risk_amount is None or urgency.currency_code is None:
         return ""
-    first = count_holding(shown)
-    most = f", four fifths of it in the first {first:,}" if first < shown.height else ""
-    return f" · {format_money(amount, currencies[0])} at risk{most}"
+    most = f", four fifths of it in the first {urgency.holding_count:,}" if urgency.holding_count < count else ""
+    return f" · {format_money(urgency.at_risk_amount, urgency.currency_code)} at risk{most}"
 
 
 def show_filters(listed: pl.DataFrame, *, is_short: bool) -> pl.DataFrame:

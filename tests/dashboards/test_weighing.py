@@ -97,6 +97,19 @@ def test_most_at_risk_comes_first_and_most_of_it_lies_in_few(served: releases.Se
     assert worklist.count_holding(found, 0.9) == 2
 
 
+def test_how_urgent_a_list_is_counts_what_is_due_and_sums_one_currency_only(served: releases.Served) -> None:
+    late = {"recommendation_key": "late", "expected_receipt": date(2026, 12, 1), "at_risk": 80.0}
+    one = weighed(served, late, {"at_risk": 15.0}, {"recommendation_key": "week", "order_by": date(2026, 11, 25), "at_risk": 5.0})
+    several = weighed(served, late, {"currency_code": "USD"})
+
+    counted = worklist.pressure(one)
+
+    assert (counted.overdue_count, counted.today_count) == (1, 1)
+    assert (counted.at_risk_amount, counted.currency_code, counted.holding_count) == (100.0, "EUR", 1)
+    assert worklist.pressure(several).at_risk_amount is None
+    assert worklist.pressure(one.clear()).at_risk_amount is None
+
+
 def test_a_supplier_is_held_to_its_minimum_at_each_place(served: releases.Served) -> None:
     """EUR 200 an order: L1 asks for 250 and reaches it, L2 for 50 and lacks 150."""
     listed = weighed(served, {"cost": 250.0}, {"recommendation_key": "k-2", "location_id": "L2", "cost": 50.0, "at_risk": 1.0})
