@@ -16,6 +16,23 @@ if TYPE_CHECKING:
     from dashboards.queries.suggestions import Suggestions
 
 OVERDUE: Final = "Not carried out in time"
+_DEFINITIONS: Final = {
+    "change_id": "The draft change.",
+    "kind": "expedite: earlier; defer: later; cancel_po: called off.",
+    "po_id": "The purchase order, as the shop has it.",
+    "supplier_id": "Its supplier.",
+    "supplier": "The supplier's name.",
+    "sku": "The item.",
+    "title": "Its name.",
+    "location_id": "Where the units go, or are kept for the order line.",
+    "location": "Its name.",
+    "qty": "Units that are changed, or kept.",
+    "from_date": "When they are expected as the order stands.",
+    "to_date": "When they are wanted instead.",
+    "order_id": "The customer's order.",
+    "order_line_id": "Its line.",
+    "is_released": "Not carried out in time, so it is counted no more.",
+}
 _DRAFTED: Final = "Drafted"
 _CHANGES: Final = {"expedite": "Earlier", "defer": "Later", "cancel_po": "Cancel"}
 
@@ -47,7 +64,7 @@ def _head(title: str, rows: pl.DataFrame, noun: str, *, name: str, as_of: date) 
     late = f" · {overdue:,} {OVERDUE.lower()}, counted no more" if overdue else ""
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.markdown(f"**{format_count(rows.height, noun)}**, {format_count(int(rows['qty'].sum()), 'unit')}{late}", width="content")
-        export_button(rows, name=name, as_of=as_of)
+        export_button(rows, name=name, as_of=as_of, definitions={column: _DEFINITIONS[column] for column in rows.columns})
 
 
 def _state() -> pl.Expr:

@@ -9,6 +9,7 @@ import streamlit as st
 
 from dashboards.components.exports import export_button
 from dashboards.components.formats import format_count, format_money
+from dashboards.components.tables import data_table
 
 if TYPE_CHECKING:
     from datetime import date
@@ -16,6 +17,39 @@ if TYPE_CHECKING:
     from dashboards.queries.suggestions import Suggestions
 
 RELEASED: Final = "Not submitted in time"
+_DRAFT_DEFINITIONS: Final = {
+    "draft_id": "The draft; one per supplier or lane, location and day of need.",
+    "kind": "purchase: an order from a supplier; transfer: a move between locations.",
+    "target": "source: it stands as a draft in the shop; outbox: it waits to be handed over.",
+    "supplier_id": "Who is ordered from; blank for a transfer.",
+    "supplier": "Its name.",
+    "source_location_id": "Where a transfer comes from; blank for an order.",
+    "source": "Its name.",
+    "location_id": "Where the units go.",
+    "location": "Its name.",
+    "need_by": "The day by which the units are needed.",
+    "currency_code": "Of all amounts in the row.",
+    "lines_count": "Items on it.",
+    "qty": "Units on it.",
+    "amount": "At the prices that were approved; blank where one is not known.",
+    "minimum_amount": "The least the supplier accepts.",
+    "missing_amount": "Up to the minimum; 0: reached.",
+    "age_days": "Since its oldest line, by the shop's clock.",
+    "is_released": "Not submitted in time, so it does not count as on its way any more.",
+}
+_LINE_DEFINITIONS: Final = {
+    "draft_id": "The draft that the line stands on.",
+    "rec_id": "The suggestion that was approved, in the operational store.",
+    "line_id": "The line, in the operational store.",
+    "sku": "The item.",
+    "title": "Its name.",
+    "qty": "Units.",
+    "unit_cost": "The price of a unit that was approved, in the draft's currency.",
+    "amount": "Units at that price.",
+    "expected_date": "When it is expected to arrive.",
+    "drafted_at": "When it was approved, UTC.",
+    "is_released": "Not submitted in time, so it does not count as on its way any more.",
+}
 _STATES: Final = {"source": "In the shop", "outbox": "In the outbox"}
 
 
@@ -31,7 +65,7 @@ def draft_orders(found: Suggestions, *, as_of: date) -> None:
     cost = " + ".join(format_money(amount, currency) for currency, amount in found.drafts_by_currency.items())
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.markdown(f"**{draft_words(found)}**{f' · {cost}' if orders.height else ''}", width="content")
-        export_button(found.draft_lines, name="draft-order-lines", as_of=as_of)
+        export_button(found.drafts, name="drafts", as_of=as_of, definitions=_DRAFT_DEFINITIONS)
     released = found.drafts.filter(pl.col("is_released")).height
     if released:
         st.warning(
@@ -48,17 +82,14 @@ def draft_orders(found: Suggestions, *, as_of: date) -> None:
         "Nothing is submitted from here."
     )
     with st.expander("The lines of the drafts", icon=":material/list:"):
-        st.dataframe(
-            found.draft_lines.select("draft_id", "sku", "title", "qty", "unit_cost", "amount", "expected_date").with_columns(
-                pl.col("unit_cost", "amount").cast(pl.Float64)
-            ),
-            column_config={
-                "draft_id": "Draft", "sku": "Item", "title": "Title", "qty": st.column_config.NumberColumn("Units", format="%,d"),
+        data_table(
+            found.draft_lines, name="draft-order-lines", as_of=as_of, alt="Lines of the draft orders and transfers",
+            columns=("draft_id", "sku", "title", "qty", "unit_cost", "amount", "expected_date"), definitions=_LINE_DEFINITIONS,
+            labels={
+                "draft_id": "Draft", "title": "Title", "qty": "Units",
                 "unit_cost": st.column_config.NumberColumn("Unit price", format="%,.2f"),
-                "amount": st.column_config.NumberColumn("Amount", format="%,.2f"),
-                "expected_date": st.column_config.DateColumn("Expected", format="ddd D MMM"),
+                "amount": st.column_config.NumberColumn("Amount", format="%,.2f"), "expected_date": "Expected",
             },
-            hide_index=True, placeholder="-", alt="Lines of the draft orders and transfers",
         )  # fmt: skip
 
 
@@ -97,10 +128,10 @@ def _columns(currency: str, *, is_order: bool) -> dict[str, Any]:
         "location": column.TextColumn("To" if not is_order else "Location", width=85),
         "need_by": column.DateColumn("Needed", format="ddd D MMM", width=80),
         "amount": column.NumberColumn(f"Amount ({currency})", format="%,.2f", width=90),
-        "minimum_amount": column.NumberColumn(f"Minimum ({currency})", format="%,.2f", width=98, help="The least the supplier accepts."),
-        "missing_amount": column.NumberColumn(f"Missing ({currency})", format="%,.2f", width=90, help="Up to the minimum; 0: reached."),
+        "minimum_amount": column.NumberColumn(f"Minimum ({currency})", format="%,.2f", width=98, help=_DRAFT_DEFINITIONS["minimum_amount"]),
+        "missing_amount": column.NumberColumn(f"Missing ({currency})", format="%,.2f", width=90, help=_DRAFT_DEFINITIONS["missing_amount"]),
         "lines_count": column.NumberColumn("Lines", format="%,d", width=50), "qty": column.NumberColumn("Units", format="%,d", width=55),
-        "age_days": column.NumberColumn("Days old", format="%,d", width=70, help="Since its oldest line, by the shop's clock."),
+        "age_days": column.NumberColumn("Days old", format="%,d", width=70, help=_DRAFT_DEFINITIONS["age_days"]),
         "state": column.TextColumn("State", width=95, help="A draft in the shop, or waiting to be handed over."),
         "draft_id": column.TextColumn("Draft", width=150),
     }  # fmt: skip

@@ -8,11 +8,14 @@ import polars as pl
 import streamlit as st
 
 from dashboards.components.deciding import open_only
+from dashboards.components.exports import export_button
 from dashboards.components.formats import format_count, format_money
 from dashboards.components.worklist import DUE_HELP, SURE_HELP
 from dashboards.queries.worklist import SURE
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from dashboards.decisions import Acting
     from dashboards.queries.worklist import Budget
 
@@ -20,6 +23,20 @@ _HEAD_PIXELS: Final = 37
 _ROW_PIXELS: Final = 35
 _ROWS_SHOWN: Final = 6
 SUPPLIER_KEY: Final = "supplier"  # of the filter, which stands in the address
+_DEFINITIONS: Final = {
+    "supplier_id": "Who is ordered from.",
+    "supplier": "Its name.",
+    "currency_code": "Of all amounts in the row.",
+    "orders_count": "Orders to decide about, before the list's filters.",
+    "soon_count": "Those of them that are overdue or due today.",
+    "sure_count": f"Those of them that are sure. {SURE_HELP}",
+    "cost": "What they come to at the supplier's prices.",
+    "at_risk": "Mean of what waiting for the next review loses that they would save.",
+    "drafted_amount": "Accepted and not submitted yet.",
+    "minimum_amount": "The least that one order may be.",
+    "missing_amount": "What lacks up to the minimum, summed over the locations that stay below it with what is listed and on draft.",
+    "below_count": "How many locations stay below it; an order goes to one place.",
+}
 
 
 def show_budget(found: Budget, *, cost: float) -> None:
@@ -49,7 +66,7 @@ def groups_words(groups: pl.DataFrame) -> str:
     return f"{said}, below the minimum of {below:,}" if below else said
 
 
-def supplier_groups(groups: pl.DataFrame) -> None:
+def supplier_groups(groups: pl.DataFrame, *, as_of: date) -> None:
     """A row per supplier; the rows that are chosen become the list's supplier filter."""
     names = groups["supplier"].to_list()
     held = [place for place, name in enumerate(names) if name in (st.session_state.get(SUPPLIER_KEY) or [])]
@@ -64,7 +81,9 @@ def supplier_groups(groups: pl.DataFrame) -> None:
     has_minimum = groups["minimum_amount"].is_not_null().any()
     minimum = ["minimum_amount", "minimum"] if has_minimum else []
     drafted = ["drafted_amount"] if groups["drafted_amount"].sum() else []
-    st.caption("Choose suppliers to list theirs only.")
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.caption("Choose suppliers to list theirs only.", width="content")
+        export_button(groups, name="orders-by-supplier", as_of=as_of, definitions=_DEFINITIONS)
     st.dataframe(
         groups.with_columns(pl.Series("minimum", [_minimum_words(row) for row in groups.iter_rows(named=True)], dtype=pl.String)).select(
             "supplier", "orders_count", "soon_count", "sure_count", "cost", "at_risk", *drafted, *minimum
@@ -106,8 +125,8 @@ def _columns(currency: str) -> dict[str, Any]:
         "sure_count": column.NumberColumn("Sure", format="%,d", width=60, help=SURE_HELP),
         "cost": column.NumberColumn(f"Cost ({currency})", format="%,.0f", width=95),
         "at_risk": column.NumberColumn(f"At risk ({currency})", format="%,.0f", width=100),
-        "drafted_amount": column.NumberColumn(f"On draft ({currency})", format="%,.0f", width=110, help="Accepted and not submitted yet."),
-        "minimum_amount": column.NumberColumn(f"Minimum ({currency})", format="%,.0f", width=110, help="The least that one order may be."),
+        "drafted_amount": column.NumberColumn(f"On draft ({currency})", format="%,.0f", width=110, help=_DEFINITIONS["drafted_amount"]),
+        "minimum_amount": column.NumberColumn(f"Minimum ({currency})", format="%,.0f", width=110, help=_DEFINITIONS["minimum_amount"]),
         "minimum": column.TextColumn(
             "Minimum reached?", width=190, help="What is listed and on draft, per location, as an order goes to one place."
         ),

@@ -20,6 +20,7 @@ from dashboards.components.rule_list import revert_rule, rule_list
 from dashboards.components.states import errors_as_sentences, show_not_available, show_store_problem
 from dashboards.components.worklist import worklist
 from dashboards.components.worklist_cards import CARD_VIEW, show_view, worklist_cards
+from dashboards.components.worklist_columns import DEFINITIONS
 from dashboards.decisions import acting
 from dashboards.queries import releases
 from dashboards.queries.allocation import lanes
@@ -85,7 +86,7 @@ def show_kind(served: Served, found: Suggestions, who: Acting, *, part: str, is_
         st.markdown(f"**{scarce_words(listed)}**")
     chosen = []
     if listed.height:
-        export_button(listed.drop("basis", strict=False), name=f"{part.lower().replace(' ', '-')}", as_of=as_of)
+        export_button(listed.drop("basis", strict=False), name=f"{part.lower().replace(' ', '-')}", as_of=as_of, definitions=DEFINITIONS)
         chosen = (
             worklist_cards(listed, who, as_of=as_of, today=today)
             if is_cards

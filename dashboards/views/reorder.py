@@ -20,6 +20,7 @@ from dashboards.components.states import errors_as_sentences, show_not_available
 from dashboards.components.supplier_groups import SUPPLIER_KEY, approve_sure_button, groups_words, show_budget, supplier_groups
 from dashboards.components.worklist import DUE_HELP, SURE_HELP, worklist
 from dashboards.components.worklist_cards import CARD_VIEW, show_view, worklist_cards
+from dashboards.components.worklist_columns import DEFINITIONS
 from dashboards.decisions import acting
 from dashboards.queries import forecasts, releases
 from dashboards.queries.suggestions import (
@@ -171,12 +172,12 @@ def show_list(
         if state == TO_DECIDE:
             approve_sure_button(shown, who)
         kept = {name: st.session_state.get(name) or None for name in (*FILTERS, "at-risk")}
-        export_button(shown.drop("basis"), name="reorder-worklist", as_of=as_of, filters=kept)
+        export_button(shown.drop("basis"), name="reorder-worklist", as_of=as_of, filters=kept, definitions=DEFINITIONS)
         if state == TO_DECIDE:
             show_budget(budget(served, found, settings=load_settings()), cost=load.cost_by_currency.get(served.context.currency_code, 0.0))
     if state == TO_DECIDE and (groups := groups_of(served, listed, found)).height > 1:
         with st.expander(groups_words(groups), icon=":material/storefront:"):
-            supplier_groups(groups)
+            supplier_groups(groups, as_of=as_of)
     if view == CARD_VIEW:
         return view, shown, worklist_cards(shown, who, as_of=as_of, today=today)
     return view, shown, worklist(shown, state=state, as_of=as_of, today=today)

@@ -10,8 +10,12 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboards.components.edit_outcome import outcome_rows
+from dashboards.components.worklist_columns import DEFINITIONS
 from dashboards.queries import releases
 from dashboards.queries.reorder import order_choices
+from dashboards.queries.suggestions import suggestions
+from dashboards.queries.worklist import weighed
+from pipelines.settings import load_settings
 from pipelines.stores.operational import OperationalStore
 from tests.dashboards.conftest import open_at
 from tests.dashboards.example_release import NOW, Merchant
@@ -79,6 +83,26 @@ def test_the_most_urgent_one_stands_open_with_its_whole_story(reorder: Open, pub
     assert "Bound by: whole packs." in said
     assert page.table[0].value["Units"].tolist() == ["178", "240"]
     assert len(page.get("vega_lite_chart")) == 2
+
+
+def test_every_table_of_the_page_can_be_taken_out_with_what_its_columns_mean(reorder: Open, publish_for: Publish) -> None:
+    publish_for(Merchant())
+
+    page = reorder()
+
+    keys = {button.proto.id.rpartition("export-")[2] for button in page.get("download_button")}
+    names = ("reorder-worklist", "orders-by-supplier", "item-outlook", "item-demand")
+    assert {f"{name}-{ending}" for name in names for ending in ("csv", "parquet", "columns-csv")} <= keys
+
+
+def test_every_column_of_the_worklist_says_what_it_means(publish_for: Publish) -> None:
+    publish_for(Merchant())
+    served = releases.served()
+    assert served is not None
+
+    frame = weighed(served, suggestions(served), settings=load_settings())
+
+    assert set(frame.columns) - {"basis"} == set(DEFINITIONS)
 
 
 def test_an_override_stands_beside_the_forecast_with_its_reason_and_its_worth(reorder: Open, publish_for: Publish) -> None:
