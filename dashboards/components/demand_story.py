@@ -131,13 +131,6 @@ def _as_table(outlook: DemandOutlook) -> pl.DataFrame:
     return pl.concat([past, ahead], how="diagonal").sort("demand_date", descending=True)
 
 
-_LABELS: Final = {
-    "demand_date": "Day", "actual_qty": "Wanted (units)", "is_censored": "Without stock",
-    "statistical_mean_qty": st.column_config.NumberColumn("Forecast (units)", format="%,.1f"),
-    "demand_p10_qty": st.column_config.NumberColumn("p10 (units)", format="%,.1f"),
-    "demand_p90_qty": st.column_config.NumberColumn("p90 (units)", format="%,.1f"),
-    "override_mean_qty": st.column_config.NumberColumn("Override (units)", format="%,.1f"),
-}  # fmt: skip
 _DEFINITIONS: Final = {
     "actual_qty": "Units ordered on the day; blank for days ahead.",
     "is_censored": "The day ended without stock, so more may have been wanted than was ordered; blank for days ahead.",
@@ -146,3 +139,10 @@ _DEFINITIONS: Final = {
     "demand_p90_qty": "One day in ten brings more; not to be added up over days.",
     "override_mean_qty": "Mean units a day that a person expects instead; blank where nobody does.",
 }
+_LABELS: Final = {
+    "demand_date": st.column_config.DateColumn("Day", format="ddd D MMM"), "actual_qty": "Wanted (units)", "is_censored": "Without stock",
+    "statistical_mean_qty": st.column_config.NumberColumn("Forecast (units)", format="%,.1f", help=_DEFINITIONS["statistical_mean_qty"]),
+    "demand_p10_qty": st.column_config.NumberColumn("p10 (units)", format="%,.1f", help=_DEFINITIONS["demand_p10_qty"]),
+    "demand_p90_qty": st.column_config.NumberColumn("p90 (units)", format="%,.1f", help=_DEFINITIONS["demand_p90_qty"]),
+    "override_mean_qty": st.column_config.NumberColumn("Override (units)", format="%,.1f", help=_DEFINITIONS["override_mean_qty"]),
+}  # fmt: skip

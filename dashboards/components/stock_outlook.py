@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 
 _CAPTION: Final = (
     "Past days show stock on hand, days ahead what is free to sell; bands hold 8 of 10 simulated courses (p10 to p90). Triangles mark what "
-    "arrives and when: green is under way, blue is this order. Used up: less than one unit is left. Missed: a unit is asked for and none "
-    "is there; how long stock lasts is counted until then, so a slow item lasts past the day of its last unit."
+    "arrives and when: green is under way, overdue units on the first day ahead, blue is this order. Used up: less than one unit is left. "
+    "Missed: a unit is asked for and none is there; how long stock lasts is counted until then, so a slow item lasts past the day of its "
+    "last unit."
 )
 _LABELS: Final = {
-    "stock_date": "Day", "is_with_order": "With the order", "stock_p10_qty": "p10 (units)", "stock_p50_qty": "Median (units)",
-    "stock_p90_qty": "p90 (units)",
+    "stock_date": st.column_config.DateColumn("Day", format="ddd D MMM"), "is_with_order": "With the order",
+    "stock_p10_qty": "p10 (units)", "stock_p50_qty": "Median (units)", "stock_p90_qty": "p90 (units)",
 }  # fmt: skip
 _DEFINITIONS: Final = {
     "is_with_order": "Whether the suggested order is counted in; deliveries under way are in both courses.",
