@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
@@ -13,6 +13,8 @@ from dashboards.components.states import main_button
 
 if TYPE_CHECKING:
     from dashboards.identity import Account, Identity
+
+_WATCHED: Final = "watched_for"  # whom the open page was drawn for
 
 
 def who_bar(who: Identity) -> None:
@@ -66,7 +68,9 @@ def closed_door(who: Identity) -> None:
 @st.fragment(run_every=identity.WATCH_SECONDS)
 def watch(who: Identity) -> None:
     """The open page is drawn anew as soon as somebody else looks, or their rights have changed."""
-    if identity.look() != who:
+    is_drawn_with_the_page = st.session_state.get(_WATCHED) is not who  # which has just looked itself
+    st.session_state[_WATCHED] = who
+    if not is_drawn_with_the_page and identity.look() != who:
         st.rerun()
 
 
