@@ -26,6 +26,7 @@ _COLUMNS: Final = (
     "location", "state", "on_hand_qty", "held_qty", "available_qty", "inbound_qty", "next_inbound_date", "days_of_supply",
     "stock_value_reporting_amount", "reason",
 )  # fmt: skip
+_LASTS: Final = "On hand at the mean daily sales of the last 91 days; deliveries under way are not counted."
 
 
 def item_head(served: Served, card: ItemCard) -> None:
@@ -51,11 +52,11 @@ def position_table(served: Served, card: ItemCard, *, opens: Callable[[dict[str,
         alt="The item's position by location", columns=_COLUMNS, opens=opens,
         labels={"on_hand_qty": "On hand (units)", "held_qty": "Held (units)",
                 "available_qty": "Free (units)", "inbound_qty": "Under way (units)", "next_inbound_date": "Next delivery",
-                "days_of_supply": st.column_config.NumberColumn("Lasts (days)", format="%,.0f"),
+                "days_of_supply": st.column_config.NumberColumn("Lasts (days)", format="%,.0f", help=_LASTS),
                 "stock_value_reporting_amount": f"Value ({code})", "state": "State",
                 "reason": st.column_config.TextColumn("What the plan says", width="large")},
         definitions={"held_qty": "Committed to orders, reserved or damaged.", "available_qty": "On hand less what is held.",
-                     "days_of_supply": "On hand at the mean daily sales of the last 91 days; deliveries under way are not counted."},
+                     "days_of_supply": _LASTS},
     )  # fmt: skip
 
 
