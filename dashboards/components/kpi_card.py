@@ -57,8 +57,9 @@ def kpi_card(kpi: Kpi, *, today: date) -> None:
             st.badge(word, icon=f":material/{icon}:", color=color)
             if words := _why_not(value) or format_target(value):
                 st.caption(words)
-        companion = f"{_companion(kpi)} {status_badge(kpi.companion.value.status)}" if kpi.companion else ""
-        st.caption(" · ".join(part for part in (companion, _period(kpi, today=today), format_sample(value.n)) if part))
+        if kpi.companion:  # no caption: that would fade the badge
+            st.markdown(f":small[:gray[{_companion(kpi)}]] {status_badge(kpi.companion.value.status)}")
+        st.caption(" · ".join(part for part in (_period(kpi, today=today), format_sample(value.n)) if part))
         if words := last_year_words(kpi):
             st.caption(words)
 

@@ -88,7 +88,7 @@ def show_sources(served: Served, found: Trust) -> None:
         return
     oldest = found.sources.sort("read_at").row(0, named=True)
     age = format_age(releases.now() - served.release.published_time)
-    newest = f" The newest change in any source was {format_age(found.changed_age)} old then." if found.changed_age else ""
+    newest = f" The newest change was {format_age(found.changed_age)} old when read." if found.changed_age else ""
     st.markdown(
         f"**Read longest ago: {escape_markdown(oldest['table_name'])}, {oldest['age_hours']:,.1f} hours; the release: {age}.{newest}**"
     )
@@ -96,7 +96,7 @@ def show_sources(served: Served, found: Trust) -> None:
         served, found.sources, "Source tables with their age and what became of their rows",
         ("table_name", "changed_at", "read_at", "age_hours", "is_late", "rows_in", "rows_loaded", "rows_quarantined", "rows_duplicate",
          "rows_deleted"),
-        {"table_name": "Source table", "changed_at": "Changed last in the source", "read_at": "Read at", "age_hours": "Read before (hours)",
+        {"table_name": "Source table", "changed_at": "Changed last in the source", "read_at": "Read at", "age_hours": "Hours since read",
          "is_late": "Read late", "rows_in": "Rows read", "rows_loaded": "Loaded", "rows_quarantined": "Held back",
          "rows_duplicate": "Duplicates", "rows_deleted": "Deleted"},
     )  # fmt: skip

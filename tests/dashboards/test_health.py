@@ -43,7 +43,7 @@ def test_a_source_is_told_with_when_it_changed_and_when_it_was_read(served: rele
     page = open_at("views/health.py").run()
 
     assert not page.error
-    assert "The newest change in any source was 3 h old then." in words(page)
+    assert "The newest change was 3 h old when read." in words(page)
     (table,) = [one.value for one in page.dataframe if "changed_at" in one.value.columns]
     shown = dict(zip(table["table_name"], table["read_at"] - table["changed_at"], strict=True))
     assert shown["orders"] == timedelta(hours=3)
