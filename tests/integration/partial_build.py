@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from pipelines.steps import transform as step
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pipelines.settings import Settings
 
 
@@ -18,3 +21,12 @@ def transform_only(settings: Settings, *models: str) -> step.TransformResult:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(step, "_SELECTION", {"everything": selected})
         return step.transform(settings)
+
+
+@contextmanager
+def narrowed_to(*models: str) -> Iterator[None]:
+    """Inside the block a transform builds what it otherwise would of these models (dbt's selectors), and no other."""
+    narrowed = {scope: (*selection, "--select", *models) for scope, selection in step._SELECTION.items()}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(step, "_SELECTION", narrowed)
+        yield

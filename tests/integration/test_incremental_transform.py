@@ -17,6 +17,7 @@ from pipelines.steps.ingest import ingest
 from pipelines.steps.transform import TransformResult, transform
 from pipelines.stores.operational import OperationalStore
 from pipelines.stores.warehouse import open_warehouse
+from tests.integration.partial_build import narrowed_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -167,7 +168,8 @@ def test_a_late_order_is_added_and_no_other_order_is_computed(lived_on: tuple[Se
         conn.execute("INSERT INTO raw.orders (order_id, created_at, currency) VALUES ('LATE', ?, 'EUR')", [late])
         conn.execute("INSERT INTO meta.changed_orders VALUES ('LATE', ?)", [late])
 
-    transform(again)
+    with narrowed_to("+fct_orders"):
+        transform(again)
 
     with duckdb.connect(str(again.warehouse_path), read_only=True) as conn:
         assert conn.execute("SELECT order_id, ordered_date FROM intermediate.int_changed_orders").fetchall() == [("LATE", late.date())]
@@ -186,13 +188,15 @@ def test_a_customer_who_lost_an_order_is_computed_though_a_transform_broke_off(
         changed = "INSERT INTO meta.changed_orders SELECT order_id, created_at FROM raw.orders WHERE order_id = ?"
         conn.execute("UPDATE raw.orders SET customer_key = 'OTHER' WHERE order_id = ?", [order_id])
         conn.execute(changed, [order_id])
-    transform(again)
+    with narrowed_to("+fct_customer_order_days"):
+        transform(again)
     with open_warehouse(again.warehouse_path) as conn:  # as if it had broken off before this model: the list of orders stands
         conn.execute("DELETE FROM marts.fct_customer_order_days WHERE customer_key = 'OTHER'")
         conn.execute("INSERT INTO marts.fct_customer_order_days VALUES (?, '2026-08-01', 1)", [customer])
         conn.execute(changed, [order_id])
 
-    transform(again)
+    with narrowed_to("+fct_customer_order_days"):
+        transform(again)
 
     with duckdb.connect(str(again.warehouse_path), read_only=True) as conn:
         found = conn.execute(
@@ -207,7 +211,7 @@ def test_tests_of_an_incremental_model_find_what_its_new_rows_break(lived_on: tu
         conn.execute("INSERT INTO meta.changed_orders SELECT order_id, created_at FROM raw.orders LIMIT 1")
         conn.execute("INSERT INTO raw.orders SELECT o.* FROM raw.orders o JOIN meta.changed_orders USING (order_id)")
 
-    with pytest.raises(TransformError, match="unique_fct_order_lines_order_line_id"):
+    with narrowed_to("+fct_order_lines"), pytest.raises(TransformError, match="unique_fct_order_lines_order_line_id"):
         transform(again)
 
 
@@ -216,8 +220,9 @@ def test_other_definitions_or_an_earlier_as_of_date_build_everything(lived_on: t
     with open_warehouse(again.warehouse_path) as conn:
         conn.execute("UPDATE meta.run_context SET as_of_date = as_of_date - 10")
 
-    assert transform(again).scope == "everything"
-    assert transform(again).scope == "same_day"
-    with open_warehouse(again.warehouse_path) as conn:
-        conn.execute("UPDATE meta.transform_state SET project_hash = 'before'")
-    assert transform(again).scope == "everything"
+    with narrowed_to("int_changed_orders"):
+        assert transform(again).scope == "everything"
+        assert transform(again).scope == "same_day"
+        with open_warehouse(again.warehouse_path) as conn:
+            conn.execute("UPDATE meta.transform_state SET project_hash = 'before'")
+        assert transform(again).scope == "everything"
