@@ -5,6 +5,9 @@ UV := $(BIN)/uv
 RUNTIME := .venv/.runtime
 DEVELOP := .venv/.develop
 
+# Where this is set, as in many containers, every process would compile all our modules again.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help run dashboards dagster test torture check types pages format docs lock clean browser screenshots
 

@@ -85,6 +85,7 @@ def _serve() -> None:
     assert threading.active_count() == 1
     gc.collect()
     gc.freeze()  # so that a child's collections leave the pages shared
+    gc.set_threshold(20_000, 50, 100)  # a command ends before its garbage matters
     while line := sys.stdin.readline():
         request = json.loads(line)
         child = os.fork()
