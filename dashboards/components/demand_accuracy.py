@@ -47,7 +47,7 @@ _LABELS: Final = {
 }  # fmt: skip
 _CHECK_PIXELS: Final = 200
 _CAUSES: Final = {"item inactive": "inactive", "no sale lately": "without a sale lately", "too few sales": "with too few sales"}
-_CHECKS: Final = {"bias_drift": "Bias", "coverage_drift": "Band", "fallback_share": "Share on a fallback"}
+CHECK_NAMES: Final = {"bias_drift": "Bias", "coverage_drift": "Band", "fallback_share": "Share on a fallback"}
 
 
 def accuracy_title(whole: Mapping[str, Any] | None, *, today: date) -> str:
@@ -168,7 +168,7 @@ def check_list(checks: pl.DataFrame, withheld: str | None) -> None:
     with st.grid(3, min_column_width=_CHECK_PIXELS, border=True) as grid:
         for row in checks.iter_rows(named=True):
             with grid.cell():
-                name = _CHECKS.get(row["check_name"], row["check_name"])
+                name = CHECK_NAMES.get(row["check_name"], row["check_name"])
                 icon, word, color = ("check_circle", "Passed", "green") if row["is_passed"] else ("cancel", "Failed", "red")
                 st.badge(f"{name}: {word}", icon=f":material/{icon}:", color=color)  # type: ignore[arg-type]  # a name of its colours
                 st.caption(check_words(row))

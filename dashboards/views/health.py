@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 import streamlit as st
 
+from dashboards.components.demand_accuracy import CHECK_NAMES
 from dashboards.components.formats import escape_markdown, format_age, format_count, format_percent
 from dashboards.components.frame import show_page
 from dashboards.components.release_list import release_list
@@ -167,7 +168,7 @@ def show_forecasts(served: Served, found: Trust) -> None:
         st.warning(f"**Suggestions are withheld.** {reasons}", icon=":material/warning:")
     st.markdown(f"**{found.series_count:,} series are forecast, {found.fallback_count:,} of them on a fallback**")
     _table(
-        served, found.forecast_checks, "Checks of the forecasts",
+        served, found.forecast_checks.with_columns(pl.col("check_name").replace(CHECK_NAMES)), "Checks of the forecasts",
         (), {"check_name": "Check",
          "is_passed": "Passed", "measured_rate": "Now (%)", "usual_rate": "Usual (%)", "limit_rate": "Limit (%)"},
     )  # fmt: skip
