@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from forecasting import forecast
 
@@ -61,8 +62,8 @@ def test_items_that_never_sold_are_like_no_other(panel_of: PanelOf) -> None:
         for rows in (panel, pl.concat([panel, silent.filter(first)]), pl.concat([panel, silent.filter(long)]))
     )
 
-    assert young.equals(alone)
-    assert old.equals(alone)
+    for others in (young, old):  # sums over more series round differently, on some processors
+        assert_frame_equal(others, alone, rel_tol=1e-12, abs_tol=1e-12)
 
 
 def test_too_few_like_items_leave_it_its_own_mean(panel_of: PanelOf) -> None:
