@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     from dashboards.pages import PageSpec
     from dashboards.queries.releases import Served
 
-WATCH_SECONDS: Final = 3  # a new release is on the page at most so long after it was published
+WATCH_SECONDS: Final = 3  # an open page looks so often for a new release; which of many is drawn anew first, their turns say
+_AGE_SECONDS: Final = 60  # ages are told in minutes
 _SHOWN: Final = "shown_release"
+_AT_ONCE: Final = 2  # open pages that are drawn anew for a new release
 _LONGEST_TURN: Final = 10.0  # seconds; a page that was closed while it was drawn anew holds up the others no longer
 
 
@@ -50,9 +52,10 @@ def show_page(name: str, body: Callable[[Served, Filters], None]) -> None:
             show_nothing_published()
         else:
             page_opened(name)
-            show_freshness(served, now=releases.now())
+            freshness(served)
             filters, place = filter_bar(served, spec)
-            body(served, filters)
+            with st.spinner("Reading the release"):  # shown only where it takes half a second or more
+                body(served, filters)
             with place:
                 _copy_link()  # last: the page's own controls have set the address by now
     _turns.give_back(_this_page())
@@ -127,6 +130,12 @@ def _said(served: Served, filters: Filters) -> str:
     return " · ".join(parts)
 
 
+@st.fragment(run_every=_AGE_SECONDS)
+def freshness(served: Served) -> None:
+    """How old what is shown is; it ages in an open page, too."""
+    show_freshness(served, now=releases.now())
+
+
 @st.fragment(run_every=WATCH_SECONDS)
 def watch_for_a_newer_release() -> None:
     """The page is drawn anew once another release is served than the one it shows."""
@@ -144,29 +153,29 @@ def _this_page() -> str:
 
 
 class Turns:
-    """Open pages are drawn anew for a new release one after another.
+    """Open pages are drawn anew for a new release a few at a time.
 
     All at once, they would hold up whoever clicks for as long as all of them take together.
     """
 
     def __init__(self) -> None:
-        self._holder: str | None = None
-        self._until, self._changing = 0.0, threading.Lock()
+        self._until: dict[str, float] = {}
+        self._changing = threading.Lock()
 
     def take(self, page: str) -> bool:
         """Whether it is this page's turn; if not, it asks again at its next look."""
         now = time.monotonic()
         with self._changing:
-            if self._holder not in {None, page} and now < self._until:
+            self._until = {one: until for one, until in self._until.items() if until > now and one != page}
+            if len(self._until) >= _AT_ONCE:
                 return False
-            self._holder, self._until = page, now + _LONGEST_TURN
+            self._until[page] = now + _LONGEST_TURN
             return True
 
     def give_back(self, page: str) -> None:
         """It is drawn; the next may begin."""
         with self._changing:
-            if self._holder == page:
-                self._holder = None
+            self._until.pop(page, None)
 
 
 _turns: Final = Turns()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from dashboards.queries.releases import Served
     from pipelines.stores.releases import ReleaseState
 
-_AT_ONCE: Final = threading.BoundedSemaphore(4)  # more reads at a time end no sooner on two cores, and each takes memory
+_AT_ONCE: Final = threading.BoundedSemaphore(3)  # more reads at a time end no sooner on two cores, and each takes memory
 QUERY_SECONDS: Final = 10.0  # a longer read is stopped: a page does not hold the machine
 CACHE_ENTRIES: Final = 256
 CACHE_SECONDS: Final = 3600
@@ -48,7 +48,7 @@ def read_money(served: Served, sql: str, bound: tuple[Any, ...] = ()) -> pl.Data
 @contextmanager
 def reading(release: Release) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection to the release that stops a read after `QUERY_SECONDS`, and speaks in our errors."""
-    with _AT_ONCE, readable(release), _opened.cursor(release) as conn:
+    with _a_turn(release), readable(release), _opened.cursor(release) as conn:
         watchdog = threading.Timer(QUERY_SECONDS, conn.interrupt)
         watchdog.start()
         try:
@@ -66,6 +66,17 @@ def reading(release: Release) -> Iterator[duckdb.DuckDBPyConnection]:
             raise ReleaseError(f"Release {release.release_id} lacks what this page shows ({first_line}); run `ordercast run`.") from None
         finally:
             watchdog.cancel()
+
+
+@contextmanager
+def _a_turn(release: Release) -> Iterator[None]:
+    """One of the few that read at a time; whoever waits too long for that is told so, as of a read that takes too long."""
+    if not _AT_ONCE.acquire(timeout=QUERY_SECONDS):
+        raise ReleaseError(f"Too many pages read release {release.release_id} at this moment; try again.")
+    try:
+        yield
+    finally:
+        _AT_ONCE.release()
 
 
 @dataclass(slots=True)

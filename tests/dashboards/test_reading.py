@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Event
+from threading import BoundedSemaphore, Event
 
 import duckdb
 import pytest
 
+from dashboards.queries import reading as queries_reading
 from dashboards.queries.reading import reading
 from pipelines.errors import ReleaseError
 from pipelines.stores.releases import Release, ReleaseFacts, publish, served_release
@@ -23,7 +24,7 @@ def release_of(folder: Path, number: int) -> Release:
         conn.execute("create schema marts; create schema meta; create schema planning")
         for table in TABLES:
             conn.execute(f"create table {table} as select {number} as release_number from range(20_000)")
-        return publish(conn, folder, facts=facts, catalogue="{}", keep=1)
+        return publish(conn, folder, facts=facts, catalogue="{}", keep=2)  # the fewest that settings allow
 
 
 def numbers_in(release: Release) -> set[int]:
@@ -74,3 +75,13 @@ def test_what_takes_more_memory_than_a_page_may_use_is_a_sentence(tmp_path: Path
 
     with pytest.raises(ReleaseError, match="more memory than a page may use"), reading(release):
         raise duckdb.OutOfMemoryException
+
+
+def test_whoever_waits_too_long_for_a_turn_to_read_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    release = release_of(tmp_path, 1)
+    monkeypatch.setattr(queries_reading, "_AT_ONCE", BoundedSemaphore(1))
+    monkeypatch.setattr(queries_reading, "QUERY_SECONDS", 0.01)
+
+    with reading(release), pytest.raises(ReleaseError, match="Too many pages read"), reading(release):
+        pass
+    assert numbers_in(release) == {1}
