@@ -242,6 +242,12 @@ def options_of(job: Job | Question) -> dict[str, str]:
     return {name: value for name, _, value in named}
 
 
+def as_filters(job: Job | Question) -> dict[str, str]:
+    """What an export says of how a question was asked; the values of an option that was named twice stand together."""
+    named = [text.removeprefix("--").partition("=") for text in job.argv if text.startswith("--") and "=" in text]
+    return {name: ", ".join(value for other, _, value in named if other == name) for name, _, _ in named}
+
+
 def _digest(what: Sequence[Any]) -> str:
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:32]
 

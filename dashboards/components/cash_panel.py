@@ -99,7 +99,7 @@ def _ageing(served: Served, filters: Filters) -> None:
             rows, value="outstanding_reporting_amount", unit="money", member="age_band", unit_title=f"Owed ({rows['currency_code'][0]})"
         ),
         title=escape_markdown(ageing_title(rows)), alt_text="What customers owe by days past due", frame=found.rows,
-        name="receivables-ageing", as_of=served.context.as_of_date, definitions=found.definitions,
+        name="receivables-ageing", as_of=served.context.as_of_date, filters={}, definitions=found.definitions,
         columns=("age_band", "invoices_count", "outstanding_reporting_amount", "outstanding_rate", "oldest_due_date",
                  "unvalued_invoices_count"),
         labels={"age_band": "Past due", "outstanding_rate": "Share (%)", "invoices_count": "Invoices",

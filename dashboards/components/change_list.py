@@ -64,7 +64,8 @@ def _head(title: str, rows: pl.DataFrame, noun: str, *, name: str, as_of: date) 
     late = f" · {overdue:,} {OVERDUE.lower()}, counted no more" if overdue else ""
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.markdown(f"**{format_count(rows.height, noun)}**, {format_count(int(rows['qty'].sum()), 'unit')}{late}", width="content")
-        export_button(rows, name=name, as_of=as_of, definitions={column: _DEFINITIONS[column] for column in rows.columns})
+        definitions = {column: _DEFINITIONS[column] for column in rows.columns}
+        export_button(rows, name=name, as_of=as_of, filters={}, definitions=definitions)
 
 
 def _state() -> pl.Expr:

@@ -38,10 +38,10 @@ def chart_block(
     frame: pl.DataFrame,
     name: str,
     as_of: date,
+    filters: Mapping[str, Any],
     caption: str = "",
     columns: Sequence[str] = (),
     labels: Mapping[str, Any] | None = None,
-    filters: Mapping[str, Any] | None = None,
     definitions: Mapping[str, str] | None = None,
     clicked: Callable[[Mapping[str, Any]], None] | None = None,
 ) -> None:

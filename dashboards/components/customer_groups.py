@@ -91,6 +91,7 @@ def show_segments(served: Served, _filters: Filters) -> None:
         columns=_SEGMENT_COLUMNS,
         labels=_SEGMENT_LABELS
         | {"net_reporting_amount": f"Net sales so far ({currency})", "predicted_reporting_amount": f"Expected in 364 days ({currency})"},
+        filters={},
     )
     st.markdown("**What to do**")
     data_table(
@@ -99,6 +100,7 @@ def show_segments(served: Served, _filters: Filters) -> None:
         as_of=served.context.as_of_date,
         alt="What to do about each segment",
         labels=_SEGMENT_LABELS | {"to_do": st.column_config.TextColumn("What to do", width="large")},
+        filters={},
     )
     _show_customers_of(served, dict(frame.select("segment", "name").iter_rows()))
 
@@ -192,6 +194,7 @@ def show_bought_together(served: Served, _filters: Filters) -> None:
             "reverse_confidence_rate",
         ),
         labels=_PAIR_LABELS,
+        filters={},
         definitions=found.definitions,
     )
 
@@ -217,6 +220,7 @@ def show_satisfaction(served: Served, filters: Filters) -> None:
         columns=("lateness", "score", "reviews_count", "score_rate", "prior_score_rate", "cycle_time_mean_days"),
         labels={"lateness": "Delivered", "score": "Score", "reviews_count": "Reviews", "score_rate": "Share (%)",
                 "prior_score_rate": "Period before (%)", "cycle_time_mean_days": "Cycle time, mean (days)"},
+        filters={"days": str(days)},
         definitions=found.definitions,
     )  # fmt: skip
     metric_breakdown(served, "satisfaction_low_score_rate", "carrier", filters)

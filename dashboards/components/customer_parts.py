@@ -73,6 +73,7 @@ def show_coming_back(served: Served, filters: Filters) -> None:
         f"{_left_out(frame, first)}Guests are in no cohort.",
         columns=_COHORT_COLUMNS,
         labels=_LABELS | {"value_reporting_amount": f"Net sales so far, each ({currency})"},
+        filters={},
         definitions=found.definitions,
     )
     _show_next_orders(served)
@@ -101,6 +102,7 @@ def show_leaving(served: Served, filters: Filters) -> None:
                 caption="Only customers with two purchase days or more who first bought 91 days ago or earlier.",
                 columns=("alive_from_rate", "alive_to_rate", "is_churned", "customers_count", "value_reporting_amount"),
                 labels=_LABELS | {"value_reporting_amount": f"Expected in 364 days ({served.context.currency_code})"},
+                filters={},
             )
         _show_just_left(served)
         metric_breakdown(served, "churn_rate", "first_channel", filters)
@@ -144,6 +146,7 @@ def show_worth(served: Served, filters: Filters) -> None:
                 "least_reporting_amount": f"Each at least ({currency})",
                 "historical_reporting_amount": f"Brought so far ({currency})",
             },
+            filters={},
         )
     _show_holdout(served, model)
 
@@ -225,7 +228,7 @@ def _show_next_orders(served: Served) -> None:
         title=f"Within 91 days {format_percent(at_91.get(1))} order again after the first order{later}",
         alt_text="Share that ordered again by days since an order", frame=frame, name="next-orders", as_of=served.context.as_of_date,
         caption="Kaplan-Meier: an order counts for as long as it was watched, so young orders do not look like customers lost.",
-        columns=("after", "days_since_order", "ordered_again_rate", "ordered_again_count", "at_risk_count"), labels=_LABELS,
+        columns=("after", "days_since_order", "ordered_again_rate", "ordered_again_count", "at_risk_count"), labels=_LABELS, filters={},
         definitions=found.definitions,
     )  # fmt: skip
 
@@ -277,6 +280,7 @@ def _show_holdout(served: Served, model: dict[str, Any]) -> None:
             "predicted_count": st.column_config.NumberColumn("Expected", format="%,.0f"),
             "naive_count": st.column_config.NumberColumn("Own past rate", format="%,.0f"),
         },
+        filters={},
     )
 
 

@@ -98,7 +98,7 @@ def _show_story(served: Served, filters: Filters, story: Timeline) -> None:
         st.markdown(f"**{segment_name(segment)}**: {who.lower()}. {to_do}.")
     st.markdown(f":material/psychology: {escape_markdown(standing_words(status))}")
     timeline(story.events, zone=served.context.reporting_time_zone, name="customer-timeline", as_of=as_of, shows_orders=True,
-             alt="What happened to this customer, oldest first")  # fmt: skip
+             filters={"customer_key": key}, alt="What happened to this customer, oldest first")  # fmt: skip
     orders = story.events["order_id"].drop_nulls().unique(maintain_order=True).to_list() if story.events.height else []
     if orders:
         chosen = st.selectbox("One order's timeline", orders[::-1], index=None, placeholder="Choose an order", key=f"order-of-{key}")

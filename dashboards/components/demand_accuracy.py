@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import date
 
+    from dashboards.queries.demand import Scope
     from dashboards.queries.releases import Served
     from dashboards.queries.reports import ReportTable
 
@@ -83,7 +84,7 @@ def split_chart(served: Served, scores: ReportTable, split: str, names: Mapping[
         as_of=served.context.as_of_date,
         caption=f"{coverage_words(rows)} All series: this table is not narrowed by location and category.",
         columns=("name", "fva_rate", "wape_rate", "bias_rate", "mase", "band_coverage_rate", "series_count", "actual_qty", "cutoffs_count"),
-        labels=_LABELS, definitions=scores.definitions,
+        labels=_LABELS, filters={}, definitions=scores.definitions,
     )  # fmt: skip
 
 
@@ -108,7 +109,9 @@ def coverage_words(rows: pl.DataFrame) -> str:
     return f"The p10-p90 band should hold 80 % of days; furthest off: {worst['name']}, {format_percent(worst['band_coverage_rate'])}."
 
 
-def worse_table(served: Served, frame: pl.DataFrame, tested: Mapping[str, Any], *, opens: Callable[[dict[str, Any]], None]) -> None:
+def worse_table(
+    served: Served, frame: pl.DataFrame, tested: Mapping[str, Any], scope: Scope, *, opens: Callable[[dict[str, Any]], None]
+) -> None:
     """The series whose forecast did worse than naive."""
     st.markdown(f"**{worse_title(tested)}**", help=NAIVE)
     if frame.is_empty():
@@ -117,7 +120,7 @@ def worse_table(served: Served, frame: pl.DataFrame, tested: Mapping[str, Any], 
     data_table(
         frame, name="worse-than-naive", as_of=served.context.as_of_date, alt="Series whose forecast was worse than seasonal naive",
         columns=("sku", "title", "location", "added_error_qty", "wape_rate", "naive_wape_rate", "actual_qty", "history_days_count"),
-        labels=_LABELS | {"actual_qty": "Wanted (units)"}, opens=opens,
+        labels=_LABELS | {"actual_qty": "Wanted (units)"}, filters=scope.as_export(), opens=opens,
         definitions={"added_error_qty": "By how many units its errors were above naive's on the tested days.", "wape_rate": WAPE},
     )  # fmt: skip
 
@@ -133,7 +136,7 @@ def worse_title(tested: Mapping[str, Any]) -> str:
     )
 
 
-def without_table(served: Served, frame: pl.DataFrame, *, opens: Callable[[dict[str, Any]], None]) -> None:
+def without_table(served: Served, frame: pl.DataFrame, scope: Scope, *, opens: Callable[[dict[str, Any]], None]) -> None:
     """Series that have no forecast of their own, with the reason and what stands in."""
     st.markdown(f"**{without_title(frame)}**")
     if frame.is_empty():
@@ -141,7 +144,8 @@ def without_table(served: Served, frame: pl.DataFrame, *, opens: Callable[[dict[
     st.caption("Most wanted lately first. Without a forecast nothing is suggested for them; the stock page says what lies there.")
     data_table(
         frame, name="without-forecast", as_of=served.context.as_of_date, alt="Series without a forecast and why",
-        columns=("state", "sku", "title", "location", "reason", "recent_qty", "model"), labels=_LABELS, opens=opens,
+        columns=("state", "sku", "title", "location", "reason", "recent_qty", "model"), labels=_LABELS,
+        filters=scope.as_export(), opens=opens,
     )  # fmt: skip
 
 

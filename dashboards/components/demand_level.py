@@ -16,7 +16,7 @@ from dashboards.components.tables import data_table
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dashboards.queries.demand import DemandSum, Level
+    from dashboards.queries.demand import DemandSum, Level, Scope
     from dashboards.queries.releases import Served
 
 _ACTUAL, _FORECAST, _LAST_YEAR = "Wanted", "Forecast", "Year ago"
@@ -49,7 +49,7 @@ _DEFINITIONS: Final = {
 }
 
 
-def demand_level(served: Served, found: DemandSum, *, what: str) -> None:
+def demand_level(served: Served, found: DemandSum, scope: Scope, *, what: str) -> None:
     """The sum's course under its answer, with what the reader must know of it."""
     chart_block(
         sum_chart(found), title=sum_title(found), alt_text=f"Demand of {what} by week, with forecast", frame=found.weeks,
@@ -57,10 +57,11 @@ def demand_level(served: Served, found: DemandSum, *, what: str) -> None:
         labels={"from_date": "From", "to_date": "To", "actual_qty": "Wanted (units)", "forecast_qty": "Forecast (units)",
                 "last_year_qty": "Year ago (units)", "promoted_skus_count": "Items promoted"},
         definitions={"forecast_qty": _DEFINITIONS["forecast_qty"], "last_year_qty": "The same week 364 days before."},
+        filters=scope.as_export(),
     )  # fmt: skip
 
 
-def member_table(served: Served, frame: pl.DataFrame, by: Level, *, opens: Callable[[dict[str, Any]], None]) -> None:
+def member_table(served: Served, frame: pl.DataFrame, by: Level, scope: Scope, *, opens: Callable[[dict[str, Any]], None]) -> None:
     """What the sum is made of; a row leads one level deeper."""
     st.markdown(f"**{member_title(frame, by)}**")
     rows = frame.with_columns(without_forecast_count=pl.col("series_count") - pl.col("forecast_count"))
@@ -69,7 +70,7 @@ def member_table(served: Served, frame: pl.DataFrame, by: Level, *, opens: Calla
     st.caption("Click a row to go deeper.")
     data_table(
         rows, name=f"demand-by-{by}", as_of=served.context.as_of_date, alt=f"Demand by {by}, most forecast first", columns=columns,
-        labels=_LABELS | names, definitions=_DEFINITIONS, opens=opens,
+        labels=_LABELS | names, filters=scope.as_export(), definitions=_DEFINITIONS, opens=opens,
     )  # fmt: skip
 
 

@@ -65,7 +65,7 @@ def draft_orders(found: Suggestions, *, as_of: date) -> None:
     cost = " + ".join(format_money(amount, currency) for currency, amount in found.drafts_by_currency.items())
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.markdown(f"**{draft_words(found)}**{f' · {cost}' if orders.height else ''}", width="content")
-        export_button(found.drafts, name="drafts", as_of=as_of, definitions=_DRAFT_DEFINITIONS)
+        export_button(found.drafts, name="drafts", as_of=as_of, filters={}, definitions=_DRAFT_DEFINITIONS)
     released = found.drafts.filter(pl.col("is_released")).height
     if released:
         st.warning(
@@ -84,7 +84,8 @@ def draft_orders(found: Suggestions, *, as_of: date) -> None:
     with st.expander("The lines of the drafts", icon=":material/list:"):
         data_table(
             found.draft_lines, name="draft-order-lines", as_of=as_of, alt="Lines of the draft orders and transfers",
-            columns=("draft_id", "sku", "title", "qty", "unit_cost", "amount", "expected_date"), definitions=_LINE_DEFINITIONS,
+            columns=("draft_id", "sku", "title", "qty", "unit_cost", "amount", "expected_date"), filters={},
+            definitions=_LINE_DEFINITIONS,
             labels={
                 "draft_id": "Draft", "title": "Title", "qty": "Units",
                 "unit_cost": st.column_config.NumberColumn("Unit price", format="%,.2f"),

@@ -10,7 +10,7 @@ import polars as pl
 import streamlit as st
 
 from dashboards import identity
-from pipelines.decisions.access import NO_FILTERS, Access, is_about_persons, record_access
+from pipelines.decisions.access import Access, is_about_persons, record_access
 from pipelines.settings import load_settings
 from pipelines.stores.spreadsheets import guarded_frame
 
@@ -51,10 +51,10 @@ def export_button(
     *,
     name: str,
     as_of: date,
-    filters: Mapping[str, Any] = NO_FILTERS,
+    filters: Mapping[str, Any],
     definitions: Mapping[str, str] = _NO_DEFINITIONS,
 ) -> None:
-    """A button that hands out raw values as CSV or Parquet, and what the columns mean.
+    """A button that hands out raw values as CSV or Parquet, and what the columns mean; `filters` is `{}` for all there is.
 
     Files are named after what they hold and its as-of date, and each row says both. Every download is in the access log, with the
     filters by which its rows were chosen. Rows about single customers or orders are not handed out where that fails.

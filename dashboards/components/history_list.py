@@ -44,5 +44,5 @@ def history_list(zone: str, *, as_of: date) -> None:
             "why": column.TextColumn("Why", width=300), "from_state": column.TextColumn("From", width=80),
             "to_state": column.TextColumn("To", width=80),
         },
-        definitions=_DEFINITIONS,
+        filters={}, definitions=_DEFINITIONS,
     )  # fmt: skip

@@ -49,7 +49,8 @@ def position_table(served: Served, card: ItemCard, *, opens: Callable[[dict[str,
     held = pl.sum_horizontal("committed_qty", "reserved_qty", "damaged_qty")
     data_table(
         frame.with_columns(state=_state(), held_qty=held), name="item-positions", as_of=served.context.as_of_date,
-        alt="The item's position by location", columns=_COLUMNS, opens=opens,
+        alt="The item's position by location", columns=_COLUMNS, filters={"item": card.facts["sku"]},
+        opens=opens,
         labels={"on_hand_qty": "On hand (units)", "held_qty": "Held (units)",
                 "available_qty": "Free (units)", "inbound_qty": "Under way (units)", "next_inbound_date": "Next delivery",
                 "days_of_supply": st.column_config.NumberColumn("Lasts (days)", format="%,.0f", help=_LASTS),
@@ -60,7 +61,7 @@ def position_table(served: Served, card: ItemCard, *, opens: Callable[[dict[str,
     )  # fmt: skip
 
 
-def course_chart(served: Served, course: pl.DataFrame, location: str) -> None:
+def course_chart(served: Served, course: pl.DataFrame, sku: str, location: str) -> None:
     """On hand day by day behind, where no order is suggested and so no course ahead was reckoned."""
     if course.is_empty():
         st.caption("No history of its stock is kept here.")
@@ -77,6 +78,7 @@ def course_chart(served: Served, course: pl.DataFrame, location: str) -> None:
         frame=course.reverse(), name="item-stock", as_of=served.context.as_of_date,
         caption="Marks below the axis: days that ended with nothing free.",
         labels={"stock_date": "Day", "on_hand_qty": "On hand (units)", "available_qty": "Free (units)", "is_in_stock": "In stock"},
+        filters={"item": sku, "location": location},
     )  # fmt: skip
 
 
@@ -90,6 +92,7 @@ def inbound_and_age(served: Served, card: ItemCard) -> None:
         data_table(
             card.inbound, name="item-inbound", as_of=as_of, alt="Deliveries under way", labels={"expected_date": "Expected",
             "open_qty": "Open (units)", "reference": "Order", "supplier": "Supplier", "is_overdue": "Overdue", "location": "Location"},
+            filters={"item": card.facts["sku"]},
         )  # fmt: skip
     if card.ages.height:
         aged = card.ages.filter(pl.col("is_aged"))
@@ -100,6 +103,7 @@ def inbound_and_age(served: Served, card: ItemCard) -> None:
             columns=("location", "age_band", "is_aged", "qty", "stock_value_reporting_amount"),
             labels={"location": "Location", "age_band": "Came in", "is_aged": "Aged", "qty": "Units",
                     "stock_value_reporting_amount": f"Value ({served.context.currency_code})"},
+            filters={"item": card.facts["sku"]},
         )  # fmt: skip
 
 

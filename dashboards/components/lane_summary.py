@@ -23,7 +23,7 @@ def lane_summary(lanes: pl.DataFrame, *, as_of: date) -> None:
         caption="Margin that the moved units save where they go, less what they would have brought where they lie. What a move itself "
         "costs is not available: needs a cost per lane.",
         columns=("source", "location", "transfers_count", "units_qty", "saved_amount", "given_up_amount", "net_amount"),
-        labels={"source": "From", "location": "To", "net_amount": "Saved less given up"},
+        labels={"source": "From", "location": "To", "net_amount": "Saved less given up"}, filters={},
     )  # fmt: skip
 
 

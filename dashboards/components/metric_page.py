@@ -51,7 +51,7 @@ def metric_page(served: Served, metric: Metric, filters: Filters) -> None:
             show_course(served, metric, filters)
         with errors_as_sentences("The members"):
             show_members(served, metric, filters)
-    metric_story(served, metric, value)
+    metric_story(served, metric, value, filters)
 
 
 def _by(mover: Mover, label: str, by: str | None) -> None:

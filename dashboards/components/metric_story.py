@@ -15,6 +15,7 @@ from dashboards.queries.definitions import present_fields, target_history
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from dashboards.filters import Filters
     from dashboards.queries.releases import Served
     from pipelines.stores.metrics import Metric, MetricValue
     from pipelines.stores.metrics_catalogue import Caveat
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 _LEVEL_DAY = {"max": "the last day of the period that has rows", "min": "the first day of the period that has rows"}
 
 
-def metric_story(served: Served, metric: Metric, value: MetricValue) -> None:
+def metric_story(served: Served, metric: Metric, value: MetricValue, filters: Filters) -> None:
     """The definition in full, with what it counts now."""
     st.subheader("What it means", anchor=False)
     st.markdown(escape_markdown(metric.description))
@@ -32,7 +33,8 @@ def metric_story(served: Served, metric: Metric, value: MetricValue) -> None:
     if metric.exclusions or value.excluded:
         st.markdown("**Left out, and counted**")
         data_table(exclusion_rows(metric, value), name=f"{metric.name}-left-out", as_of=value.as_of, alt="Who is left out, by reason",
-                   labels={"reason": "Reason", "rows_count": "Rows", "rule": "Rule", "table": "Found in"})  # fmt: skip
+                   labels={"reason": "Reason", "rows_count": "Rows", "rule": "Rule", "table": "Found in"},
+                   filters=filters.as_export())  # fmt: skip
     _targets(served, metric, value)
     st.subheader("Where it comes from", anchor=False)
     st.markdown("\n".join(f"- {line}" for line in lineage(metric, present_fields(served))))
@@ -96,7 +98,7 @@ def _targets(served: Served, metric: Metric, value: MetricValue) -> None:
         return
     data_table(
         history, name=f"{metric.name}-targets", as_of=value.as_of, alt="Targets that people have set, newest first",
-        labels={"valid_from": "From", "valid_to": "To", "target": f"Target ({metric.unit})", "watch_band": "Watch band"},
+        labels={"valid_from": "From", "valid_to": "To", "target": f"Target ({metric.unit})", "watch_band": "Watch band"}, filters={},
     )  # fmt: skip
 
 

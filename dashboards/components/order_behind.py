@@ -56,7 +56,7 @@ def show_orders_behind(served: Served, filters: Filters, *, by: str, members: Se
         return
     if count > rows.height:
         st.caption(f"The first {rows.height:,} of {format_count(count, 'order')}, the latest first. Narrow the page to see the others.")
-    narrowed = filters.as_export() | ({by: NOWHERE if member == NOWHERE else str(member)} if member else {})
+    narrowed = filters.as_export() | {"which": missed or "Missed"} | ({by: NOWHERE if member == NOWHERE else str(member)} if member else {})
     as_of = served.context.as_of_date
     chosen = data_table(
         _in_words(rows), name="orders-behind", as_of=as_of, alt="Orders, the latest first; choose one to open it", columns=_COLUMNS,

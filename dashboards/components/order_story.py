@@ -51,7 +51,7 @@ def show_order(served: Served, filters: Filters, order_id: str) -> None:
         st.markdown("**What happened**")
         timeline(
             story.events, zone=served.context.reporting_time_zone, name=f"order-{order_id}", as_of=as_of, marks=promise_marks(facts),
-            alt=f"What happened to order {order_id}, oldest first",
+            filters={"order_id": order_id}, alt=f"What happened to order {order_id}, oldest first",
         )  # fmt: skip
     with right:
         _lines(orders.order_lines(served, order_id), order_id, as_of=as_of)
@@ -116,7 +116,7 @@ def _lines(lines: pl.DataFrame, order_id: str, *, as_of: date) -> None:
     exported = lines.with_columns(pl.lit(order_id).alias("order_id"))
     data_table(
         exported, name=f"order-{order_id}-lines", as_of=as_of, alt=f"Lines of order {order_id}", columns=columns,
-        labels=_line_labels(lines),
+        labels=_line_labels(lines), filters={"order_id": order_id},
     )  # fmt: skip
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from dashboards.decisions import Acting
+    from dashboards.queries.demand import Scope
     from dashboards.queries.forecasts import DemandOutlook
     from dashboards.queries.overrides import Overrides
     from dashboards.queries.releases import Served
@@ -49,7 +50,7 @@ def tell_last(place: object) -> None:
         show(escape_markdown(told.text), icon=icon)
 
 
-def override_list(served: Served, found: Overrides, who: Acting) -> None:
+def override_list(served: Served, found: Overrides, scope: Scope, who: Acting) -> None:
     """Every override with its value added; one that is chosen can be withdrawn."""
     st.markdown(f"**{list_title(found.frame)}**", help=_DEFINITIONS["fva_rate"])
     if found.frame.is_empty():
@@ -58,7 +59,7 @@ def override_list(served: Served, found: Overrides, who: Acting) -> None:
     frame = found.frame.with_columns(pl.Series("what", what, dtype=pl.String))
     chosen = data_table(
         frame, name="overrides", as_of=served.context.as_of_date, alt="Overrides of forecasts with their value added", columns=_COLUMNS,
-        labels=_LABELS, definitions=_DEFINITIONS, selects="single-row",
+        labels=_LABELS, filters=scope.as_export(), definitions=_DEFINITIONS, selects="single-row",
     )  # fmt: skip
     st.caption("Tick one that stands to withdraw it.")
     for row in chosen:

@@ -25,6 +25,7 @@ def release_list(served: Served, kept: pl.DataFrame) -> None:
         kept, name="releases", as_of=served.context.as_of_date, alt="Releases, newest first",
         labels={"release_id": "Release", "is_served": "Served", "checks_passed": "Checks passed", "rows_count": "Rows",
                 "code_version": "Version"},
+        filters={},
     )  # fmt: skip
     if told := st.session_state.pop(_TOLD, None):
         st.success(escape_markdown(told), icon=":material/check_circle:")

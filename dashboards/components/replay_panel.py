@@ -122,10 +122,10 @@ def _answer(served: Served, filters: Filters, found: Answered) -> None:
     data_table(
         policies.with_columns(pl.lit(currency).alias("currency_code")), name="replay", as_of=served.context.as_of_date,
         alt="What past weeks would have cost under each policy", columns=_SHOWN, labels=_priced(currency), definitions=_DEFINITIONS,
-        filters={key.strip("-"): value for key, value in jobs.options_of(found.job).items()},
+        filters=jobs.as_filters(found.job),
     )  # fmt: skip
     _how_sure(answer)
-    _left_out(served, answer)
+    _left_out(served, found)
     _choose(served, filters, policies, currency)
 
 
@@ -214,15 +214,16 @@ def _how_sure(answer: Mapping[str, Any]) -> None:
     )
 
 
-def _left_out(served: Served, answer: Mapping[str, Any]) -> None:
-    reasons = queries.left_out(answer)
+def _left_out(served: Served, found: Answered) -> None:
+    reasons = queries.left_out(found.content)
     if reasons.is_empty():
         st.caption("No item is left out.")
         return
-    with st.expander(f"{format_count(len(answer['left_out']), 'item')} left out, and why", icon=":material/filter_list_off:"):
+    with st.expander(f"{format_count(len(found.content['left_out']), 'item')} left out, and why", icon=":material/filter_list_off:"):
         data_table(
             reasons, name="replay-left-out", as_of=served.context.as_of_date, alt="Why items are not in the replay",
             labels={"items_count": st.column_config.NumberColumn("Items", width=70), "reason": "Reason"}, columns=("items_count", "reason"),
+            filters=jobs.as_filters(found.job),
         )  # fmt: skip
 
 

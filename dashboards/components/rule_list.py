@@ -105,7 +105,7 @@ def _table(rows: pl.DataFrame, columns: tuple[str, ...], *, title: str, name: st
     column = st.column_config
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.markdown(title, width="content")
-        export_button(rows, name=name, as_of=as_of, definitions=_DEFINITIONS)
+        export_button(rows, name=name, as_of=as_of, filters={}, definitions=_DEFINITIONS)
     first = pl.col("state").str.slice(0, 1).str.to_uppercase() + pl.col("state").str.slice(1)
     st.dataframe(
         rows.with_columns(first.alias("state")).select(columns),

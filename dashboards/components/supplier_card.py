@@ -164,4 +164,5 @@ def _holds(served: Served, supplier_id: str) -> None:
         data_table(
             rows, name="supplier-stock", as_of=served.context.as_of_date, alt="Units that the supplier says it holds",
             columns=("sku", "title", "available_qty", "stock_date"), labels={"available_qty": "Holds (units)", "stock_date": "Said for"},
+            filters={"supplier": supplier_id},
         )  # fmt: skip

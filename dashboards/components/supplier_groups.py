@@ -83,7 +83,7 @@ def supplier_groups(groups: pl.DataFrame, *, as_of: date) -> None:
     drafted = ["drafted_amount"] if groups["drafted_amount"].sum() else []
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.caption("Choose suppliers to list theirs only.", width="content")
-        export_button(groups, name="orders-by-supplier", as_of=as_of, definitions=_DEFINITIONS)
+        export_button(groups, name="orders-by-supplier", as_of=as_of, filters={}, definitions=_DEFINITIONS)
     st.dataframe(
         groups.with_columns(pl.Series("minimum", [_minimum_words(row) for row in groups.iter_rows(named=True)], dtype=pl.String)).select(
             "supplier", "orders_count", "soon_count", "sure_count", "cost", "at_risk", *drafted, *minimum

@@ -123,11 +123,12 @@ def late_lines(served: Served, filters: Filters, *, supplier_id: str | None = No
                 f"{format_count(rows['overdue_days'][0], 'day')}**")  # fmt: skip
     if count > rows.height:
         st.caption(f"The {rows.height:,} longest overdue are listed.")
+    of = {} if supplier_id is None else {"supplier": supplier_id}
     data_table(
         rows.drop("lines_count"), name="late-lines", as_of=served.context.as_of_date, alt="Order lines that are overdue, the oldest first",
         columns=("supplier", "po_line_id", "sku", "title", "location", "open_qty", "expected_date", "overdue_days"),
         labels={"po_line_id": "Order line", "open_qty": "Still to come (units)", "expected_date": "Promised"},
-        filters=filters.as_export(),
+        filters=filters.as_export() | of,
         definitions={"expected_date": "As the order says, else from the supplier's lead time (promise_basis)."},
     )  # fmt: skip
 
@@ -154,6 +155,7 @@ def _rebates(served: Served) -> None:
             "next_tier_share_rate": table.ProgressColumn("Way to it (%)", min_value=0, max_value=100, format="%.0f"),
             "unvalued_receipts_count": "Receipts without a cost",
         },
+        filters={},
         definitions={
             "rebate_rate": "Of the tier reached; it holds for the whole volume.",
             "unvalued_receipts_count": "They are in no amount, for want of a cost or an exchange rate.",

@@ -37,9 +37,9 @@ def data_table(
     name: str,
     as_of: date,
     alt: str,
+    filters: Mapping[str, Any],
     columns: Sequence[str] = (),
     labels: Mapping[str, Any] | None = None,
-    filters: Mapping[str, Any] | None = None,
     definitions: Mapping[str, str] | None = None,
     selects: Literal["single-row", "multi-row"] | None = None,
     lines: int = 1,
@@ -54,7 +54,7 @@ def data_table(
         alt: What it shows, for those who do not see it.
         columns: The columns shown, in this order; default is all.
         labels: A heading, or a column of `st.column_config`, for names that say too little by themselves.
-        filters: By what the rows were chosen.
+        filters: By what the rows were chosen; `{}` where they speak of everything.
         definitions: What columns mean: help in the heading, and part of the export.
         lines: Lines of text that a row has room for.
         selects: Lets rows be chosen; None for a table to read.
@@ -62,7 +62,7 @@ def data_table(
     """
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.caption(format_count(frame.height, "row"), width="content")
-        export_button(frame, name=name, as_of=as_of, filters=filters or {}, definitions=definitions or {})
+        export_button(frame, name=name, as_of=as_of, filters=filters, definitions=definitions or {})
     shown, key = frame.select(columns) if columns else frame, f"table-{name}"
     config = column_config(shown, labels=labels or {}, definitions=definitions or {}, all_columns=frame)
     drawn, shape = _in_percent(shown), _shape(frame.height, lines) | {"column_config": config, "alt": alt, "key": key}
@@ -118,7 +118,7 @@ def report_table(
         st.caption(f"The first {found.rows.height:,} of {found.rows_count:,}; `ordercast report {found.report.name} --csv` has all.")
     data_table(
         found.rows, name=found.report.name.replace("_", "-"), as_of=served.context.as_of_date, alt=found.report.question, columns=columns,
-        labels=labels, filters=filters.as_export() if filters else None, definitions=found.definitions,
+        labels=labels, filters=filters.as_export() if filters else {}, definitions=found.definitions,
     )  # fmt: skip
 
 

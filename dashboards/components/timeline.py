@@ -79,6 +79,7 @@ def timeline(
     zone: str,
     name: str,
     as_of: date,
+    filters: Mapping[str, Any],
     marks: Sequence[Mark] = (),
     shows_orders: bool = False,
     alt: str = "What happened, oldest first",
@@ -90,6 +91,7 @@ def timeline(
         zone: The merchant's; days and times are read in it.
         name: What the export is called.
         as_of: The last complete day.
+        filters: Whose story it is, for the export.
         marks: Promises and the like.
         shows_orders: Whether each event names its order and channel: for a customer with several.
         alt: What the table shows, for those who do not see it.
@@ -104,7 +106,7 @@ def timeline(
     st.caption(f"Times in {zone}; + is the time since the line above.{' Diamonds are promises.' if marks else ''}")
     columns = [column for column in _TABLE if column in events.columns and events[column].null_count() < events.height]
     with st.expander("The same as a table", icon=":material/table:"):
-        data_table(events, name=name, as_of=as_of, alt=alt, columns=columns, labels=_TABLE_LABELS)
+        data_table(events, name=name, as_of=as_of, alt=alt, columns=columns, labels=_TABLE_LABELS, filters=filters)
 
 
 def story_moments(events: pl.DataFrame, *, zone: str, marks: Sequence[Mark] = (), shows_orders: bool = False) -> list[Moment]:

@@ -102,13 +102,14 @@ def _answer(served: Served, found: Answered) -> None:
         data_table(
             figures, name="what-if", as_of=served.context.as_of_date, alt="Scenario against how it is",
             labels={"name": "Figure", "base": "As it is", "scenario": "If so", "change": "Change", "currency_code": "Currency"},
-            columns=("name", "currency_code", "base", "scenario", "change"),
+            columns=("name", "currency_code", "base", "scenario", "change"), filters=jobs.as_filters(found.job),
         )  # fmt: skip
     _items(served, found)
 
 
 def _items(served: Served, found: Answered) -> None:
     lines, gone = queries.differing(served, found.content), queries.newly_excluded(served, found.content)
+    supposed = jobs.as_filters(found.job)
     if lines.height:
         chart_block(
             bar_chart(lines, value="scenario_qty", unit="count", member="item", compared="base_qty", unit_title="Units to order, if so"),
@@ -116,6 +117,7 @@ def _items(served: Served, found: Answered) -> None:
             name="what-if-items", as_of=served.context.as_of_date, caption="The 15 items of most money; grey: as it is.",
             columns=("sku", "title", "location", "base_qty", "scenario_qty", "change_qty"),
             labels={"base_qty": "As it is (units)", "scenario_qty": "If so (units)", "change_qty": "Change (units)"},
+            filters=supposed,
         )  # fmt: skip
     else:
         st.caption("No item would be ordered in another quantity.")
@@ -125,7 +127,7 @@ def _items(served: Served, found: Answered) -> None:
         )
         data_table(
             gone, name="what-if-excluded", as_of=served.context.as_of_date, alt="Items that could not be ordered any more, with the reason",
-            columns=("sku", "title", "location", "reason"),
+            columns=("sku", "title", "location", "reason"), filters=supposed,
         )  # fmt: skip
 
 

@@ -37,6 +37,11 @@ class Scope:
         """The first four parameters of every query here."""
         return (self.categories, self.locations, self.sku, self.sku)
 
+    def as_export(self) -> dict[str, str]:
+        """What an export says of it."""
+        named = {"category": ", ".join(self.categories), "location": ", ".join(self.locations), "item": self.sku}
+        return {name: said for name, said in named.items() if said}
+
 
 @dataclass(frozen=True, slots=True)
 class DemandSum:

@@ -86,7 +86,10 @@ def show_kind(served: Served, found: Suggestions, who: Acting, *, part: str, is_
         st.markdown(f"**{scarce_words(listed)}**")
     chosen = []
     if listed.height:
-        export_button(listed.drop("basis", strict=False), name=f"{part.lower().replace(' ', '-')}", as_of=as_of, definitions=DEFINITIONS)
+        export_button(
+            listed.drop("basis", strict=False), name=part.lower().replace(" ", "-"), as_of=as_of, filters={"state": TO_DECIDE},
+            definitions=DEFINITIONS,
+        )  # fmt: skip
         chosen = (
             worklist_cards(listed, who, as_of=as_of, today=today)
             if is_cards

@@ -69,7 +69,7 @@ def page(served: Served, filters: Filters) -> None:
         elif part == OVERRIDES:
             show_overrides(served, demand.at_location(scope, place) if place else scope)
         elif part == WITHOUT:
-            without_table(served, demand_scores.without_forecast(served, scope), opens=open_place)
+            without_table(served, demand_scores.without_forecast(served, scope), scope, opens=open_place)
         elif item and place:
             show_item(served, filters, item, place)
         else:
@@ -111,12 +111,12 @@ def show_level(served: Served, filters: Filters, scope: Scope) -> None:
         st.info("Nothing was ever wanted of what is chosen here. Choose another item, or widen the filters.", icon=":material/inbox:")
         return
     by: Level = "location" if scope.sku else "sku" if len(filters.category) == 1 else "category"
-    demand_level(served, found, what=scope.sku or ", ".join(filters.category) or "all items")
+    demand_level(served, found, scope, what=scope.sku or ", ".join(filters.category) or "all items")
     said = accuracy_title(whole_of(report(served, "forecast_scores")), today=releases.now().date())
     st.markdown(f":material/target: {said}.", help=f"{NAIVE} Over all series; part {ACCURACY} has each.")
     opens = {"category": open_category, "sku": open_sku, "location": _open_location}[by]
     rows = demand.members(served, scope, by)
-    member_table(served, rows, by, opens=opens)
+    member_table(served, rows, by, scope, opens=opens)
     if rows.height == demand.MOST_ROWS:
         st.caption(f"The {demand.MOST_ROWS} with most forecast; find any other by its SKU.")
 
@@ -138,11 +138,12 @@ def show_item(served: Served, filters: Filters, item: str, place: str) -> None:
     if outlook.days.height:
         found = suggestions(served)
         who = acting(found)
-        known = overrides(served, demand.at_location(Scope(sku=item), place), who.operator)
+        here = demand.at_location(Scope(sku=item), place)
+        known = overrides(served, here, who.operator)
         show_store_problem(known.store_problem)
         names = {"sku": item, "location_id": place}
         override_form(served, outlook, who, item=names, tries=known.frame.height, today=today)
-        override_list(served, known, who)
+        override_list(served, known, here, who)
 
 
 def show_accuracy(served: Served, filters: Filters, scope: Scope) -> None:
@@ -155,7 +156,7 @@ def show_accuracy(served: Served, filters: Filters, scope: Scope) -> None:
         bind="query-params", key="split",
     )  # fmt: skip
     split_chart(served, scores, split or "abc_class", member_names(served, "location"))
-    worse_table(served, demand_scores.worse_than_naive(served, scope), demand_scores.tested(served, scope), opens=open_place)
+    worse_table(served, demand_scores.worse_than_naive(served, scope), demand_scores.tested(served, scope), scope, opens=open_place)
     check_list(demand_scores.forecast_checks(served), forecasts.withheld_reason(served))
 
 
@@ -164,7 +165,7 @@ def show_overrides(served: Served, scope: Scope) -> None:
     who = acting(suggestions(served))
     found = overrides(served, scope, who.operator)
     show_store_problem(found.store_problem)
-    override_list(served, found, who)
+    override_list(served, found, scope, who)
     st.caption("To set one, open an item at a location: a campaign, a new customer, a product that runs out.")
 
 
@@ -195,8 +196,9 @@ def _show_matches(served: Served, found: Any, text: str) -> None:
         st.info(f"No item has {escape_markdown(text)} in its SKU or title.", icon=":material/search_off:")
         return
     data_table(
-        found, name="items-found", as_of=served.context.as_of_date, alt="Items that the text names", labels={"sku": "SKU"}, opens=open_sku
-    )
+        found, name="items-found", as_of=served.context.as_of_date, alt="Items that the text names", labels={"sku": "SKU"},
+        filters={"item": text}, opens=open_sku,
+    )  # fmt: skip
 
 
 def _to_all() -> None:

@@ -212,7 +212,7 @@ def _table(
     served: Served, frame: pl.DataFrame, alt: str, columns: tuple[str, ...], labels: Mapping[str, object], *, lines: int = 1
 ) -> None:
     name = alt.partition(",")[0].lower().replace(" ", "-")
-    data_table(frame, name=name, as_of=served.context.as_of_date, alt=alt, columns=columns, labels=labels, lines=lines)
+    data_table(frame, name=name, as_of=served.context.as_of_date, alt=alt, columns=columns, labels=labels, filters={}, lines=lines)
 
 
 show_page("health", page)

@@ -171,7 +171,7 @@ def show_list(
     with actions:
         if state == TO_DECIDE:
             approve_sure_button(shown, who)
-        kept = {name: st.session_state.get(name) or None for name in (*FILTERS, "at-risk")}
+        kept = {"state": state} | {name: st.session_state.get(name) or None for name in (*FILTERS, "at-risk")}
         export_button(shown.drop("basis"), name="reorder-worklist", as_of=as_of, filters=kept, definitions=DEFINITIONS)
         if state == TO_DECIDE:
             show_budget(budget(served, found, settings=load_settings()), cost=load.cost_by_currency.get(served.context.currency_code, 0.0))

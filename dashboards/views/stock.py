@@ -123,7 +123,7 @@ def show_item(served: Served, filters: Filters, text: str) -> None:
         else:
             data_table(
                 found, name="items-found", as_of=served.context.as_of_date, alt="Items that the text names", labels={"sku": "SKU"},
-                opens=open_item,
+                filters={"item": text}, opens=open_item,
             )  # fmt: skip
         return
     sku = str(found["sku"][0])
@@ -160,7 +160,7 @@ def show_course(served: Served, sku: str, location_id: str, location: str) -> No
         item = {"sku": sku, "location_id": location_id}
         show_outlook(outlook, item=item, today=releases.now().date(), place=location)
     else:
-        course_chart(served, stock_item.stock_course(served, sku, location_id), location)
+        course_chart(served, stock_item.stock_course(served, sku, location_id), sku, location)
 
 
 def open_item(row: dict[str, Any]) -> None:

@@ -100,6 +100,12 @@ def test_an_override_is_said_beside_the_forecast() -> None:
     assert said == "12.0 a day instead of about 8.0 for 14 days, Sat 21 Nov to Fri 4 Dec."
 
 
+def test_an_export_says_what_of_demand_it_speaks_of() -> None:
+    assert Scope().as_export() == {}
+    assert Scope(("Tea", "Jam"), ("L1",)).as_export() == {"category": "Tea, Jam", "location": "L1"}
+    assert demand.at_location(Scope(sku="A-1"), "L2").as_export() == {"location": "L2", "item": "A-1"}
+
+
 def test_weeks_count_back_from_the_as_of_date_and_stand_beside_the_year_before(monkeypatch: pytest.MonkeyPatch) -> None:
     conn = duckdb.connect()
     conn.execute(f"""

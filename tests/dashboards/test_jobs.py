@@ -228,6 +228,12 @@ def test_a_value_is_never_taken_for_an_option(home: Path) -> None:
     assert asked.argv == ("rules", "preview", "--json", "--orders", "--for=category=--reason", "--", "--yes")
 
 
+def test_an_export_says_every_option_that_an_answer_was_asked_with(home: Path) -> None:
+    asked = jobs.question(served(), "rules preview", [("--for", "category=Tea"), ("--for", "abc=A"), ("--orders", ""), ("NAME", "tea")])
+
+    assert jobs.as_filters(asked) == {"for": "category=Tea, abc=A"}
+
+
 def test_another_setting_or_rule_is_another_question(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = what_if()
     with_rule = jobs.question(served(), "what-if", [("--demand", "+20%")], depends_on="a-steady 2")

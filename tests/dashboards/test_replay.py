@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from dashboards import jobs
-from dashboards.components import baseline_panel, experiment_panel, replay_panel, what_if_panel
+from dashboards.components import baseline_panel, experiment_panel, replay_panel, tables, what_if_panel
 from dashboards.queries import experiments, releases, replay
 from dashboards.queries.releases import Served
 from dashboards.queries.replay import Scenario, scenario_of
@@ -165,6 +165,8 @@ def test_a_question_is_asked_on_the_page_and_its_answer_drawn(home: Path, publis
     }  # fmt: skip
     (home / "answer.json").write_text(json.dumps(answer), encoding="utf-8")
     monkeypatch.setattr(jobs, "COMMAND_LINE", (sys.executable, "-c", f"print(open({str(home / 'answer.json')!r}).read())"))
+    exported: dict[str, dict[str, str]] = {}
+    monkeypatch.setattr(tables, "export_button", lambda _, *, name, filters, **_named: exported.update({name: filters}))
     page = open_at("views/replay.py", demand="20").run()
     assert "What if demand is 20 % higher?" in words(page)
 
@@ -181,6 +183,7 @@ def test_a_question_is_asked_on_the_page_and_its_answer_drawn(home: Path, publis
     assert "One item differs" in said
     assert "1 item could not be ordered any more" in said
     assert {one.label: one.value for one in page.metric}["Cost of orders"] == "EUR 150"
+    assert exported == {key: {"demand": "+20%"} for key in ("what-if", "what-if-items", "what-if-excluded")}
 
 
 def test_a_viewer_reads_why_the_button_does_not_work(home: Path, publish_for: Publish, monkeypatch: pytest.MonkeyPatch) -> None:
