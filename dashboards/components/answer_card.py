@@ -10,13 +10,16 @@ import streamlit as st
 from dashboards import decisions
 from dashboards.components.deciding import go_on, redraw_if_decided, send
 from dashboards.components.decision_card import confirm_button, show_before_and_after, undo_button
+from dashboards.components.exports import export_button
 from dashboards.components.formats import escape_markdown, format_count, format_price
 from dashboards.components.states import main_button
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import date
 
     from dashboards.decisions import Answer
+    from pipelines.decisions.lifecycle import DecisionAction
     from pipelines.decisions.requests import Decision
 
 ROWS_IN_FULL: Final = 8
@@ -27,16 +30,21 @@ _LOOKS: Final[dict[str, tuple[Callable[..., Any], str]]] = {
     "stale": (st.warning, ":material/sync_problem:"), "waiting": (st.info, ":material/group:"),
     "refused": (st.error, ":material/error:"), "unavailable": (st.error, ":material/cloud_off:"),
 }  # fmt: skip
+_DEFINITIONS: Final = {
+    "item": "The item and its location.",
+    "outcome": "What became of it: done as asked, or why not in one word.",
+    "message": "The same in a sentence, with what to do where it was not done.",
+}
 
 
 @st.fragment
-def answer_card(answer: Answer) -> None:
+def answer_card(answer: Answer, *, as_of: date) -> None:
     """The answer of the service: one sentence about one suggestion, a result per row of several."""
     redraw_if_decided()
     if len(answer.results) == 1:
         _show_one(answer)
     else:
-        _show_all(answer)
+        _show_all(answer, as_of=as_of)
 
 
 def _show_one(answer: Answer) -> None:
@@ -56,24 +64,28 @@ def _show_one(answer: Answer) -> None:
             undo_button(now_row, request.actor)
 
 
-def _show_all(answer: Answer) -> None:
+def _show_all(answer: Answer, *, as_of: date) -> None:
     done = f"{answer.done_count:,} of {format_count(len(answer.results), 'suggestion')} done."
     is_whole = answer.done_count == len(answer.results)
     (st.success if is_whole else st.warning)(
         f"**{done}**" + ("" if is_whole else " The others are listed first, each with what to do about it."),
         icon=":material/check_circle:" if is_whole else ":material/rule:",
     )
-    show_results(decisions.result_rows(answer.rows, answer.results))
+    told = decisions.result_rows(answer.rows, answer.results)
+    show_results(told, name="decision-results", as_of=as_of, action=answer.requests[0].action)
     with st.container(horizontal=True, gap="small"):
         _go_on_button(answer)
 
 
-def show_results(results: pl.DataFrame) -> None:
-    """A result per row with its whole sentence, which may be long."""
-    shown = results.with_columns(pl.Series(name, map(escape_markdown, results[name]), dtype=pl.String) for name in ("item", "message"))
-    names = {"item": "Item", "outcome": "Result", "message": "What happened"}
+def show_results(results: pl.DataFrame, *, name: str, as_of: date, action: DecisionAction) -> None:
+    """A result per row with its whole sentence, which may be long, and their export."""
+    export_button(results, name=name, as_of=as_of, filters={"action": action}, definitions=_DEFINITIONS)
+    shown = results.with_columns(
+        pl.Series(column, map(escape_markdown, results[column]), dtype=pl.String) for column in ("item", "message")
+    )
+    headings = {"item": "Item", "outcome": "Result", "message": "What happened"}
     height: int | Literal["content"] = "content" if results.height <= ROWS_IN_FULL else HEIGHT_PIXELS
-    st.table(shown.rename(names), border="horizontal", height=height, hide_index=True, alt="A result for each suggestion")
+    st.table(shown.rename(headings), border="horizontal", height=height, hide_index=True, alt="A result for each suggestion")
 
 
 def _go_on_button(answer: Answer) -> None:

@@ -33,7 +33,7 @@ _PREVIEW: Final = "bulk-preview"
 
 
 @st.fragment
-def bulk_panel(rows: Sequence[Mapping[str, Any]], acting: Acting, *, state: str, today: date) -> None:
+def bulk_panel(rows: Sequence[Mapping[str, Any]], acting: Acting, *, state: str, as_of: date, today: date) -> None:
     """One decision about all these rows, which are of one state: previewed first, then carried out, with a result per row."""
     redraw_if_decided()
     with errors_as_sentences("The bulk"):
@@ -49,7 +49,7 @@ def bulk_panel(rows: Sequence[Mapping[str, Any]], acting: Acting, *, state: str,
             key=f"bulk-action-{state}",
         )  # fmt: skip
         values = _fields(action, today=today)
-        _preview_then_do(chosen, action, acting.operator.actor, values)
+        _preview_then_do(chosen, action, acting.operator.actor, values, as_of=as_of)
 
 
 def _fields(action: DecisionAction, *, today: date) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def _fields(action: DecisionAction, *, today: date) -> dict[str, Any]:
     return {}
 
 
-def _preview_then_do(rows: Sequence[Mapping[str, Any]], action: DecisionAction, actor: str, values: dict[str, Any]) -> None:
+def _preview_then_do(rows: Sequence[Mapping[str, Any]], action: DecisionAction, actor: str, values: dict[str, Any], *, as_of: date) -> None:
     """The button that carries it out stands only beside the preview of exactly that."""
     form = form_of(f"bulk {action}", rows)
     content = (form, actor, action, values)
@@ -73,7 +73,7 @@ def _preview_then_do(rows: Sequence[Mapping[str, Any]], action: DecisionAction, 
     kept, results = st.session_state.get(_PREVIEW, (None, ()))
     if kept != content:
         return
-    _show_preview(rows, results)
+    _show_preview(rows, results, action, as_of=as_of)
     done = sum(result.outcome in {"approved", "snoozed", "rejected", "undone", "waiting"} for result in results)
     if done:
         st.button(
@@ -83,7 +83,7 @@ def _preview_then_do(rows: Sequence[Mapping[str, Any]], action: DecisionAction, 
         )  # fmt: skip
 
 
-def _show_preview(rows: Sequence[Mapping[str, Any]], results: Sequence[Decision]) -> None:
+def _show_preview(rows: Sequence[Mapping[str, Any]], results: Sequence[Decision], action: DecisionAction, *, as_of: date) -> None:
     drafts = decisions.predicted_drafts(rows, results)
     if drafts.height:
         for (kind,), of_kind in drafts.group_by("kind", maintain_order=True):
@@ -94,7 +94,7 @@ def _show_preview(rows: Sequence[Mapping[str, Any]], results: Sequence[Decision]
     undone = told.filter(~pl.col("outcome").is_in(["Approved", "Snoozed", "Rejected", "Undone"]))
     if undone.height:
         st.markdown(f"**{format_count(undone.height, 'suggestion')} would not go through at once**")
-        show_results(undone)
+        show_results(undone, name="decision-preview", as_of=as_of, action=action)
     st.caption(
         f"Nothing has been changed yet; {len(results) - undone.height:,} of {format_count(len(results), 'suggestion')} would be done."
     )

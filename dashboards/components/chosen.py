@@ -50,11 +50,11 @@ def show_chosen(
     clock = found.standing.today if found.standing else today
     answer = last_answer()
     if answer is not None:
-        answer_card(answer)
+        answer_card(answer, as_of=served.context.as_of_date)
         _show_its_drafts(found, answer)
     if len(chosen) > 1:
         with st.container(border=True):
-            bulk_panel(chosen, who, state=state, today=clock)
+            bulk_panel(chosen, who, state=state, as_of=served.context.as_of_date, today=clock)
         return
     first = (shown.head(1) if opens_first else shown.clear()) if answer is None else answer.left_open(shown)
     opened = chosen or first.to_dicts()

@@ -39,7 +39,7 @@ YEAR_WEEKS: Final = 52  # what the command looks at by itself
 WEEKS: Final = (13, 26, YEAR_WEEKS)
 HEIGHT: Final = 380
 _ALIGNS: Final[tuple[Literal["left", "center", "right"], ...]] = ("left", "center", "right")
-_DEFINITIONS: Final = {
+DEFINITIONS: Final = {
     "cost_amount": "Holding and lost margin together.",
     "holding_amount": "Units left at the ends of weeks, at each item's cost of holding one for a week.",
     "lost_margin_amount": "Units that were wanted and not there, at their margin.",
@@ -121,7 +121,7 @@ def _answer(served: Served, filters: Filters, found: Answered) -> None:
     )
     data_table(
         policies.with_columns(pl.lit(currency).alias("currency_code")), name="replay", as_of=served.context.as_of_date,
-        alt="What past weeks would have cost under each policy", columns=_SHOWN, labels=_priced(currency), definitions=_DEFINITIONS,
+        alt="What past weeks would have cost under each policy", columns=_SHOWN, labels=priced(currency), definitions=DEFINITIONS,
         filters=jobs.as_filters(found.job),
     )  # fmt: skip
     _how_sure(answer)
@@ -254,5 +254,6 @@ def _choose(served: Served, filters: Filters, policies: pl.DataFrame, currency: 
     page_link(served, filters, "allocation", "Preview, schedule and revert policy rules", icon="rule_settings")
 
 
-def _priced(currency: str) -> dict[str, str]:
+def priced(currency: str) -> dict[str, str]:
+    """Headings of a replay's columns, with the currency of its amounts."""
     return {name: f"{label} ({currency})" if name.endswith("_amount") else label for name, label in _LABELS.items()}

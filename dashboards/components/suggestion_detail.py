@@ -10,6 +10,7 @@ import streamlit as st
 from dashboards.components.consequences import CONSEQUENCES, show_consequences, units_or_blank
 from dashboards.components.decision_card import decision_card
 from dashboards.components.demand_story import show_demand, show_evidence
+from dashboards.components.exports import export_button
 from dashboards.components.formats import (
     asked_words,
     escape_markdown,
@@ -37,6 +38,11 @@ if TYPE_CHECKING:
 
 _RESULTS: Final = ("Raw quantity", "Recommended quantity")
 _REJECTED: Final = "Rejected: "
+_DEFINITIONS: Final = {
+    "step": "What is added, taken off or rounded, in order.",
+    "qty": "Units; blank where a step is no quantity.",
+    "note": "Where the figure comes from.",
+}
 _BOUND_BY: Final = {
     "none": "no term of the supplier",
     "minimum_order": "the supplier's minimum order",
@@ -75,7 +81,7 @@ def suggestion_detail(
         _stock_and_demand(served, suggestion, today=today)
     with right:
         if is_open:
-            _weighing(suggestion, reorder.steps(served, suggestion["recommendation_key"]), frame=frame, today=today)
+            _weighing(suggestion, reorder.steps(served, suggestion["recommendation_key"]), frame=frame, as_of=as_of, today=today)
 
 
 def _head(suggestion: Mapping[str, Any], *, as_of: date, today: date) -> None:
@@ -101,21 +107,23 @@ def _stock_and_demand(served: Served, suggestion: Mapping[str, Any], *, today: d
         show_evidence(forecasts.evidence(served, **item), today=today)
 
 
-def _weighing(suggestion: Mapping[str, Any], steps: pl.DataFrame, *, frame: pl.DataFrame, today: date) -> None:
+def _weighing(suggestion: Mapping[str, Any], steps: pl.DataFrame, *, frame: pl.DataFrame, as_of: date, today: date) -> None:
     """What waiting and accepting cost, what could be done instead, and the reckoning."""
     is_rejected, is_consequence = pl.col("step").str.starts_with(_REJECTED), pl.col("step").is_in(CONSEQUENCES)
     with st.container(border=True):
         show_consequences(suggestion, steps.filter(is_consequence))
     with st.container(border=True):
         show_other_ways(others_about(frame, dict(suggestion)), steps.filter(is_rejected), suggestion, today=today)
-    show_steps(steps.filter(~is_rejected & ~is_consequence), suggestion)
+    show_steps(steps.filter(~is_rejected & ~is_consequence), suggestion, as_of=as_of)
 
 
-def show_steps(steps: pl.DataFrame, suggestion: Mapping[str, Any]) -> None:
-    """The reckoning from demand to quantity, line by line; nothing where a suggestion that orders nothing has none."""
+def show_steps(steps: pl.DataFrame, suggestion: Mapping[str, Any], *, as_of: date) -> None:
+    """The reckoning from demand to quantity, line by line with its export; nothing where a suggestion that orders nothing has none."""
     if steps.is_empty() and suggestion["kind"] != "purchase":
         return
     st.markdown("**From demand to quantity**" if suggestion["kind"] == "purchase" else "**The reckoning**")
+    about = {name: suggestion[name] for name in ("sku", "location_id")}
+    export_button(steps, name="reckoning", as_of=as_of, filters=about, definitions=_DEFINITIONS)
     st.table(
         pl.DataFrame(
             {

@@ -202,6 +202,7 @@ def test_a_bulk_is_previewed_with_its_drafts_and_then_answered_row_by_row(shop: 
     assert "**1 of 2 suggestions done.**" in done.warning[0].value
     results = done.table[0].value
     assert results[["Item", "Result"]].values.tolist() == [["A-1 · North", "Stale"], ["B-2 · South", "Approved"]]
+    assert any(button.proto.id.endswith("export-decision-results-csv") for button in done.get("download_button"))
 
 
 def test_a_preview_of_something_else_carries_nothing_out(shop: Shop) -> None:

@@ -91,7 +91,7 @@ def test_every_table_of_the_page_can_be_taken_out_with_what_its_columns_mean(reo
     page = reorder()
 
     keys = {button.proto.id.rpartition("export-")[2] for button in page.get("download_button")}
-    names = ("reorder-worklist", "orders-by-supplier", "item-outlook", "item-demand")
+    names = ("reorder-worklist", "orders-by-supplier", "item-outlook", "item-demand", "reckoning")
     assert {f"{name}-{ending}" for name in names for ending in ("csv", "parquet", "columns-csv")} <= keys
 
 
