@@ -28,6 +28,11 @@ CARDS: Final = (
 STAGES: Final = ("order_to_invoice_p50_days", "invoice_to_cash_p50_days", "order_to_cash_p50_days", "order_to_cash_p90_days")
 NOT_DUE: Final = "not due"
 
+_OVERDUE: Final = {
+    "overdue_days": "Days since it was due.",
+    "overdue_reporting_amount": "What has not been paid of it.",
+}
+
 
 def cash_panel(served: Served, filters: Filters) -> None:
     """Figures, stages, course, age of what is owed, and the invoices past due."""
@@ -141,7 +146,7 @@ def _overdue(served: Served, filters: Filters) -> None:
         columns=("invoice_id", "order_id", "channel_id", "issued_date", "due_date", "overdue_days", "overdue_reporting_amount"),
         labels={"overdue_days": "Past due (days)", "overdue_reporting_amount": f"Open ({served.context.currency_code})",
                 "invoice_id": "Invoice", "issued_date": "Issued", "due_date": "Due"},
-        selects="single-row",
+        definitions=_OVERDUE, selects="single-row",
     )  # fmt: skip
     for row in chosen:
         page_link(served, filters, "orders", f"Open order {escape_markdown(row['order_id'])}", order=row["order_id"])

@@ -39,10 +39,10 @@ def chart_block(
     name: str,
     as_of: date,
     filters: Mapping[str, Any],
+    definitions: Mapping[str, str],
     caption: str = "",
     columns: Sequence[str] = (),
     labels: Mapping[str, Any] | None = None,
-    definitions: Mapping[str, str] | None = None,
     clicked: Callable[[Mapping[str, Any]], None] | None = None,
 ) -> None:
     """A chart under its answer, with what the reader should know, and the same as a table with its export.

@@ -9,6 +9,7 @@ import streamlit as st
 
 from dashboards.components.charts import draw
 from dashboards.components.class_names import CLASS_NAMES
+from dashboards.components.column_words import COLUMN_WORDS
 from dashboards.components.formats import format_count, format_money, format_percent
 from dashboards.components.heat_table import heat_table
 from dashboards.components.tables import data_table
@@ -33,6 +34,11 @@ _COLUMNS: Final = (
     "sku", "title", "net_sales_reporting_amount", "stock_value_reporting_amount", "on_hand_qty", "available_qty", "out_count",
     "locations_count",
 )  # fmt: skip
+_DEFINITIONS: Final = {
+    "net_sales_reporting_amount": "Net sales of the last 364 days.",
+    "out_count": "Locations where it has a stock record and nothing is free.",
+    "locations_count": "Locations where it has a stock record.",
+}
 
 
 def cell_names(rows: pl.DataFrame) -> dict[str, str]:
@@ -83,7 +89,7 @@ def class_table(served: Served, frame: pl.DataFrame, name: str, filters: Filters
         labels={"title": "Title", "net_sales_reporting_amount": f"Sales in 364 days ({code})", "available_qty": "Free (units)",
                 "stock_value_reporting_amount": f"Stock value ({code})", "out_count": "Locations with nothing free",
                 "locations_count": "Locations"},
-        filters=filters.as_export() | {"class": name}, opens=opens,
+        filters=filters.as_export() | {"class": name}, definitions=COLUMN_WORDS | _DEFINITIONS, opens=opens,
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from dashboards import theme
 from dashboards.components.charts import chart_block
 from dashboards.components.customer_charts import measures_chart, score_bars
 from dashboards.components.customer_list import customer_list
+from dashboards.components.customer_words import CUSTOMER_WORDS
 from dashboards.components.formats import escape_markdown, format_number, format_percent, format_sample, format_units, spoken
 from dashboards.components.metric_panels import metric_breakdown, metric_cards, metric_course
 from dashboards.components.states import show_not_available
@@ -92,6 +93,7 @@ def show_segments(served: Served, _filters: Filters) -> None:
         labels=_SEGMENT_LABELS
         | {"net_reporting_amount": f"Net sales so far ({currency})", "predicted_reporting_amount": f"Expected in 364 days ({currency})"},
         filters={},
+        definitions=CUSTOMER_WORDS,
     )
     st.markdown("**What to do**")
     data_table(
@@ -101,6 +103,7 @@ def show_segments(served: Served, _filters: Filters) -> None:
         alt="What to do about each segment",
         labels=_SEGMENT_LABELS | {"to_do": st.column_config.TextColumn("What to do", width="large")},
         filters={},
+        definitions=CUSTOMER_WORDS,
     )
     _show_customers_of(served, dict(frame.select("segment", "name").iter_rows()))
 

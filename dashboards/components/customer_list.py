@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import streamlit as st
 
+from dashboards.components.customer_words import CUSTOMER_WORDS, OF_PERIOD
 from dashboards.components.tables import data_table
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def customer_list(
     }
     chosen = data_table(
         frame, name=name, as_of=served.context.as_of_date, alt=alt, columns=columns, labels=_LABELS | money, filters=chosen_by,
+        definitions=CUSTOMER_WORDS | ({} if lasting else OF_PERIOD),
         selects="single-row",
     )  # fmt: skip
     for row in chosen:

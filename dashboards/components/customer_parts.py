@@ -11,6 +11,7 @@ from dashboards import theme
 from dashboards.components.charts import chart_block
 from dashboards.components.customer_charts import alive_histogram, cohort_map, measures_chart, next_order_curves
 from dashboards.components.customer_list import customer_list
+from dashboards.components.customer_words import CUSTOMER_WORDS
 from dashboards.components.formats import escape_markdown, format_change, format_date, format_money, format_percent, format_units
 from dashboards.components.metric_panels import metric_breakdown, metric_cards, metric_course
 from dashboards.components.states import show_not_available
@@ -103,6 +104,7 @@ def show_leaving(served: Served, filters: Filters) -> None:
                 columns=("alive_from_rate", "alive_to_rate", "is_churned", "customers_count", "value_reporting_amount"),
                 labels=_LABELS | {"value_reporting_amount": f"Expected in 364 days ({served.context.currency_code})"},
                 filters={},
+                definitions=CUSTOMER_WORDS,
             )
         _show_just_left(served)
         metric_breakdown(served, "churn_rate", "first_channel", filters)
@@ -147,6 +149,7 @@ def show_worth(served: Served, filters: Filters) -> None:
                 "historical_reporting_amount": f"Brought so far ({currency})",
             },
             filters={},
+            definitions=CUSTOMER_WORDS,
         )
     _show_holdout(served, model)
 
@@ -281,6 +284,7 @@ def _show_holdout(served: Served, model: dict[str, Any]) -> None:
             "naive_count": st.column_config.NumberColumn("Own past rate", format="%,.0f"),
         },
         filters={},
+        definitions=CUSTOMER_WORDS,
     )
 
 

@@ -46,6 +46,11 @@ _LABELS: Final = {
     "title": "Title", "history_days_count": "History (days)", "censored_days_count": "Without stock (days)", "state": "State",
     "reason": "Why", "kind": "Cause", "model": "Used instead", "recent_qty": "Wanted in 91 days (units)",
 }  # fmt: skip
+_WITHOUT: Final = {
+    "state": "No forecast; a fallback, where another model stands in; or broken.",
+    "recent_qty": "Units wanted in the last 91 days.",
+    "model": "What stands in for the usual model; blank where nothing does.",
+}
 _CHECK_PIXELS: Final = 200
 _CAUSES: Final = {"item inactive": "inactive", "no sale lately": "without a sale lately", "too few sales": "with too few sales"}
 CHECK_NAMES: Final = {"bias_drift": "Bias", "coverage_drift": "Band", "fallback_share": "Share on a fallback"}
@@ -145,7 +150,7 @@ def without_table(served: Served, frame: pl.DataFrame, scope: Scope, *, opens: C
     data_table(
         frame, name="without-forecast", as_of=served.context.as_of_date, alt="Series without a forecast and why",
         columns=("state", "sku", "title", "location", "reason", "recent_qty", "model"), labels=_LABELS,
-        filters=scope.as_export(), opens=opens,
+        filters=scope.as_export(), definitions=_WITHOUT, opens=opens,
     )  # fmt: skip
 
 

@@ -38,6 +38,18 @@ _LABELS: Final = {
     "p_value": "p", "n": "Units of the variant",
 }  # fmt: skip
 
+_DEFINITIONS: Final = {
+    "verdict": " ".join(f"{word}: {meaning}" for _, word, _, meaning in VERDICTS.values()),
+    "control_said": "The metric where nothing was changed.",
+    "value_said": "The metric under the variant.",
+    "effect_said": "The variant's value less the control's.",
+    "relative_effect_rate": "The effect as a share of the control's value.",
+    "relative_low_rate": "The lower end of its 95 % interval.",
+    "relative_high_rate": "The upper end of its 95 % interval.",
+    "p_value": "How likely chance alone makes an effect at least as large.",
+    "n": "Orders or customers of the variant that the figure rests on.",
+}
+
 
 def experiment_panel(served: Served) -> None:
     """One experiment, judged on the chosen metrics."""
@@ -101,6 +113,7 @@ def _effects(served: Served, found: list[MetricComparison], name: str) -> None:
     chart_block(
         effect_chart(told), title=escape_markdown(answer_title(effects)), alt_text="Effect of the variant on each metric with its interval",
         frame=told.drop("kind", "bar"), name="experiment", as_of=served.context.as_of_date, labels=_LABELS, filters={"experiment": name},
+        definitions=_DEFINITIONS,
         columns=("label", "variant", "verdict", "control_said", "value_said", "effect_said", "relative_effect_rate", "relative_low_rate",
                  "relative_high_rate", "p_value", "n"),
         caption="Effect as a share of the control's value, with its 95 % interval. What crosses the line may be chance. A sum is compared "

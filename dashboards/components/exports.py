@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from dashboards.identity import Identity
 
-_NO_DEFINITIONS: Final[dict[str, str]] = {}
 _MIME: Final = {"csv": "text/csv", "parquet": "application/vnd.apache.parquet"}
 
 
@@ -52,13 +51,15 @@ def export_button(
     name: str,
     as_of: date,
     filters: Mapping[str, Any],
-    definitions: Mapping[str, str] = _NO_DEFINITIONS,
+    definitions: Mapping[str, str],
 ) -> None:
     """A button that hands out raw values as CSV or Parquet, and what the columns mean; `filters` is `{}` for all there is.
 
-    Files are named after what they hold and its as-of date, and each row says both. Every download is in the access log, with the
-    filters by which its rows were chosen. Rows about single customers or orders are not handed out where that fails.
+    Of `definitions` those of the frame's columns go with it. Files are named after what they hold and its as-of date, and each row
+    says both. Every download is in the access log, with the filters by which its rows were chosen. Rows about single customers or
+    orders are not handed out where that fails.
     """
+    definitions = {column: definitions[column] for column in frame.columns if column in definitions}
     with st.popover("Export", icon=":material/download:", key=f"export-{name}-popover", width="content"):
         st.caption(f"{frame.height:,} rows, raw values, with as-of date and filters in each.")
         who = identity.current()  # now: a download is made outside of the page

@@ -10,6 +10,7 @@ import streamlit as st
 
 from dashboards.components import fulfilment_charts as charts
 from dashboards.components.charts import chart_block
+from dashboards.components.column_words import COLUMN_WORDS
 from dashboards.components.formats import SMALL_SAMPLE, escape_markdown, format_count, format_percent
 from dashboards.components.links import page_link
 from dashboards.components.metric_panels import breakdown_title, metric_breakdown, metric_cards
@@ -25,6 +26,22 @@ if TYPE_CHECKING:
 _FILL: Final = ("order_fill_rate", "line_fill_rate", "unit_fill_rate")
 _CYCLE: Final = ("order_cycle_time_mean_days", "order_cycle_time_net_mean_days")
 
+_DEFINITIONS: Final = {
+    "late_days": "Days from the promised day to the day of arrival, below 0 early; blank where nothing arrived. Both ends hold all beyond.",
+    "arrival": "On time, late, not arrived, or closed: it ended without arriving and never will.",
+    "cut_count": "Orders that arrived in time without all that was ordered; they count as missed.",
+    "confirmed_count": "Orders whose promise is a confirmed day.",
+    "requested_count": "Orders whose promise is the day that the customer asked for.",
+    "derived_count": "Orders whose promise is worked out, since the source names no day.",
+    "stage": "Part of an order's way; the parts add up to the whole.",
+    "days": "Mean over the orders.",
+}
+_FILLED: Final = {
+    "rate_of": "Of what the share is: whole orders, single lines, or units.",
+    "value": "The share that left by the promised day; orders and lines whole and in the first shipment.",
+}
+_STANDING: Final = {"age_band": "Days since the order was placed.", "value": "Orders open at the end of the day."}
+
 
 def show_arrivals(served: Served, filters: Filters) -> None:
     """When orders arrived against what was promised, and what the promises rest on."""
@@ -36,7 +53,7 @@ def show_arrivals(served: Served, filters: Filters) -> None:
         alt_text="Orders by days between the promised day and the day of arrival", as_of=served.context.as_of_date,
         caption=_basis(arrivals, filters),
         labels={"late_days": "Days after the promise", "arrival": "Arrival", "cut_count": "In time, but not in full"},
-        filters=filters.as_export(),
+        filters=filters.as_export(), definitions=_DEFINITIONS,
     )  # fmt: skip
 
 
@@ -68,7 +85,7 @@ def show_fill_rates(served: Served, filters: Filters, by: str) -> None:
         frame=rates, name=f"fill-rates-by-{by}", as_of=served.context.as_of_date, columns=("name", "rate_of", "value", "target", "n"),
         labels={"name": by.capitalize(), "rate_of": "Share of", "value": st.column_config.NumberColumn("Filled", format="percent"),
                 "target": st.column_config.NumberColumn("Target", format="percent"), "n": "n"},
-        filters=filters.as_export(),
+        filters=filters.as_export(), definitions=COLUMN_WORDS | _FILLED,
     )  # fmt: skip
 
 
@@ -83,7 +100,7 @@ def show_stages(served: Served, filters: Filters, by: str) -> None:
         alt_text=f"Mean days per stage, all orders and by {by}", name=f"stages-by-{by}", as_of=served.context.as_of_date,
         caption=_stages_caption(found, filters), columns=("name", "stage", "days", "n"),
         labels={"name": by.capitalize(), "stage": "Stage", "days": st.column_config.NumberColumn("Mean days", format="%.2f"), "n": "n"},
-        filters=filters.as_export(),
+        filters=filters.as_export(), definitions=COLUMN_WORDS | _DEFINITIONS,
     )  # fmt: skip
     metric_cards(served, _CYCLE, filters, name="cycle-times", per_row=2)
     st.caption("Net of dwell leaves out the days an order waited because its customer asked for a later day.")
@@ -114,7 +131,7 @@ def show_backlog(served: Served, filters: Filters) -> None:
         alt_text="Orders open at the end of each day, by age",
         caption="Orders open at the end of each day, by days since they were placed.",
         labels={"period_from": "Day", "age_band": "Age", "value": st.column_config.NumberColumn("Open orders", format="%,.0f")},
-        filters=filters.as_export(),
+        filters=filters.as_export(), definitions=_STANDING,
     )  # fmt: skip
     page_link(served, filters, "orders", "Which orders are open now")
 

@@ -8,6 +8,7 @@ import polars as pl
 import streamlit as st
 
 from dashboards.components.charts import bar_chart, chart_block
+from dashboards.components.column_words import COLUMN_WORDS
 from dashboards.components.formats import format_count, format_money, format_percent
 from dashboards.components.tables import data_table
 
@@ -43,6 +44,7 @@ def age_chart(served: Served, frame: pl.DataFrame, filters: Filters) -> None:
         frame=rows, name="stock-by-age", as_of=served.context.as_of_date,
         caption="At unit cost, first in, first out; goods age anew at each location.",
         columns=("name", "value", "qty", "is_aged"), filters=filters.as_export(),
+        definitions=COLUMN_WORDS | {"name": "How long ago it came in: first in, first out, anew at each location."},
         labels={"name": "Came in", "value": f"Stock value ({code})", "qty": "Units", "is_aged": "Aged"},
     )  # fmt: skip
 
@@ -60,7 +62,7 @@ def idle_table(served: Served, frame: pl.DataFrame, filters: Filters, *, opens: 
                 "on_hand_qty": "On hand (units)", "days_since_last_sale": "Last sale (days ago)",
                 "days_of_supply": st.column_config.NumberColumn("Lasts (days)", format="%,.0f"),
                 "advice": st.column_config.TextColumn("What to do", width=230, help=_DEFINITIONS["advice"])},
-        definitions=_DEFINITIONS, filters=filters.as_export(), opens=opens, lines=2,
+        definitions=COLUMN_WORDS | _DEFINITIONS, filters=filters.as_export(), opens=opens, lines=2,
     )  # fmt: skip
 
 

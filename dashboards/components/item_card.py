@@ -11,6 +11,7 @@ import streamlit as st
 from dashboards import theme
 from dashboards.components.charts import HEIGHT, as_chart, chart_block, day_axis, layered
 from dashboards.components.class_names import CLASS_NAMES
+from dashboards.components.column_words import COLUMN_WORDS
 from dashboards.components.formats import escape_markdown, format_count, format_money, format_price, format_units
 from dashboards.components.idle_stock import AGE_BANDS
 from dashboards.components.stock_chart import amount_axis, count_tooltip
@@ -26,7 +27,12 @@ _COLUMNS: Final = (
     "location", "state", "on_hand_qty", "held_qty", "available_qty", "inbound_qty", "next_inbound_date", "days_of_supply",
     "stock_value_reporting_amount", "reason",
 )  # fmt: skip
-_LASTS: Final = "On hand at the mean daily sales of the last 91 days; deliveries under way are not counted."
+_INBOUND: Final = {
+    "expected_date": "When it should be here.",
+    "open_qty": "Units that have not come yet.",
+    "reference": "The purchase order or transfer.",
+    "is_overdue": "Whether that day has passed.",
+}
 
 
 def item_head(served: Served, card: ItemCard) -> None:
@@ -53,11 +59,10 @@ def position_table(served: Served, card: ItemCard, *, opens: Callable[[dict[str,
         opens=opens,
         labels={"on_hand_qty": "On hand (units)", "held_qty": "Held (units)",
                 "available_qty": "Free (units)", "inbound_qty": "Under way (units)", "next_inbound_date": "Next delivery",
-                "days_of_supply": st.column_config.NumberColumn("Lasts (days)", format="%,.0f", help=_LASTS),
+                "days_of_supply": st.column_config.NumberColumn("Lasts (days)", format="%,.0f", help=COLUMN_WORDS["days_of_supply"]),
                 "stock_value_reporting_amount": f"Value ({code})", "state": "State",
                 "reason": st.column_config.TextColumn("What the plan says", width="large")},
-        definitions={"held_qty": "Committed to orders, reserved or damaged.", "available_qty": "On hand less what is held.",
-                     "days_of_supply": _LASTS},
+        definitions=COLUMN_WORDS,
     )  # fmt: skip
 
 
@@ -78,7 +83,7 @@ def course_chart(served: Served, course: pl.DataFrame, sku: str, location: str) 
         frame=course.reverse(), name="item-stock", as_of=served.context.as_of_date,
         caption="Marks below the axis: days that ended with nothing free.",
         labels={"stock_date": "Day", "on_hand_qty": "On hand (units)", "available_qty": "Free (units)", "is_in_stock": "In stock"},
-        filters={"item": sku, "location": location},
+        filters={"item": sku, "location": location}, definitions=COLUMN_WORDS,
     )  # fmt: skip
 
 
@@ -92,7 +97,7 @@ def inbound_and_age(served: Served, card: ItemCard) -> None:
         data_table(
             card.inbound, name="item-inbound", as_of=as_of, alt="Deliveries under way", labels={"expected_date": "Expected",
             "open_qty": "Open (units)", "reference": "Order", "supplier": "Supplier", "is_overdue": "Overdue", "location": "Location"},
-            filters={"item": card.facts["sku"]},
+            filters={"item": card.facts["sku"]}, definitions=_INBOUND,
         )  # fmt: skip
     if card.ages.height:
         aged = card.ages.filter(pl.col("is_aged"))
@@ -103,7 +108,7 @@ def inbound_and_age(served: Served, card: ItemCard) -> None:
             columns=("location", "age_band", "is_aged", "qty", "stock_value_reporting_amount"),
             labels={"location": "Location", "age_band": "Came in", "is_aged": "Aged", "qty": "Units",
                     "stock_value_reporting_amount": f"Value ({served.context.currency_code})"},
-            filters={"item": card.facts["sku"]},
+            filters={"item": card.facts["sku"]}, definitions=COLUMN_WORDS,
         )  # fmt: skip
 
 

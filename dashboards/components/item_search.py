@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
+from dashboards.components.column_words import COLUMN_WORDS
 from dashboards.components.exports import export_button
 from dashboards.components.formats import escape_markdown
 from dashboards.components.states import errors_as_sentences
@@ -13,6 +14,8 @@ from dashboards.queries import reorder
 
 if TYPE_CHECKING:
     from dashboards.queries.releases import Served
+
+_DEFINITIONS: Final = {"answer": "Why it is on the list, or why not."}
 
 
 def search_field() -> str:
@@ -35,7 +38,9 @@ def _show_found(served: Served, text: str) -> None:
     if found.is_empty():
         st.info(f"No item has {escape_markdown(text)} in its SKU or title.", icon=":material/search_off:")
         return
-    export_button(found, name="items-found", as_of=served.context.as_of_date, filters={"item": text})
+    export_button(
+        found, name="items-found", as_of=served.context.as_of_date, filters={"item": text}, definitions=COLUMN_WORDS | _DEFINITIONS
+    )
     st.dataframe(
         found,
         column_config={

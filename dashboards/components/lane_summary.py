@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from dashboards.components.charts import bar_chart, chart_block
 from dashboards.components.formats import format_count, format_money
@@ -11,6 +11,13 @@ if TYPE_CHECKING:
     from datetime import date
 
     import polars as pl
+
+_DEFINITIONS: Final = {
+    "units_qty": "Units that would move.",
+    "saved_amount": "Margin that they save where they go.",
+    "given_up_amount": "Margin that they would have brought where they lie.",
+    "net_amount": "Saved less given up; what a move costs is not known and not in it.",
+}
 
 
 def lane_summary(lanes: pl.DataFrame, *, as_of: date) -> None:
@@ -23,7 +30,7 @@ def lane_summary(lanes: pl.DataFrame, *, as_of: date) -> None:
         caption="Margin that the moved units save where they go, less what they would have brought where they lie. What a move itself "
         "costs is not available: needs a cost per lane.",
         columns=("source", "location", "transfers_count", "units_qty", "saved_amount", "given_up_amount", "net_amount"),
-        labels={"source": "From", "location": "To", "net_amount": "Saved less given up"}, filters={},
+        labels={"source": "From", "location": "To", "net_amount": "Saved less given up"}, filters={}, definitions=_DEFINITIONS,
     )  # fmt: skip
 
 

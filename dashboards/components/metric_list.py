@@ -12,6 +12,7 @@ from dashboards.components.exports import export_button
 from dashboards.components.formats import escape_markdown, format_change_of, format_sample, spoken
 from dashboards.components.kpi_card import STATUSES, format_target, format_value
 from dashboards.components.links import own_button
+from dashboards.components.metric_words import METRIC_WORDS
 from dashboards.queries.definitions import values_now
 
 if TYPE_CHECKING:
@@ -34,7 +35,10 @@ def metric_list(served: Served, metrics: Sequence[Metric], filters: Filters, *, 
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         first = f"The first {len(shown)} of {len(metrics)} found; more words find fewer. " if len(metrics) > len(shown) else ""
         st.caption(f"{first}{len(metrics)} of {total} metrics.", width="content")
-        export_button(definition_rows(shown, values), name="metrics", as_of=served.context.as_of_date, filters=filters.as_export())
+        export_button(
+            definition_rows(shown, values), name="metrics", as_of=served.context.as_of_date, filters=filters.as_export(),
+            definitions=METRIC_WORDS,
+        )  # fmt: skip
     for metric, value in zip(shown, values, strict=True):
         with st.container(border=True, gap="xxsmall"):
             _row(metric, value)

@@ -13,6 +13,7 @@ from dashboards.components.exports import export_button
 from dashboards.components.formats import escape_markdown, format_amount, format_change_of, spoken
 from dashboards.components.kpi_card import STATUSES, kpi_card, kpi_export, kpi_table, status_badge
 from dashboards.components.links import page_link
+from dashboards.components.metric_words import METRIC_WORDS
 from dashboards.queries import metrics, releases
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def metric_cards(
                 if by := drills.get(kpi.metric.name):
                     page_link(served, filters, "metrics", f"By {spoken(by)}", metric=kpi.metric.name, by=spoken(by))
     with st.expander("The same as a table", icon=":material/table:"):
-        export_button(kpi_export(kpis), name=name, as_of=served.context.as_of_date, filters=filters.as_export())
+        export_button(kpi_export(kpis), name=name, as_of=served.context.as_of_date, filters=filters.as_export(), definitions=METRIC_WORDS)
         st.dataframe(kpi_table(kpis, today=today), hide_index=True, placeholder="-", alt="KPIs with value, change, target and status")
 
 
@@ -79,7 +80,7 @@ def metric_breakdown(served: Served, metric: str, by: str, filters: Filters, *, 
         as_of=served.context.as_of_date,
         caption=f"{escape_markdown(label)} over {filters.days} days; grey marks: the {filters.days} days before.",
         columns=("name", "value", "prior", "change", "last_year", "target", "status", "n"), labels=_labels() | {"name": by.capitalize()},
-        filters=filters.as_export(), definitions={"value": found.metric.description},
+        filters=filters.as_export(), definitions=METRIC_WORDS | {"value": found.metric.description},
     )  # fmt: skip
 
 
@@ -99,7 +100,7 @@ def metric_course(served: Served, metric: str, filters: Filters, *, grain: Grain
         frame=found.rows, name=f"{metric}-by-{grain}", as_of=served.context.as_of_date,
         caption="Grey: the same time a year before. A dashed end is not complete yet.",
         columns=("period_from", "period_to", "value", "last_year", "target", "status", "n", "is_complete"), labels=_labels(),
-        filters=filters.as_export(), definitions={"value": found.metric.description},
+        filters=filters.as_export(), definitions=METRIC_WORDS | {"value": found.metric.description},
     )  # fmt: skip
 
 

@@ -22,6 +22,18 @@ if TYPE_CHECKING:
 
 _LEVEL_DAY = {"max": "the last day of the period that has rows", "min": "the first day of the period that has rows"}
 
+_LEFT_OUT = {
+    "rows_count": "How many are left out now; blank where nothing was measured.",
+    "rule": "Which rows are left out, as the metric's own code says it.",
+    "table": "The table whose rows are counted.",
+}
+_TARGET = {
+    "valid_from": "The first day that it holds.",
+    "valid_to": "The last day; blank while no end is set.",
+    "target": "What is aimed at, in the metric's unit.",
+    "watch_band": "How far from the target a value may lie and still be worth a look only.",
+}
+
 
 def metric_story(served: Served, metric: Metric, value: MetricValue, filters: Filters) -> None:
     """The definition in full, with what it counts now."""
@@ -34,7 +46,7 @@ def metric_story(served: Served, metric: Metric, value: MetricValue, filters: Fi
         st.markdown("**Left out, and counted**")
         data_table(exclusion_rows(metric, value), name=f"{metric.name}-left-out", as_of=value.as_of, alt="Who is left out, by reason",
                    labels={"reason": "Reason", "rows_count": "Rows", "rule": "Rule", "table": "Found in"},
-                   filters=filters.as_export())  # fmt: skip
+                   filters=filters.as_export(), definitions=_LEFT_OUT)  # fmt: skip
     _targets(served, metric, value)
     st.subheader("Where it comes from", anchor=False)
     st.markdown("\n".join(f"- {line}" for line in lineage(metric, present_fields(served))))
@@ -98,7 +110,8 @@ def _targets(served: Served, metric: Metric, value: MetricValue) -> None:
         return
     data_table(
         history, name=f"{metric.name}-targets", as_of=value.as_of, alt="Targets that people have set, newest first",
-        labels={"valid_from": "From", "valid_to": "To", "target": f"Target ({metric.unit})", "watch_band": "Watch band"}, filters={},
+        labels={"valid_from": "From", "valid_to": "To", "target": f"Target ({metric.unit})", "watch_band": "Watch band"},
+        filters={}, definitions=_TARGET,
     )  # fmt: skip
 
 

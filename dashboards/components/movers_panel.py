@@ -35,6 +35,16 @@ HOW: Final = (
     "z-score, Iglewicz and Hoaglin 1993). Parts are exact: of a rate, what came of a member's own rate and of its weight. The "
     "dimension shown is the one whose few members made more of the movement than their size. A contribution is arithmetic, not a cause."
 )
+_DEFINITIONS: Final = {
+    "member": "Part of the dimension; blank in the row of the whole.",
+    "before": "The value in the period compared with.",
+    "change": "Value less before; of a part, what it made of the change of the whole.",
+    "rate_part": "What came of the part's own rate.",
+    "mix_part": "What came of its weight among the parts.",
+    "unusual": "How far the change lies from the median of past changes, in robust standard deviations.",
+    "past_count": "Earlier changes that this rests on.",
+    "note": "Why nothing can be compared, or what to know.",
+}
 _UNITS: Final = {"percent": "pp", "days": "days", "hours": "hours", "minutes": "minutes"}
 
 
@@ -129,7 +139,7 @@ def _signed(amount: float, digits: int) -> str:
 def _as_table(served: Served, movers: Sequence[Mover], filters: Filters) -> None:
     rows = mover_rows(movers)
     st.caption(HOW)
-    export_button(rows, name="what-moved", as_of=served.context.as_of_date, filters=filters.as_export())
+    export_button(rows, name="what-moved", as_of=served.context.as_of_date, filters=filters.as_export(), definitions=_DEFINITIONS)
     shown = [
         {
             "Metric": mover.metric.label, "Before": format_amount(mover.before, mover.metric.unit, mover.currency_code or ""),

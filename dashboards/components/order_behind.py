@@ -30,6 +30,13 @@ _COLUMNS: Final = (
 )
 _LABELS: Final = {"how": "What happened", "promised_delivery_date": "Promised for", "delivered_date": "Arrived", "channel_id": "Channel"}
 
+_DEFINITIONS: Final = {
+    "how": "Whether it arrived, how long after its promised day, and whether in full.",
+    "promised_delivery_date": "The day it was promised for.",
+    "net_reporting_amount": "What was sold, less discount and before refunds; blank where there is no exchange rate.",
+    "late_days": "Days from the promised day to arrival, below 0 early.",
+}
+
 
 def show_orders_behind(served: Served, filters: Filters, *, by: str, members: Sequence[tuple[str, str]]) -> None:
     """A choice of member and outcome, the orders that are so, and a way to each one's whole story.
@@ -60,7 +67,8 @@ def show_orders_behind(served: Served, filters: Filters, *, by: str, members: Se
     as_of = served.context.as_of_date
     chosen = data_table(
         _in_words(rows), name="orders-behind", as_of=as_of, alt="Orders, the latest first; choose one to open it", columns=_COLUMNS,
-        labels=_LABELS | {"net_reporting_amount": f"Value ({served.context.currency_code})"}, filters=narrowed, selects="single-row",
+        labels=_LABELS | {"net_reporting_amount": f"Value ({served.context.currency_code})"}, filters=narrowed,
+        definitions=_DEFINITIONS, selects="single-row",
     )  # fmt: skip
     if chosen:
         order_id = chosen[0]["order_id"]

@@ -29,6 +29,12 @@ _STAGES: Final = {
 }  # fmt: skip
 _LINE_COLUMNS: Final = ("sku", "title", "ordered_qty", "shipped_qty", "given_up_qty", "returned_qty", "net_amount")
 
+_LINE_DEFINITIONS: Final = {
+    "given_up_qty": "Units that will not be shipped any more.",
+    "returned_qty": "Units announced to come back.",
+    "net_amount": "Price less discount, in the order's currency.",
+}
+
 
 def show_order(served: Served, filters: Filters, order_id: str) -> None:
     """The order, or that there is none of this id. Who looks is recorded before any of it is shown; where that fails nothing is.
@@ -116,7 +122,7 @@ def _lines(lines: pl.DataFrame, order_id: str, *, as_of: date) -> None:
     exported = lines.with_columns(pl.lit(order_id).alias("order_id"))
     data_table(
         exported, name=f"order-{order_id}-lines", as_of=as_of, alt=f"Lines of order {order_id}", columns=columns,
-        labels=_line_labels(lines), filters={"order_id": order_id},
+        labels=_line_labels(lines), filters={"order_id": order_id}, definitions=_LINE_DEFINITIONS,
     )  # fmt: skip
 
 

@@ -183,4 +183,8 @@ def _touch_causes(served: Served, filters: Filters) -> None:
         caption=f"Orders finished in {filters.days} days; grey marks: the {filters.days} days before.",
         columns=("name", "touches_per_100", "prior_per_100"),
         labels={"name": "Cause", "touches_per_100": "Touches per 100 orders", "prior_per_100": "Before"}, filters=filters.as_export(),
+        definitions={
+            "touches_per_100": "Touches by this cause per 100 orders finished in the period.",
+            "prior_per_100": "The same in the equally long period before.",
+        },
     )  # fmt: skip

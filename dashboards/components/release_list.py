@@ -9,6 +9,7 @@ import streamlit as st
 
 from dashboards import decisions, identity
 from dashboards.components.formats import escape_markdown, format_count
+from dashboards.components.health_words import HEALTH_WORDS
 from dashboards.components.states import errors_as_sentences, main_button
 from dashboards.components.tables import data_table
 
@@ -25,7 +26,7 @@ def release_list(served: Served, kept: pl.DataFrame) -> None:
         kept, name="releases", as_of=served.context.as_of_date, alt="Releases, newest first",
         labels={"release_id": "Release", "is_served": "Served", "checks_passed": "Checks passed", "rows_count": "Rows",
                 "code_version": "Version"},
-        filters={},
+        filters={}, definitions=HEALTH_WORDS,
     )  # fmt: skip
     if told := st.session_state.pop(_TOLD, None):
         st.success(escape_markdown(told), icon=":material/check_circle:")

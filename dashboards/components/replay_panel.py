@@ -223,7 +223,7 @@ def _left_out(served: Served, found: Answered) -> None:
         data_table(
             reasons, name="replay-left-out", as_of=served.context.as_of_date, alt="Why items are not in the replay",
             labels={"items_count": st.column_config.NumberColumn("Items", width=70), "reason": "Reason"}, columns=("items_count", "reason"),
-            filters=jobs.as_filters(found.job),
+            filters=jobs.as_filters(found.job), definitions={"reason": "Why, with one example where numbers or days differ."},
         )  # fmt: skip
 
 

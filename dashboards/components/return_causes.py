@@ -41,6 +41,15 @@ _LINE_LABELS: Final = {
     "received_date": "Received", "refunded_date": "Refunded", "is_exchange": "Exchange", "condition": "Condition",
 }  # fmt: skip
 
+_LINE_DEFINITIONS: Final = {
+    "returned_qty": "Units announced to come back.",
+    "received_date": "When they arrived; blank until then.",
+    "refunded_date": "When they were paid back; blank until then.",
+    "refund_reporting_amount": "What has been paid back for it; blank until then or without an exchange rate.",
+    "is_exchange": "Whether other goods are sent instead of money.",
+    "condition": "What the goods were like on arrival.",
+}
+
 
 def show_causes(served: Served, filters: Filters) -> None:
     """The Pareto of one cut, what changed, and what one of its members consists of."""
@@ -163,7 +172,7 @@ def _show_member(served: Served, filters: Filters, frame: pl.DataFrame, cut: str
         columns=("created_date", "order_id", "title", "reason", "returned_qty", "received_date", "refunded_date", "condition",
                  "is_exchange", "refund_reporting_amount"),
         labels=_LINE_LABELS | {"refund_reporting_amount": f"Refund ({served.context.currency_code})"},
-        filters=filters.as_export() | {_NOUN[cut]: chosen}, selects="single-row",
+        filters=filters.as_export() | {_NOUN[cut]: chosen}, definitions=_LINE_DEFINITIONS, selects="single-row",
     )  # fmt: skip
     for row in rows:
         _link_to_order(served, filters, row)

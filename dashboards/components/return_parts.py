@@ -9,6 +9,7 @@ import streamlit as st
 
 from dashboards import theme
 from dashboards.components.charts import chart_block
+from dashboards.components.column_words import COLUMN_WORDS
 from dashboards.components.formats import escape_markdown, format_amount, format_days, format_money, format_percent, format_units
 from dashboards.components.metric_panels import metric_breakdown, metric_cards, metric_course
 from dashboards.components.return_charts import stacked_bars
@@ -33,6 +34,18 @@ NOW, BEFORE = "Now", "Period before"
 _STAGE_COLOURS: Final = dict(zip(STAGES.values(), (theme.ACCENT, "#B34700"), strict=True))
 _BECAME: Final = {"back in stock": "#00785A", "not back in stock": "#B34700", "not noted": "#5F6B76"}
 
+_DEFINITIONS: Final = {
+    "stage": "Part of a return's way.",
+    "stage_days": "Mean days that return lines spent in it.",
+    "waited_mean_days": "Mean days since they entered the stage.",
+    "waited_most_days": "Days that the longest of them has waited.",
+    "over_30_days_count": "Lines that have waited for more than 30 days.",
+    "became": "Whether the goods went back into stock, as far as it was noted.",
+    "share_rate": "Of all units that arrived.",
+    "cost_reporting_amount": "The units at unit cost.",
+    "handling_reporting_amount": "What handling them costs by standard times, an assumption.",
+}
+
 
 def show_stages(served: Served, filters: Filters) -> None:
     """Days from announcement to arrival to refund, and what waits in each stage."""
@@ -51,6 +64,7 @@ def show_stages(served: Served, filters: Filters) -> None:
             columns=("name", "stage", "stage_days", "n"),
             labels={"name": "When", "stage": "Stage", "stage_days": "Days, mean"},
             filters=filters.as_export(),
+            definitions=COLUMN_WORDS | _DEFINITIONS,
         )
     if not stages[0].value.needs_missing:
         _show_waiting(served, filters)
@@ -132,6 +146,7 @@ def _show_waiting(served: Served, filters: Filters) -> None:
     )
     with st.expander("The same as a table", icon=":material/table:"):
         data_table(frame, name="returns-waiting", as_of=served.context.as_of_date, alt="Open returns by stage", filters=filters.as_export(),
+                   definitions=_DEFINITIONS,
                    labels={"lines_count": "Lines", "returned_qty": "Units", "waited_mean_days": "Waited, mean (days)",
                            "waited_most_days": "Waited, most (days)", "over_30_days_count": "Over 30 days"})  # fmt: skip
 
@@ -172,4 +187,5 @@ def _show_goods(served: Served, filters: Filters) -> None:
             "handling_reporting_amount": f"Labour ({currency})",
         },
         filters=filters.as_export(),
+        definitions=_DEFINITIONS,
     )

@@ -8,6 +8,7 @@ import polars as pl
 import streamlit as st
 
 from dashboards.components.charts import draw
+from dashboards.components.column_words import COLUMN_WORDS
 from dashboards.components.formats import format_amount, format_money, format_percent, format_units
 from dashboards.components.heat_table import heat_table
 from dashboards.components.tables import data_table
@@ -29,8 +30,7 @@ _COLUMNS: Final = (
 )  # fmt: skip
 _DEFINITIONS: Final = {
     "owned_qty": "All units that stand here or are on their way here between own locations.",
-    "available_qty": "Free to sell; below zero where more is promised than there is.",
-    "held_qty": "Committed to orders, reserved or damaged.",
+    "in_transit_qty": "Units on their way here between own locations.",
     "on_order_qty": "Open purchase orders; not owned yet.",
     "stock_value_reporting_amount": "Owned units at unit cost.",
 }
@@ -49,7 +49,7 @@ def network_table(served: Served, frame: pl.DataFrame, filters: Filters) -> None
     }  # fmt: skip
     data_table(
         frame, name="stock-network", as_of=served.context.as_of_date, alt="Stock by location", columns=_COLUMNS,
-        labels=labels, filters=filters.as_export(), definitions=_DEFINITIONS,
+        labels=labels, filters=filters.as_export(), definitions=COLUMN_WORDS | _DEFINITIONS,
     )  # fmt: skip
     if unvalued := int(frame["unvalued_count"].sum()):
         st.caption(f"{format_units(unvalued)} items at locations have no unit cost or exchange rate: counted in units, not in money.")
@@ -78,6 +78,7 @@ def across_chart(served: Served, frame: pl.DataFrame, measure: Measure, filters:
         data_table(
             wide, name=f"{measure}-by-category-and-location", as_of=served.context.as_of_date, alt=f"{label} by category and location",
             labels={"category": "Category"}, filters=filters.as_export(),
+            definitions=dict.fromkeys(wide.columns[1:], f"{label} at this location{f' in {code}' if unit == 'money' else ''}."),
         )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ import streamlit as st
 
 from dashboards import theme
 from dashboards.components.charts import Layers, as_chart, draw, layered
+from dashboards.components.column_words import COLUMN_WORDS
 from dashboards.components.formats import format_count, format_money, format_units
 from dashboards.components.tables import data_table
 from dashboards.queries.stock import MISSED, OUT_NOW, USED_UP
@@ -34,7 +35,6 @@ _DEFINITIONS: Final = {
     "the mean demand; for a slow item later than the day of its last unit. It stands where no order is suggested, or where stock outlasts "
     "the simulated days of the order.",
     "at_risk": "Margin expected to be lost if nothing is ordered before the next review.",
-    "available_qty": "On hand less committed, reserved and damaged.",
     "covered": "An order, a transfer, an earlier delivery or a sharing. Where nothing is suggested, the policy accepts the chance "
     "to run out, or the next review still comes in time.",
 }
@@ -54,7 +54,8 @@ def stock_out_list(
         st.caption("Soonest first, most margin at risk before others. Click a row to open the item.")
         data_table(
             rows.with_columns(word), name="runs-out", as_of=served.context.as_of_date, alt="Items that run out, soonest first",
-            columns=_COLUMNS, opens=opens, filters=filters.as_export() | {"within": f"{within} days"}, definitions=_DEFINITIONS,
+            columns=_COLUMNS, opens=opens,
+            filters=filters.as_export() | {"within": f"{within} days"}, definitions=COLUMN_WORDS | _DEFINITIONS,
             labels={"runs_out_date": "Runs out", "basis": "Basis", "title": "Title", "location": "Location",
                     "available_qty": "Free (units)", "inbound_qty": "Under way (units)", "next_inbound_date": "Next delivery",
                     "at_risk": f"At risk ({codes})", "covered": "Suggested",

@@ -10,6 +10,7 @@ import streamlit as st
 
 from dashboards import theme
 from dashboards.components.charts import HEIGHT, Layers, as_chart, chart_block, layered, time_chart
+from dashboards.components.column_words import COLUMN_WORDS
 from dashboards.components.formats import (
     UNKNOWN,
     escape_markdown,
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
     from dashboards.queries.releases import Served
 
 _CARD_PIXELS: Final = 190
+_HOLDS: Final = {
+    "available_qty": "Units that the supplier says it has; nobody here owns them.",
+    "stock_date": "The day of which it says so.",
+}
 
 
 def supplier_card(served: Served, filters: Filters, supplier_id: str, name: str) -> None:
@@ -90,6 +95,7 @@ def _misses(served: Served, filters: Filters, supplier_id: str) -> None:
         lateness_chart(rows), title=escape_markdown(lateness_title(rows)), alt_text="Receipts by days against their promise", frame=rows,
         name="supplier-lateness", as_of=served.context.as_of_date, filters=filters.as_export() | {"supplier": supplier_id},
         labels={"days_late": "Days after the promise", "lines_count": "Lines"},
+        definitions={"days_late": "Days from the promised day to the receipt, below 0 early; both ends hold all beyond."},
         caption=f"Lines received in {filters.days} days; {queries.LATENESS_BOUND} and more stand in the last bar of either side.",
     )  # fmt: skip
 
@@ -135,6 +141,7 @@ def _year(served: Served, supplier_id: str, name: str) -> None:
         title=escape_markdown(f"{format_percent(said['value'])} on time in {said['period_from']:%B}, by the month promised"),
         alt_text=f"Punctuality of {name} by month", frame=rows, name="supplier-months", as_of=served.context.as_of_date,
         columns=("period_from", "value", "target", "n", "is_complete"), filters={"supplier": supplier_id},
+        definitions=COLUMN_WORDS | {"value": "Share of the lines promised for the month that were received by the promised day."},
         labels={"period_from": "Month", "value": "On time (share)", "target": "Target (share)", "n": "Lines", "is_complete": "Complete"},
         caption="A dashed end is not complete yet.",
     )  # fmt: skip
@@ -164,5 +171,5 @@ def _holds(served: Served, supplier_id: str) -> None:
         data_table(
             rows, name="supplier-stock", as_of=served.context.as_of_date, alt="Units that the supplier says it holds",
             columns=("sku", "title", "available_qty", "stock_date"), labels={"available_qty": "Holds (units)", "stock_date": "Said for"},
-            filters={"supplier": supplier_id},
+            filters={"supplier": supplier_id}, definitions=_HOLDS,
         )  # fmt: skip

@@ -38,9 +38,9 @@ def data_table(
     as_of: date,
     alt: str,
     filters: Mapping[str, Any],
+    definitions: Mapping[str, str],
     columns: Sequence[str] = (),
     labels: Mapping[str, Any] | None = None,
-    definitions: Mapping[str, str] | None = None,
     selects: Literal["single-row", "multi-row"] | None = None,
     lines: int = 1,
     opens: Callable[[dict[str, Any]], None] | None = None,
@@ -55,16 +55,16 @@ def data_table(
         columns: The columns shown, in this order; default is all.
         labels: A heading, or a column of `st.column_config`, for names that say too little by themselves.
         filters: By what the rows were chosen; `{}` where they speak of everything.
-        definitions: What columns mean: help in the heading, and part of the export.
+        definitions: What columns mean: help in the heading, and part of the export; names that say all by themselves need none.
         lines: Lines of text that a row has room for.
         selects: Lets rows be chosen; None for a table to read.
         opens: Called with the row that a reader clicks on, before the page is drawn anew: for rows that lead deeper.
     """
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.caption(format_count(frame.height, "row"), width="content")
-        export_button(frame, name=name, as_of=as_of, filters=filters, definitions=definitions or {})
+        export_button(frame, name=name, as_of=as_of, filters=filters, definitions=definitions)
     shown, key = frame.select(columns) if columns else frame, f"table-{name}"
-    config = column_config(shown, labels=labels or {}, definitions=definitions or {}, all_columns=frame)
+    config = column_config(shown, labels=labels or {}, definitions=definitions, all_columns=frame)
     drawn, shape = _in_percent(shown), _shape(frame.height, lines) | {"column_config": config, "alt": alt, "key": key}
     if opens is not None:
         st.dataframe(drawn, on_select=lambda: _open(key, frame, opens), selection_mode=["single-row", "single-cell"], **shape)

@@ -38,6 +38,14 @@ _TABLE_LABELS: Final = {
     "event_at_local": "When", "event_type": "What happened", "qty": "Units", "amount": "Amount", "currency_code": "Currency",
     "review_score": "Score", "reference_id": "Reference",
 }  # fmt: skip
+_DEFINITIONS: Final = {
+    "event_at": "When it happened, UTC.",
+    "event_at_local": "When it happened, in the shop's time zone.",
+    "qty": "Units that it was about; blank where it was about none.",
+    "amount": "Money that it was about, in the currency beside it.",
+    "review_score": "The score that the customer gave.",
+    "reference_id": "The document behind it, such as a shipment or a refund.",
+}
 _MUTED: Final = "opacity:.78;font-size:.9em"
 
 
@@ -106,7 +114,8 @@ def timeline(
     st.caption(f"Times in {zone}; + is the time since the line above.{' Diamonds are promises.' if marks else ''}")
     columns = [column for column in _TABLE if column in events.columns and events[column].null_count() < events.height]
     with st.expander("The same as a table", icon=":material/table:"):
-        data_table(events, name=name, as_of=as_of, alt=alt, columns=columns, labels=_TABLE_LABELS, filters=filters)
+        data_table(events, name=name, as_of=as_of, alt=alt, columns=columns, labels=_TABLE_LABELS, filters=filters,
+                   definitions=_DEFINITIONS)  # fmt: skip
 
 
 def story_moments(events: pl.DataFrame, *, zone: str, marks: Sequence[Mark] = (), shows_orders: bool = False) -> list[Moment]:

@@ -26,6 +26,14 @@ if TYPE_CHECKING:
 
 _SHOWN_BEFORE: Final = 6
 _CARD_PIXELS: Final = 200
+_DEFINITIONS: Final = {
+    "base": "As it is, without the scenario.",
+    "scenario": "If it were as supposed.",
+    "change": "What the scenario adds, or takes off below 0.",
+    "base_qty": "Units that a run would suggest to order as it is.",
+    "scenario_qty": "Units that it would suggest under the scenario.",
+    "change_qty": "The second less the first.",
+}
 _HELP: Final = {
     "Items to order": "Purchase orders that a run would suggest, a line per item and location.",
     "Cost of orders": "At the supplier's price.",
@@ -103,6 +111,7 @@ def _answer(served: Served, found: Answered) -> None:
             figures, name="what-if", as_of=served.context.as_of_date, alt="Scenario against how it is",
             labels={"name": "Figure", "base": "As it is", "scenario": "If so", "change": "Change", "currency_code": "Currency"},
             columns=("name", "currency_code", "base", "scenario", "change"), filters=jobs.as_filters(found.job),
+            definitions=_DEFINITIONS,
         )  # fmt: skip
     _items(served, found)
 
@@ -117,7 +126,7 @@ def _items(served: Served, found: Answered) -> None:
             name="what-if-items", as_of=served.context.as_of_date, caption="The 15 items of most money; grey: as it is.",
             columns=("sku", "title", "location", "base_qty", "scenario_qty", "change_qty"),
             labels={"base_qty": "As it is (units)", "scenario_qty": "If so (units)", "change_qty": "Change (units)"},
-            filters=supposed,
+            filters=supposed, definitions=_DEFINITIONS,
         )  # fmt: skip
     else:
         st.caption("No item would be ordered in another quantity.")
@@ -128,6 +137,7 @@ def _items(served: Served, found: Answered) -> None:
         data_table(
             gone, name="what-if-excluded", as_of=served.context.as_of_date, alt="Items that could not be ordered any more, with the reason",
             columns=("sku", "title", "location", "reason"), filters=supposed,
+            definitions={"reason": "Why it could not be ordered under the scenario."},
         )  # fmt: skip
 
 

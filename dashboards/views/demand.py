@@ -197,7 +197,7 @@ def _show_matches(served: Served, found: Any, text: str) -> None:
         return
     data_table(
         found, name="items-found", as_of=served.context.as_of_date, alt="Items that the text names", labels={"sku": "SKU"},
-        filters={"item": text}, opens=open_sku,
+        filters={"item": text}, definitions={}, opens=open_sku,
     )  # fmt: skip
 
 

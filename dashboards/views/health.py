@@ -10,6 +10,7 @@ import streamlit as st
 from dashboards.components.demand_accuracy import CHECK_NAMES
 from dashboards.components.formats import escape_markdown, format_age, format_count, format_percent
 from dashboards.components.frame import show_page
+from dashboards.components.health_words import HEALTH_WORDS
 from dashboards.components.release_list import release_list
 from dashboards.components.states import errors_as_sentences, show_store_problem
 from dashboards.components.tables import data_table, report_table
@@ -212,7 +213,17 @@ def _table(
     served: Served, frame: pl.DataFrame, alt: str, columns: tuple[str, ...], labels: Mapping[str, object], *, lines: int = 1
 ) -> None:
     name = alt.partition(",")[0].lower().replace(" ", "-")
-    data_table(frame, name=name, as_of=served.context.as_of_date, alt=alt, columns=columns, labels=labels, filters={}, lines=lines)
+    data_table(
+        frame,
+        name=name,
+        as_of=served.context.as_of_date,
+        alt=alt,
+        columns=columns,
+        labels=labels,
+        filters={},
+        definitions=HEALTH_WORDS,
+        lines=lines,
+    )
 
 
 show_page("health", page)

@@ -41,6 +41,20 @@ _BLOCKED_LABELS: Final = {
     "hold_p50_hours": "Median hours blocked",
 }
 
+_BACKLOG_DEFINITIONS: Final = {
+    "stage": "The last step that is known to be done.",
+    "age_band": "Days since the order was placed.",
+    "overdue_count": "Those of them whose promised day has passed.",
+    "open_reporting_amount": "Their value; blank where one has no exchange rate.",
+}
+_BLOCKED_DEFINITIONS: Final = {
+    "cause": "What holds orders up; an order with two causes counts for each.",
+    "part": "What became of them: released, lost, or still open.",
+    "amount": "Value of the orders of this part.",
+    "orders_count": "Orders blocked by this cause, whatever became of them.",
+    "hold_p50_hours": "Half of them were blocked for longer.",
+}
+
 
 def page(served: Served, filters: Filters) -> None:
     """The page's content: one order where one is asked for, else all that are open."""
@@ -94,6 +108,7 @@ def _show_backlog(served: Served, found: Backlog, filters: Filters) -> None:
         heat_chart(cells), title=backlog_title(found), alt_text="Open orders by stage and age", frame=cells, name="backlog-by-stage",
         as_of=served.context.as_of_date, caption="Orders by the last step that is known to be done and by days since they were placed.",
         columns=("stage", "age_band", "orders_count", "overdue_count", "open_reporting_amount"), filters=filters.as_export(),
+        definitions=_BACKLOG_DEFINITIONS,
     )  # fmt: skip
 
 
@@ -108,7 +123,7 @@ def _show_blocked(served: Served, filters: Filters) -> None:
         blocked_chart(parts, currency), title=blocked_title(parts, currency), alt_text="Value blocked by cause and what became of it",
         frame=parts, name="blocked-orders", as_of=served.context.as_of_date,
         caption=f"Value of what was blocked in {filters.days} days. An order with two causes counts for each.",
-        labels=_BLOCKED_LABELS | {"amount": f"Value ({currency})"}, filters=filters.as_export(),
+        labels=_BLOCKED_LABELS | {"amount": f"Value ({currency})"}, filters=filters.as_export(), definitions=_BLOCKED_DEFINITIONS,
     )  # fmt: skip
 
 

@@ -123,7 +123,7 @@ def show_item(served: Served, filters: Filters, text: str) -> None:
         else:
             data_table(
                 found, name="items-found", as_of=served.context.as_of_date, alt="Items that the text names", labels={"sku": "SKU"},
-                filters={"item": text}, opens=open_item,
+                filters={"item": text}, definitions={}, opens=open_item,
             )  # fmt: skip
         return
     sku = str(found["sku"][0])
