@@ -14,7 +14,7 @@ from dashboards.components.health_words import HEALTH_WORDS
 from dashboards.components.release_list import release_list
 from dashboards.components.states import errors_as_sentences, show_store_problem
 from dashboards.components.tables import data_table, report_table
-from dashboards.components.verdicts import Verdict, verdict_cards
+from dashboards.components.verdicts import verdict_cards, verdicts
 from dashboards.queries import health, operations, releases
 from dashboards.queries.reports import report
 
@@ -59,28 +59,6 @@ def page(served: Served, filters: Filters) -> None:  # noqa: ARG001 - trust is n
                 show_use(served, store)
             case _:
                 show_sources(served, found)
-
-
-def verdicts(found: Trust, store: Operations) -> list[Verdict]:
-    """One word on each part, worst colours where a person has to do something."""
-    late, is_withheld = found.late_tables, not found.broken.is_empty()
-    unknown, waiting = store.messages(operations.IN_DOUBT), store.messages("waiting", "sending")
-    return [
-        Verdict("Sources", "watch" if late else "good", f"{len(late)} read late" if late else "All read on time",
-                f"{format_count(found.sources.height, 'table')}"),
-        Verdict("Quarantine", "watch" if found.held_count else "good",
-                "Not in this release" if found.quarantined is None else format_count(found.held_count, "document"),
-                "held back, each with its reason"),
-        Verdict("Checks", "bad" if found.failed_checks_count else "good",
-                f"{found.failed_checks_count} failed" if found.failed_checks_count else "All passed",
-                format_count(found.checks_count, "check")),
-        Verdict("Reconciled", "watch" if found.differing_count or found.incidents_count else "good",
-                format_count(found.differing_count, "difference"), "between orders, stock and finance"),
-        Verdict("Forecasts", "bad" if is_withheld else "good", "Withheld" if is_withheld else "In their limits",
-                f"{found.fallback_count:,} of {found.series_count:,} series on a fallback"),
-        Verdict("Outbox", "bad" if unknown else "watch" if waiting else "good",
-                "Unknown" if store.problem else f"{unknown:,} unknown" if unknown else f"{waiting:,} waiting", "messages to other systems"),
-    ]  # fmt: skip
 
 
 def show_sources(served: Served, found: Trust) -> None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+import polars as pl
 import pytest
 import streamlit as st
+from streamlit.testing.v1 import AppTest
 
-from dashboards.queries import health, releases
+from dashboards.components.verdicts import verdicts
+from dashboards.queries import health, operations, releases
 from tests.dashboards.conftest import open_at
 from tests.dashboards.real_release import copy_home, published_home
-from tests.dashboards.test_overview import words
+from tests.dashboards.test_overview import badges, words
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,3 +58,39 @@ def test_sources_are_late_by_when_they_were_read_and_not_by_when_they_changed(se
 
     assert health.trust(served, now=now + timedelta(hours=1)).late_tables == []
     assert "orders" in health.trust(served, now=now + timedelta(hours=40)).late_tables
+
+
+def nothing_known() -> tuple[health.Trust, operations.Operations]:
+    """What is read of a release in which nothing was read, checked, compared or forecast, and of a store that does not answer."""
+    nothing = pl.DataFrame()
+    counts = pl.DataFrame(schema=dict.fromkeys(
+        ("checks_count", "failed_count", "compared_count", "differing_count", "missing_count", "stale_count", "ghost_count", "series_count"),
+        pl.Int64,
+    ))  # fmt: skip
+    sources, forecast_checks = pl.DataFrame(schema={"table_name": pl.String, "is_late": pl.Boolean}), {"is_passed": pl.Boolean}
+    trust = health.Trust(sources, None, nothing, nothing, counts, counts, counts, pl.DataFrame(schema=forecast_checks), 0, counts, counts)
+    return trust, operations.Operations(nothing, nothing, nothing, nothing, "The store does not answer.")
+
+
+def test_nothing_is_good_of_which_nothing_is_known() -> None:
+    cards = verdicts(*nothing_known())
+
+    assert {card.title: (card.level, card.said) for card in cards} == {
+        "Sources": ("unknown", "None read yet"), "Quarantine": ("unknown", "Not in this release"), "Checks": ("unknown", "None made"),
+        "Reconciled": ("unknown", "Nothing compared"), "Forecasts": ("unknown", "None made"), "Outbox": ("unknown", "Not reached"),
+    }  # fmt: skip
+
+
+def draw_unknown() -> None:
+    """The cards, as a script of its own."""
+    from dashboards.components.verdicts import verdict_cards, verdicts
+    from tests.dashboards.test_health import nothing_known
+
+    verdict_cards(verdicts(*nothing_known()))
+
+
+def test_what_is_not_known_says_so_in_grey_with_an_icon_and_a_word() -> None:
+    page = AppTest.from_function(draw_unknown, default_timeout=30).run()
+
+    assert badges(page) == ["Unknown"] * 6
+    assert ":gray-badge[:material/help: Unknown]" in words(page)
