@@ -114,8 +114,8 @@ def _show_figures(served: Served, profile: dict[str, Any], status: dict[str, Any
             format_money(profile.get("net_reporting_amount"), currency),
             "Sales less refunds, without cancelled and test orders.",
         ),
-        ("Orders", format_units(profile.get("order_count")), None),
-        ("Last order", format_date(profile.get("last_order_date"), today=as_of), None),
+        ("Orders", format_units(profile.get("order_count")), "Orders so far, without cancelled and test orders."),
+        ("Last order", format_date(profile.get("last_order_date"), today=as_of), "The day of the newest of those orders."),
         (
             "P(alive)",
             format_percent(None if status.get("is_one_time") else status.get("p_alive")),

@@ -30,6 +30,10 @@ VERDICTS: Final = {
     "underpowered": ("hourglass_empty", "Too few", "orange", "Too few units to see the effect sought."),
 }
 _LEAST_P: Final = 0.001  # what is less is not worth its digits
+_HELP: Final = (
+    "The metric over the variant's units and, below, its difference from the control. A sum is what one unit brings. Metrics has the "
+    "definition."
+)
 _ROW_PIXELS: Final = 44
 _BY_METRIC: Final = ("unknown_value", "without_rows")  # reasons that differ from metric to metric
 _LABELS: Final = {
@@ -123,7 +127,10 @@ def _effects(served: Served, found: list[MetricComparison], name: str) -> None:
 
 def _card(row: Mapping[str, Any]) -> None:
     icon, word, color, meaning = VERDICTS[row["kind"]]
-    st.metric(row["bar"], row["value_said"], delta=row["effect_said"], delta_color="off", delta_description=f"vs {row['control_said']}")
+    st.metric(
+        row["bar"], row["value_said"], delta=row["effect_said"], delta_color="off", delta_description=f"vs {row['control_said']}",
+        help=_HELP,
+    )  # fmt: skip
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
         st.badge(word, icon=f":material/{icon}:", color=color, help=meaning)  # type: ignore[arg-type]
         if row["kind"] == "underpowered":

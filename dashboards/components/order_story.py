@@ -23,10 +23,17 @@ if TYPE_CHECKING:
     from dashboards.filters import Filters
     from dashboards.queries.releases import Served
 
+# A column's label and what it means.
 _STAGES: Final = {
-    "create_to_approve_days": "Creation to approval", "approve_to_release_days": "Approval to release",
-    "release_to_ship_days": "Release to shipment", "ship_to_deliver_days": "Shipment to arrival", "cycle_time_days": "All of it",
-}  # fmt: skip
+    "create_to_approve_days": ("Creation to approval", "From the order to the moment it was approved."),
+    "approve_to_release_days": ("Approval to release", "From approval to the moment it was released to be packed."),
+    "release_to_ship_days": ("Release to shipment", "From release until the first of it left."),
+    "ship_to_deliver_days": ("Shipment to arrival", "From the first shipment until the last of it arrived."),
+    "cycle_time_days": (
+        "All of it",
+        "From the order until the last of it arrived, the sum of the stages; unknown while any of it is open.",
+    ),
+}
 _LINE_COLUMNS: Final = ("sku", "title", "ordered_qty", "shipped_qty", "given_up_qty", "returned_qty", "net_amount")
 
 _LINE_DEFINITIONS: Final = {
@@ -106,9 +113,9 @@ def promised_words(facts: Mapping[str, Any], *, today: date) -> str:
 
 def _stages(facts: Mapping[str, Any]) -> None:
     with st.container(horizontal=True):
-        for column, label in _STAGES.items():
+        for column, (label, meaning) in _STAGES.items():
             value = facts[column]
-            st.metric(label, UNKNOWN if value is None else format_days(value), border=True, width=160)
+            st.metric(label, UNKNOWN if value is None else format_days(value), border=True, width=160, help=meaning)
     if facts["has_impossible_timeline"]:
         st.caption(":material/warning: Timestamps of this order run backwards: stages that would be negative are unknown.")
 

@@ -75,7 +75,7 @@ def _figures(row: Mapping[str, Any], filters: Filters) -> None:
             target = "" if row["target_rate"] is None else f"target at least {format_percent(row['target_rate'])}"
             st.caption(" · ".join(part for part in (target, few) if part) or f"{format_units(row['n'])} lines promised")
         with grid.cell():
-            st.metric("Took, median", format_days(row["actual_p50_days"]), help=DEFINITIONS["promised_days"])
+            st.metric("Took, median", format_days(row["actual_p50_days"]), help=DEFINITIONS["actual_p50_days"])
             st.caption(f"promised {format_days(row['promised_days'])}")
         with grid.cell():
             st.metric("Took, nine in ten", format_days(row["actual_p90_days"]), help=DEFINITIONS["actual_p90_days"])

@@ -39,6 +39,7 @@ LABELS: Final = {
 DEFINITIONS: Final = {
     "on_time_rate": "Lines promised for the period that came by the promised day; what has not come counts as late.",
     "promised_days": "Median days from confirmation to the promised receipt, of lines received in the period.",
+    "actual_p50_days": "Median days from confirmation to the receipt, of lines received in the period.",
     "actual_p90_days": "Nine in ten lines of the period had come within so many days of their confirmation.",
     "gap_p90_days": "How much longer than promised nine in ten take: what a plan should reckon with.",
     "short_line_rate": "Lines finished with fewer units than ordered.",

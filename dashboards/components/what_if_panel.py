@@ -36,6 +36,7 @@ _DEFINITIONS: Final = {
 }
 _HELP: Final = {
     "Items to order": "Purchase orders that a run would suggest, a line per item and location.",
+    "Units to order": "Units of all those purchase orders, after minimums and packs.",
     "Cost of orders": "At the supplier's price.",
     "Loss expected if ordering waits": "Margin expected to be lost if nothing is ordered before the next review.",
     "Items likely to run out": "Items that more likely than not run out before an order of the next review could arrive.",
@@ -104,7 +105,7 @@ def _answer(served: Served, found: Answered) -> None:
             grid.cell().metric(
                 row["name"], format_amount(row["scenario"], row["unit"], row["currency_code"] or ""), delta=changed,
                 delta_color="off", delta_arrow="auto" if row["change"] else "off", delta_description=f"from {before}",
-                help=_HELP.get(row["name"]),
+                help=_HELP[row["name"]],
             )  # fmt: skip
     with st.expander("The same as a table", icon=":material/table:"):
         data_table(
