@@ -8,8 +8,11 @@ DEVELOP := .venv/.develop
 # Where this is set, as in many containers, every process would compile all our modules again.
 export PYTHONDONTWRITEBYTECODE :=
 
+TYPES := $(BIN)/mypy
+PAGES := $(BIN)/lint-imports && $(BIN)/ordercast docs --check
+
 .DEFAULT_GOAL := help
-.PHONY: help run dashboards dagster test torture check types pages format docs lock clean browser screenshots
+.PHONY: help run dashboards dagster test torture check style types pages format docs lock clean browser screenshots
 
 help: ## Show what can be made
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -25,28 +28,33 @@ dagster: $(RUNTIME) ## Serve the Dagster UI on 127.0.0.1:3000
 	$(BIN)/ordercast dagster
 
 # Tests wait for the disk thousands of times. Where memory serves as one and has room for all they write, they use that.
-test: $(DEVELOP) browser check ## Set up and run everything that CI runs
+# Types and import rules are looked at beside the tests, and what they say comes after what those say.
+test: $(DEVELOP) browser style ## Set up and run everything that CI runs
 	@free=$$(df --output=avail -k /dev/shm 2>/dev/null | tail -1); \
 	if [ "$${free:-0}" -gt 8000000 ] && [ -w /dev/shm ]; then \
 		TMPDIR=$$(mktemp -d /dev/shm/ordercast-test-XXXXXX) && export TMPDIR && chmod 755 "$$TMPDIR"; \
 		trap 'rm -rf "$$TMPDIR"' EXIT; trap 'exit 130' INT TERM; \
 	fi; \
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	said=$$(mktemp); { $(TYPES) && $(PAGES); } >"$$said" 2>&1 & beside=$$!; \
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder; tested=$$?; \
+	wait $$beside; checked=$$?; cat "$$said"; rm "$$said"; \
+	[ $$tested = 0 ] && [ $$checked = 0 ]
 
 torture: $(DEVELOP) ## Run every attack at full size (hours)
 	$(BIN)/python -m pytest tests/attacks --full -n 2 --dist loadfile --no-loadscope-reorder
 
-check: $(DEVELOP) ## Formatting, lint, types and import rules
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
+check: $(DEVELOP) style ## Formatting, lint, types and import rules
 	@$(MAKE) --no-print-directory -j 2 types pages
 
+style: $(DEVELOP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
 types:
-	$(BIN)/mypy
+	$(TYPES)
 
 pages:
-	$(BIN)/lint-imports
-	$(BIN)/ordercast docs --check
+	$(PAGES)
 
 format: $(DEVELOP) ## Format and mend what can be mended
 	$(BIN)/ruff format .
