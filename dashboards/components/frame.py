@@ -12,7 +12,7 @@ import streamlit as st
 
 from dashboards.components.deciding import page_is_drawn
 from dashboards.components.formats import escape_markdown
-from dashboards.components.states import errors_as_sentences, page_head, show_freshness, show_nothing_published
+from dashboards.components.states import errors_as_sentences, page_head, show_freshness, show_no_orders, show_nothing_published
 from dashboards.filters import DEFAULT_DAYS, DIMENSIONS, LABELS, PERIODS, Filters
 from dashboards.pages import page_spec
 from dashboards.queries import releases
@@ -53,6 +53,8 @@ def show_page(name: str, body: Callable[[Served, Filters], None]) -> None:
         else:
             page_opened(name)
             freshness(served)
+            if not releases.has_orders(served):
+                show_no_orders()
             filters, place = filter_bar(served, spec)
             with st.spinner("Reading the release"):  # shown only where it takes half a second or more
                 body(served, filters)

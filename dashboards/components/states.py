@@ -54,6 +54,15 @@ def show_nothing_published() -> None:
     )
 
 
+def show_no_orders() -> None:
+    """Pages of a shop from which no order has arrived."""
+    st.info(
+        "**No order has arrived yet**, so figures stay empty. Once the shop has orders, or with other data "
+        "(`ordercast import`, or `ORDERCAST_STORE_URL`), run `ordercast run`.",
+        icon=":material/inbox:",
+    )
+
+
 def show_not_available(what: str, needs: Sequence[str]) -> None:
     """What the merchant's source would have to provide."""
     st.info(f"{what}: not available, needs {escape_markdown(', '.join(needs))}.", icon=":material/block:")

@@ -64,6 +64,11 @@ def missing_tables(served: Served, tables: Sequence[str]) -> list[str]:
     return _missing_tables(served.release, tuple(tables))
 
 
+def has_orders(served: Served) -> bool:
+    """Whether any order has arrived yet."""
+    return _has_orders(served.release)
+
+
 @st.cache_data(max_entries=CACHE_ENTRIES, ttl=CACHE_SECONDS, show_spinner=False, hash_funcs=BY_RELEASE)
 def _context(release: Release) -> tuple[RunContext, str | None]:
     with reading(release) as conn:
@@ -76,3 +81,9 @@ def _missing_tables(release: Release, tables: tuple[str, ...]) -> list[str]:
         rows = conn.execute("select distinct table_name from meta.source_fields where is_present").fetchall()
     present = {table for (table,) in rows}
     return [table for table in tables if table not in present]
+
+
+@st.cache_data(max_entries=CACHE_ENTRIES, ttl=CACHE_SECONDS, show_spinner=False, hash_funcs=BY_RELEASE)
+def _has_orders(release: Release) -> bool:
+    with reading(release) as conn:
+        return conn.execute("select 1 from marts.fct_orders limit 1").fetchone() is not None

@@ -1,11 +1,12 @@
-"""Every page in every state: with a merchant's data, with none, old, unpublished, lacking what it needs, and before a viewer or planner."""
+"""Every page, part by part, in every state: with a merchant's data, with none, old, unpublished, lacking what it needs, and before a viewer or planner."""
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
 import pytest
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from streamlit.testing.v1 import AppTest
+    from streamlit.testing.v1.element_tree import ButtonGroup
 
     from dashboards.pages import PageSpec
 
@@ -39,8 +41,15 @@ STATES: Final[
     "not available": (provide_orders_only, 0, None),
     "missing release": (None, 0, None),
 }
-# Pages that speak of nothing but what orders and lines say go on without the rest; the others say what they need.
+# Pages and parts that speak of nothing but what orders and lines say go on without the rest; the others say what they need.
 NEEDS_NOTHING_ELSE: Final = frozenset({"demand", "health", "metrics", "replay"})
+NEED_ORDERS: Final = frozenset({"Coming back", "Worth", "Segments", "Best customers", "Bought together", "One customer"})
+# What is proposed stands in the store and what is checked in the release, whatever there is to sell; one customer is asked for first.
+NEVER_EMPTY: Final = frozenset({"reorder", "health", "One customer"})
+EMPTY: Final = re.compile(r"\b(no|nobody|nothing|none|not available|not enough|n = 0)\b", re.IGNORECASE)
+ON_ALL_PAGES: Final = re.compile(r"No order has arrived yet|no operator is named")
+HEAD_ONLY: Final = frozenset({"stale", "missing release"})  # what these states say stands above all parts
+DECIDING: Final = re.compile(r"(Accept|Approve|Order \d|Reject|Snooze|Undo|Save|Revert|Withdraw|Set )")
 
 
 @pytest.fixture(scope="module", params=STATES)
@@ -66,29 +75,55 @@ def state(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_a_page_says_what_it_can(state: tuple[str, AppTest], page: PageSpec) -> None:
+def test_a_page_says_what_it_can_in_all_its_parts(state: tuple[str, AppTest], page: PageSpec, subtests: pytest.Subtests) -> None:
     name, app = state
 
     app.switch_page(f"views/{page.name}.py").run()
 
+    with subtests.test(part="first"):
+        assert_says(name, page, app)
+    for part in other_parts(app) if name not in HEAD_ONLY else ():
+        own_choice(app)[0].set_value(part).run()
+        with subtests.test(part=part):
+            assert_says(name, page, app, part=part)
+
+
+def own_choice(app: AppTest) -> list[ButtonGroup[Any]]:
+    """What a page offers to choose beside the period; among its parts first."""
+    return [group for group in app.button_group if group.key != "days"]
+
+
+def other_parts(app: AppTest) -> list[str]:
+    """The parts that are not shown."""
+    return [option for group in own_choice(app)[:1] for option in group.options if option != group.value]
+
+
+def assert_says(state: str, page: PageSpec, app: AppTest, *, part: str | None = None) -> None:
+    """What is shown holds what this page, or this part of it, has to say in this state."""
     assert not app.exception
+    assert not app.error
     assert [title.value for title in app.title] == [page.title]
     said = words(app)
     assert page.question in said
-    assert not app.error
-    match name:
-        case "missing release":
-            assert "Nothing published yet" in said
+    if state == "missing release":
+        assert "Nothing published yet: run `make run`" in said
+        return
+    assert "as of" in said
+    assert ("No order has arrived yet" in said) is (state == "empty")
+    deciding = {found[1] for button in app.button if not button.disabled and (found := DECIDING.match(button.label))}
+    match state:
         case "stale":
             assert "days ago" in said
             assert "ordercast run" in said
-        case "not available" if page.name not in NEEDS_NOTHING_ELSE:
+        case "not available" if page.name not in NEEDS_NOTHING_ELSE and part not in NEED_ORDERS:
             assert "not available" in said.lower()
             assert "needs " in said
-        case "viewer":
-            assert not [button.label for button in app.button if button.label.startswith(("Accept", "Approve", "Save", "Revert"))]
-        case _:
-            assert "as of" in said
+        case "empty" if NEVER_EMPTY.isdisjoint({page.name, part}):
+            assert EMPTY.search(ON_ALL_PAGES.sub("", said))
+        case "planner" if page.name == "reorder" and part is None:
+            assert deciding >= {"Accept", "Approve", "Reject", "Snooze"}
+        case "normal" | "viewer":  # no operator is named, or one who may only look
+            assert deciding == set()
 
 
 def words(app: AppTest) -> str:
