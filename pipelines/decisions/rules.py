@@ -101,7 +101,7 @@ def state_said(row: Mapping[str, Any], rule: PolicyRule, standing: Sequence[Poli
     if row["reverted_at"] is not None:
         return f"reverted by {row['reverted_by']}"
     if rule.valid_from > on:
-        return f"from {rule.valid_from}"
+        return "to come"
     later = [one for one in standing if one.rule_id == rule.rule_id and one.version > rule.version and one.valid_from <= on]
     if later:
         return f"replaced by {later[-1].name}"

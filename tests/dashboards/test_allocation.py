@@ -145,19 +145,24 @@ def test_a_transfer_is_shown_on_its_lane_and_accepted(shop: Shop) -> None:
     assert drafts[["source", "location", "qty"]].to_numpy().tolist() == [["South", "North", 59]]
 
 
-def test_an_admin_previews_a_rule_saves_it_once_and_reverts_it(shop: Shop) -> None:
+def test_an_admin_previews_a_rule_schedules_it_and_reverts_it(shop: Shop) -> None:
     page = written(open_at("views/allocation.py", part="Rules").run())
+    page.date_input(key="rule-A new rule-from").set_value(date(2026, 12, 7)).run()
     previewed = words(page)
     press(page, "Save the rule")
     after = words(page)
+    listed = next(table.value for table in page.dataframe if "times" in table.value.columns)
+    (scheduled,) = kept(shop)
     page.text_input(key="revert-reason").set_value("Too dear")
     press(page, "Revert steady/1")
     (version,) = kept(shop)
 
-    assert "**Everything\\: Service level 98.0 %, from Sat 21 Nov on**" in previewed
-    assert "it changes 3 items of 3:" in previewed
+    assert "**Everything\\: Service level 98.0 %, from Mon 7 Dec on**" in previewed
+    assert "On Mon 7 Dec it changes 3 items of 3:" in previewed
     assert "Service level from default to 98.0 %\\: 3 items" in previewed
     assert "**steady/1 stands**" in after
+    assert (scheduled["valid_from"], scheduled["reverted_by"]) == (date(2026, 12, 7), None)
+    assert listed[["rule", "state", "times"]].to_numpy().tolist() == [["steady/1", "To come", "from Mon 7 Dec on"]]
     assert (version["rule_id"], version["author"], version["reason"], version["reverted_by"]) == ("steady", "ada", "We live from it", "ada")
     assert "**steady/1 is reverted**\\: no version of it is left" in words(page).replace("**:", "**\\:")
 
