@@ -81,12 +81,11 @@ def show_evidence(evidence: Mapping[str, Any] | None, *, today: date) -> None:
 
 def evidence_words(evidence: Mapping[str, Any]) -> str:
     """As in "The forecast errs by 31.0 % of demand a day, the naive one by 43.0 %: 27.9 % better"."""
-    own, naive = evidence["wape_rate"], evidence["naive_wape_rate"]
-    said = f"The forecast errs by {format_percent(own)} of demand a day"
-    if not naive:
+    said, gain = f"The forecast errs by {format_percent(evidence['wape_rate'])} of demand a day", evidence["fva_rate"]
+    if gain is None:
         return said
-    gain = 1 - own / naive
-    return f"{said}, the naive one by {format_percent(naive)}: {format_percent(abs(gain))} {'better' if gain >= 0 else 'worse'}"
+    naive, kind = format_percent(evidence["naive_wape_rate"]), "better" if gain >= 0 else "worse"
+    return f"{said}, the naive one by {naive}: {format_percent(abs(gain))} {kind}"
 
 
 _EVIDENCE_HELP: Final = (

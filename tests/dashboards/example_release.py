@@ -90,7 +90,7 @@ _MARTS = f"""
         date '{AS_OF}' + 4 as expected_date, 12::bigint as open_qty;
     create table planning.backtest_scores as select 'A-1' as sku, 'L1' as location_id, 'pooled_ensemble' as model, null::varchar as fallback_reason,
         8::bigint as windows_count, 14::bigint as horizon_days, 0.31 as wape_rate, 0.9 as mase, -0.02 as bias_rate, 0.43 as naive_wape_rate,
-        1.1 as naive_mase, 0.0 as naive_bias_rate, 0.79 as band_coverage_rate, 6::bigint as censored_days_count, 120::bigint as history_days_count,
+        1 - 0.31 / 0.43 as fva_rate, 1.1 as naive_mase, 0.0 as naive_bias_rate, 0.79 as band_coverage_rate, 6::bigint as censored_days_count, 120::bigint as history_days_count,
         date '{AS_OF}' - 2 as backtest_date;
     create table planning.forecast_checks (check_name varchar, is_passed boolean, reason varchar);
     create table planning.demand_series as select 'A-1' as sku, 'L1' as location_id, date '{AS_OF}' - 119 as first_date, null::varchar as reason;
