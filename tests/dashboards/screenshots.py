@@ -6,6 +6,7 @@ which pages; default is all.
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
@@ -24,7 +25,8 @@ _HIGHEST: Final = 12_000
 def take_all(home: Path, folder: Path, names: list[str]) -> None:
     """`FOLDER/PAGE-wide-light.png` and so on, each as high as the page's content; what was there under the name is replaced."""
     folder.mkdir(parents=True, exist_ok=True)
-    with served(home, free_port(), {}) as address:
+    who = {name: os.environ[name] for name in ("ORDERCAST_OPERATOR",) if name in os.environ}
+    with served(home, free_port(), who) as address:
         for theme in THEMES:
             for width_name, width in WIDTHS.items():
                 with browsing(width=width, theme=theme) as browser:
