@@ -108,6 +108,4 @@ def _how_to_freeze(served: Served, *, is_open: bool) -> None:
     last = served.context.as_of_date
     with st.expander("Freeze a baseline", icon=":material/ac_unit:", expanded=is_open):
         st.caption("On the command line: it measures every metric over the days that are given and writes them once.")
-        st.code(
-            f"ordercast baseline freeze before-the-change --from {last - timedelta(days=FROZEN_DAYS - 1)} --to {last}", language="shell"
-        )
+        st.code(f"ordercast baseline freeze before-the-change --from {last - timedelta(days=FROZEN_DAYS - 1)} --to {last}", language=None)

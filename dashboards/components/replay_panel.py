@@ -250,7 +250,7 @@ def _choose(served: Served, filters: Filters, policies: pl.DataFrame, currency: 
         st.caption("The nearest that one policy rule sets; an admin adds it. Preview it first: it says how many items and orders change.")
         setting = f"--set {RULE_SETTINGS[policy]}"
         reason = f'--reason "Replay of {served.context.as_of_date}"'
-        st.code(f"ordercast rules preview {setting} --orders\nordercast rules add {policy}-for-all {setting} {reason}", language="shell")
+        st.code(f"ordercast rules preview {setting} --orders\nordercast rules add {policy}-for-all {setting} {reason}", language=None)
     page_link(served, filters, "allocation", "Preview, schedule and revert policy rules", icon="rule_settings")
 
 

@@ -85,7 +85,7 @@ def _unknown(account: Account) -> None:
     st.code(
         "ordercast operators set NAME --role viewer\n"
         f"ordercast operators link NAME --issuer {shlex.quote(account.issuer)} --subject {shlex.quote(account.subject)}{email}",
-        language="shell", wrap_lines=True,
+        language=None, wrap_lines=True,
     )  # fmt: skip
     st.caption("viewer looks; planner decides; approver is the second of two persons too; admin sets operators too.")
 
