@@ -1,4 +1,4 @@
-"""All settings, in one frozen object, read from the environment and `.env`."""
+"""All settings, in one frozen object, read from the environment, `.env`, a folder of secrets and a TOML file, in this order."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from typing import Annotated, Literal, Self
 
 from dotenv import dotenv_values
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from pipelines import setting_sources as sources
 from pipelines import setting_values as values
 from pipelines.errors import SettingsError
 from pipelines.faults.starting import IMPOSSIBLE_SETTING, NO_TIME_ZONE, UNKNOWN_SETTING
@@ -127,6 +128,20 @@ class Settings(BaseSettings):
     )
     releases_kept: int = Field(default=5, ge=2, description="Published releases kept for rollback.")
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What is nearer to this process counts before what is farther."""
+        del file_secret_settings  # of a folder that is fixed when the class is made
+        secrets, toml = sources.secrets_source(settings_cls), sources.TomlSource(settings_cls)
+        return init_settings, env_settings, dotenv_settings, secrets, toml
+
     @model_validator(mode="after")
     def _target_is_complete(self) -> Self:
         needed = {
@@ -191,17 +206,37 @@ def load_settings() -> Settings:
     Raises:
         SettingsError: A name is unknown or a value impossible. Nothing was started.
     """
-    env_file = Path(".env").absolute()
     said = tuple(item for item in os.environ.items() if item[0].upper().startswith(PREFIX))
-    return _settings_from(said, env_file, str(env_file.stat()) if env_file.exists() else "")
+    folder = sources.secrets_folder()
+    files = [Path(".env").absolute(), sources.config_file(), *(sorted(folder.iterdir()) if folder else ())]
+    return _settings_from(said, tuple(f"{file} {file.stat()}" for file in files if file and file.exists()))
+
+
+def setting_origins() -> dict[str, str]:
+    """Where each setting's value comes from; those that nobody set are not among them."""
+    places = {
+        "environment": EnvSettingsSource(Settings),
+        ".env": DotEnvSettingsSource(Settings),
+        str(sources.secrets_folder()): sources.secrets_source(Settings),
+        str(sources.config_file()): sources.TomlSource(Settings),
+    }
+    origins: dict[str, str] = {}
+    for place, source in places.items():
+        for name in source():
+            origins.setdefault(name.lower().removeprefix(PREFIX.lower()), place)
+    return {name: origins[name] for name in Settings.model_fields if name in origins}
 
 
 @lru_cache(maxsize=1)  # they take milliseconds to read, and every open page asks every few seconds
-def _settings_from(_said: tuple[tuple[str, str], ...], _env_file: Path, _state: str) -> Settings:
+def _settings_from(_said: tuple[tuple[str, str], ...], _files: tuple[str, ...]) -> Settings:
     known = {f"{PREFIX}{name}".upper() for name in Settings.model_fields}
+    of_ours = known | {sources.FILE_VARIABLE, sources.SECRETS_VARIABLE}
     for name in (*os.environ, *dotenv_values(".env")):
-        if name.upper().startswith(PREFIX) and name.upper() not in known:
+        if name.upper().startswith(PREFIX) and name.upper() not in of_ours:
             raise SettingsError(_unknown(name.upper(), known))
+    for name in sources.read_config_file():
+        if name not in Settings.model_fields:
+            raise SettingsError(f"{_unknown(name, set(Settings.model_fields))} It stands in {sources.config_file()}.")
     try:
         return Settings()
     except ValidationError as exc:

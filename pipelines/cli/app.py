@@ -12,6 +12,7 @@ from pipelines.cli import (
     accesses,
     backups,
     baselines,
+    configuration,
     decisions,
     doctor,
     drafts,
@@ -80,6 +81,7 @@ open_orders.register(app)
 experiments.register(app)
 backups.register(app)
 doctor.register(app)
+configuration.register(app)
 reference.register(app)
 
 

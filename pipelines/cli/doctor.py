@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -17,7 +18,8 @@ from pipelines.cli.display import emit_json
 from pipelines.decisions.messages import TROUBLED
 from pipelines.delivery.settling import count_open
 from pipelines.errors import OrdercastError
-from pipelines.settings import Settings, load_settings
+from pipelines.setting_sources import config_file, read_config_file
+from pipelines.settings import Settings, load_settings, setting_origins
 from pipelines.stores.change_feed import feed_health
 from pipelines.stores.grants import INGEST, RECOMMENDER, WRITER
 from pipelines.stores.operational import OperationalStore
@@ -72,7 +74,17 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the findi
 
 def examine(settings: Settings) -> list[Finding]:
     """Every finding on this set-up; nothing is changed but folders and tables of ours that are missing."""
-    looks: list[Callable[[Settings], list[Finding]]] = [_python, _home, _store, _change_feed, _outbox, _warehouse, _release, _ports]
+    looks: list[Callable[[Settings], list[Finding]]] = [
+        _python,
+        _settings,
+        _home,
+        _store,
+        _change_feed,
+        _outbox,
+        _warehouse,
+        _release,
+        _ports,
+    ]
     return [finding for look in looks for finding in look(settings)]
 
 
@@ -82,6 +94,21 @@ def _python(_settings: Settings) -> list[Finding]:
     except PackageNotFoundError:
         return [Finding("Python", is_fine=False, detail="the project is not installed here.", remedy="Run `make run`.")]
     return [Finding("Python", is_fine=True, detail=f"{sys.version.split()[0]}, ordercast {installed}.")]
+
+
+def _settings(_settings: Settings) -> list[Finding]:
+    origins = setting_origins()
+    by_place = ", ".join(f"{count} from {place}" for place, count in Counter(origins.values()).items())
+    findings = [Finding("Settings", is_fine=True, detail=f"{by_place or 'all as by default'}.")]
+    path = config_file()
+    if path is not None:
+        secrets = [name for name in read_config_file() if "SecretStr" in str(Settings.model_fields[name].annotation)]
+        if secrets and path.stat().st_mode & 0o077:
+            detail = f"{path} holds {', '.join(secrets)}, and others on this machine may read it."
+            findings.append(
+                Finding("Settings", is_fine=False, detail=detail, remedy=f"chmod 600 {path}, or give secrets by ORDERCAST_SECRETS.")
+            )
+    return findings
 
 
 def _home(settings: Settings) -> list[Finding]:

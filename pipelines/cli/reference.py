@@ -12,6 +12,7 @@ from rich.console import Console
 from pipelines.cli.wording import heading
 from pipelines.errors import ContractError
 from pipelines.faults.catalogue import ABOUT, FAMILIES, FAULTS
+from pipelines.setting_sources import DEFAULT_FILE, FILE_VARIABLE, SECRETS_VARIABLE
 from pipelines.settings import PREFIX, PROJECT_ROOT, Settings, load_settings
 from pipelines.stores.metrics import catalogue_from_manifest
 
@@ -21,6 +22,32 @@ if TYPE_CHECKING:
     from pipelines.stores.metrics_catalogue import Dimension, Metric
 
 DOCS = PROJECT_ROOT / "docs"
+_ABOUT_SETTINGS = f"""# Settings
+
+One frozen object, read when a program starts. The first of these places that names a setting decides:
+
+1. the environment: `ORDERCAST_SERVICE_LEVEL=0.97`;
+2. lines of the same form in `.env` in the working folder;
+3. the folder that `{SECRETS_VARIABLE}` names, with one file per setting, called as the variable is in small letters
+   (`ordercast_store_url`), as containers are given secrets;
+4. a TOML file: the one that `{FILE_VARIABLE}` names, else `{DEFAULT_FILE}` in the working folder.
+
+In the TOML file names are written in small letters without the prefix, and a table's name goes before its keys:
+
+```toml
+service_level = 0.97
+time_zone = "Europe/Berlin"
+
+[email] # email_host, email_from, email_to
+host = "mail.example.com"
+from = "ordercast@example.com"
+to = "planning@example.com"
+```
+
+An unknown name refuses to start, wherever it stands. `ordercast settings` lists every setting with its value and the place it comes
+from. Rules of ordering and targets are no settings: they stand in the operational store with their history (`ordercast rules`,
+`ordercast targets`).
+"""
 
 
 def register(app: typer.Typer) -> None:
@@ -50,7 +77,7 @@ def pages() -> dict[str, str]:
 
     manifest = json.loads(prepare_manifest(load_settings()).read_text(encoding="utf-8"))
     return {
-        "settings.md": "\n".join(_settings()) + "\n",
+        "settings.md": "\n".join(settings_page()) + "\n",
         "cli.md": "\n".join(_commands(_root_command())) + "\n",
         "metrics.md": "\n".join(_metrics(manifest)) + "\n",
         "data-dictionary.md": "\n".join(_dictionary(manifest)) + "\n",
@@ -64,8 +91,9 @@ def _root_command() -> Any:
     return typer.main.get_command(app)
 
 
-def _settings() -> Iterator[str]:
-    yield "# Settings\n\nEnvironment variables, or lines of `.env`. An unknown name refuses to start.\n"
+def settings_page() -> Iterator[str]:
+    """The lines of the page of settings."""
+    yield _ABOUT_SETTINGS
     yield "| setting | default | what it is |\n|---|---|---|"
     for name, field in Settings.model_fields.items():
         default = "-" if field.default is None else f"`{field.default}`"

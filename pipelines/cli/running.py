@@ -22,6 +22,7 @@ from rich.console import Console
 from pipelines.cli.display import emit_json, run_progress
 from pipelines.cli.summary import print_summary
 from pipelines.errors import ContractError, SettingsError, UnavailableError
+from pipelines.setting_sources import FILE_VARIABLE, SECRETS_VARIABLE
 from pipelines.setting_values import is_this_machine
 from pipelines.settings import PREFIX, PROJECT_ROOT, Settings, load_settings
 from pipelines.stores.operational import OperationalStore
@@ -154,6 +155,8 @@ def _become(settings: Settings, module_and_arguments: list[str]) -> None:
         os.environ[f"{PREFIX}{name.upper()}"] = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
     os.environ[f"{PREFIX}HOME"] = str(settings.resolved_home)
     os.environ[f"{PREFIX}STORE_URL"] = settings.resolved_store_url
+    os.environ[FILE_VARIABLE] = ""  # all it said stands in the environment now, and the project's folder may have another
+    os.environ.pop(SECRETS_VARIABLE, None)
     os.chdir(PROJECT_ROOT)
     os.execv(sys.executable, [sys.executable, "-W", "ignore", "-m", *module_and_arguments])  # noqa: S606 - no shell, fixed program
 

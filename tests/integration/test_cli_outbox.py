@@ -137,6 +137,7 @@ def test_a_page_server_gets_secrets_and_paths_that_it_can_use(monkeypatch: pytes
     monkeypatch.chdir(tmp_path)
     for name in ("ORDERCAST_WEBHOOK_SECRET", "ORDERCAST_OUTBOX_FOLDER", "ORDERCAST_HOME", "ORDERCAST_STORE_URL"):
         monkeypatch.setenv(name, "-")  # put back when the test is over
+    monkeypatch.setenv("ORDERCAST_CONFIG", "")
     became: dict[str, str] = {}
     monkeypatch.setattr("os.execv", lambda *_arguments: became.update(__import__("os").environ))
     settings = Settings(webhook_secret=SECRET, outbox_folder="drop", home="home", store_url="sqlite:///x.db")
