@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dagster as dg
 
-from pipelines.defs import customer_values, forecast, ingest, publish, recommend, schedules, transform, write_back
+from pipelines.defs import compare_days, customer_values, forecast, ingest, publish, recommend, schedules, transform, write_back
 from pipelines.defs.resources import Platform
 
 defs = dg.Definitions(
     assets=[
         ingest.shop,
         transform.models,
+        compare_days.day_checks,
         forecast.panel,
         forecast.backtest,
         forecast.forecast,

@@ -126,6 +126,7 @@ class Settings(BaseSettings):
     refused_days: int = Field(
         default=30, ge=1, description="Days for which refused files and rejected rows are kept; they may hold personal data."
     )
+    log_days: int = Field(default=30, ge=1, description="Days for which logs of runs are kept.")
     releases_kept: int = Field(default=5, ge=2, description="Published releases kept for rollback.")
 
     @classmethod
@@ -193,6 +194,11 @@ class Settings(BaseSettings):
     def refused_path(self) -> Path:
         """The folder of files that an import refused, and of the rows it rejected."""
         return self.resolved_home / "refused"
+
+    @property
+    def logs_path(self) -> Path:
+        """The folder of logs, a file of JSON lines a day."""
+        return self.resolved_home / "logs"
 
     @property
     def releases_path(self) -> Path:

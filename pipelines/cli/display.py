@@ -36,6 +36,7 @@ QUIET_SECONDS: Final = 2.0
 STEPS: Final = {
     "ingest": "Ingest what changed",
     "transform": "Build and test models",
+    "compare_days": "Compare the day with weeks before",
     "panel": "Gather demand",
     "backtest": "Test forecasts on the past",
     "forecast": "Forecast demand",

@@ -33,7 +33,7 @@ CUSTOMER_HOLDOUT = dg.AssetKey(["planning", "customer_holdout"])
 )
 def customer_values(platform: Platform) -> Iterator[dg.MaterializeResult[None]]:
     """Every customer is scored by a model of how customers buy and leave."""
-    with announced("customer_values"), platform.warehouse() as conn:
+    with announced("customer_values", platform.settings()) as cost, platform.warehouse() as conn:
         summary = score_customers(conn)
     for key in (CUSTOMER_SCORES, CUSTOMER_MODEL, CUSTOMER_HOLDOUT):
-        yield dg.MaterializeResult(asset_key=key, metadata=summary_metadata(summary))
+        yield dg.MaterializeResult(asset_key=key, metadata=summary_metadata(summary) | cost.metadata())

@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from pipelines.defs.reporting import announced, sparkline, summary_metadata, table
-from pipelines.defs.resources import WAREHOUSE_POOL, Platform
+from pipelines.defs.resources import DAILY, WAREHOUSE_POOL, Platform
 from pipelines.steps.backtest import BacktestSummary, backtest_forecasts
 from pipelines.steps.forecast import ForecastSummary, forecast_demand
 from pipelines.steps.panel import PanelSummary, gather_panel
@@ -22,7 +22,7 @@ _MARTS = [dg.AssetKey(["marts", name]) for name in ("fct_demand_daily", "fct_sto
 
 
 def _spec(key: dg.AssetKey, description: str, deps: list[dg.AssetKey]) -> dg.AssetSpec:
-    return dg.AssetSpec(key, deps=deps, description=description, group_name="planning", kinds={"python", "polars"})
+    return dg.AssetSpec(key, deps=deps, description=description, group_name="planning", kinds={"python", "polars"}, freshness_policy=DAILY)
 
 
 @dg.multi_asset(
@@ -32,11 +32,13 @@ def _spec(key: dg.AssetKey, description: str, deps: list[dg.AssetKey]) -> dg.Ass
 )
 def panel(platform: Platform) -> Iterator[dg.MaterializeResult[None]]:
     """Demand is gathered per item and location, and who cannot be forecast is told."""
-    with announced("panel"), platform.warehouse() as conn:
+    with announced("panel", platform.settings()) as cost, platform.warehouse() as conn:
         summary = gather_panel(conn)
     yield dg.MaterializeResult(
         asset_key=DEMAND_SERIES,
-        metadata=_facts(summary, summary.series_count + sum(summary.skipped_counts.values())) | {"chart": _demand_chart(summary)},
+        metadata=_facts(summary, summary.series_count + sum(summary.skipped_counts.values()))
+        | cost.metadata()
+        | {"chart": _demand_chart(summary)},
     )
 
 
@@ -53,9 +55,11 @@ def panel(platform: Platform) -> Iterator[dg.MaterializeResult[None]]:
 )
 def backtest(platform: Platform) -> Iterator[dg.MaterializeResult[None]]:
     """Forecasts are tested on the past, where the evidence is a week old."""
-    with announced("backtest"), platform.warehouse() as conn:
+    with announced("backtest", platform.settings()) as cost, platform.warehouse() as conn:
         summary = backtest_forecasts(conn)
-    yield dg.MaterializeResult(asset_key=BACKTEST_WEEKS, metadata=_facts(summary, summary.rows_count) | {"chart": _backtest_chart(summary)})
+    yield dg.MaterializeResult(
+        asset_key=BACKTEST_WEEKS, metadata=_facts(summary, summary.rows_count) | cost.metadata() | {"chart": _backtest_chart(summary)}
+    )
 
 
 @dg.multi_asset(
@@ -73,9 +77,9 @@ def backtest(platform: Platform) -> Iterator[dg.MaterializeResult[None]]:
 )
 def forecast(platform: Platform) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     """Demand is forecast per item and location, and judged before anything is ordered by it."""
-    with announced("forecast"), platform.warehouse() as conn:
+    with announced("forecast", platform.settings()) as cost, platform.warehouse() as conn:
         summary = forecast_demand(conn, settings=platform.settings())
-    facts = _facts(summary, summary.rows_count)
+    facts = _facts(summary, summary.rows_count) | cost.metadata()
     yield dg.MaterializeResult(asset_key=FORECAST_DAILY, metadata=facts | {"chart": _forecast_chart(summary)})
     yield dg.MaterializeResult(asset_key=BACKTEST_SCORES, metadata=summary_metadata(summary))
     for check in summary.checks:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from pipelines.defs.reporting import announced
-from pipelines.defs.resources import RETRY, WAREHOUSE_POOL, Platform
+from pipelines.defs.resources import DAILY, RETRY, WAREHOUSE_POOL, Platform
 from pipelines.errors import ContractError
 from pipelines.steps.ingest import IngestResult, ingest
 from pipelines.stores.grants import INGEST
@@ -30,7 +30,13 @@ _SOURCE_FIELDS = dg.AssetKey(["meta", "source_fields"])
         for table in SOURCE_TABLES.values()
     ]
     + [
-        dg.AssetSpec(_RUN_CONTEXT, description="The run's as-of date, zone and currency.", group_name="ingest", kinds={"duckdb"}),
+        dg.AssetSpec(
+            _RUN_CONTEXT,
+            description="The run's as-of date, zone and currency.",
+            group_name="ingest",
+            kinds={"duckdb"},
+            freshness_policy=DAILY,
+        ),
         dg.AssetSpec(_SOURCE_FIELDS, description="Which contract fields the source provides.", group_name="ingest", kinds={"duckdb"}),
     ],
     check_specs=[dg.AssetCheckSpec("expectations", asset=key, blocking=True) for key in _KEYS.values()],
@@ -40,7 +46,7 @@ _SOURCE_FIELDS = dg.AssetKey(["meta", "source_fields"])
 def shop(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     """Everything that changed in the operational store since the last run, from one snapshot, in one transaction."""
     run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{context.run_id[:6]}"
-    with announced("ingest"), platform.store(INGEST) as store, platform.warehouse() as conn:
+    with announced("ingest", platform.settings()) as cost, platform.store(INGEST) as store, platform.warehouse() as conn:
         try:
             result = ingest(store, conn, run_id=run_id, settings=platform.settings())
         except ContractError as exc:
@@ -64,7 +70,9 @@ def shop(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[dg.M
             passed=result.is_publishable or table.name not in blocking,
             metadata={"expectations": table.suite.expectations_count, "block_reason": result.block_reason or ""},
         )
-    yield dg.MaterializeResult(asset_key=_RUN_CONTEXT, metadata={"run_id": run_id, "as_of": result.context.as_of_date.isoformat()})
+    yield dg.MaterializeResult(
+        asset_key=_RUN_CONTEXT, metadata={"run_id": run_id, "as_of": result.context.as_of_date.isoformat(), **cost.metadata()}
+    )
     yield dg.MaterializeResult(asset_key=_SOURCE_FIELDS)
 
 

@@ -6,7 +6,7 @@ import dagster as dg
 
 from pipelines.defs.forecast import BACKTEST_SCORES, FORECAST_DAILY
 from pipelines.defs.reporting import announced, summary_metadata
-from pipelines.defs.resources import WAREHOUSE_POOL, Platform
+from pipelines.defs.resources import DAILY, WAREHOUSE_POOL, Platform
 from pipelines.steps.recommend import recommend
 from pipelines.steps.rule_policies import standing_policies
 
@@ -41,6 +41,7 @@ _MARTS = (
             description=description,
             group_name="planning",
             kinds={"python", "polars"},
+            freshness_policy=DAILY,
         )
         for key, description in (
             (
@@ -58,8 +59,8 @@ _MARTS = (
 )
 def recommendations(platform: Platform) -> Iterator[dg.MaterializeResult[None]]:
     """Demand, stock, inbound and suppliers' terms become suggestions about stock."""
-    with announced("recommend"), platform.warehouse() as conn:
+    with announced("recommend", platform.settings()) as cost, platform.warehouse() as conn:
         settings = platform.settings()
         summary = recommend(conn, settings=settings, rules=standing_policies(conn, settings=settings))
     for key in (RECOMMENDATIONS, STEPS, EXCLUSIONS, SILENT, OUTLOOK, CHOICES):
-        yield dg.MaterializeResult(asset_key=key, metadata=summary_metadata(summary))
+        yield dg.MaterializeResult(asset_key=key, metadata=summary_metadata(summary) | cost.metadata())

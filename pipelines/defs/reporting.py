@@ -4,28 +4,89 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import os
+import threading
+import time
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
+from pipelines.stores.run_logs import logged
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from pipelines.settings import Settings
+
+_LOOK_SECONDS: Final = 0.1
 _BLOCKS: Final = "▁▂▃▄▅▆▇█"
 
 
+@dataclass(slots=True)
+class StepCost:
+    """What a step took, once it has ended; memory is that of the whole process at its highest, None where the system does not tell."""
+
+    seconds: float = 0.0
+    peak_memory_mb: float | None = None
+
+    def metadata(self) -> dict[str, float]:
+        """The cost as numbers that Dagster draws run by run."""
+        known = {"step_seconds": round(self.seconds, 3), "peak_memory_mb": self.peak_memory_mb}
+        return {name: value for name, value in known.items() if value is not None}
+
+
 @contextmanager
-def announced(step: str) -> Iterator[None]:
-    """The step's start and end are logged with `extra` fields `step` and `state` (started, finished, failed)."""
-    logger = logging.getLogger(f"ordercast.{step}")
-    logger.info("started", extra={"step": step, "state": "started"})
+def announced(step: str, settings: Settings) -> Iterator[StepCost]:
+    """The step's start and end are logged with `extra` fields `step` and `state` (started, finished, failed), and what it took.
+
+    What it says meanwhile stands in the log of the home folder under Dagster's id of the run.
+    """
+    logger, cost, began = logging.getLogger(f"ordercast.{step}"), StepCost(), time.monotonic()
+    run_id = dg.OpExecutionContext.get().run_id
+    with logged(settings.logs_path, run_id=run_id, step=step), _memory_watched(cost):
+        logger.info("started", extra={"step": step, "state": "started"})
+        try:
+            yield cost
+        except BaseException:
+            cost.seconds = time.monotonic() - began
+            logger.info("failed", extra={"step": step, "state": "failed", "seconds": round(cost.seconds, 3)}, exc_info=True)
+            raise
+        cost.seconds = time.monotonic() - began
+        extra = {"step": step, "state": "finished", "seconds": round(cost.seconds, 3), "peak_memory_mb": cost.peak_memory_mb}
+        logger.info("finished", extra=extra)
+
+
+@contextmanager
+def _memory_watched(cost: StepCost) -> Iterator[None]:
+    """The cost's memory is the highest seen in the block so far, looked at ten times a second."""
+    is_over = threading.Event()
+
+    def look() -> None:
+        while True:
+            if (now := _memory_mb()) is not None:
+                cost.peak_memory_mb = max(now, cost.peak_memory_mb or 0.0)
+            if is_over.wait(_LOOK_SECONDS):
+                return
+
+    watcher = threading.Thread(target=look, name="memory", daemon=True)
+    watcher.start()
     try:
         yield
-    except BaseException:
-        logger.info("failed", extra={"step": step, "state": "failed"})
-        raise
-    logger.info("finished", extra={"step": step, "state": "finished"})
+    finally:
+        is_over.set()
+        watcher.join()
+
+
+def _memory_mb() -> float | None:
+    """What the process has in memory; None on systems that do not keep it in /proc."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    except OSError:
+        return None
+    return round(pages * os.sysconf("SC_PAGE_SIZE") / 1024**2, 1)
 
 
 def sparkline(values: Sequence[float]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Final
 
 import dagster as dg
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pipelines.stores.grants import Role
 
 WAREHOUSE_POOL: Final = "warehouse"  # limit 1: DuckDB has one writer, and a check that opens it counts too
+# How old an asset may be: a day and a half misses one nightly run. Dagster's pages show what is older.
+DAILY: Final = dg.FreshnessPolicy.time_window(warn_window=timedelta(hours=26), fail_window=timedelta(hours=36))
 RETRY: Final = dg.RetryPolicy(max_retries=2, delay=2, backoff=dg.Backoff.EXPONENTIAL)
 
 

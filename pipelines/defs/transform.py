@@ -16,6 +16,7 @@ from pipelines.settings import load_settings
 from pipelines.steps.transform import NodeOutcome, prepare_manifest, transform
 
 MANIFEST: Mapping[str, Any] = json.loads(prepare_manifest(load_settings()).read_text(encoding="utf-8"))
+_CONTEXT = dg.AssetKey(["utilities", "run_context"])  # carries what the whole step took
 BUILT_TYPES = frozenset({"model", "seed"})
 
 
@@ -35,11 +36,11 @@ _TRANSLATOR = _Translator(settings=DagsterDbtTranslatorSettings(enable_source_te
 
 
 @dbt_assets(manifest=MANIFEST, dagster_dbt_translator=_TRANSLATOR, name="transform", pool=WAREHOUSE_POOL)
-def models(platform: Platform) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+def models(platform: Platform) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult | dg.AssetObservation]:
     """Models are built and tested in dependency order; what stands after a failed test is not built."""
     outcomes: list[NodeOutcome] = []
     failure: TransformError | None = None
-    with announced("transform"):
+    with announced("transform", platform.settings()) as cost:
         try:
             transform(platform.settings(), on_node=outcomes.append)
         except TransformError as exc:
@@ -51,6 +52,7 @@ def models(platform: Platform) -> Iterator[dg.MaterializeResult[None] | dg.Asset
     finished = {outcome.unique_id: outcome for outcome in outcomes}
     for unique_id in _IN_ORDER:
         yield from _events(finished[unique_id]) if unique_id in finished else _unmoved(unique_id)
+    yield dg.AssetObservation(asset_key=_CONTEXT, metadata=cost.metadata())
 
 
 # Which test answers a check says the check itself: dagster-dbt also declares one for a singular test that reads a single model, and

@@ -37,7 +37,7 @@ def proposals(platform: Platform) -> Iterator[dg.MaterializeResult[None]]:
     if served is None:
         raise ReleaseError("Nothing is published yet, so there is nothing to propose; materialize release/current first.")
     settings = platform.settings()
-    with announced("write_back"), platform.store(RECOMMENDER) as store, platform.warehouse() as conn:
+    with announced("write_back", platform.settings()) as cost, platform.store(RECOMMENDER) as store, platform.warehouse() as conn:
         counts = write_back(
             store,
             conn,
@@ -47,4 +47,4 @@ def proposals(platform: Platform) -> Iterator[dg.MaterializeResult[None]]:
             attempts=settings.outbox_attempts,
         )
         measure_decisions(store, conn, settings=settings)
-    yield dg.MaterializeResult(asset_key=PROPOSALS, metadata=summary_metadata(counts))
+    yield dg.MaterializeResult(asset_key=PROPOSALS, metadata=summary_metadata(counts) | cost.metadata())

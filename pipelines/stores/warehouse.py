@@ -52,6 +52,8 @@ OWN_TABLES: Final[dict[str, str]] = {
     "run_id VARCHAR NOT NULL, measured_count BIGINT NOT NULL, limit_count BIGINT NOT NULL, is_accepted BOOLEAN NOT NULL",
     "meta.warnings": "code VARCHAR NOT NULL, table_name VARCHAR NOT NULL, rows_count BIGINT NOT NULL, example_key VARCHAR NOT NULL",
     "meta.check_results": check_results.COLUMNS,
+    "meta.day_checks": "as_of_date DATE NOT NULL, subject VARCHAR NOT NULL, measure VARCHAR NOT NULL, value DOUBLE NOT NULL, usual DOUBLE, "
+    "low DOUBLE, high DOUBLE, is_usual BOOLEAN, basis VARCHAR NOT NULL",
     **transform_state.TABLES,
     **source_watch.TABLES,
     "meta.metric_targets": metrics_targets.COLUMNS,
