@@ -94,8 +94,8 @@ def origin(url: str) -> str:
     return address
 
 
-def cookie_secret(secret: SecretStr) -> SecretStr:
-    """What cookies are signed with."""
+def random_secret(secret: SecretStr) -> SecretStr:
+    """A secret that nobody can guess."""
     text = secret.get_secret_value()
     if len(text) < 32 or len(set(text)) < 12:
         raise ValueError("it is at least 32 random characters: openssl rand -base64 32")

@@ -90,7 +90,7 @@ class Settings(BaseSettings):
     oidc_base_url: Annotated[str, AfterValidator(values.origin)] | None = Field(
         default=None, description="Where browsers reach the pages; the provider has to allow /oauth2callback below it."
     )
-    oidc_cookie_secret: Annotated[SecretStr, AfterValidator(values.cookie_secret)] | None = Field(
+    oidc_cookie_secret: Annotated[SecretStr, AfterValidator(values.random_secret)] | None = Field(
         default=None, description="Signs the cookie of who is signed in: at least 32 random characters; a new one signs everybody out."
     )
     draft_days: int = Field(default=3, ge=1, le=90, description="Days after which a draft that nobody submitted counts as inbound no more.")
@@ -123,6 +123,9 @@ class Settings(BaseSettings):
     )
     outbox_folder: Path | None = Field(default=None, description="Folder, there already, that gets a file per message.")
     outbox_file_format: Literal["csv", "json"] = Field(default="csv", description="What the files are.")
+    metrics_token: Annotated[SecretStr, AfterValidator(values.random_secret)] | None = Field(
+        default=None, description="Who asks `ordercast exporter` for figures has to send it as a bearer token; default is nobody has to."
+    )
     refused_days: int = Field(
         default=30, ge=1, description="Days for which refused files and rejected rows are kept; they may hold personal data."
     )

@@ -17,8 +17,10 @@ from pipelines.cli import (
     doctor,
     drafts,
     experiments,
+    exporter,
     forecasts,
     loading,
+    logs,
     metrics,
     open_orders,
     operators,
@@ -81,6 +83,8 @@ open_orders.register(app)
 experiments.register(app)
 backups.register(app)
 doctor.register(app)
+exporter.register(app)
+logs.register(app)
 configuration.register(app)
 reference.register(app)
 

@@ -66,6 +66,6 @@ def publish_release(conn: duckdb.DuckDBPyConnection, *, settings: Settings, mani
 
 def config_hash(settings: Settings) -> str:
     """A short hash of every setting that can change a number; where things lie is not among them."""
-    elsewhere = {name for name in type(settings).model_fields if name.startswith(("outbox_", "webhook_", "email_", "oidc_"))}
+    elsewhere = {name for name in type(settings).model_fields if name.startswith(("outbox_", "webhook_", "email_", "oidc_", "metrics_"))}
     relevant = settings.model_dump(mode="json", exclude={"home", "store_url", "releases_kept", "log_days", "one_person_amount"} | elsewhere)
     return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:16]
