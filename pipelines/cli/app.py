@@ -29,6 +29,7 @@ from pipelines.cli import (
     overrides,
     quarantine,
     reading,
+    rebuilding,
     reconciling,
     reference,
     replaying,
@@ -55,7 +56,7 @@ app = typer.Typer(
     help="A merchant's orders, stock and returns become KPIs, demand forecasts and reorder decisions.\n\n"
     "All state lies under ORDERCAST_HOME (default ./.ordercast); the operational store at ORDERCAST_STORE_URL.\n\n"
     "Exit codes: 0 done; 2 wrong usage or setting; 3 refused, a retry cannot help; 4 something did not answer, a retry may help; "
-    "5 doctor or reconcile found a problem; 6 a decision is stale or waits for a second person; 130 interrupted.",
+    "5 doctor, reconcile or rebuild found a problem; 6 a decision is stale or waits for a second person; 130 interrupted.",
     epilog="Examples:  ordercast simulate && ordercast run  |  ordercast metrics --by location  |  ordercast recommendations --json",
 )
 loading.register(app)
@@ -78,6 +79,7 @@ reports.register(app)
 timeline.register(app)
 forecasts.register(app)
 replaying.register(app)
+rebuilding.register(app)
 what_if.register(app)
 open_orders.register(app)
 experiments.register(app)

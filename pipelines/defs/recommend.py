@@ -7,8 +7,7 @@ import dagster as dg
 from pipelines.defs.forecast import BACKTEST_SCORES, FORECAST_DAILY
 from pipelines.defs.reporting import announced, summary_metadata
 from pipelines.defs.resources import DAILY, WAREHOUSE_POOL, Platform
-from pipelines.steps.recommend import recommend
-from pipelines.steps.rule_policies import standing_policies
+from pipelines.steps.planning_run import finish_planning
 
 RECOMMENDATIONS = dg.AssetKey(["planning", "recommendations"])
 STEPS = dg.AssetKey(["planning", "recommendation_steps"])
@@ -60,7 +59,6 @@ _MARTS = (
 def recommendations(platform: Platform) -> Iterator[dg.MaterializeResult[None]]:
     """Demand, stock, inbound and suppliers' terms become suggestions about stock."""
     with announced("recommend", platform.settings()) as cost, platform.warehouse() as conn:
-        settings = platform.settings()
-        summary = recommend(conn, settings=settings, rules=standing_policies(conn, settings=settings))
+        summary = finish_planning(conn, settings=platform.settings())
     for key in (RECOMMENDATIONS, STEPS, EXCLUSIONS, SILENT, OUTLOOK, CHOICES):
         yield dg.MaterializeResult(asset_key=key, metadata=summary_metadata(summary) | cost.metadata())

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from forecasting.schema import Backtest
+    from pipelines.stores.warehouse import RunContext
 
 logger = logging.getLogger("ordercast.backtest")
 
@@ -84,14 +85,15 @@ def backtest_forecasts(conn: duckdb.DuckDBPyConnection) -> BacktestSummary:
         conn: The warehouse, its marts built.
     """
     began = time.monotonic()
-    as_of, version = run_context(conn).as_of_date, method_version()
+    context, version = run_context(conn), method_version()
+    as_of = context.as_of_date
     why = _why_due(conn, as_of=as_of, version=version)
     if why is not None:
-        refill_table(conn, "planning.backtest_run", _run_row(conn, as_of, version).clear())
+        refill_table(conn, "planning.backtest_run", _run_row(conn, context, version).clear())
         history = read_demand_history(conn, as_of=as_of)
         logger.info("%s: testing %d series", why, history.selection.forecastable.height)
         _write_evidence(conn, _backtest(history))
-        refill_table(conn, "planning.backtest_run", _run_row(conn, as_of, version))
+        refill_table(conn, "planning.backtest_run", _run_row(conn, context, version))
     summary = _summary(conn, why, began)
     wape = "nothing to test on" if summary.wape_rate is None else f"WAPE {summary.wape_rate:.1%} (naive {summary.naive_wape_rate or 0:.1%})"
     logger.info("%s, tested on %s", wape, summary.backtest_date)
@@ -146,9 +148,10 @@ def _backtest(history: DemandHistory) -> Backtest | None:
     )
 
 
-def _run_row(conn: duckdb.DuckDBPyConnection, as_of: date, version: str) -> pl.DataFrame:
-    facts = {"as_of_date": as_of, "method_version": version, "horizon_days": HORIZON_DAYS, "demand_qty": _demand_until(conn, as_of)}
-    return pl.DataFrame([facts])
+def _run_row(conn: duckdb.DuckDBPyConnection, context: RunContext, version: str) -> pl.DataFrame:
+    day = context.as_of_date
+    facts = {"run_id": context.run_id, "as_of_date": day, "method_version": version, "horizon_days": HORIZON_DAYS}
+    return pl.DataFrame([facts | {"demand_qty": _demand_until(conn, day)}])
 
 
 def _write_evidence(conn: duckdb.DuckDBPyConnection, evidence: Backtest | None) -> None:

@@ -46,10 +46,11 @@ _EVIDENCE: Final = {
 }  # fmt: skip
 # The last forecast that was published before each of the recent days, whatever a person expected.
 _PUBLISHED: Final = """
-    SELECT sku, location_id, demand_date, statistical_mean_qty, demand_p10_qty, demand_p90_qty
+    SELECT as_of_date, sku, location_id, demand_date, statistical_mean_qty, demand_p10_qty, demand_p90_qty
     FROM history.forecasts
     WHERE demand_date > $day - $days::INTEGER AND demand_date <= $day AND as_of_date < demand_date
     QUALIFY row_number() OVER (PARTITION BY sku, location_id, demand_date ORDER BY as_of_date DESC) = 1
+    ORDER BY ALL
 """
 
 
@@ -74,7 +75,7 @@ class ForecastSummary:
 
 
 def forecast_demand(conn: duckdb.DuckDBPyConnection, *, settings: Settings) -> ForecastSummary:
-    """`planning` holds forecast_daily, backtest_scores, forecast_checks and forecast_broken of this run's as-of date.
+    """`planning` holds forecast_daily, backtest_scores, forecast_checks and forecast_broken of this run's as-of date, and recent_forecasts.
 
     Where a person's override holds, `demand_mean_qty` and the quantiles are the overridden ones, with the statistical mean beside
     them. What is forecast is kept in `history` as well, so that it can be judged when its days have passed.
@@ -88,10 +89,12 @@ def forecast_demand(conn: duckdb.DuckDBPyConnection, *, settings: Settings) -> F
     history = read_demand_history(conn, as_of=as_of)
     daily = _forecast(conn, history, as_of=as_of, settings=settings)
     models = daily.unique(SERIES_KEY, keep="first", maintain_order=True).select(*SERIES_KEY, "model", "fallback_reason")
-    recent = _published_errors(conn, history.panel, as_of)
+    published = conn.execute(_PUBLISHED, {"day": as_of, "days": RECENT_DAYS}).pl()
+    recent = _published_errors(published, history.panel)
     rate = _fallback_rate(models, history.selection)
     checks = check_forecasts(recent=_total(recent), windows=_backtest_windows(conn), fallback_rate=rate)
     broken = broken_series(daily, history.panel, _by_series(recent))
+    replace_table(conn, "planning", "recent_forecasts", published)
     replace_table(conn, "planning", "forecast_daily", daily)
     replace_table(conn, "planning", "backtest_scores", _evidence(conn, history.panel, models))
     refill_table(conn, "planning.forecast_broken", broken)
@@ -140,11 +143,10 @@ def _forecast(conn: duckdb.DuckDBPyConnection, history: DemandHistory, *, as_of:
     return override_forecast(result.frame, by_day).select(list(_FORECAST))
 
 
-def _published_errors(conn: duckdb.DuckDBPyConnection, panel: pl.DataFrame, as_of: date) -> pl.DataFrame:
+def _published_errors(published: pl.DataFrame, panel: pl.DataFrame) -> pl.DataFrame:
     """What was forecast for the recent days beside what came, on days in stock."""
-    published = conn.execute(_PUBLISHED, {"day": as_of, "days": RECENT_DAYS}).pl()
     actual = panel.filter(~pl.col("is_censored")).select(*SERIES_KEY, "demand_date", pl.col("demand_qty").alias("actual_qty"))
-    return published.join(actual, on=[*SERIES_KEY, "demand_date"])
+    return published.join(actual, on=[*SERIES_KEY, "demand_date"], maintain_order="left")
 
 
 def _idle_overrides(conn: duckdb.DuckDBPyConnection, daily: pl.DataFrame, as_of: date) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ import polars as pl
 import forecasting
 from forecasting.panel import SeriesSelection, select_series
 from forecasting.schema import SERIES_KEY
+from pipelines.stores.planning_runs import forget_planning_run
 from pipelines.stores.warehouse import replace_table, run_context
 
 if TYPE_CHECKING:
@@ -54,12 +55,13 @@ class PanelSummary:
 def gather_panel(conn: duckdb.DuckDBPyConnection) -> PanelSummary:
     """`planning.demand_series` has a row for every series that ever sold, with its history or the reason why it is not forecast.
 
-    The days themselves are not stored: they follow from the marts.
+    The days themselves are not stored: they follow from the marts. Planning begins here, so no run's plans stand whole until it ends.
 
     Args:
         conn: The warehouse, its marts built.
     """
     began = time.monotonic()
+    forget_planning_run(conn)
     as_of = run_context(conn).as_of_date
     history = read_demand_history(conn, as_of=as_of)
     skipped = history.selection.skipped
@@ -85,9 +87,9 @@ def gather_panel(conn: duckdb.DuckDBPyConnection) -> PanelSummary:
 
 def read_demand_history(conn: duckdb.DuckDBPyConnection, *, as_of: date) -> DemandHistory:
     """Demand through `as_of` from the marts, with the days an item ended without stock marked as censored."""
-    demand = conn.sql("SELECT sku, location_id, demand_date, demand_qty FROM marts.fct_demand_daily").pl()
-    stock_outs = conn.sql("SELECT sku, location_id, stock_date FROM marts.fct_stock_daily WHERE available_qty <= 0").pl()
-    items = conn.sql("SELECT sku, category, launched_date, is_active FROM marts.dim_products").pl()
+    demand = conn.sql("SELECT sku, location_id, demand_date, demand_qty FROM marts.fct_demand_daily ORDER BY ALL").pl()
+    stock_outs = conn.sql("SELECT sku, location_id, stock_date FROM marts.fct_stock_daily WHERE available_qty <= 0 ORDER BY ALL").pl()
+    items = conn.sql("SELECT sku, category, launched_date, is_active FROM marts.dim_products ORDER BY ALL").pl()
     selection = select_series(demand, cutoff=as_of, stock_outs=stock_outs, items=items)
     chosen = demand.join(selection.forecastable, on=SERIES_KEY, how="semi")
     panel = forecasting.build_panel(chosen, cutoff=as_of, frequency="daily", stock_outs=stock_outs, items=items)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from pipelines.quality.warnings import note_derived
+from pipelines.steps.code_version import code_version
+from pipelines.steps.number_settings import config_hash
 from pipelines.stores import releases
 from pipelines.stores.check_results import tally_checks
 from pipelines.stores.metrics import catalogue_from_manifest, catalogue_to_json
+from pipelines.stores.planning_runs import read_planning_run
 from pipelines.stores.reports import reports_from_manifest, reports_to_json
 from pipelines.stores.warehouse import run_context
 
@@ -39,18 +39,20 @@ def publish_release(conn: duckdb.DuckDBPyConnection, *, settings: Settings, mani
         ReleaseError: This run has published already. Nothing was changed.
         WarehouseUnavailableError: The disk is full. The release before stays.
     """
-    context = run_context(conn)
+    context, code, planning = run_context(conn), code_version(), read_planning_run(conn)
     note_derived(conn)
     passed, total = tally_checks(conn)
     facts = releases.ReleaseFacts(
         release_id=context.run_id,
         as_of_date=context.as_of_date.isoformat(),
         published_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        code_version=version("ordercast"),
+        code_version=code.version,
         config_hash=config_hash(settings),
         seed=settings.seed,
         checks_passed=passed,
         checks_total=total,
+        code_fingerprint=code.fingerprint,
+        planning_run_id=planning.run_id if planning else None,
     )
     catalogue = catalogue_to_json(catalogue_from_manifest(manifest))
     reports = reports_to_json(reports_from_manifest(manifest))
@@ -62,10 +64,3 @@ def publish_release(conn: duckdb.DuckDBPyConnection, *, settings: Settings, mani
         f"{sum(release.row_counts.values()):,}",
     )
     return release
-
-
-def config_hash(settings: Settings) -> str:
-    """A short hash of every setting that can change a number; where things lie is not among them."""
-    elsewhere = {name for name in type(settings).model_fields if name.startswith(("outbox_", "webhook_", "email_", "oidc_", "metrics_"))}
-    relevant = settings.model_dump(mode="json", exclude={"home", "store_url", "releases_kept", "log_days", "one_person_amount"} | elsewhere)
-    return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:16]

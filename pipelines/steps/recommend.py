@@ -178,7 +178,7 @@ def _planner(
     as_of: date,
     settings: Settings,
 ) -> Planner:
-    receipts = conn.sql("SELECT supplier_id, sku, received_date, lead_time_days FROM marts.fct_supplier_lead_times").pl()
+    receipts = conn.sql("SELECT supplier_id, sku, received_date, lead_time_days FROM marts.fct_supplier_lead_times ORDER BY ALL").pl()
     promised = [(one["supplier_id"], sku, one["lead_time_days"]) for sku, several in offers.items() for one in several]
     schema = {"supplier_id": pl.String, "sku": pl.String, "lead_time_days": pl.Int64}
     planner = Planner(

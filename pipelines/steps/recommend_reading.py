@@ -27,12 +27,15 @@ def read_items(conn: duckdb.DuckDBPyConnection, history: DemandHistory, terms: p
     """One row per item and place that has stock or sells, with its supplier's terms and why it has no forecast."""
     positions = conn.sql(
         "SELECT sku, location_id, on_hand_qty, committed_qty, reserved_qty, damaged_qty, backorder_qty, stock_version "
-        "FROM marts.fct_inventory_position"
+        "FROM marts.fct_inventory_position ORDER BY ALL"
     ).pl()
     products = conn.sql(
-        "SELECT sku, is_active, list_price_amount, currency_code AS list_price_currency_code, shelf_life_days FROM marts.dim_products"
+        "SELECT sku, is_active, list_price_amount, currency_code AS list_price_currency_code, shelf_life_days "
+        "FROM marts.dim_products ORDER BY ALL"
     ).pl()
-    locations = conn.sql("SELECT location_id, is_active AS is_location_active, holding_cost_rate FROM marts.dim_locations").pl()
+    locations = conn.sql(
+        "SELECT location_id, is_active AS is_location_active, holding_cost_rate FROM marts.dim_locations ORDER BY ALL"
+    ).pl()
     selection = history.selection
     known = pl.concat(
         [
@@ -42,7 +45,7 @@ def read_items(conn: duckdb.DuckDBPyConnection, history: DemandHistory, terms: p
     ).rename({"reason": "forecast_reason"})
     universe = pl.concat([positions.select(SERIES_KEY), selection.forecastable]).unique(maintain_order=True)
     never_sold = universe.join(known, on=SERIES_KEY, how="anti").with_columns(pl.lit("Never sold here.").alias("forecast_reason"))
-    broken = conn.sql("SELECT sku, location_id, reason AS broken_reason FROM planning.forecast_broken").pl()
+    broken = conn.sql("SELECT sku, location_id, reason AS broken_reason FROM planning.forecast_broken ORDER BY ALL").pl()
     in_stock = history.panel.filter(~pl.col("is_censored")).select(SERIES_KEY).unique()
     return (
         universe.join(pl.concat([known, never_sold]), on=SERIES_KEY, how="left")
@@ -79,7 +82,7 @@ def read_inbound(conn: duckdb.DuckDBPyConnection) -> dict[Item, tuple[Inbound, .
 def read_transfer_days(conn: duckdb.DuckDBPyConnection) -> dict[str, int]:
     """Days until a transfer has arrived at each location; those that do not say are left out."""
     rows = conn.execute(
-        "SELECT location_id, transfer_lead_time_days FROM marts.dim_locations WHERE transfer_lead_time_days >= 0"
+        "SELECT location_id, transfer_lead_time_days FROM marts.dim_locations WHERE transfer_lead_time_days >= 0 ORDER BY ALL"
     ).fetchall()
     return {str(location): int(days) for location, days in rows}
 
@@ -94,5 +97,5 @@ def read_terms(conn: duckdb.DuckDBPyConnection) -> pl.DataFrame:
     """What each supplier asks for each item, in force today."""
     return conn.sql(
         "SELECT supplier_id, sku, lead_time_days, unit_cost_amount, currency_code, min_order_qty, order_multiple, max_order_qty, "
-        "priority, review_period_days, order_minimum_amount FROM marts.dim_supplier_items"
+        "priority, review_period_days, order_minimum_amount FROM marts.dim_supplier_items ORDER BY ALL"
     ).pl()

@@ -107,7 +107,7 @@ def _without_idle_fill(frame: pl.DataFrame, settings: Settings) -> pl.DataFrame:
 
 def _items(conn: duckdb.DuckDBPyConnection) -> pl.DataFrame:
     """As `read_rule_items`, with the review period of the first supplier and the location's holding cost."""
-    reviews = conn.sql("SELECT supplier_id, sku, review_period_days AS usual_review_days FROM marts.dim_supplier_items").pl()
-    rates = conn.sql("SELECT location_id, holding_cost_rate FROM marts.dim_locations").pl()
+    reviews = conn.sql("SELECT supplier_id, sku, review_period_days AS usual_review_days FROM marts.dim_supplier_items ORDER BY ALL").pl()
+    rates = conn.sql("SELECT location_id, holding_cost_rate FROM marts.dim_locations ORDER BY ALL").pl()
     items = read_rule_items(conn)
     return items.join(reviews, on=["supplier_id", "sku"], how="left").join(rates, on="location_id", how="left", maintain_order="left")

@@ -16,13 +16,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 POINTER: Final = "CURRENT"
+REMOVED: Final = "REMOVED"
+_MOST_REMOVALS: Final = 1_000
 NEXT_STEP: Final = "`ordercast releases rollback` serves the newest one that is whole, `ordercast run` makes a new one"
 _ID: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]*")
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """What a release says of itself. Dates and times are ISO text; `path` is where its file lies."""
+    """What a release says of itself. Dates and times are ISO text; `path` is where its file lies.
+
+    `planning_run_id` is the run whose plans it carries: its own id, or that of the earlier release which holds what they were made from;
+    None where planning was not finished, or before this was kept.
+    """
 
     release_id: str
     as_of_date: str
@@ -35,6 +41,8 @@ class Release:
     row_counts: Mapping[str, int]
     sha256: str
     path: Path
+    code_fingerprint: str = "unknown"  # of releases from before it was kept
+    planning_run_id: str | None = None
 
     @property
     def published_time(self) -> datetime:
@@ -146,6 +154,31 @@ def rollback(releases: Path, *, to: str | None = None) -> Release:
             raise ReleaseError(f"The file of release {to} is damaged (its sha256 differs from the manifest); choose another.")
     point(releases, whole.release_id)
     return whole
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """A release that retention has removed: when, and how many were kept (ORDERCAST_RELEASES_KEPT)."""
+
+    release_id: str
+    removed_at: str
+    kept: int
+
+
+def note_removal(releases: Path, release_id: str, *, at: str, keep: int) -> None:
+    """It stands beside the releases that this one is being removed; the last thousand are remembered."""
+    lines = [f"{one.release_id} {one.removed_at} {one.kept}" for one in list_removals(releases)]
+    write_durably(releases / REMOVED, "\n".join([*lines, f"{release_id} {at} {keep}"][-_MOST_REMOVALS:]) + "\n")
+
+
+def list_removals(releases: Path) -> list[Removal]:
+    """What retention has removed, oldest first; a line that cannot be read is left out."""
+    try:
+        lines = (releases / REMOVED).read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return []
+    found = [line.split(" ") for line in lines]
+    return [Removal(parts[0], parts[1], int(parts[2])) for parts in found if len(parts) == 3 and parts[2].isdecimal()]
 
 
 def pointed(releases: Path) -> str | None:

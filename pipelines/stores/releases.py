@@ -25,6 +25,7 @@ from pipelines.stores.release_files import (
     current_release,
     is_intact,
     list_releases,
+    note_removal,
     point,
     pointed,
     read_release,
@@ -66,6 +67,8 @@ class ReleaseFacts:
     seed: int
     checks_passed: int
     checks_total: int
+    code_fingerprint: str = "unknown"
+    planning_run_id: str | None = None
 
 
 def publish(
@@ -113,7 +116,7 @@ def publish(
             f"The release could not be written to {releases} ({first_line}): free disk space and run again. "
             "The release before is served as it was."
         ) from exc
-    _prune(releases, keep=keep, spared=(facts.release_id, before))
+    _prune(releases, keep=keep, spared={facts.release_id, before}, now=facts.published_at)
     return release
 
 
@@ -276,10 +279,16 @@ def _give_up(final: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _prune(releases: Path, *, keep: int, spared: Collection[str | None]) -> None:
-    """What is neither among the newest nor spared is gone; the release served until now is spared, for who has just looked it up."""
-    for release_id in complete_ids(releases)[keep:]:
-        if release_id not in spared:
+def _prune(releases: Path, *, keep: int, spared: Collection[str | None], now: str) -> None:
+    """What is neither among the newest nor spared is gone; the release served until now is spared, for who has just looked it up.
+
+    A release that holds what the plans of a kept one were made from stays as long as that one does.
+    """
+    ids = complete_ids(releases)
+    held = {release.planning_run_id for release in list_releases(releases) if release.release_id in {*ids[:keep], *spared}}
+    for release_id in ids[keep:]:
+        if release_id not in {*spared, *held}:
+            note_removal(releases, release_id, at=now, keep=keep)
             (releases / f"{release_id}.json").unlink()
             (releases / f"{release_id}.duckdb").unlink()
             shutil.rmtree(releases / f"{release_id}.duckdb.tmp", ignore_errors=True)  # what a reader that was killed had put there

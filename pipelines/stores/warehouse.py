@@ -19,6 +19,7 @@ from pipelines.stores import (
     mends,
     metrics_targets,
     overrides,
+    planning_runs,
     policy_rules,
     source_watch,
     stock_history,
@@ -82,8 +83,8 @@ OWN_TABLES: Final[dict[str, str]] = {
     "holdout_value_bias_rate DOUBLE",
     "planning.customer_holdout": "repeat_class BIGINT NOT NULL, customers_count BIGINT NOT NULL, actual_count DOUBLE NOT NULL, "
     "predicted_count DOUBLE NOT NULL, naive_count DOUBLE NOT NULL",
-    "planning.backtest_run": "as_of_date DATE NOT NULL, method_version VARCHAR NOT NULL, horizon_days BIGINT NOT NULL, "
-    "demand_qty DOUBLE NOT NULL",
+    "planning.backtest_run": "run_id VARCHAR NOT NULL, as_of_date DATE NOT NULL, method_version VARCHAR NOT NULL, "
+    "horizon_days BIGINT NOT NULL, demand_qty DOUBLE NOT NULL",
     "planning.backtest_series": "sku VARCHAR, location_id VARCHAR, windows_count BIGINT, horizon_days BIGINT, actual_qty DOUBLE, "
     "wape_rate DOUBLE, bias_rate DOUBLE, cumulative_bias_rate DOUBLE, mase DOUBLE, rmsse DOUBLE, weighted_quantile_loss DOUBLE, "
     "band_coverage_rate DOUBLE, fva_rate DOUBLE, naive_wape_rate DOUBLE, naive_mase DOUBLE, naive_bias_rate DOUBLE",
@@ -95,6 +96,7 @@ OWN_TABLES: Final[dict[str, str]] = {
     "planning.forecast_checks": "check_name VARCHAR NOT NULL, is_passed BOOLEAN NOT NULL, measured_rate DOUBLE, usual_rate DOUBLE, "
     "limit_rate DOUBLE NOT NULL, basis VARCHAR NOT NULL, reason VARCHAR",
     "planning.forecast_broken": "sku VARCHAR NOT NULL, location_id VARCHAR NOT NULL, reason VARCHAR NOT NULL",
+    planning_runs.TABLE: planning_runs.COLUMNS,
 }
 _IN_USE: Final = re.compile("Could not set lock|Conflicting lock|different configuration")
 _COLUMN_ENDS: Final = re.compile(r",\s*(?![^(]*\))")  # no comma of DECIMAL(38, 4)

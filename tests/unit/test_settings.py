@@ -9,7 +9,7 @@ from pipelines.delivery.targets import open_target
 from pipelines.errors import SettingsError
 from pipelines.faults.starting import IMPOSSIBLE_SETTING
 from pipelines.settings import Settings, load_settings
-from pipelines.steps.publish import config_hash
+from pipelines.steps.number_settings import config_hash
 
 if TYPE_CHECKING:
     from pathlib import Path
