@@ -7,19 +7,21 @@ import json
 import platform
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pipelines.settings import PROJECT_ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 FINGERPRINT_DIGITS: Final = 12
+MACHINE: Final = "machine"
 _CODE: Final[dict[str, tuple[str, ...]]] = {
     "forecasting": ("forecasting/*.py",),
     "inventory": ("inventory/*.py",),
     "planning steps": (
+        "pipelines/__init__.py",
         "pipelines/steps/panel.py",
         "pipelines/steps/backtest*.py",
         "pipelines/steps/forecast.py",
@@ -46,8 +48,9 @@ class CodeVersion:
 
     @property
     def fingerprint(self) -> str:
-        """Twelve digits that change whenever a part does."""
-        return hashlib.sha256(json.dumps(dict(self.parts), sort_keys=True).encode()).hexdigest()[:FINGERPRINT_DIGITS]
+        """Twelve digits that change whenever a part does, but for the machine."""
+        code = {part: value for part, value in self.parts.items() if part != MACHINE}
+        return hashlib.sha256(json.dumps(code, sort_keys=True).encode()).hexdigest()[:FINGERPRINT_DIGITS]
 
 
 def code_version() -> CodeVersion:
@@ -59,7 +62,7 @@ def code_parts(root: Path) -> dict[str, str]:
     """What identifies each part: digits of its files below this folder, or the version of a library."""
     parts = {part: _digits(root, patterns) for part, patterns in _CODE.items()}
     parts |= {name: _installed(name) for name in _LIBRARIES}
-    return parts | {"python": platform.python_version(), "machine": f"{platform.system()} {platform.machine()}"}
+    return parts | {"python": platform.python_version(), MACHINE: _machine()}
 
 
 def _digits(root: Path, patterns: tuple[str, ...]) -> str:
@@ -68,6 +71,13 @@ def _digits(root: Path, patterns: tuple[str, ...]) -> str:
     for name, path in sorted(files.items()):
         digest.update(f"{name}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
     return digest.hexdigest()[:FINGERPRINT_DIGITS]
+
+
+def _machine() -> str:
+    """System and processor: numpy and its solver choose their instructions by it, and the last digits with them."""
+    known = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace") if Path("/proc/cpuinfo").exists() else ""
+    name = next((line.partition(":")[2].strip() for line in known.splitlines() if line.startswith("model name")), platform.processor())
+    return f"{platform.system()} {platform.machine()} {name}".strip()
 
 
 def _installed(name: str) -> str:

@@ -76,11 +76,11 @@ class ComparedTable:
 def canonical_text(frame: pl.DataFrame) -> bytes:
     """The rows as UTF-8 text that is the same wherever the values are: one JSON object a line.
 
-    Columns stand in the order of their names and rows are sorted by all of them, null first. A fraction is the shortest decimal that
-    reads back as the same number; money, dates and times are text.
+    Columns stand in the order of their names and rows are sorted by all of them, null first. Whole numbers and booleans are JSON's own, all
+    else is text: a fraction the shortest decimal that reads back as the same number, dates and times as in ISO 8601.
     """
     ordered = frame.select(sorted(frame.columns))
-    plain = ordered.with_columns(pl.col(pl.Decimal, pl.Date, pl.Datetime).cast(pl.String))
+    plain = ordered.with_columns(pl.col(pl.Float64, pl.Decimal, pl.Date, pl.Datetime).cast(pl.String))
     text = io.BytesIO()
     plain.sort(plain.columns, nulls_last=False).write_ndjson(text)
     return text.getvalue()
