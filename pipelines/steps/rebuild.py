@@ -88,13 +88,15 @@ def rebuild(release: Release, *, to: Path | None = None, on_progress: Callable[.
     run, is_own_evidence = planned_by(release)
     if to is not None:
         _require_empty(to)
+    compared = COMPARED | (COMPARED_EVIDENCE if is_own_evidence else {})
     copied = {"history.forecasts": RECENT_FORECASTS} | ({} if is_own_evidence else {name: name for name in EVIDENCE})
     with open_inputs(release, read=READ, copied=copied, empty=_WRITTEN) as conn:
-        _plan(conn, run, is_own_evidence=is_own_evidence, on_progress=on_progress)
-        on_progress("comparing", 0.95)
-        tables = tuple(
-            _compared(conn, table, key, to) for table, key in (COMPARED | (COMPARED_EVIDENCE if is_own_evidence else {})).items()
-        )
+        try:
+            _plan(conn, run, is_own_evidence=is_own_evidence, on_progress=on_progress)
+            on_progress("comparing", 0.95)
+            tables = tuple(_compared(conn, table, key, to) for table, key in compared.items())
+        except (duckdb.CatalogException, duckdb.BinderException) as exc:
+            raise ReleaseError(_unreadable(run, str(exc))) from exc
     return Rebuilt(run, _code_differences(run.code), is_own_evidence, tables)
 
 
@@ -147,6 +149,14 @@ def _code_differences(then: Mapping[str, str]) -> tuple[CodeDifference, ...]:
     now: dict[str, Any] = dict(code_version().parts)
     parts = [*then, *(part for part in now if part not in then)]
     return tuple(CodeDifference(part, then.get(part, "none"), now.get(part, "none")) for part in parts if then.get(part) != now.get(part))
+
+
+def _unreadable(run: PlanningRun, message: str) -> str:
+    differing = ", ".join(one.part for one in _code_differences(run.code)) or "nothing"
+    return (
+        f"The code of today cannot read what release {run.run_id} keeps ({message.partition(chr(10))[0]}); since then has changed: "
+        f"{differing}. Use the version that planned: {run.code_version}, {run.code_fingerprint}."
+    )
 
 
 def _require_empty(folder: Path) -> None:
