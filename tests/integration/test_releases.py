@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def publish_one(tmp_path: Path, release_id: str, *, orders: int = 1, keep: int = 5) -> Release:
-    facts = ReleaseFacts(release_id, "2026-10-31", "2026-11-01T06:00:00+00:00", "0.1.0", "abc", 0, 5, 5)
+def publish_one(tmp_path: Path, release_id: str, *, orders: int = 1, keep: int = 5, planning_run_id: str | None = None) -> Release:
+    facts = ReleaseFacts(release_id, "2026-10-31", "2026-11-01T06:00:00+00:00", "0.1.0", "abc", 0, 5, 5, planning_run_id=planning_run_id)
     with duckdb.connect(":memory:") as conn:
         for schema in ("raw", "marts", "planning", "meta"):
             conn.execute(f"create schema {schema}")
