@@ -242,7 +242,9 @@ def _release(settings: Settings) -> list[Finding]:
         return [Finding("Release", is_fine=True, detail="nothing published yet; `ordercast run` publishes.")]
     if release.release_id in damaged:
         return findings
-    return [Finding("Release", is_fine=True, detail=f"{release.release_id}, as of {release.as_of_date}, sha256 as published."), *findings]
+    code = f"code {release.code_version} ({release.code_fingerprint})"
+    detail = f"{release.release_id}, as of {release.as_of_date}, {code}, sha256 as published."
+    return [Finding("Release", is_fine=True, detail=detail), *findings]
 
 
 def _ports(_settings: Settings) -> list[Finding]:

@@ -72,6 +72,8 @@ def print_story(console: Console, row: dict[str, Any]) -> None:
     known = ", ".join(f"{words} {basis[name]}" for name, words in _BASIS_WORDS.items() if basis.get(name) is not None)
     bound = (row["binding_constraint"] or "none").replace("_", " ")
     console.print(f"  Policy {row['policy_version']}: {known or 'its basis is not kept'}. Bound by: {bound}.", style="dim", highlight=False)
+    run_id = row["last_run_id"]
+    console.print(f"  Of run {run_id}: ordercast rebuild {run_id} makes it again from what it was made from.", style="dim", highlight=False)
 
 
 def print_silent(console: Console, one: dict[str, Any]) -> None:

@@ -58,6 +58,7 @@ def test_a_suggestion_tells_its_whole_story(ordercast: Terminal, by: str) -> Non
     assert "90  Demand  As forecast." in out
     assert "If ignored  It costs EUR 12." in out
     assert "Policy path_newsvendor/3: with the data of 2026-06-30. Bound by: none." in out
+    assert "Of run r2: ordercast rebuild r2 makes it again" in out
 
 
 def test_an_item_without_a_suggestion_says_why_at_each_place(ordercast: Terminal) -> None:

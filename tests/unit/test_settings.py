@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+from datetime import date
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,7 +11,7 @@ from pipelines.delivery.targets import open_target
 from pipelines.errors import SettingsError
 from pipelines.faults.starting import IMPOSSIBLE_SETTING
 from pipelines.settings import Settings, load_settings
-from pipelines.steps.number_settings import config_hash
+from pipelines.steps.number_settings import config_hash, number_settings, settings_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -219,3 +221,36 @@ def test_who_signs_in_is_no_part_of_what_computed_a_release(monkeypatch: pytest.
     configure_sign_in(monkeypatch)
 
     assert config_hash(load_settings()) == before
+
+
+def test_settings_that_a_release_keeps_are_read_back_whatever_the_environment_says_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORDERCAST_SERVICE_LEVEL", "0.9")
+    monkeypatch.setenv("ORDERCAST_AS_OF", "2026-10-31")
+    kept = json.loads(json.dumps(number_settings(load_settings())))
+    monkeypatch.setenv("ORDERCAST_SERVICE_LEVEL", "0.6")
+    monkeypatch.setenv("ORDERCAST_BUDGET_AMOUNT", "5")
+
+    read = settings_of(kept)
+
+    assert (read.service_level, read.as_of, read.budget_amount) == (0.9, date(2026, 10, 31), None)
+    assert number_settings(read) == kept
+
+
+def test_a_setting_that_a_release_does_not_know_has_its_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORDERCAST_BUDGET_AMOUNT", "5")
+
+    assert settings_of({"seed": 3}).budget_amount is None
+
+
+def test_what_a_release_keeps_of_the_settings_holds_no_secret_and_no_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    configure_sign_in(monkeypatch)
+    monkeypatch.setenv("ORDERCAST_STORE_URL", "postgresql://ann:hunter2@db/shop")
+
+    kept = number_settings(load_settings())
+
+    assert {"home", "store_url", "operator"} & set(kept) == set()
+    assert "SecretStr" not in str(kept)
+    assert "*" not in str(kept)
+    assert {"service_level", "lost_sales_share", "budget_amount", "review_period_days", "holding_cost_rate", "seed", "time_zone"} <= set(
+        kept
+    )
