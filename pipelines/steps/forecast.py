@@ -126,7 +126,7 @@ def forecast_demand(conn: duckdb.DuckDBPyConnection, *, settings: Settings) -> F
 
 def read_overrides(conn: duckdb.DuckDBPyConnection, *, as_of: date, days: int) -> pl.DataFrame:
     """What people expect for the coming days, as `overrides_by_day` gives it, with kind, reason and author."""
-    overrides = conn.sql("SELECT * FROM meta.forecast_overrides").pl()
+    overrides = conn.sql("SELECT * FROM meta.forecast_overrides ORDER BY created_at, override_id").pl()
     by_day = overrides_by_day(overrides, first=as_of + timedelta(days=1), days=days)
     return by_day.join(overrides.select("override_id", "reason", "author"), on="override_id", how="left", maintain_order="left")
 
