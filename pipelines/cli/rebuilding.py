@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pipelines.stores.releases import Release
 
 _LETTERS: Final = 80  # of a value in a line
+_EXAMPLES: Final = 3  # of a table; --json has three of each column
 
 
 def register(app: typer.Typer) -> None:
@@ -98,7 +99,7 @@ def _print(console: Console, made: Rebuilt, to: Path | None) -> None:
         for table in differing:
             counts = ", ".join(f"{name} {count:,}" for name, count in table.differing_counts.items())
             line(f"{table.table}, {table.rows_count:,} rows, differs in: {counts or 'what no value shows (the type of a column)'}.")
-            for one in table.examples:
+            for one in table.examples[:_EXAMPLES]:
                 row = ", ".join(f"{name} {value}" for name, value in one.row.items()) or "all rows"
                 line(f"  {row}: {one.column} was {_short(one.published)}, is {_short(one.rebuilt)}")
     if made.code_differences:
