@@ -5,7 +5,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("pipelines", "forecasting", "inventory", "dashboards")
-OWN_FOLDERS = (*PACKAGES, "dbt_project", "tests", "benchmarks", "docs")
+OWN_FOLDERS = (*PACKAGES, "checks", "dbt_project", "tests", "benchmarks", "docs")
 
 
 def own_files(*suffixes: str) -> list[Path]:

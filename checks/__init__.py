@@ -1,0 +1,1 @@
+"""What is looked at besides the tests before a change lands."""
