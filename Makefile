@@ -9,12 +9,12 @@ DEVELOP := .venv/.develop
 export PYTHONDONTWRITEBYTECODE :=
 
 TYPES := $(BIN)/mypy
-PAGES := $(BIN)/lint-imports && $(BIN)/ordercast docs --check
+PAGES := $(BIN)/lint-imports && $(BIN)/ordercast docs --check && $(BIN)/python -m checks.site
 # Code 3 says that the advisory service could not be reached: loud, and no pass, but no reason to hold a change up (`make audit` fails on it).
 SECURITY := $(BIN)/python -m checks.secrets && $(BIN)/python -m checks.licences --check && { $(BIN)/python -m checks.dependencies || [ $$? = 3 ]; }
 
 .DEFAULT_GOAL := help
-.PHONY: help run dashboards dagster test torture check style types pages security audit format docs lock clean browser screenshots
+.PHONY: help run dashboards dagster test torture check style types pages security audit format docs site lock clean browser screenshots
 
 help: ## Show what can be made
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -30,7 +30,7 @@ dagster: $(RUNTIME) ## Serve the Dagster UI on 127.0.0.1:3000
 	$(BIN)/ordercast dagster
 
 # Tests wait for the disk thousands of times. Where memory serves as one and has room for all they write, they use that.
-# Types, import rules, secrets and dependencies are looked at beside the tests, and what they say comes after what those say.
+# Types, import rules, the site, secrets and dependencies are looked at beside the tests, and what they say comes after what those say.
 test: $(DEVELOP) browser style ## Set up and run everything that CI runs
 	@free=$$(df --output=avail -k /dev/shm 2>/dev/null | tail -1); \
 	if [ "$${free:-0}" -gt 8000000 ] && [ -w /dev/shm ]; then \
@@ -71,6 +71,9 @@ format: $(DEVELOP) ## Format and mend what can be mended
 docs: $(DEVELOP) ## Write the generated pages of docs/ anew
 	$(BIN)/ordercast docs
 	$(BIN)/python -m checks.licences
+
+site: $(DEVELOP) ## Build the documentation in site/, to be opened without network
+	$(BIN)/python -m checks.site
 
 lock: $(DEVELOP) ## Resolve all dependencies anew, with hashes
 	$(UV) pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-header --no-annotate -q --upgrade -o requirements-dev.lock
