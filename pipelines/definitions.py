@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 
-from pipelines.defs import compare_days, customer_values, forecast, ingest, publish, recommend, schedules, transform, write_back
+from pipelines.defs import compare_days, customer_values, forecast, ingest, jeopardy, publish, recommend, schedules, transform, write_back
 from pipelines.defs.resources import Platform
 
 defs = dg.Definitions(
@@ -17,6 +17,7 @@ defs = dg.Definitions(
         forecast.forecast,
         recommend.recommendations,
         customer_values.customer_values,
+        jeopardy.jeopardy,
         publish.release,
         write_back.proposals,
     ],

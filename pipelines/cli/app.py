@@ -10,6 +10,7 @@ from rich.console import Console
 
 from pipelines.cli import (
     accesses,
+    at_risk,
     backups,
     baselines,
     configuration,
@@ -82,6 +83,7 @@ replaying.register(app)
 rebuilding.register(app)
 what_if.register(app)
 open_orders.register(app)
+at_risk.register(app)
 experiments.register(app)
 backups.register(app)
 doctor.register(app)

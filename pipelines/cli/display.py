@@ -42,6 +42,7 @@ STEPS: Final = {
     "forecast": "Forecast demand",
     "recommend": "Recommend orders",
     "customer_values": "Score customers",
+    "jeopardy": "Judge open orders",
     "publish": "Publish a release",
     "write_back": "Write proposals back",
 }

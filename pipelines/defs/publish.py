@@ -7,6 +7,7 @@ import dagster as dg
 from pipelines.defs.compare_days import DAY_CHECKS
 from pipelines.defs.customer_values import CUSTOMER_HOLDOUT, CUSTOMER_MODEL, CUSTOMER_SCORES
 from pipelines.defs.forecast import BACKTEST_SCORES, FORECAST_DAILY
+from pipelines.defs.jeopardy import JEOPARDY_CALIBRATION, JEOPARDY_MODEL, JEOPARDY_SCORES, ORDER_JEOPARDY
 from pipelines.defs.recommend import EXCLUSIONS, OUTLOOK, RECOMMENDATIONS, STEPS
 from pipelines.defs.reporting import announced
 from pipelines.defs.resources import DAILY, WAREHOUSE_POOL, Platform
@@ -26,6 +27,7 @@ RELEASE = dg.AssetKey(["release", "current"])
                 *(FORECAST_DAILY, BACKTEST_SCORES, RECOMMENDATIONS, STEPS, EXCLUSIONS, OUTLOOK),
                 *(CUSTOMER_SCORES, CUSTOMER_MODEL, CUSTOMER_HOLDOUT),
                 DAY_CHECKS,
+                *(ORDER_JEOPARDY, JEOPARDY_MODEL, JEOPARDY_SCORES, JEOPARDY_CALIBRATION),
                 *SERVED_MARTS,
             ],
             description="An immutable file of marts and plans that dashboards read, and the pointer that names it.",
