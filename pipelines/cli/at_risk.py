@@ -125,10 +125,11 @@ def _show_scores(console: Console, found: Jeopardy) -> None:
         return
     for (kind,), rows in total.group_by("promise_kind", maintain_order=True):
         windows = found.scores.filter(pl.col("promise_kind") == kind)
+        since, until = windows.select(pl.col("window_from").min(), pl.col("window_until").max()).row(0)
         first = rows.row(0, named=True)
         console.print(
-            f"\nTo {_PROMISES[str(kind)]} a day: {quantity(first['orders_count'])} orders due {windows['window_from'].min()} to "
-            f"{windows['window_until'].max()}, {quantity(first['missed_orders_count'])} missed",
+            f"\nTo {_PROMISES[str(kind)]} a day: {quantity(first['orders_count'])} orders due {since} to {until}, "
+            f"{quantity(first['missed_orders_count'])} missed",
             style="bold",
         )
         console.print(_rules_table(rows))
