@@ -80,9 +80,9 @@ def with_reasons(rows: pl.DataFrame) -> pl.DataFrame:
         "inbound_late": pl.format("The shelf at {} lacks {}; inbound is due on {}, after the promise.", place, units, "inbound_date"),
         "inbound_in_time": pl.format("The shelf at {} lacks {}; inbound is due on {}, in time if it comes.", place, units, "inbound_date"),
         "backlog": pl.format("{} has {} days of orders waiting, more than usual.", place, pl.col("backlog_days").round(1)),
-        "not_approved": pl.format("Not approved for {}.", waited),
-        "not_released": pl.format("Approved for {} and not released.", waited),
-        "not_shipped": pl.format("Released for {} and not shipped.", waited),
+        "not_approved": pl.format("Ordered {} ago and not approved.", waited),
+        "not_released": pl.format("Approved {} ago, and nothing has left.", waited),
+        "not_shipped": pl.format("Released {} ago and not shipped.", waited),
         "part_shipped": pl.format("A part left {} ago, the rest has not.", waited),
         "on_its_way": pl.format("On its way for {}{}.", waited, pl.format(" with {}", "carrier").fill_null("")),
     }
