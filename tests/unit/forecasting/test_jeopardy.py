@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forecasting.jeopardy import LEAST_ORDERS, JeopardyModel, fit_jeopardy
+from forecasting.jeopardy_rates import fit_miss_rates
 from forecasting.jeopardy_scores import area_under_curve, calibration, hold_out, score_probabilities, score_rules
 
 AS_OF = date(2026, 10, 31)
@@ -179,3 +180,12 @@ def test_an_order_is_alerted_once_by_its_first_evening_over_the_threshold() -> N
 def test_the_area_under_the_curve_is_the_share_of_pairs_in_right_order() -> None:
     assert area_under_curve(np.array([0.9, 0.4, 0.6, 0.1]), np.array([True, True, False, False])) == 0.75
     assert area_under_curve(np.array([0.9, 0.4]), np.array([True, True])) is None
+
+
+def test_rates_that_rise_with_the_days_left_are_pooled(snapshots: pl.DataFrame) -> None:
+    alike = snapshots.head(400).with_columns(stage=3, stage_hours=1.0, short_qty=0, working_days_left=pl.Series([1, 5] * 200))
+    turned = alike.with_columns(is_missed=(pl.col("working_days_left") == 5) & (pl.int_range(pl.len()) % 4 == 1))
+
+    said = fit_miss_rates(turned, np.ones(400)).probability(turned)
+
+    assert said[0] == said[1] == pytest.approx(0.25, abs=0.01)
