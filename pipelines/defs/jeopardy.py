@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from pipelines.defs.reporting import announced, summary_metadata
-from pipelines.defs.resources import WAREHOUSE_POOL, Platform
+from pipelines.defs.resources import DAILY, WAREHOUSE_POOL, Platform
 from pipelines.steps.jeopardy import score_open_orders
 
 ORDER_JEOPARDY = dg.AssetKey(["planning", "order_jeopardy"])
@@ -24,6 +24,7 @@ _MARTS = ("fct_orders", "fct_order_lines", "fct_stock_daily", "fct_purchase_rece
             description=description,
             group_name="planning",
             kinds={"python", "polars"},
+            freshness_policy=DAILY,
         )
         for key, description in (
             (ORDER_JEOPARDY, "How likely each open order misses its promise, what keeps it, and who can do something about it."),
@@ -39,4 +40,4 @@ def jeopardy(platform: Platform) -> Iterator[dg.MaterializeResult[None]]:
     with announced("jeopardy", platform.settings()) as cost, platform.warehouse() as conn:
         summary = score_open_orders(conn)
     for key in (ORDER_JEOPARDY, JEOPARDY_MODEL, JEOPARDY_SCORES, JEOPARDY_CALIBRATION):
-        yield dg.MaterializeResult(asset_key=key, metadata=summary_metadata(summary))
+        yield dg.MaterializeResult(asset_key=key, metadata=summary_metadata(summary) | cost.metadata())
