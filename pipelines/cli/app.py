@@ -23,6 +23,7 @@ from pipelines.cli import (
     loading,
     logs,
     metrics,
+    migrating,
     open_orders,
     operators,
     outbox,
@@ -89,6 +90,7 @@ backups.register(app)
 doctor.register(app)
 exporter.register(app)
 logs.register(app)
+migrating.register(app)
 configuration.register(app)
 reference.register(app)
 

@@ -15,6 +15,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from pipelines.errors import ContractError
 from pipelines.stores import own_tables
 from pipelines.stores.connections import Dialect, create_engine, describe, parse_store_url, require_file, transaction
 from pipelines.stores.grants import INGEST, RECOMMENDER, WRITER, grant_rights, take_role
@@ -53,6 +54,15 @@ class Merchant:
 def newest_migration() -> str:
     """The newest version of our own tables that this program knows."""
     return str(ScriptDirectory.from_config(_alembic()).get_current_head())
+
+
+def migrations() -> list[str]:
+    """All versions of our own tables that this program knows, oldest first."""
+    return sorted(script.revision for script in ScriptDirectory.from_config(_alembic()).walk_revisions())
+
+
+def _is_newer(version: str | None) -> bool:
+    return version is not None and version > newest_migration()
 
 
 class OperationalStore:
@@ -137,14 +147,25 @@ class OperationalStore:
     def migrate(self, *, to: str | None = None) -> None:
         """Our own tables stand at their newest version; two processes may do this at once. Up to date, nothing is locked.
 
+        Tables that a newer program has migrated are left as they are: migrations only add, so this one goes on beside it.
+
         Args:
             to: Another version; an older one drops what it did not have.
+
+        Raises:
+            ContractError: This program does not know the version.
         """
         logging.getLogger("alembic").setLevel(logging.WARNING)
         config = _alembic()
         current, wanted = self.migration(), to or newest_migration()
-        if current == wanted:
+        if current == wanted or (to is None and _is_newer(current)):
             return
+        if _is_newer(current) or wanted not in migrations():
+            unknown = current if _is_newer(current) else wanted
+            raise ContractError(
+                f"This program knows no version {unknown} of the tables, its newest is {newest_migration()}: "
+                "migrate with the program that made it. Nothing was changed."
+            )
         move = command.upgrade if current is None or current < wanted else command.downgrade
         config.attributes["version_table"] = VERSION_TABLE
         with self.transaction(is_bulk=True) as conn:
@@ -157,8 +178,8 @@ class OperationalStore:
                 grant_rights(conn, stored_types(conn))
 
     def is_migrated(self) -> bool:
-        """Whether our own tables stand at their newest version."""
-        return self.migration() == newest_migration()
+        """Whether our own tables stand at their newest version, or at one that a newer program made."""
+        return (self.migration() or "") >= newest_migration()
 
     def create_source_tables(self, fields: Mapping[str, Collection[str]]) -> None:
         """The contract tables named exist with at least the columns named, besides `updated_at`.
