@@ -94,6 +94,14 @@ def origin(url: str) -> str:
     return address
 
 
+def postgresql_url(secret: SecretStr) -> SecretStr:
+    """The address of a PostgreSQL database."""
+    parts = urlsplit(secret.get_secret_value())
+    if parts.scheme.partition("+")[0] != "postgresql" or not parts.path.strip("/"):
+        raise ValueError("it is no address of a PostgreSQL database, such as postgresql://user@localhost:5432/dagster")
+    return secret
+
+
 def random_secret(secret: SecretStr) -> SecretStr:
     """A secret that nobody can guess."""
     text = secret.get_secret_value()

@@ -29,6 +29,10 @@ class Settings(BaseSettings):
 
     home: Path = Field(default=Path(".ordercast"), description="Folder that holds all state: store, warehouse, releases, run history.")
     store_url: SecretStr | None = Field(default=None, description="Operational store; default is SQLite in the home folder.")
+    dagster_store_url: Annotated[SecretStr, AfterValidator(values.postgresql_url)] | None = Field(
+        default=None,
+        description="PostgreSQL database, a separate one, that Dagster keeps its history in; default is files in the home folder.",
+    )
     as_of: date | None = Field(default=None, description="Last complete local day to report; default is derived from the data.")
     time_zone: Annotated[str, AfterValidator(values.known_zone)] | None = Field(
         default=None, description="Zone of reporting days; default is what the store's merchant row says."

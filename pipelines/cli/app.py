@@ -38,6 +38,7 @@ from pipelines.cli import (
     reports,
     rules,
     running,
+    serving,
     targets,
     timeline,
     what_if,
@@ -63,6 +64,7 @@ app = typer.Typer(
 )
 loading.register(app)
 running.register(app)
+serving.register(app)
 reconciling.register(app)
 metrics.register(app)
 targets.register(app)

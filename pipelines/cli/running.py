@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 from urllib.parse import urlsplit
 
 import typer
+import yaml
 from pydantic import SecretStr
 from rich.console import Console
 
@@ -25,6 +26,7 @@ from pipelines.errors import ContractError, SettingsError, UnavailableError
 from pipelines.setting_sources import FILE_VARIABLE, SECRETS_VARIABLE
 from pipelines.setting_values import is_this_machine
 from pipelines.settings import PREFIX, PROJECT_ROOT, Settings, load_settings
+from pipelines.stores.durable import write_durably
 from pipelines.stores.operational import OperationalStore
 from pipelines.stores.run_logs import remove_old_logs
 
@@ -32,7 +34,18 @@ if TYPE_CHECKING:
     from pipelines.cli.in_process import RunOutcome
 
 INTERRUPTED: Final = 130
+CODE_SOCKET: Final = "code.sock"
+_DAGSTER_STORE: Final = "DAGSTER_STORE_URL"  # read by Dagster, which is told its name
 NICENESS: Final = 10  # of a run: whoever waits for a page on the same machine goes first
+
+
+class Part(StrEnum):
+    """A process of Dagster."""
+
+    all = "all"
+    code = "code"
+    daemon = "daemon"
+    web = "web"
 
 
 def register(app: typer.Typer) -> None:
@@ -130,26 +143,63 @@ def dashboards(
     _become(settings, ["streamlit", "run", str(PROJECT_ROOT / "dashboards" / "server.py"), *server])
 
 
-def dagster(port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 3000) -> None:
+def dagster(
+    part: Annotated[Part, typer.Argument(help="One process of it, or all of them for development.")] = Part.all,
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1 of `all` and `web`.")] = 3000,
+) -> None:
     """Serve the Dagster UI, its schedules and its run queue on this machine only.
 
-    Example: [b]ordercast dagster --port 3001[/b]
+    At a merchant its processes run one by one, as `ordercast serve` starts them: `code` (what is run, and the runs), `daemon` (schedules,
+    sensors, queue) and `web` (the UI). The last two reach the first by a socket in the home folder.
+
+    Examples: [b]ordercast dagster --port 3001[/b] | [b]ordercast dagster daemon[/b]
     """
     settings = load_settings()
     prepare_dagster_home(settings)
-    _become(settings, ["dagster", "dev", "-m", "pipelines.definitions", "-h", "127.0.0.1", "-p", str(port)])
+    socket = settings.resolved_home / "run" / CODE_SOCKET
+    socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if part is Part.code:
+        socket.unlink(missing_ok=True)  # of a process that was killed
+    by_socket, by_port = ["--grpc-socket", str(socket)], ["-h", "127.0.0.1", "-p", str(port)]
+    code = ["-m", "pipelines.definitions"]
+    commands = {
+        Part.all: ["dagster", "dev", *code, *by_port],
+        Part.code: ["dagster", "api", "grpc", *code, "--socket", str(socket), "--use-python-environment-entry-point"],
+        Part.daemon: ["dagster._daemon", "run", *by_socket],
+        Part.web: ["dagster_webserver", *by_socket, *by_port],
+    }
+    _become(settings, commands[part])
 
 
 def prepare_dagster_home(settings: Settings) -> None:
-    """Dagster's own state lies in the home folder, under the settings of `pipelines/defs/dagster.yaml`."""
+    """Dagster's own state lies in the home folder or in the database that is named for it, under `pipelines/defs/dagster.yaml`."""
     home = settings.resolved_home / "dagster"
     home.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(PROJECT_ROOT / "pipelines" / "defs" / "dagster.yaml", home / "dagster.yaml")
+    config = (PROJECT_ROOT / "pipelines" / "defs" / "dagster.yaml").read_text(encoding="utf-8")
+    if settings.dagster_store_url is not None:
+        said = yaml.safe_load(config)
+        del said["event_log_storage"]
+        said["storage"] = {"postgres": {"postgres_url": {"env": _DAGSTER_STORE}}}
+        config = yaml.safe_dump(said)
+        address = settings.dagster_store_url.get_secret_value()
+        os.environ[_DAGSTER_STORE] = (
+            f"postgresql+psycopg2:{address.partition(':')[2]}"  # a plain postgresql: is another driver to SQLAlchemy
+        )
+    path = home / "dagster.yaml"
+    if not path.exists() or path.read_text(encoding="utf-8") != config:  # processes that start at once find it written already
+        write_durably(path, config)
     os.environ["DAGSTER_HOME"] = str(home)
 
 
 def _become(settings: Settings, module_and_arguments: list[str]) -> None:
     """This process becomes the module, with these settings, in the project's folder, so that signals and exit codes are its own."""
+    settings_in_environment(settings)
+    os.chdir(PROJECT_ROOT)
+    os.execv(sys.executable, [sys.executable, "-W", "ignore", "-m", *module_and_arguments])  # noqa: S606 - no shell, fixed program
+
+
+def settings_in_environment(settings: Settings) -> None:
+    """Every process that this one starts or becomes has these settings, wherever it looks for a file of its own."""
     for name in settings.model_fields_set - {"home", "store_url"}:
         value = getattr(settings, name)
         if isinstance(value, Path):
@@ -159,8 +209,6 @@ def _become(settings: Settings, module_and_arguments: list[str]) -> None:
     os.environ[f"{PREFIX}STORE_URL"] = settings.resolved_store_url
     os.environ[FILE_VARIABLE] = ""  # all it said stands in the environment now, and the project's folder may have another
     os.environ.pop(SECRETS_VARIABLE, None)
-    os.chdir(PROJECT_ROOT)
-    os.execv(sys.executable, [sys.executable, "-W", "ignore", "-m", *module_and_arguments])  # noqa: S606 - no shell, fixed program
 
 
 @contextmanager

@@ -1,0 +1,171 @@
+"""`ordercast serve` and `ordercast healthy`: all processes under one supervisor, and whether each of them answers."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import shutil
+import subprocess
+import sys
+import urllib.request
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+from rich.console import Console
+
+from pipelines.cli.exporter import PORT as EXPORTER_PORT
+from pipelines.cli.running import CODE_SOCKET, prepare_dagster_home, settings_in_environment
+from pipelines.errors import ContractError, SettingsError, UnavailableError
+from pipelines.settings import PROJECT_ROOT, Settings, load_settings
+from pipelines.stores.operational import OperationalStore
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PAGES_PORT: Final = 8501
+NEXT_PAGES_PORT: Final = 8502
+WEB_PORT: Final = 3000
+_ANSWER_SECONDS: Final = 4.0
+_CONFIG: Final = "supervisord.conf"
+
+
+class Process(StrEnum):
+    """What `ordercast serve` starts."""
+
+    code = "code"
+    daemon = "daemon"
+    web = "web"
+    pages = "pages"
+    exporter = "exporter"
+
+
+def register(app: typer.Typer) -> None:
+    """The commands stand on `app`."""
+    app.command("serve")(serve)
+    app.command("healthy")(healthy)
+
+
+def serve(
+    proxy: Annotated[bool, typer.Option("--proxy", help="Put Caddy with TLS before the pages; people have to sign in.")] = False,
+    only_write: Annotated[bool, typer.Option("--write-config", help="Write the supervisor's configuration and start nothing.")] = False,
+) -> None:
+    """Start Dagster, the pages and the exporter as they are at a merchant, start again what ends, and stop all with Ctrl-C.
+
+    The tables are brought to their newest version first. Everything listens on this machine only; with --proxy Caddy is before the pages.
+    Output of the processes stands in logs/processes of the home folder. `supervisorctl -c HOME/run/supervisord.conf status` shows them.
+
+    Examples: [b]ordercast serve[/b] | [b]ordercast serve --proxy[/b]
+    """
+    settings = load_settings()
+    if proxy and not settings.has_sign_in:
+        raise SettingsError(
+            "Nothing was started: behind the proxy everybody could see and decide. "
+            "Configure sign-in (ORDERCAST_OIDC_*) or leave --proxy out."
+        )
+    if proxy and shutil.which("caddy") is None:
+        raise ContractError("Nothing was started: there is no caddy on PATH; install it (Debian: apt install caddy) or leave --proxy out.")
+    with OperationalStore.open(settings.resolved_store_url) as store:
+        store.migrate()
+    prepare_dagster_home(settings)
+    run = settings.resolved_home / "run"
+    run.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (run / CODE_SOCKET).unlink(missing_ok=True)
+    config = run / _CONFIG
+    with config.open("w", encoding="utf-8") as stream:
+        supervisor_config(settings, with_proxy=proxy).write(stream)
+    if only_write:
+        Console().print(str(config), soft_wrap=True, highlight=False)
+        return
+    settings_in_environment(settings)
+    os.chdir(PROJECT_ROOT)
+    os.execv(sys.executable, [sys.executable, "-W", "ignore", "-m", "supervisor.supervisord", "-n", "-c", str(config)])  # noqa: S606 - no shell
+
+
+def supervisor_config(settings: Settings, *, with_proxy: bool) -> configparser.RawConfigParser:
+    """What supervisord is told: a program each, started in this order, and started again whenever it ends."""
+    run, logs = settings.resolved_home / "run", settings.logs_path / "processes"
+    logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+    config = configparser.RawConfigParser()
+    config["supervisord"] = {
+        "logfile": str(logs / "supervisord.log"), "pidfile": str(run / "supervisord.pid"), "childlogdir": str(logs),
+        "nodaemon": "true", "silent": "true",
+    }  # fmt: skip
+    config["unix_http_server"] = {"file": str(run / "supervisor.sock"), "chmod": "0700"}
+    config["supervisorctl"] = {"serverurl": f"unix://{run / 'supervisor.sock'}"}
+    config["rpcinterface:supervisor"] = {"supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"}
+    ordercast = f"{sys.executable} -W ignore -m pipelines.cli.app"
+    commands = {
+        "code": f"{ordercast} dagster code",
+        "daemon": f"{ordercast} dagster daemon",
+        "web": f"{ordercast} dagster web --port {WEB_PORT}",
+        "pages": f"{ordercast} dashboards --port {PAGES_PORT}",
+        "pages-next": f"{ordercast} dashboards --port {NEXT_PAGES_PORT}",
+        "exporter": f"{ordercast} exporter --port {EXPORTER_PORT}",
+    }
+    if with_proxy:
+        commands["proxy"] = f"{shutil.which('caddy')} run --config {PROJECT_ROOT / 'deploy' / 'Caddyfile'}"
+    for number, (name, command) in enumerate(commands.items()):
+        config[f"program:{name}"] = _program(command, priority=number, logs=logs, is_started=name != "pages-next")
+    return config
+
+
+def _program(command: str, *, priority: int, logs: Path, is_started: bool) -> Mapping[str, str]:
+    return {
+        "command": command.replace("%", "%%"),
+        "directory": str(PROJECT_ROOT),
+        "priority": str(priority),
+        "autostart": str(is_started).lower(),
+        "autorestart": "true",
+        "startretries": "100000",  # it waits longer each time, up to what follows; giving up would need a person
+        "startsecs": "5",
+        "stopasgroup": "true",
+        "killasgroup": "true",
+        "stopwaitsecs": "30",
+        "redirect_stderr": "true",
+        "stdout_logfile": str(logs / "%(program_name)s.log"),
+        "stdout_logfile_maxbytes": "10MB",
+        "stdout_logfile_backups": "3",
+    }
+
+
+def healthy(
+    process: Annotated[Process, typer.Argument(help="Which process.")],
+    port: Annotated[int | None, typer.Option(help="Its port, where it is not the usual one.")] = None,
+) -> None:
+    """Say whether a process answers; exit code 4 if it does not.
+
+    Example: [b]ordercast healthy pages[/b]
+    """
+    settings = load_settings()
+    if process in {Process.code, Process.daemon}:
+        prepare_dagster_home(settings)
+        socket = str(settings.resolved_home / "run" / CODE_SOCKET)
+        arguments = ["api", "grpc-health-check", "--socket", socket] if process is Process.code else ["liveness-check"]
+        program = "dagster" if process is Process.code else "dagster-daemon"
+        asked = subprocess.run([str(Path(sys.executable).with_name(program)), *arguments], check=False, capture_output=True, text=True)  # noqa: S603 - no shell, fixed programs
+        if asked.returncode:
+            raise UnavailableError(f"{process} does not answer: {asked.stdout.strip() or asked.stderr.strip()[-300:]}")
+    else:
+        _ask(process, settings, port)
+    Console().print(f"{process} answers.")
+
+
+def _ask(process: Process, settings: Settings, port: int | None) -> None:
+    places = {
+        Process.pages: (PAGES_PORT, "/_stcore/health"),
+        Process.web: (WEB_PORT, "/server_info"),
+        Process.exporter: (EXPORTER_PORT, "/metrics"),
+    }
+    usual, path = places[process]
+    token = settings.metrics_token
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port or usual}{path}",
+        headers={"Authorization": f"Bearer {token.get_secret_value()}"} if token and process is Process.exporter else {"Host": "localhost"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=_ANSWER_SECONDS):  # noqa: S310 - the same
+            pass
+    except OSError as exc:
+        raise UnavailableError(f"{process} does not answer on port {port or usual}: {exc}") from exc
