@@ -14,7 +14,7 @@ PAGES := $(BIN)/lint-imports && $(BIN)/ordercast docs --check && $(BIN)/python -
 SECURITY := $(BIN)/python -m checks.secrets && $(BIN)/python -m checks.licences --check && { $(BIN)/python -m checks.dependencies || [ $$? = 3 ]; }
 
 .DEFAULT_GOAL := help
-.PHONY: help run dashboards dagster test torture check style types pages security audit format docs site lock clean browser screenshots
+.PHONY: help run dashboards dagster test torture check style types pages security audit format docs site lock clean browser proxy screenshots
 
 help: ## Show what can be made
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -31,7 +31,7 @@ dagster: $(RUNTIME) ## Serve the Dagster UI on 127.0.0.1:3000
 
 # Tests wait for the disk thousands of times. Where memory serves as one and has room for all they write, they use that.
 # Types, import rules, the site, secrets and dependencies are looked at beside the tests, and what they say comes after what those say.
-test: $(DEVELOP) browser style ## Set up and run everything that CI runs
+test: $(DEVELOP) browser proxy style ## Set up and run everything that CI runs
 	@free=$$(df --output=avail -k /dev/shm 2>/dev/null | tail -1); \
 	if [ "$${free:-0}" -gt 8000000 ] && [ -w /dev/shm ]; then \
 		TMPDIR=$$(mktemp -d /dev/shm/ordercast-test-XXXXXX) && export TMPDIR && chmod 755 "$$TMPDIR"; \
@@ -90,6 +90,13 @@ browser: $(DEVELOP)
 		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
 	} || PLAYWRIGHT_BROWSERS_PATH="$(BROWSERS)" $(BIN)/playwright install chromium >/dev/null 2>&1 || \
 		echo "No Chromium could be had: not on PATH, not by apt-get, not by Playwright. The stories in a browser are left out; CI never leaves them out."
+
+# What stands before the pages at a merchant. Without root it cannot be had, and what needs it is left out.
+proxy:
+	@command -v caddy >/dev/null || { \
+		[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends caddy >/dev/null; \
+	} || echo "There is no Caddy on PATH: its configuration is not checked."
 
 screenshots: $(DEVELOP) browser ## Pictures of every page of the newest release: make screenshots TO=FOLDER
 	$(BIN)/python -m tests.dashboards.screenshots "$${ORDERCAST_HOME:-.ordercast}" "$(or $(TO),screenshots)"

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import dagster as dg
 
-from pipelines.defs import compare_days, customer_values, forecast, ingest, jeopardy, publish, recommend, schedules, transform, write_back
+from pipelines.defs import (
+    compare_days,
+    customer_values,
+    forecast,
+    ingest,
+    jeopardy,
+    publish,
+    recommend,
+    schedules,
+    transform,
+    upkeep,
+    write_back,
+)
 from pipelines.defs.resources import Platform
 
 defs = dg.Definitions(
@@ -21,7 +33,7 @@ defs = dg.Definitions(
         publish.release,
         write_back.proposals,
     ],
-    jobs=[schedules.job],
-    schedules=[schedules.daily],
+    jobs=[schedules.job, upkeep.upkeep],
+    schedules=[schedules.daily, upkeep.daily_upkeep],
     resources={"platform": Platform()},
 )

@@ -133,6 +133,7 @@ class Settings(BaseSettings):
     refused_days: int = Field(
         default=30, ge=1, description="Days for which refused files and rejected rows are kept; they may hold personal data."
     )
+    history_days: int = Field(default=90, ge=3, description="Days for which Dagster's history of runs is kept.")
     log_days: int = Field(default=30, ge=1, description="Days for which logs of runs are kept.")
     releases_kept: int = Field(default=5, ge=2, description="Published releases kept for rollback.")
 

@@ -11,6 +11,8 @@ from pipelines import errors
 from pipelines.definitions import defs
 from pipelines.defs.resources import Platform
 from pipelines.defs.schedules import JOB_NAME
+from pipelines.defs.upkeep import forget_old
+from pipelines.settings import load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,6 +61,7 @@ def execute(*, as_of: str | None = None) -> RunOutcome:
             instance=instance, run_config=_QUIET, raise_on_error=False, tags=_OURS, resources={"platform": Platform(as_of=as_of)}
         )
         stats = instance.get_run_step_stats(result.run_id)
+        forget_old(instance, load_settings())
     failed_step, error, retry = _failure(result)
     counts = _counts(result)
     return RunOutcome(

@@ -28,7 +28,6 @@ from pipelines.setting_values import is_this_machine
 from pipelines.settings import PREFIX, PROJECT_ROOT, Settings, load_settings
 from pipelines.stores.durable import write_durably
 from pipelines.stores.operational import OperationalStore
-from pipelines.stores.run_logs import remove_old_logs
 
 if TYPE_CHECKING:
     from pipelines.cli.in_process import RunOutcome
@@ -78,7 +77,6 @@ def run(
         if is_interrupted(settings):
             raise ContractError("A restore was killed half way: `ordercast restore FOLDER --yes` again, then run.")
         outcome = _execute(as_of.date().isoformat() if as_of else None)
-        remove_old_logs(settings.logs_path, days=settings.log_days)
     if as_json:
         emit_json(outcome.as_dict())
     _raise_failure(outcome)

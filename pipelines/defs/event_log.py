@@ -55,6 +55,16 @@ class OpenSqliteEventLogStorage(SqliteEventLogStorage):
         watchdog = _Watchdog(self, run_id, callback, cursor)
         self._watchers[run_id][callback] = (watchdog, self._obs.schedule(watchdog, self._base_dir, recursive=True))
 
+    def delete_events(self, run_id: str) -> None:
+        """Forget a run; its file goes too, which Dagster's own storage leaves empty."""
+        super().delete_events(run_id)
+        with self._db_lock:
+            if engine := self._engines.pop(run_id, None):
+                engine.dispose()
+            self._initialized_dbs.discard(run_id)
+        for suffix in ("", "-wal", "-shm"):
+            Path(f"{self.path_for_shard(run_id)}{suffix}").unlink(missing_ok=True)
+
     def wipe(self) -> None:
         """Forget all events."""
         self._close()

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 # Where things lie, who decides, how messages travel and how long things are kept change no number.
-_ELSEWHERE: Final = ("outbox_", "webhook_", "email_", "oidc_")
-_NO_NUMBER: Final = frozenset({"home", "store_url", "releases_kept", "refused_days", "log_days", "one_person_amount", "operator"})
+_ELSEWHERE: Final = ("outbox_", "webhook_", "email_", "oidc_", "metrics_")
+_NO_NUMBER: Final = frozenset({"home", "store_url", "releases_kept", "refused_days", "log_days", "history_days", "one_person_amount", "operator"})
 
 
 def number_settings(settings: Settings) -> dict[str, Any]:

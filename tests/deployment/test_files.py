@@ -1,0 +1,133 @@
+"""What a merchant deploys with: containers, proxy and supervisor, held against the commands that there are."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+import yaml
+
+from pipelines.cli.app import app
+from pipelines.cli.serving import Process, supervisor_config
+from pipelines.settings import PROJECT_ROOT, Settings
+
+COMPOSE = yaml.safe_load((PROJECT_ROOT / "compose.yaml").read_text(encoding="utf-8"))
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+OURS = {name: service for name, service in SERVICES.items() if service["image"].startswith("ordercast:")}
+HEADERS = (
+    "Strict-Transport-Security", "X-Content-Type-Options", "X-Frame-Options", "Referrer-Policy", "Permissions-Policy", "Content-Security-Policy",
+)  # fmt: skip
+
+
+def _understood(arguments: list[str]) -> str:
+    """The path of the command that takes these arguments; a `UsageError` where none does."""
+    command, path = typer.main.get_command(app), []
+    context = command.make_context("ordercast", list(arguments), resilient_parsing=False)
+    while subcommands := getattr(context.command, "commands", None):
+        name, *rest = [*context._protected_args, *context.args]
+        path.append(name)
+        context = subcommands[name].make_context(name, rest, parent=context)
+    return " ".join(path)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_every_container_runs_a_command_that_there_is(name: str) -> None:
+    assert _understood(OURS[name]["command"]) == OURS[name]["command"][0]
+
+
+@pytest.mark.parametrize("name", [name for name in OURS if name != "migrate"])
+def test_every_container_says_whether_it_answers(name: str) -> None:
+    _, program, command, process = OURS[name]["healthcheck"]["test"]
+
+    assert (program, command) == ("ordercast", "healthy")
+    assert Process(process) == name.removesuffix("-next")
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_container_can_do_no_more_than_it_has_to(name: str) -> None:
+    service = OURS[name]
+
+    assert service["cap_drop"] == ["ALL"]
+    assert service["read_only"]
+    assert "no-new-privileges:true" in service["security_opt"]
+    assert "privileged" not in service
+
+
+def test_only_the_proxy_is_reached_from_other_machines() -> None:
+    open_ports = {
+        name: [port for port in service.get("ports", []) if not port.startswith("127.0.0.1:")] for name, service in SERVICES.items()
+    }
+
+    assert {name: ports for name, ports in open_ports.items() if ports} == {"proxy": ["80:80", "443:443"]}
+    assert COMPOSE["networks"]["back"] == {"internal": True}
+    assert SERVICES["postgresql"]["networks"] == ["back"]
+
+
+def test_every_secret_and_volume_and_file_that_is_used_is_declared() -> None:
+    for service in SERVICES.values():
+        assert set(service.get("secrets", [])) <= COMPOSE["secrets"].keys()
+        for volume in service.get("volumes", []):
+            source = volume.split(":")[0]
+            is_there = (PROJECT_ROOT / source).exists() or source == "./ordercast.toml"  # a merchant's own
+            assert is_there if source.startswith("./") else source in COMPOSE["volumes"]
+    settings = {name.removeprefix("ordercast_") for name in COMPOSE["secrets"] if name.startswith("ordercast_")}
+    assert settings <= Settings.model_fields.keys()
+
+
+def test_the_image_is_built_from_locked_hashes_and_runs_as_nobody_special() -> None:
+    text = (PROJECT_ROOT / "Dockerfile").read_text(encoding="utf-8")
+    copied = (PROJECT_ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+
+    assert text.count("--require-hashes") == 2
+    assert re.findall(r"^USER (.*)$", text, re.MULTILINE) == ["ordercast"]
+    assert copied[0] == "*"  # what is not named stays out: the home folder, secrets, tests
+    assert all((PROJECT_ROOT / line[1:]).exists() for line in copied if line.startswith("!"))
+
+
+def test_the_linter_of_dockerfiles_finds_nothing() -> None:
+    hadolint = Path(sys.executable).with_name("hadolint")
+
+    said = subprocess.run(
+        [hadolint, "--failure-threshold", "warning", "Dockerfile"], check=False, cwd=PROJECT_ROOT, capture_output=True, text=True
+    )
+
+    assert said.returncode == 0, said.stdout
+
+
+@pytest.mark.parametrize("header", HEADERS)
+def test_the_proxy_sends_every_header_that_protects_a_browser(header: str) -> None:
+    assert f"\t\t{header} " in (PROJECT_ROOT / "deploy" / "Caddyfile").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["Caddyfile", "compose.Caddyfile"])
+def test_the_proxy_takes_its_configuration(name: str, tmp_path: Path) -> None:
+    caddy = shutil.which("caddy")
+    if caddy is None:
+        pytest.skip("no caddy on PATH")
+    environment = {
+        "HOME": str(tmp_path), "ORDERCAST_DAGSTER_USER": "dagster",
+        "ORDERCAST_DAGSTER_PASSWORD_HASH": "$2a$14$Zkx19XLiW6VYouLHR5NmfOFU0z2GTNmpkT/5qqR7hx4IjWJPDhjvG",  # of the word hiccup, in Caddy's manual
+    }  # fmt: skip
+
+    arguments = ["validate", "--adapter", "caddyfile", "--config", str(PROJECT_ROOT / "deploy" / name)]
+    said = subprocess.run([caddy, *arguments], check=False, env=environment, capture_output=True, text=True)
+
+    assert said.returncode == 0, said.stderr
+
+
+def test_the_supervisor_starts_the_same_processes_as_the_containers(tmp_path: Path) -> None:
+    config = supervisor_config(Settings(home=tmp_path), with_proxy=False)
+
+    programs = {section.removeprefix("program:"): config[section] for section in config.sections() if section.startswith("program:")}
+    assert programs.keys() == OURS.keys() - {"migrate"}
+    for name, program in programs.items():
+        arguments = program["command"].split("pipelines.cli.app ")[1].split()
+        assert _understood(arguments) == OURS[name]["command"][0]
+        assert "--address" not in arguments
+    assert [name for name, program in programs.items() if program["autostart"] == "false"] == ["pages-next"]
