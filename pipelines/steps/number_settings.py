@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 # Where things lie, who decides, how messages travel and how long things are kept change no number.
 _ELSEWHERE: Final = ("outbox_", "webhook_", "email_", "oidc_", "metrics_")
-_NO_NUMBER: Final = frozenset({"home", "store_url", "releases_kept", "refused_days", "log_days", "history_days", "one_person_amount", "operator"})
+_NO_NUMBER: Final = frozenset(
+    {"home", "store_url", "releases_kept", "refused_days", "log_days", "history_days", "one_person_amount", "operator"}
+)
 
 
 def number_settings(settings: Settings) -> dict[str, Any]:
