@@ -67,6 +67,7 @@ def test_steps_and_their_dagster_skins_bear_the_same_names() -> None:
         "resources",
         "reporting",
         "schedules",
+        "upkeep",
     }
     steps = {path.stem for path in (ROOT / "pipelines/steps").glob("*.py")} - {"__init__"}
 
