@@ -5,6 +5,7 @@ from __future__ import annotations
 import dagster as dg
 
 from pipelines.defs import (
+    backfill,
     compare_days,
     customer_values,
     forecast,
@@ -13,6 +14,7 @@ from pipelines.defs import (
     publish,
     recommend,
     schedules,
+    sensors,
     transform,
     upkeep,
     write_back,
@@ -32,8 +34,10 @@ defs = dg.Definitions(
         jeopardy.jeopardy,
         publish.release,
         write_back.proposals,
+        backfill.days_read_anew,
     ],
-    jobs=[schedules.job, upkeep.upkeep],
-    schedules=[schedules.daily, upkeep.daily_upkeep],
+    jobs=[schedules.job, schedules.refresh, schedules.backfill, upkeep.upkeep],
+    schedules=[schedules.daily, schedules.weekly, upkeep.daily_upkeep],
+    sensors=[sensors.changes],
     resources={"platform": Platform()},
 )

@@ -135,7 +135,14 @@ class Settings(BaseSettings):
     )
     history_days: int = Field(default=90, ge=3, description="Days for which Dagster's history of runs is kept.")
     log_days: int = Field(default=30, ge=1, description="Days for which logs of runs are kept.")
-    releases_kept: int = Field(default=5, ge=2, description="Published releases kept for rollback.")
+    releases_kept: int = Field(default=5, ge=2, description="Published releases kept for rollback, the newest.")
+    release_days_kept: int = Field(
+        default=7, ge=0, description="Days of whole runs whose last release is kept besides, however often refreshes publish."
+    )
+    runs_by_itself: bool = Field(
+        default=False,
+        description="Whether the daily and weekly schedules and the change sensor of `ordercast dagster` are on from the start.",
+    )
 
     @classmethod
     def settings_customise_sources(

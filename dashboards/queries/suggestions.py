@@ -123,7 +123,7 @@ def _live(
     keys = recommendations.statuses_of(_store, read_frame(release, _PLANNED)).select("rec_id", release_key="recommendation_key")
     live = recommendations.list_recommendations(_store).join(keys, on="rec_id", how="left", maintain_order="left")
     live = live.with_columns(pl.coalesce("release_key", "recommendation_key").alias("recommendation_key"))
-    return live, recommendations.has_proposals_of(_store, release.release_id)
+    return live, recommendations.has_proposals_of(_store, release.planning_run_id or release.release_id)
 
 
 def _in_scope(operator: Operator | None, rows: pl.DataFrame) -> pl.DataFrame:

@@ -34,6 +34,7 @@ from pipelines.cli import (
     rebuilding,
     reconciling,
     reference,
+    refreshing,
     replaying,
     reports,
     rules,
@@ -65,6 +66,7 @@ app = typer.Typer(
 loading.register(app)
 running.register(app)
 serving.register(app)
+refreshing.register(app)
 reconciling.register(app)
 metrics.register(app)
 targets.register(app)

@@ -10,12 +10,12 @@ import typer
 from rich.console import Console
 
 from pipelines.cli.display import emit_json, progress_bar
-from pipelines.cli.running import only_run
 from pipelines.errors import BackupError
 from pipelines.settings import load_settings
 from pipelines.stores.backups import MANIFEST, check_backup
 from pipelines.stores.customer_keys import SECRET_FILE
 from pipelines.stores.operational import OperationalStore
+from pipelines.stores.run_lock import only_run
 
 if TYPE_CHECKING:
     from pipelines.stores.backups import Backup
@@ -48,7 +48,7 @@ def backup(
     target = (folder or settings.resolved_home / "backups" / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}").expanduser().resolve()
     with (
         OperationalStore.open(settings.resolved_store_url) as store,
-        only_run(settings),
+        only_run(settings.resolved_home),
         progress_bar(Console(stderr=True), "Backing up") as report,
     ):
         made = back_up(store, target, settings=settings, on_progress=report)
@@ -96,7 +96,7 @@ def restore(
     standing = step.would_overwrite(source, settings=settings)
     if standing and not yes:
         raise BackupError(f"This would replace {'; '.join(standing)}. Say --yes if you mean it. Nothing was changed.")
-    with only_run(settings), progress_bar(Console(stderr=True), "Restoring") as report:
+    with only_run(settings.resolved_home), progress_bar(Console(stderr=True), "Restoring") as report:
         audit = step.restore(source, settings=settings, on_progress=report)
     console.print(f"Restored from {source / MANIFEST}. The audit log has {audit.rows_count:,} rows", end="", highlight=False, markup=False)
     console.print(" and is whole." if not audit.problems else ", and what was wrong with it at the time of the backup is so now:")

@@ -45,7 +45,10 @@ STEPS: Final = {
     "jeopardy": "Judge open orders",
     "publish": "Publish a release",
     "write_back": "Write proposals back",
+    "backfill": "Read days anew",
 }
+PLANNED_STEPS: Final = tuple(step for step in STEPS if step != "backfill")
+REFRESHED_STEPS: Final = ("ingest", "transform", "publish")
 
 
 def emit_json(value: Any) -> None:
@@ -128,8 +131,8 @@ def progress_bar(console: Console, title: str) -> Iterator[Callable[..., None]]:
 
 
 @contextmanager
-def run_progress(console: Console) -> Iterator[None]:
-    """One line per step of the run, fed by what the steps log; without a terminal, a plain line as each step ends."""
+def run_progress(console: Console, steps: Sequence[str] = PLANNED_STEPS) -> Iterator[None]:
+    """One line per step of the run, of `STEPS`, fed by what the steps log; without a terminal, a plain line as each step ends."""
     columns = (
         SpinnerColumn(finished_text="✓"),
         TextColumn("{task.description}"),
@@ -140,7 +143,7 @@ def run_progress(console: Console) -> Iterator[None]:
     logger.setLevel(logging.INFO)
     logger.propagate = False
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        handler = _StepHandler(progress, console)
+        handler = _StepHandler(progress, console, steps)
         logger.addHandler(handler)
         try:
             yield
@@ -149,12 +152,12 @@ def run_progress(console: Console) -> Iterator[None]:
 
 
 class _StepHandler(logging.Handler):
-    def __init__(self, progress: Progress, console: Console) -> None:
+    def __init__(self, progress: Progress, console: Console, steps: Sequence[str]) -> None:
         super().__init__(logging.INFO)
         self._progress = progress
         self._console = console
         self._last: dict[str, str] = {}
-        self._tasks: dict[str, TaskID] = {step: progress.add_task(title, total=1, start=False, detail="") for step, title in STEPS.items()}
+        self._tasks: dict[str, TaskID] = {step: progress.add_task(STEPS[step], total=1, start=False, detail="") for step in steps}
 
     def emit(self, record: logging.LogRecord) -> None:
         step = record.name.removeprefix("ordercast.").split(".")[0]

@@ -10,7 +10,8 @@ import dagster as dg
 from pipelines import errors
 from pipelines.definitions import defs
 from pipelines.defs.resources import Platform
-from pipelines.defs.schedules import JOB_NAME
+from pipelines.defs.schedules import JOB_NAME, REFRESH_CONFIG, REFRESH_JOB_NAME
+from pipelines.defs.sensors import COMMAND_LINE
 from pipelines.defs.upkeep import forget_old
 from pipelines.settings import load_settings
 
@@ -19,13 +20,13 @@ if TYPE_CHECKING:
 
     from dagster_shared.error import SerializableErrorInfo
 
-_OURS: Final = {"ordercast/started_by": "command line"}
 _UNFINISHED: Final = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
+_RANGE_TAGS: Final = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 _QUIET: Final = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -46,26 +47,30 @@ class RunOutcome:
         return asdict(self)
 
 
-def execute(*, as_of: str | None = None) -> RunOutcome:
-    """Every asset is materialised once, in this process, and the run stands in Dagster's history.
+def execute(*, job_name: str = JOB_NAME, as_of: str | None = None, days: tuple[str, str] | None = None) -> RunOutcome:
+    """Every asset of the job is materialised once, in this process, and the run stands in Dagster's history.
 
     The caller holds the home folder's run lock: a run of ours that Dagster believes to be going on has died.
 
     Args:
+        job_name: One of the jobs of `defs.schedules`.
         as_of: ISO date that overrides the as-of setting.
+        days: First and last day, ISO dates, of a job with a partition per day.
     """
-    job = defs.resolve_job_def(JOB_NAME)
+    job = defs.resolve_job_def(job_name)
+    config = _QUIET | (REFRESH_CONFIG if job_name == REFRESH_JOB_NAME else {})
+    tags = COMMAND_LINE | (dict(zip(_RANGE_TAGS, days, strict=True)) if days else {})
     with dg.DagsterInstance.get() as instance:
         _bury_dead_runs(instance)
         result = job.execute_in_process(
-            instance=instance, run_config=_QUIET, raise_on_error=False, tags=_OURS, resources={"platform": Platform(as_of=as_of)}
+            instance=instance, run_config=config, raise_on_error=False, tags=tags, resources={"platform": Platform(as_of=as_of)}
         )
         stats = instance.get_run_step_stats(result.run_id)
         forget_old(instance, load_settings())
     failed_step, error, retry = _failure(result)
     counts = _counts(result)
     return RunOutcome(
-        run_id=str(counts.get("publish", {}).get("release_id", "")) or None,
+        run_id=next((str(facts["release_id"]) for facts in counts.values() if "release_id" in facts), None),
         is_success=result.success,
         failed_step=failed_step,
         error=error,
@@ -80,7 +85,7 @@ def _bury_dead_runs(instance: dg.DagsterInstance) -> None:
 
     A dead run that kept its place would make the next one wait for ever.
     """
-    for record in instance.get_run_records(dg.RunsFilter(tags=_OURS, statuses=_UNFINISHED)):
+    for record in instance.get_run_records(dg.RunsFilter(tags=COMMAND_LINE, statuses=_UNFINISHED)):
         instance.report_run_failed(record.dagster_run, message="The process ended before the run did.")
         instance.event_log_storage.free_concurrency_slots_for_run(record.dagster_run.run_id)
 

@@ -14,7 +14,6 @@ from rich.console import Console
 
 from pipelines.cli import accesses
 from pipelines.cli.display import emit_json, quarantine_lines
-from pipelines.cli.running import only_run
 from pipelines.errors import DecisionError
 from pipelines.faults import documents as faults
 from pipelines.quality.holds import list_holds
@@ -24,6 +23,7 @@ from pipelines.stores.grants import INGEST, WRITER
 from pipelines.stores.mends import list_mends
 from pipelines.stores.operational import OperationalStore
 from pipelines.stores.quarantine_rows import held_row, held_rows, quarantined_documents
+from pipelines.stores.run_lock import only_run
 from pipelines.stores.warehouse import open_warehouse
 
 if TYPE_CHECKING:
@@ -207,7 +207,7 @@ def quarantine_requeue(as_json: Annotated[bool, typer.Option("--json", help="Pri
     Example: [b]ordercast quarantine requeue[/b]
     """
     settings = load_settings()
-    with only_run(settings):
+    with only_run(settings.resolved_home):
         before, after, result = _judge_again(settings)
     if as_json:
         emit_json({"waited": before, "still_waiting": after, "block_reason": result.block_reason})

@@ -11,10 +11,10 @@ from rich.console import Console
 
 from pipelines.cli.display import emit_json, progress_bar
 from pipelines.cli.doctor import UNHEALTHY
-from pipelines.cli.running import only_run
 from pipelines.settings import load_settings
 from pipelines.stores.grants import INGEST
 from pipelines.stores.operational import OperationalStore
+from pipelines.stores.run_lock import only_run
 from pipelines.stores.warehouse import open_warehouse
 
 if TYPE_CHECKING:
@@ -39,12 +39,12 @@ def reconcile(as_json: Annotated[bool, typer.Option("--json", help="Print the co
     run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-reconcile"
     with (
         OperationalStore.open(settings.resolved_store_url, role=INGEST) as store,
-        only_run(settings),
+        only_run(settings.resolved_home),
         open_warehouse(settings.warehouse_path) as conn,
     ):
         store.migrate()
         with progress_bar(Console(stderr=True), "Comparing") as report:
-            result = ingest(store, conn, run_id=run_id, settings=settings, compares_all=True, on_progress=report)
+            result = ingest(store, conn, run_id=run_id, settings=settings, comparing="everything", on_progress=report)
     if as_json:
         tables = [asdict(one) for one in result.comparisons]
         emit_json({"run_id": run_id, "is_full_resync": result.is_full_resync, "block_reason": result.block_reason, "tables": tables})

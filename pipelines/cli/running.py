@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -20,7 +18,7 @@ import yaml
 from pydantic import SecretStr
 from rich.console import Console
 
-from pipelines.cli.display import emit_json, run_progress
+from pipelines.cli.display import PLANNED_STEPS, emit_json, run_progress
 from pipelines.cli.summary import print_summary
 from pipelines.errors import ContractError, SettingsError, UnavailableError
 from pipelines.setting_sources import FILE_VARIABLE, SECRETS_VARIABLE
@@ -28,8 +26,11 @@ from pipelines.setting_values import is_this_machine
 from pipelines.settings import PREFIX, PROJECT_ROOT, Settings, load_settings
 from pipelines.stores.durable import write_durably
 from pipelines.stores.operational import OperationalStore
+from pipelines.stores.run_lock import only_run
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from pipelines.cli.in_process import RunOutcome
 
 INTERRUPTED: Final = 130
@@ -65,41 +66,54 @@ def run(
 
     Examples: [b]ordercast run[/b] | [b]ordercast run --as-of 2026-10-31[/b] | [b]ordercast run --json[/b]
     """
-    from pipelines.steps.restore import is_interrupted  # noqa: PLC0415 - keeps other commands quick to start
-
     started = time.perf_counter()
     settings = load_settings()
+    outcome = run_job(settings, PLANNED_STEPS, lambda execute: execute(as_of=as_of.date().isoformat() if as_of else None))
+    if as_json:
+        emit_json(outcome.as_dict())
+    raise_failure(outcome)
+    if not as_json:
+        print_summary(Console(), settings=settings, outcome=outcome, seconds=time.perf_counter() - started)
+
+
+def run_job(settings: Settings, steps: Sequence[str], work: Callable[[Callable[..., RunOutcome]], RunOutcome]) -> RunOutcome:
+    """What became of a job, run in this process while no other command works on the home folder.
+
+    Args:
+        settings: Name the home folder.
+        steps: Which steps the job has, for the lines of its progress.
+        work: Given `in_process.execute`, runs the job.
+
+    Raises:
+        ContractError: A restore was interrupted. Nothing was run.
+        UnavailableError: Another command works on the home folder, or the store does not answer. Nothing was run.
+    """
+    from pipelines.steps.restore import is_interrupted  # noqa: PLC0415 - keeps other commands quick to start
+
     with OperationalStore.open_to_read(settings.resolved_store_url):
         pass  # a store that cannot be opened is said at once, before anything slow is loaded
     prepare_dagster_home(settings)
-    console = Console(stderr=True)
-    with only_run(settings), run_progress(console):
+    with only_run(settings.resolved_home), run_progress(Console(stderr=True), steps):
         if is_interrupted(settings):
             raise ContractError("A restore was killed half way: `ordercast restore FOLDER --yes` again, then run.")
-        outcome = _execute(as_of.date().isoformat() if as_of else None)
-    if as_json:
-        emit_json(outcome.as_dict())
-    _raise_failure(outcome)
-    if as_json:
-        return
-    print_summary(Console(), settings=settings, outcome=outcome, seconds=time.perf_counter() - started)
+        return _execute(work)
 
 
-def _execute(as_of: str | None) -> RunOutcome:
+def _execute(work: Callable[[Callable[..., RunOutcome]], RunOutcome]) -> RunOutcome:
     """The run in a thread of its own, so that Ctrl-C reaches us and not whatever dbt or Dagster are at.
 
     Every step is safe against being killed, so an interrupted run is left as it stands and the process ends at once.
     """
 
-    def work() -> RunOutcome:
+    def run_in_process() -> RunOutcome:
         from pipelines.cli.in_process import execute  # noqa: PLC0415 - Dagster and dbt take seconds to import
 
         _give_way()
-        return execute(as_of=as_of)
+        return work(execute)
 
     with ThreadPoolExecutor(max_workers=1) as worker:
         try:
-            return worker.submit(work).result()
+            return worker.submit(run_in_process).result()
         except KeyboardInterrupt:
             sys.stderr.write("\nInterrupted; nothing half done stays: run the same command again.\n")
             sys.stderr.flush()
@@ -209,19 +223,13 @@ def settings_in_environment(settings: Settings) -> None:
     os.environ.pop(SECRETS_VARIABLE, None)
 
 
-@contextmanager
-def only_run(settings: Settings) -> Iterator[None]:
-    """No other `ordercast run` works on this home folder meanwhile; the lock goes with the process, however it ends."""
-    settings.resolved_home.mkdir(parents=True, exist_ok=True)
-    with (settings.resolved_home / "run.lock").open("w", encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UnavailableError(f"Another run is at work in {settings.resolved_home}; wait for it to end and run again.") from None
-        yield
+def raise_failure(outcome: RunOutcome) -> None:
+    """Nothing where the run succeeded.
 
-
-def _raise_failure(outcome: RunOutcome) -> None:
+    Raises:
+        UnavailableError: It failed and may succeed if tried again.
+        ContractError: It failed and would again.
+    """
     if outcome.is_success:
         return
     message = f"The run stopped at {outcome.failed_step}: {outcome.error}"

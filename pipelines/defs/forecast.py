@@ -42,6 +42,12 @@ def panel(platform: Platform) -> Iterator[dg.MaterializeResult[None]]:
     )
 
 
+class BacktestConfig(dg.Config):
+    """What a run may be told: to test forecasts whatever the age of the evidence."""
+
+    tests_anew: bool = False
+
+
 @dg.multi_asset(
     name="backtest",
     specs=[
@@ -53,10 +59,10 @@ def panel(platform: Platform) -> Iterator[dg.MaterializeResult[None]]:
     ],
     pool=WAREHOUSE_POOL,
 )
-def backtest(platform: Platform) -> Iterator[dg.MaterializeResult[None]]:
-    """Forecasts are tested on the past, where the evidence is a week old."""
+def backtest(config: BacktestConfig, platform: Platform) -> Iterator[dg.MaterializeResult[None]]:
+    """Forecasts are tested on the past, where the evidence is a week old or the run is told to."""
     with announced("backtest", platform.settings()) as cost, platform.warehouse() as conn:
-        summary = backtest_forecasts(conn)
+        summary = backtest_forecasts(conn, tests_anew=config.tests_anew)
     yield dg.MaterializeResult(
         asset_key=BACKTEST_WEEKS, metadata=_facts(summary, summary.rows_count) | cost.metadata() | {"chart": _backtest_chart(summary)}
     )

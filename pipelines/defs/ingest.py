@@ -9,12 +9,20 @@ from pipelines.defs.reporting import announced
 from pipelines.defs.resources import DAILY, RETRY, WAREHOUSE_POOL, Platform
 from pipelines.errors import ContractError
 from pipelines.steps.ingest import IngestResult, ingest
+from pipelines.steps.ingest_reading import Comparing
+from pipelines.steps.refresh import refresh_settings
 from pipelines.stores.grants import INGEST
 from pipelines.stores.source_contract import SOURCE_TABLES
 
 _KEYS = {table: dg.AssetKey(["shop", table]) for table in SOURCE_TABLES}
 _RUN_CONTEXT = dg.AssetKey(["meta", "run_context"])
 _SOURCE_FIELDS = dg.AssetKey(["meta", "source_fields"])
+
+
+class IngestConfig(dg.Config):
+    """What a run may be told: to refresh figures beside the plans that stand, as of the same day."""
+
+    is_refresh: bool = False
 
 
 @dg.multi_asset(
@@ -43,12 +51,16 @@ _SOURCE_FIELDS = dg.AssetKey(["meta", "source_fields"])
     pool=WAREHOUSE_POOL,
     retry_policy=RETRY,
 )
-def shop(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+def shop(
+    context: dg.AssetExecutionContext, config: IngestConfig, platform: Platform
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     """Everything that changed in the operational store since the last run, from one snapshot, in one transaction."""
-    run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{context.run_id[:6]}"
+    run_id = new_run_id(context.run_id)
     with announced("ingest", platform.settings()) as cost, platform.store(INGEST) as store, platform.warehouse() as conn:
         try:
-            result = ingest(store, conn, run_id=run_id, settings=platform.settings())
+            settings = refresh_settings(conn, platform.settings()) if config.is_refresh else platform.settings()
+            comparing: Comparing = "what_no_feed_tells" if config.is_refresh else "when_due"
+            result = ingest(store, conn, run_id=run_id, settings=settings, comparing=comparing)
         except ContractError as exc:
             raise dg.Failure(str(exc), allow_retries=False) from exc
     blocking = _blocking_tables(result)
@@ -74,6 +86,11 @@ def shop(context: dg.AssetExecutionContext, platform: Platform) -> Iterator[dg.M
         asset_key=_RUN_CONTEXT, metadata={"run_id": run_id, "as_of": result.context.as_of_date.isoformat(), **cost.metadata()}
     )
     yield dg.MaterializeResult(asset_key=_SOURCE_FIELDS)
+
+
+def new_run_id(dagster_run_id: str) -> str:
+    """Names what a run ingests and publishes; it sorts by time, and its end says which of Dagster's runs it was."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{dagster_run_id[:6]}"
 
 
 def _blocking_tables(result: IngestResult) -> set[str]:

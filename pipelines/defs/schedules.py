@@ -1,20 +1,64 @@
-"""The one job, and when it runs."""
+"""The jobs, and when they run."""
 
 from __future__ import annotations
 
+from typing import Final
+
 import dagster as dg
 
-JOB_NAME = "ordercast"
+from pipelines.defs.backfill import days_read_anew
+from pipelines.defs.ingest import shop
+from pipelines.defs.publish import release
+from pipelines.defs.transform import models
+from pipelines.settings import load_settings
+
+JOB_NAME: Final = "ordercast"
+REFRESH_JOB_NAME: Final = "refresh"
+BACKFILL_JOB_NAME: Final = "backfill"
+REFRESH_CONFIG: Final = {"ops": {"ingest": {"config": {"is_refresh": True}}}}
+
+_SETTINGS: Final = load_settings()
+_ZONE: Final = _SETTINGS.time_zone or "UTC"
+_SWITCH: Final = "It is on." if _SETTINGS.runs_by_itself else "Off until switched on here, or by ORDERCAST_RUNS_BY_ITSELF."
+IS_ON: Final = _SETTINGS.runs_by_itself
 
 job = dg.define_asset_job(
     JOB_NAME,
-    selection=dg.AssetSelection.all(),
-    description="From what changed in the operational store to proposals that stand in it.",
+    selection=dg.AssetSelection.all() - dg.AssetSelection.assets(days_read_anew),
+    description="The whole run: from what changed in the operational store to proposals that stand in it.",
+)
+
+refresh = dg.define_asset_job(
+    REFRESH_JOB_NAME,
+    selection=dg.AssetSelection.assets(shop, models, release),
+    config=REFRESH_CONFIG,
+    executor_def=dg.in_process_executor,  # a process per step would take longer to start than the steps take
+    description="Figures follow what changed in the operational store; plans and suggestions stay those of the last whole run.",
+)
+
+backfill = dg.define_asset_job(
+    BACKFILL_JOB_NAME,
+    selection=dg.AssetSelection.assets(days_read_anew),
+    executor_def=dg.in_process_executor,
+    description="Documents of chosen days are compared with the store, read again where they differ, and their orders computed anew.",
 )
 
 daily = dg.ScheduleDefinition(
     name="daily",
     job=job,
     cron_schedule="30 4 * * *",
-    description="Daily at 04:30 UTC; off until switched on in the UI. West of UTC-4 choose a later hour, after the local day has closed.",
+    execution_timezone=_ZONE,
+    default_status=dg.DefaultScheduleStatus.RUNNING if IS_ON else dg.DefaultScheduleStatus.STOPPED,
+    description=f"The whole run, daily at 04:30 ({_ZONE}). {_SWITCH}"
+    + ("" if _SETTINGS.time_zone else " Set ORDERCAST_TIME_ZONE, so that it runs after the local day has closed."),
+)
+
+weekly = dg.ScheduleDefinition(
+    name="weekly_backtest",
+    job=job,
+    cron_schedule="30 5 * * 0",
+    execution_timezone=_ZONE,
+    run_config={"ops": {"backtest": {"config": {"tests_anew": True}}}},
+    default_status=dg.DefaultScheduleStatus.RUNNING if IS_ON else dg.DefaultScheduleStatus.STOPPED,
+    description=f"The whole run with forecasts tested on the past, however old the evidence is: Sundays at 05:30 ({_ZONE}). {_SWITCH}",
 )

@@ -75,7 +75,7 @@ class BacktestSummary:
     seconds: float
 
 
-def backtest_forecasts(conn: duckdb.DuckDBPyConnection) -> BacktestSummary:
+def backtest_forecasts(conn: duckdb.DuckDBPyConnection, *, tests_anew: bool = False) -> BacktestSummary:
     """`planning` holds evidence at most a week old: backtest_run, _weeks, _series, _classes, _steps and horizon_scores.
 
     Forecasts are tested where there is no evidence yet, where it is seven as-of days old or of a later day, where the methods or the
@@ -83,11 +83,12 @@ def backtest_forecasts(conn: duckdb.DuckDBPyConnection) -> BacktestSummary:
 
     Args:
         conn: The warehouse, its marts built.
+        tests_anew: Test whatever the age of the evidence.
     """
     began = time.monotonic()
     context, version = run_context(conn), method_version()
     as_of = context.as_of_date
-    why = _why_due(conn, as_of=as_of, version=version)
+    why = "Asked to test anew" if tests_anew else _why_due(conn, as_of=as_of, version=version)
     if why is not None:
         refill_table(conn, "planning.backtest_run", _run_row(conn, context, version).clear())
         history = read_demand_history(conn, as_of=as_of)

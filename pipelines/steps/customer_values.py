@@ -23,6 +23,7 @@ from forecasting.customers import (
     lifetime_value,
     probability_alive,
 )
+from pipelines.stores.standing_plans import begin_planning
 from pipelines.stores.warehouse import refill_table, run_context
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ def score_customers(conn: duckdb.DuckDBPyConnection) -> CustomerValuesSummary:
         conn: The warehouse, its marts built.
     """
     began = time.monotonic()
+    begin_planning(conn)
     context = run_context(conn)
     as_of = context.as_of_date
     models = _fit(conn, as_of)

@@ -15,10 +15,11 @@ import sqlalchemy as sa
 from pipelines.errors import SourceContractError
 from pipelines.quality import erasure, quarantine, warnings
 from pipelines.quality.arrivals import count, document_groups
+from pipelines.quality.dated_documents import DatedDocuments, Days
 from pipelines.quality.gate import Gate, Standing, TableIngest
 from pipelines.quality.holds import Holds, orders_without_rate, sums_that_overflow
-from pipelines.steps.ingest_context import context_of, data_day, latest_time
-from pipelines.steps.ingest_reading import Comparison, Corrections, SourceReading
+from pipelines.steps.ingest_context import context_of, data_day, latest_time, zone_of
+from pipelines.steps.ingest_reading import Comparing, Comparison, Corrections, SourceReading
 from pipelines.stores import source_watch, transform_state
 from pipelines.stores.change_feed import FeedPosition, prune_feed, read_changes, repair_feed
 from pipelines.stores.check_results import CheckTally, record_checks
@@ -30,6 +31,7 @@ from pipelines.stores.draft_lines import (
     write_draft_lines,
     write_order_changes,
 )
+from pipelines.stores.feed_mark import write_mark
 from pipelines.stores.mends import accepted_holds, list_mends, unapplied_keys, write_mends
 from pipelines.stores.metrics_targets import write_targets
 from pipelines.stores.overrides import list_overrides, write_overrides
@@ -73,7 +75,7 @@ class IngestResult:
 
 def ingest(
     store: OperationalStore, conn: duckdb.DuckDBPyConnection, *, run_id: str, settings: Settings,
-    compares_all: bool = False, on_progress: Callable[[str, float], None] | None = None,
+    comparing: Comparing = "when_due", days: Days | None = None, on_progress: Callable[[str, float], None] | None = None,
 ) -> IngestResult:  # fmt: skip
     """Raw tables, quarantine, counts, context and the feed's position are those of one snapshot of the store.
 
@@ -84,7 +86,8 @@ def ingest(
         conn: The warehouse.
         run_id: Names this ingest.
         settings: Limits of the gate, and the home folder.
-        compares_all: Compare every row with the store, whenever that was done last.
+        comparing: Which tables are compared with the store row by row.
+        days: Besides, documents of these local days are compared, and their orders count as changed; the others are not compared.
         on_progress: Told the table that is read and the share of tables done.
 
     Raises:
@@ -108,8 +111,11 @@ def ingest(
             as_of = None if changes.is_full_resync else _reported_day(conn)
             corrections = Corrections(Pseudonyms.of_home(settings.resolved_home), mends, as_of)
             now = datetime.now(UTC).replace(tzinfo=None)
-            reading = SourceReading(conn, changes, corrections, now, repaired, compares_all, on_progress)
+            dated = DatedDocuments(conn, days, zone_of(merchant, settings=settings)) if days else None
+            reading = SourceReading(conn, changes, corrections, now, repaired, comparing, dated, on_progress)
             tables, findings = _ingest_tables(gate, reading)
+            if dated:
+                dated.note_orders()
             fields, position, is_full_resync = changes.fields, changes.position, changes.is_full_resync
         context = context_of(conn, merchant, run_id=run_id, settings=settings)
         findings += sums_that_overflow(conn) + (
@@ -139,6 +145,7 @@ def ingest(
         with contextlib.suppress(duckdb.Error):
             conn.rollback()
         raise
+    write_mark(settings.resolved_home, position)
     prune_feed(store)
     remove_old_refused(settings.refused_path, days=settings.refused_days)
     result = IngestResult(run_id, is_full_resync, tables, ". ".join(blocks) or None, context, tuple(reading.comparisons))

@@ -30,6 +30,26 @@ def context_of(conn: duckdb.DuckDBPyConnection, merchant: Merchant | None, *, ru
         SettingsError: The time zone does not exist, or the as-of date lies after the data.
         SourceContractError: Neither settings nor store say zone, day or currency.
     """
+    zone = zone_of(merchant, settings=settings)
+    currency = merchant.currency_code if merchant else _commonest_currency(conn)
+    as_of = settings.as_of or data_day(conn, merchant, zone)
+    if as_of is None:
+        raise SourceContractError(
+            "The store holds no order yet, so there is no day to report: load one, or set ORDERCAST_AS_OF. The warehouse is unchanged."
+        )
+    if as_of > _last_day(conn, merchant, zone):
+        raise SettingsError(f"As-of {as_of} lies after the last day with data; choose an earlier one. The warehouse is unchanged.")
+    name, origin = (merchant.name, merchant.origin) if merchant else ("Merchant", "operational store")
+    return RunContext(run_id, as_of, zone, currency, name, origin)
+
+
+def zone_of(merchant: Merchant | None, *, settings: Settings) -> str:
+    """The zone of reporting days.
+
+    Raises:
+        SettingsError: The time zone does not exist.
+        SourceContractError: Neither settings nor store say one.
+    """
     zone = settings.time_zone or (merchant.reporting_time_zone if merchant else None)
     if zone is None:
         raise SourceContractError(
@@ -41,16 +61,7 @@ def context_of(conn: duckdb.DuckDBPyConnection, merchant: Merchant | None, *, ru
         raise SettingsError(
             f"{fault.code} The store's reporting time zone {zone!r} {fault.what}: {fault.next_step}. The warehouse is unchanged."
         )
-    currency = merchant.currency_code if merchant else _commonest_currency(conn)
-    as_of = settings.as_of or data_day(conn, merchant, zone)
-    if as_of is None:
-        raise SourceContractError(
-            "The store holds no order yet, so there is no day to report: load one, or set ORDERCAST_AS_OF. The warehouse is unchanged."
-        )
-    if as_of > _last_day(conn, merchant, zone):
-        raise SettingsError(f"As-of {as_of} lies after the last day with data; choose an earlier one. The warehouse is unchanged.")
-    name, origin = (merchant.name, merchant.origin) if merchant else ("Merchant", "operational store")
-    return RunContext(run_id, as_of, zone, currency, name, origin)
+    return zone
 
 
 def data_day(conn: duckdb.DuckDBPyConnection, merchant: Merchant | None, zone: str) -> date | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import pyarrow as pa
 
@@ -21,8 +21,13 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from pipelines.quality.dated_documents import DatedDocuments
     from pipelines.stores.change_feed import ChangeReader
     from pipelines.stores.source_contract import SourceTable
+
+# Which tables are compared with the store row by row: all of them; all once a day, and where the numbers of rows differ; or, where the feed
+# is trusted until a run looks again, only those that no feed tells of.
+Comparing: TypeAlias = Literal["everything", "when_due", "what_no_feed_tells"]
 
 # Less than a day, so that a run at the same hour every day compares every day.
 COMPARE_EVERY: Final = timedelta(hours=20)
@@ -63,13 +68,14 @@ class Corrections:
 class SourceReading:
     """The tables of one snapshot, each to be received once, in load order.
 
-    Every table is counted on each read, and compared row by row where counts differ, where its trigger was lost, where neither trigger
-    nor `updated_at` tells of changes, and all of them where the last time is most of a day ago.
+    When comparing is due: every table is counted on each read, and compared row by row where counts differ, where its trigger was lost,
+    where neither trigger nor `updated_at` tells of changes, and all of them where the last time is most of a day ago.
 
     Attributes:
         now: Naive UTC of this machine's clock.
         repaired: Tables whose triggers were missing until just before the snapshot.
-        compares_all: Compare every table, whatever the hour.
+        comparing: Which tables are compared row by row.
+        dated: Days whose documents are compared in any case.
         on_progress: Told the table that is read and the share of tables done.
         comparisons: What was compared so far.
     """
@@ -79,7 +85,8 @@ class SourceReading:
     corrections: Corrections
     now: datetime
     repaired: frozenset[str] = frozenset()
-    compares_all: bool = False
+    comparing: Comparing = "when_due"
+    dated: DatedDocuments | None = None
     on_progress: Callable[[str, float], None] | None = None
     comparisons: list[Comparison] = field(default_factory=list)
     _before: dict[str, TableWatch] = field(init=False)
@@ -88,7 +95,8 @@ class SourceReading:
     def __post_init__(self) -> None:
         self._before = watched_tables(self.conn)
         oldest = min((watch.compared_at for watch in self._before.values()), default=self.now)
-        self.compares_all = self.compares_all or self.now - oldest > COMPARE_EVERY
+        if self.comparing == "when_due" and self.now - oldest > COMPARE_EVERY:
+            self.comparing = "everything"
 
     @property
     def watches(self) -> dict[str, TableWatch]:
@@ -110,17 +118,17 @@ class SourceReading:
                 self._read_returned_again(table)
             arrival, others = self._receive(table)
             is_compared = self._is_to_be_compared(arrival, before)
-            if is_compared:
-                arrival = self._compared(table, arrival, others)
+            if is_compared or (self.dated and self.dated.is_told_by(arrival)):
+                arrival = self._compared(table, arrival, others, dated=None if is_compared else self.dated)
         compared_at = self.now if is_compared or before is None else before.compared_at
         self._watches[table.name] = TableWatch(self.changes.read_by(table.name), self.now, compared_at)
         return arrival
 
     def _is_to_be_compared(self, arrival: Arrival, before: TableWatch | None) -> bool:
         name = arrival.table.name
-        if self.compares_all or before is None or name in self.repaired or self.changes.read_by(name) == "comparison":
+        if self.comparing == "everything" or before is None or name in self.repaired or self.changes.read_by(name) == "comparison":
             return True
-        return counts_differ(self.conn, arrival, rows_in_store=self.changes.count(name))
+        return self.comparing == "when_due" and counts_differ(self.conn, arrival, rows_in_store=self.changes.count(name))
 
     def _read_recent_again(self, table: SourceTable, before: TableWatch | None) -> None:
         """Rows updated since a day before the last that was read. A clock that runs ahead of ours must not hide those that do not."""
@@ -135,9 +143,15 @@ class SourceReading:
         keys = erasure.keys_of_returned(self.conn, table, rows)
         self.changes.read_again(table.name, self._keys_in_store(table, keys, others))
 
-    def _compared(self, table: SourceTable, arrival: Arrival, others: Collection[str]) -> Arrival:
+    def _compared(self, table: SourceTable, arrival: Arrival, others: Collection[str], *, dated: DatedDocuments | None) -> Arrival:
+        """The batch with what differs read again; where only dated documents are compared, what differs of theirs."""
         rows, others = self._pseudonymised(table, self.changes.everything(table.name), known=others)
-        rows_compared = find_differing(self.conn, arrival, rows)
+        day = self.dated.day_of(arrival) if self.dated else None
+        rows_compared = find_differing(self.conn, arrival, rows, day=day)
+        if self.dated:
+            self.dated.remember_days(arrival)
+        if dated:
+            dated.keep_differing()
         lost, gone = differing_keys(self.conn)
         if lost or gone:
             self.changes.read_again(table.name, self._keys_in_store(table, lost, others))

@@ -13,6 +13,7 @@ import forecasting
 from forecasting.panel import SeriesSelection, select_series
 from forecasting.schema import SERIES_KEY
 from pipelines.stores.planning_runs import forget_planning_run
+from pipelines.stores.standing_plans import begin_planning
 from pipelines.stores.warehouse import replace_table, run_context
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def gather_panel(conn: duckdb.DuckDBPyConnection) -> PanelSummary:
         conn: The warehouse, its marts built.
     """
     began = time.monotonic()
+    begin_planning(conn)
     forget_planning_run(conn)
     as_of = run_context(conn).as_of_date
     history = read_demand_history(conn, as_of=as_of)

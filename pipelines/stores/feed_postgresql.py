@@ -98,6 +98,19 @@ def prune(conn: sa.Connection, *, now: datetime, before: datetime) -> int:
     return removed
 
 
+def waiting(conn: sa.Connection, since: FeedPosition | None) -> tuple[str, int, int]:
+    """The feed's epoch, the newest transaction that a reader at this position has not seen, and how many changes it has not."""
+    epoch = str(conn.execute(sa.text("SELECT epoch FROM feed.epoch")).scalar_one())
+    if since is None or not since.position.replace(":", "").replace(",", "").isdigit():
+        return epoch, 0, 0
+    interval = _INTERVAL.replace("$1", "CAST(:since AS text)")
+    found = conn.execute(
+        sa.text(f"SELECT coalesce(max(CAST(CAST(xid AS text) AS bigint)), 0), count(*) FROM feed.change WHERE {interval}"),
+        {"since": since.position},
+    ).one()
+    return epoch, int(found[0]), int(found[1])
+
+
 @contextmanager
 def open_reader(
     url: sa.URL,

@@ -87,6 +87,13 @@ def prune(conn: sa.Connection, *, now: datetime, before: datetime) -> int:
     return conn.execute(sa.text("DELETE FROM feed_change WHERE seq < :position"), limit).rowcount
 
 
+def waiting(conn: sa.Connection, since: FeedPosition | None) -> tuple[str, int, int]:
+    """The feed's epoch, its newest number, and how many changes a reader at this position has not seen."""
+    epoch = str(conn.execute(sa.text("SELECT epoch FROM feed_epoch")).scalar_one())
+    found = conn.execute(sa.text("SELECT coalesce(max(seq), 0), count(*) FROM feed_change WHERE seq > :seq"), {"seq": _seq(since)}).one()
+    return epoch, int(found[0]), int(found[1])
+
+
 @contextmanager
 def open_reader(
     url: sa.URL,

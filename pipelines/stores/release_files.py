@@ -27,7 +27,7 @@ class Release:
     """What a release says of itself. Dates and times are ISO text; `path` is where its file lies.
 
     `planning_run_id` is the run whose plans it carries: its own id, or that of the earlier release which holds what they were made from;
-    None where planning was not finished, or before this was kept.
+    None where planning was not finished, or before this was kept. `planned_at` is when that earlier run published them.
     """
 
     release_id: str
@@ -43,6 +43,12 @@ class Release:
     path: Path
     code_fingerprint: str = "unknown"  # of releases from before it was kept
     planning_run_id: str | None = None
+    planned_at: str | None = None
+
+    @property
+    def planned_by(self) -> str | None:
+        """The earlier run whose plans and suggestions it holds beside newer figures; None: those of its own run."""
+        return None if self.planning_run_id in {None, self.release_id} else self.planning_run_id
 
     @property
     def published_time(self) -> datetime:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Final
 import duckdb
 
 from pipelines.errors import ReleaseError, WarehouseUnavailableError
-from pipelines.stores import quarantine_rows
 from pipelines.stores.durable import BUILDING, is_of_full_disk, sealed, sha256_of, sync, write_durably
+from pipelines.stores.release_contents import write_from, write_whole
 from pipelines.stores.release_files import (
     NEXT_STEP,
     Release,
@@ -33,7 +33,6 @@ from pipelines.stores.release_files import (
     served_id,
     served_release,
 )
-from pipelines.stores.source_watch import last_changes
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -44,7 +43,6 @@ __all__ = [
     "open_served", "publish", "readable", "rollback", "served_id", "served_release", "verified",
 ]  # fmt: skip
 
-PUBLISHED_SCHEMAS: Final = ("marts", "planning", "meta")
 # A publication needs this much or the size of the release before; asked for first, because a full disk in the middle costs the connection.
 LEAST_FREE_BYTES: Final = 64 * 1024**2
 # What DuckDB keeps of a release and works with; more than that goes to disk beside the release. All readers of one process must agree.
@@ -57,7 +55,7 @@ _verifying = threading.Lock()
 
 @dataclass(frozen=True, slots=True)
 class ReleaseFacts:
-    """What the run that publishes knows about itself."""
+    """What the run that publishes knows about itself; `planned_by` and `planned_at` as in `Release`."""
 
     release_id: str
     as_of_date: str
@@ -69,10 +67,12 @@ class ReleaseFacts:
     checks_total: int
     code_fingerprint: str = "unknown"
     planning_run_id: str | None = None
+    planned_at: str | None = None
 
 
 def publish(
-    conn: duckdb.DuckDBPyConnection, releases: Path, *, facts: ReleaseFacts, catalogue: str, keep: int, reports: str = "{}"
+    conn: duckdb.DuckDBPyConnection, releases: Path, *, facts: ReleaseFacts, catalogue: str, keep: int, reports: str = "{}",
+    keep_days: int = 0,
 ) -> Release:
     """The warehouse's marts, plans and facts stand in a new release, and the pointer names it.
 
@@ -86,6 +86,7 @@ def publish(
         catalogue: The metric catalogue as JSON; a release explains its own numbers.
         keep: How many releases stay, the served one among them.
         reports: The report catalogue as JSON.
+        keep_days: Besides, of so many days that a run planned on, the last release that one planned.
 
     Raises:
         ReleaseError: A release of this id exists. Nothing was changed.
@@ -100,7 +101,10 @@ def publish(
     before = pointed(releases)
     building = final.with_suffix(BUILDING)
     try:
-        row_counts = _copy_published(conn, building, facts=facts, catalogue=catalogue, reports=reports)
+        told = {"metric_catalogue": catalogue, "report_catalogue": reports, "release_facts": json.dumps(asdict(facts))}
+        base = _newest_file(releases) if facts.planned_by is not None else None  # a whole run writes a file without gaps
+        row_counts = write_from(conn, building, base=base, told=told) if base else None
+        row_counts = write_whole(conn, building, told=told) if row_counts is None else row_counts
         sync(building)
         release = Release(**asdict(facts), row_counts=row_counts, sha256=sha256_of(building), path=final)
         write_durably(final.with_suffix(".json"), sealed(release.as_dict() | {"path": final.name}))
@@ -116,7 +120,7 @@ def publish(
             f"The release could not be written to {releases} ({first_line}): free disk space and run again. "
             "The release before is served as it was."
         ) from exc
-    _prune(releases, keep=keep, spared={facts.release_id, before}, now=facts.published_at)
+    _prune(releases, keep=keep, spared={facts.release_id, before, *_last_planned(releases, days=keep_days)}, now=facts.published_at)
     return release
 
 
@@ -224,42 +228,10 @@ def _require_intact(release: Release) -> None:
         )
 
 
-def _copy_published(conn: duckdb.DuckDBPyConnection, target: Path, *, facts: ReleaseFacts, catalogue: str, reports: str) -> dict[str, int]:
-    """Tables as they are, and views as the tables they amount to: a release has nothing behind them."""
-    tables = conn.execute(
-        "select table_schema, table_name from information_schema.tables "
-        "where table_type in ('BASE TABLE', 'VIEW') and table_catalog = current_database() and list_contains(?, table_schema) order by all",
-        [list(PUBLISHED_SCHEMAS)],
-    ).fetchall()
-    conn.execute(f"attach '{str(target).replace(chr(39), chr(39) * 2)}' as release")
-    try:
-        for schema in PUBLISHED_SCHEMAS:
-            conn.execute(f"create schema if not exists release.{schema}")
-        counts = {}
-        for schema, table in tables:
-            conn.execute(f'create table release.{schema}."{table}" as from {schema}."{table}"')
-            counts[f"{schema}.{table}"] = _count(conn, f'release.{schema}."{table}"')
-        conn.execute("create table release.meta.metric_catalogue (catalogue varchar)")
-        conn.execute("insert into release.meta.metric_catalogue values (?)", [catalogue])
-        conn.execute("create table release.meta.report_catalogue (catalogue varchar)")
-        conn.execute("insert into release.meta.report_catalogue values (?)", [reports])
-        conn.execute(f"create table release.meta.source_changes as {last_changes(conn)}")
-        if conn.execute("from duckdb_tables() where schema_name = 'quarantine' and table_name = 'document_rows'").fetchone():
-            conn.execute(f"create table release.meta.quarantined_documents as {quarantine_rows.PUBLISHED}")
-        conn.execute("create table release.meta.release_facts (facts varchar)")
-        conn.execute("insert into release.meta.release_facts values (?)", [json.dumps(asdict(facts))])
-        conn.execute("checkpoint release")
-    except BaseException:
-        with suppress(duckdb.Error):  # after a full disk the connection is dead, and what killed it is what is to be told
-            conn.execute("detach release")
-        raise
-    conn.execute("detach release")
-    return counts
-
-
-def _count(conn: duckdb.DuckDBPyConnection, table: str) -> int:
-    row = conn.execute(f"select count(*) from {table}").fetchone()
-    return int(row[0]) if row else 0
+def _newest_file(releases: Path) -> Path | None:
+    """The file of the newest complete release; None where there is none."""
+    newest = complete_ids(releases)[:1]
+    return releases / f"{newest[0]}.duckdb" if newest else None
 
 
 def _require_free_space(releases: Path) -> None:
@@ -292,6 +264,15 @@ def _prune(releases: Path, *, keep: int, spared: Collection[str | None], now: st
             (releases / f"{release_id}.json").unlink()
             (releases / f"{release_id}.duckdb").unlink()
             shutil.rmtree(releases / f"{release_id}.duckdb.tmp", ignore_errors=True)  # what a reader that was killed had put there
+
+
+def _last_planned(releases: Path, *, days: int) -> list[str]:
+    """The last release of each of the newest `days` days (UTC) on which whole runs published: refreshes push none of them out."""
+    last: dict[str, str] = {}
+    for release in list_releases(releases):
+        if release.planned_by is None:
+            last.setdefault(release.published_at[:10], release.release_id)
+    return [last[day] for day in sorted(last, reverse=True)[:days]]
 
 
 def _sweep(releases: Path) -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from pipelines.errors import ReleaseError
-from pipelines.stores.releases import PUBLISHED_SCHEMAS, open_release
+from pipelines.stores.release_contents import PUBLISHED_SCHEMAS
+from pipelines.stores.releases import open_release
 from pipelines.stores.warehouse import quoted
 
 if TYPE_CHECKING:

@@ -22,6 +22,7 @@ from pipelines.stores import (
     planning_runs,
     policy_rules,
     source_watch,
+    standing_plans,
     stock_history,
     transform_state,
 )
@@ -68,6 +69,7 @@ OWN_TABLES: Final[dict[str, str]] = {
     "first_run_id VARCHAR NOT NULL, last_run_id VARCHAR NOT NULL, resolved_run_id VARCHAR",
     **stock_history.TABLES,
     **forecast_history.TABLES,
+    **standing_plans.TABLES,
     # Filled after dbt has built its views on them, so they stand from the start and never change their shape.
     "planning.customer_scores": "status_date DATE NOT NULL, customer_key VARCHAR NOT NULL, repeat_count BIGINT NOT NULL, "
     "t_x_weeks DOUBLE NOT NULL, age_weeks DOUBLE NOT NULL, p_alive DOUBLE, expected_purchases_91_days DOUBLE, "

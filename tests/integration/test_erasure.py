@@ -121,8 +121,8 @@ def test_a_forgotten_customer_stays_forgotten_when_their_rows_come_again_and_is_
     changed = ingest(shop, warehouse, run_id="r3", settings=settings)
     after_changes = places_of(warehouse, anna)
     shop.append("customers", pl.DataFrame({"customer_id": ["anna"], "country": ["DE"]}))
-    back = ingest(shop, warehouse, run_id="r4", settings=settings, compares_all=True)
-    after = ingest(shop, warehouse, run_id="r5", settings=settings, compares_all=True)
+    back = ingest(shop, warehouse, run_id="r4", settings=settings, comparing="everything")
+    after = ingest(shop, warehouse, run_id="r5", settings=settings, comparing="everything")
 
     assert after_changes == {}
     assert all(one.rows_in == one.rows_loaded + one.rows_deleted + one.rows_quarantined + one.rows_duplicate for one in changed.tables)

@@ -131,7 +131,7 @@ def test_values_of_every_kind_compare_equal_to_what_was_loaded(
 ) -> None:
     ingest(shop, warehouse, run_id="run-1", settings=settings)
 
-    result = ingest(shop, warehouse, run_id="run-2", settings=settings, compares_all=True)
+    result = ingest(shop, warehouse, run_id="run-2", settings=settings, comparing="everything")
 
     assert {one.table_name: (one.rows_compared, one.differences) for one in result.comparisons} == {
         name: (shop.read_source(name).height, ()) for name in FIELDS
@@ -221,7 +221,7 @@ def test_rows_keyed_by_customers_are_mended_and_no_id_is_kept(
         f"DELETE FROM {table} WHERE {key} = 'ben@example.org'",
     )  # fmt: skip
 
-    result = ingest(shop, warehouse, run_id="run-2", settings=settings, compares_all=True)
+    result = ingest(shop, warehouse, run_id="run-2", settings=settings, comparing="everything")
 
     assert missed(result) == {table: (1, 0, 1)}
     assert "example.org" not in str(warehouse.execute(f"SELECT * FROM raw.{table}").fetchall())
@@ -236,7 +236,7 @@ def test_what_waits_in_quarantine_is_no_incident(shop: OperationalStore, warehou
     sql(shop, "INSERT INTO subscriptions (customer_id, started_at) VALUES ('dora@example.org', '1200-01-01 00:00:00')")
 
     second = ingest(shop, warehouse, run_id="run-2", settings=settings)
-    third = ingest(shop, warehouse, run_id="run-3", settings=settings, compares_all=True)
+    third = ingest(shop, warehouse, run_id="run-3", settings=settings, comparing="everything")
 
     assert (missed(second), missed(third)) == ({}, {})
     assert warehouse.execute("SELECT sku FROM raw.order_lines WHERE order_line_id = 'O2-1'").fetchone() == ("MUG",)
@@ -249,7 +249,7 @@ def test_white_space_that_was_taken_off_an_sku_is_no_incident_once_its_product_i
     ingest(shop, warehouse, run_id="run-1", settings=settings)
     sql(shop, "DELETE FROM products WHERE sku = 'CUP'")
 
-    result = ingest(shop, warehouse, run_id="run-2", settings=settings, compares_all=True)
+    result = ingest(shop, warehouse, run_id="run-2", settings=settings, comparing="everything")
 
     assert warehouse.execute("SELECT sku FROM raw.order_lines WHERE order_line_id = 'O1-1'").fetchone() == ("CUP",)
     assert [one.table_name for one in result.comparisons if one.differences] == []
@@ -262,7 +262,7 @@ def test_what_a_comparison_finds_unfit_to_publish_holds_the_next_run_back(
     ingest(shop, warehouse, run_id="run-1", settings=settings)
     sql(shop, "DELETE FROM fx_rates")
 
-    compared = ingest(shop, warehouse, run_id="run-2", settings=settings, compares_all=True)
+    compared = ingest(shop, warehouse, run_id="run-2", settings=settings, comparing="everything")
     later = ingest(shop, warehouse, run_id="run-3", settings=settings)
 
     assert compared.block_reason is not None

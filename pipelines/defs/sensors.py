@@ -1,0 +1,77 @@
+"""A refresh whenever the shop has changed."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+import dagster as dg
+
+from pipelines.defs.schedules import IS_ON, REFRESH_JOB_NAME, refresh
+from pipelines.errors import OrdercastError
+from pipelines.settings import Settings, load_settings
+from pipelines.stores.feed_mark import read_mark, waiting_changes
+from pipelines.stores.grants import INGEST
+from pipelines.stores.operational import OperationalStore
+from pipelines.stores.run_lock import is_run_locked
+
+LOOK_SECONDS: Final = 5
+REST_SECONDS: Final = 300  # after a refresh that failed: what was wrong may need a person
+COMMAND_LINE: Final = {"ordercast/started_by": "command line"}
+_GOING_ON: Final = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+@dg.sensor(
+    name="changes",
+    job=refresh,
+    minimum_interval_seconds=LOOK_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING if IS_ON else dg.DefaultSensorStatus.STOPPED,
+    description=f"Looks at the change feed every {LOOK_SECONDS} seconds and asks for a refresh where something has changed, one at a time.",
+)
+def changes(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+    """What the feed holds past the warehouse's position asks for one refresh; while any run goes on, changes gather for the next."""
+    settings = load_settings()
+    if not settings.warehouse_path.exists():
+        return dg.SkipReason("No run has filled the warehouse yet: start the job ordercast once, refreshes go on from there.")
+    if busy := _run_going_on(context.instance, settings):
+        return dg.SkipReason(busy)
+    failed = _last_failure(context.instance)
+    if failed is not None and (left := REST_SECONDS - (time.time() - failed[1])) > 0:
+        return dg.SkipReason(f"The last refresh failed (run {failed[0][:8]} says why); the next try is in {left:.0f} s.")
+    try:
+        with OperationalStore.open(settings.resolved_store_url, role=INGEST, is_read_only=True) as store:
+            waiting = waiting_changes(store, read_mark(settings.resolved_home))
+    except OrdercastError as exc:
+        return dg.SkipReason(f"The operational store could not be looked at: {exc}")
+    if waiting is None:
+        return dg.SkipReason("Nothing has changed in the operational store since the last run.")
+    # The same changes are asked for once; after a failure, once more for each failure.
+    run_key = waiting.newest if failed is None else f"{waiting.newest} after {failed[0]}"
+    return dg.SensorResult(run_requests=[dg.RunRequest(run_key=run_key, tags={"ordercast/changes": str(waiting.count)})])
+
+
+def _run_going_on(instance: dg.DagsterInstance, settings: Settings) -> str | None:
+    """Which run goes on, in words; None where none does.
+
+    A run of the command line that was killed still counts as going on in Dagster's history; the lock on the home folder knows better.
+    """
+    if is_run_locked(settings.resolved_home):
+        return "A run of the command line is at work; what changes meanwhile is looked at after it."
+    for run in instance.get_runs(dg.RunsFilter(statuses=_GOING_ON), limit=100):
+        if not COMMAND_LINE.items() <= run.tags.items():
+            return f"A run of the job {run.job_name} is going on; what changes meanwhile is looked at after it."
+    return None
+
+
+def _last_failure(instance: dg.DagsterInstance) -> tuple[str, float] | None:
+    """Id and end (seconds since 1970) of the last refresh, where it failed."""
+    for record in instance.get_run_records(dg.RunsFilter(job_name=REFRESH_JOB_NAME), limit=1):
+        if record.dagster_run.status == dg.DagsterRunStatus.FAILURE:
+            return record.dagster_run.run_id, record.end_time or 0.0
+    return None

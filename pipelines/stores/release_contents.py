@@ -1,0 +1,157 @@
+"""What stands in a release's file: written whole, or brought up to date in a copy of the release before."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Final
+
+import duckdb
+
+from pipelines.stores import quarantine_rows
+from pipelines.stores.durable import is_of_full_disk
+from pipelines.stores.source_watch import last_changes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+log = logging.getLogger("ordercast.publish")
+PUBLISHED_SCHEMAS: Final = ("marts", "planning", "meta")
+_WORTH_A_COMPARISON_ROWS: Final = 100_000  # smaller tables are replaced in less time than it takes to find what differs
+_COLUMNS: Final = (
+    "SELECT database_name, schema_name || '.' || table_name, list((column_name, data_type) ORDER BY column_index) FROM duckdb_columns() "
+    "WHERE database_name IN (current_database(), 'release') AND list_contains(?, schema_name) GROUP BY ALL"
+)
+
+
+def write_whole(conn: duckdb.DuckDBPyConnection, target: Path, *, told: Mapping[str, str]) -> dict[str, int]:
+    """The file holds the warehouse's published schemas: tables as they are, and views as the tables they amount to.
+
+    Args:
+        conn: The warehouse.
+        target: A file that is not there.
+        told: What the release says of itself, by table: metric_catalogue, report_catalogue, release_facts.
+
+    Returns:
+        Rows by table.
+    """
+    with _attached(conn, target):
+        for name in _tables(conn):
+            conn.execute(f"CREATE TABLE release.{name} AS FROM {name}")
+        return _finish(conn, told)
+
+
+def write_from(conn: duckdb.DuckDBPyConnection, target: Path, *, base: Path, told: Mapping[str, str]) -> dict[str, int] | None:
+    """The same as `write_whole`, in a fraction of its time: a copy of an earlier release in which only what differs is written.
+
+    Nothing is taken on trust: of each table all rows are hashed on both sides, before and after, and one that still differs is replaced.
+    Rows stand in another order than in a file that was written whole.
+
+    Returns:
+        Rows by table; None where the earlier release cannot be read, and then nothing is there.
+    """
+    try:
+        shutil.copyfile(base, target)
+        with _attached(conn, target):
+            standing, wanted = _shapes(conn)
+            for name in standing.keys() - wanted.keys():
+                conn.execute(f"DROP TABLE release.{name}")
+            for name in _tables(conn):
+                if standing.get(name) != wanted[name]:
+                    _replace(conn, name)
+                else:
+                    _bring_up_to_date(conn, name)
+            return _finish(conn, told)
+    except (duckdb.Error, FileNotFoundError) as exc:
+        if is_of_full_disk(str(exc)):
+            raise
+        log.warning("The release %s cannot be read, so the new one is written whole: %s", base.stem, str(exc).partition("\n")[0])
+        for leftover in target.parent.glob(f"{target.name}*"):
+            leftover.unlink()
+        return None
+
+
+def _bring_up_to_date(conn: duckdb.DuckDBPyConnection, name: str) -> None:
+    fingerprint = _fingerprint(conn, name)
+    if _fingerprint(conn, f"release.{name}") == fingerprint:
+        return
+    if int(fingerprint[0]) < _WORTH_A_COMPARISON_ROWS or not _is_table(conn, name):
+        _replace(conn, name)
+        return
+    for side, table in (("now", name), ("before", f"release.{name}")):
+        conn.execute(f"CREATE OR REPLACE TEMP TABLE {side}_hashes AS SELECT rowid AS row, hash(t) AS h FROM {table} AS t")
+    conn.execute(f"DELETE FROM release.{name} WHERE rowid IN (SELECT row FROM before_hashes ANTI JOIN now_hashes USING (h))")
+    conn.execute(f"INSERT INTO release.{name} SELECT * FROM {name} WHERE rowid IN (SELECT row FROM now_hashes ANTI JOIN before_hashes USING (h))")
+    for side in ("now", "before"):
+        conn.execute(f"DROP TABLE {side}_hashes")
+    if _fingerprint(conn, f"release.{name}") != fingerprint:  # rows that stand there twice
+        _replace(conn, name)
+
+
+def _replace(conn: duckdb.DuckDBPyConnection, name: str) -> None:
+    conn.execute(f"CREATE OR REPLACE TABLE release.{name} AS FROM {name}")
+
+
+def _fingerprint(conn: duckdb.DuckDBPyConnection, table: str) -> tuple[object, ...]:
+    """The same for the same rows in any order, and else another."""
+    return conn.execute(f"SELECT count(*), bit_xor(hash(t)), sum(hash(t)::HUGEINT) FROM {table} AS t").fetchone() or ()
+
+
+def _finish(conn: duckdb.DuckDBPyConnection, told: Mapping[str, str]) -> dict[str, int]:
+    counts = {}
+    for name in _tables(conn):
+        row = conn.execute(f"SELECT count(*) FROM release.{name}").fetchone()
+        counts[name.replace('"', "")] = int(row[0]) if row else 0
+    columns = {"metric_catalogue": "catalogue", "report_catalogue": "catalogue", "release_facts": "facts"}
+    for table, text in told.items():
+        conn.execute(f"CREATE TABLE release.meta.{table} ({columns[table]} VARCHAR)")
+        conn.execute(f"INSERT INTO release.meta.{table} VALUES (?)", [text])
+    conn.execute(f"CREATE TABLE release.meta.source_changes AS {last_changes(conn)}")
+    if conn.execute("FROM duckdb_tables() WHERE schema_name = 'quarantine' AND table_name = 'document_rows'").fetchone():
+        conn.execute(f"CREATE TABLE release.meta.quarantined_documents AS {quarantine_rows.PUBLISHED}")
+    conn.execute("CHECKPOINT release")
+    return counts
+
+
+def _tables(conn: duckdb.DuckDBPyConnection) -> list[str]:
+    """Tables and views to publish, as SQL names them."""
+    rows = conn.execute(
+        "SELECT table_schema, table_name FROM information_schema.tables WHERE table_type IN ('BASE TABLE', 'VIEW') "
+        "AND table_catalog = current_database() AND list_contains(?, table_schema) ORDER BY ALL",
+        [list(PUBLISHED_SCHEMAS)],
+    ).fetchall()
+    return [f'{schema}."{table}"' for schema, table in rows]
+
+
+def _is_table(conn: duckdb.DuckDBPyConnection, name: str) -> bool:
+    schema, table = name.replace('"', "").split(".")
+    return conn.execute(
+        "FROM duckdb_tables() WHERE database_name = current_database() AND schema_name = ? AND table_name = ?", [schema, table]
+    ).fetchone() is not None  # fmt: skip
+
+
+def _shapes(conn: duckdb.DuckDBPyConnection) -> tuple[dict[str, object], dict[str, object]]:
+    """Names and types of columns by table: as the release has them, and as the warehouse does."""
+    standing: dict[str, object] = {}
+    wanted: dict[str, object] = {}
+    for database, name, columns in conn.execute(_COLUMNS, [list(PUBLISHED_SCHEMAS)]).fetchall():
+        schema, _, table = name.partition(".")
+        (standing if database == "release" else wanted)[f'{schema}."{table}"'] = columns
+    return standing, wanted
+
+
+@contextmanager
+def _attached(conn: duckdb.DuckDBPyConnection, target: Path) -> Iterator[None]:
+    """The file is the database `release` inside the block, with the published schemas in it."""
+    conn.execute(f"ATTACH '{str(target).replace(chr(39), chr(39) * 2)}' AS release")
+    try:
+        for schema in PUBLISHED_SCHEMAS:
+            conn.execute(f"CREATE SCHEMA IF NOT EXISTS release.{schema}")
+        yield
+    except BaseException:
+        with suppress(duckdb.Error):  # after a full disk the connection is dead, and what killed it is what is to be told
+            conn.execute("DETACH release")
+        raise
+    conn.execute("DETACH release")
