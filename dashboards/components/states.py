@@ -86,6 +86,12 @@ def show_freshness(served: Served, *, now: datetime) -> None:
         f"{escape_markdown(context.merchant_name)} · **as of {as_of}**, {context.reporting_time_zone} · "
         f"release {format_age(published_age)} old · checks {release.checks_passed:,}/{release.checks_total:,} passed"
     )
+    if release.planned_by is not None and release.planned_at is not None:
+        planned_age = format_age(now - datetime.fromisoformat(release.planned_at))
+        st.caption(
+            f":material/update: Figures are newer than the plans: forecasts and suggestions are of the run "
+            f"{escape_markdown(release.planned_by)}, {planned_age} old."
+        )
     if served.may_miss:
         st.caption(f":material/visibility_off: {escape_markdown(served.may_miss)}")
     data_age = now - end_of_day(context.as_of_date, context.reporting_time_zone)

@@ -96,9 +96,12 @@ def _tell(settings: Settings, outcome: RunOutcome, *, as_json: bool, seconds: fl
 
 def _lines(counts: Any) -> list[str]:
     if (facts := counts.get("backfill")) is not None:
-        healed = [f"{table}: {rows:,} rows were otherwise than in the store and are read again" for table, rows in facts["rows_healed"].items()]
+        healed = [
+            f"{table}: {rows:,} rows were otherwise than in the store and are read again" for table, rows in facts["rows_healed"].items()
+        ]
         return healed or [
-            f"Nothing was otherwise than in the store; orders of {facts['first_day']} to {facts['last_day']} are computed anew."]
+            f"Nothing was otherwise than in the store; orders of {facts['first_day']} to {facts['last_day']} are computed anew."
+        ]
     tables = counts.get("ingest", {})
     changed = [f"{name} {facts['rows_in']:,}" for name, facts in tables.items() if facts["rows_in"]]
     return [f"Rows that changed: {', '.join(changed)}" if changed else "Nothing changed since the last run."]

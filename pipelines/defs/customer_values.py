@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from pipelines.defs.automation import PLANS
 from pipelines.defs.reporting import announced, summary_metadata
 from pipelines.defs.resources import WAREHOUSE_POOL, Platform
 from pipelines.steps.customer_values import score_customers
@@ -22,6 +23,7 @@ CUSTOMER_HOLDOUT = dg.AssetKey(["planning", "customer_holdout"])
             description=description,
             group_name="planning",
             kinds={"python", "polars"},
+            automation_condition=PLANS,
         )
         for key, description in (
             (CUSTOMER_SCORES, "Who is still there, expected purchases and lifetime value, per status day and customer."),

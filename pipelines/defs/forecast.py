@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 
+from pipelines.defs.automation import PLANS
 from pipelines.defs.reporting import announced, sparkline, summary_metadata, table
 from pipelines.defs.resources import DAILY, WAREHOUSE_POOL, Platform
 from pipelines.steps.backtest import BacktestSummary, backtest_forecasts
@@ -22,7 +23,15 @@ _MARTS = [dg.AssetKey(["marts", name]) for name in ("fct_demand_daily", "fct_sto
 
 
 def _spec(key: dg.AssetKey, description: str, deps: list[dg.AssetKey]) -> dg.AssetSpec:
-    return dg.AssetSpec(key, deps=deps, description=description, group_name="planning", kinds={"python", "polars"}, freshness_policy=DAILY)
+    return dg.AssetSpec(
+        key,
+        deps=deps,
+        description=description,
+        group_name="planning",
+        kinds={"python", "polars"},
+        freshness_policy=DAILY,
+        automation_condition=PLANS,
+    )
 
 
 @dg.multi_asset(

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from pipelines.defs.automation import READ_FROM_THE_STORE
 from pipelines.defs.reporting import announced
 from pipelines.defs.resources import DAILY, RETRY, WAREHOUSE_POOL, Platform
 from pipelines.errors import ContractError
@@ -34,18 +35,23 @@ class IngestConfig(dg.Config):
             group_name="ingest",
             kinds={"python", "duckdb"},
             metadata={"required fields": ", ".join(table.required_fields)},
+            automation_condition=READ_FROM_THE_STORE,
         )
         for table in SOURCE_TABLES.values()
     ]
     + [
         dg.AssetSpec(
-            _RUN_CONTEXT,
-            description="The run's as-of date, zone and currency.",
+            key,
+            description=description,
             group_name="ingest",
             kinds={"duckdb"},
             freshness_policy=DAILY,
-        ),
-        dg.AssetSpec(_SOURCE_FIELDS, description="Which contract fields the source provides.", group_name="ingest", kinds={"duckdb"}),
+            automation_condition=READ_FROM_THE_STORE,
+        )
+        for key, description in (
+            (_RUN_CONTEXT, "The run's as-of date, zone and currency."),
+            (_SOURCE_FIELDS, "Which contract fields the source provides."),
+        )
     ],
     check_specs=[dg.AssetCheckSpec("expectations", asset=key, blocking=True) for key in _KEYS.values()],
     pool=WAREHOUSE_POOL,

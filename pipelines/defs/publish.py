@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from pipelines.defs.automation import FIGURES
 from pipelines.defs.compare_days import DAY_CHECKS
 from pipelines.defs.customer_values import CUSTOMER_HOLDOUT, CUSTOMER_MODEL, CUSTOMER_SCORES
 from pipelines.defs.forecast import BACKTEST_SCORES, FORECAST_DAILY
@@ -34,6 +35,7 @@ RELEASE = dg.AssetKey(["release", "current"])
             group_name="publish",
             kinds={"duckdb"},
             freshness_policy=DAILY,
+            automation_condition=FIGURES,
         )
     ],
     pool=WAREHOUSE_POOL,

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from pipelines.defs.automation import PLANS
 from pipelines.defs.forecast import BACKTEST_SCORES, FORECAST_DAILY
 from pipelines.defs.reporting import announced, summary_metadata
 from pipelines.defs.resources import DAILY, WAREHOUSE_POOL, Platform
@@ -41,6 +42,7 @@ _MARTS = (
             group_name="planning",
             kinds={"python", "polars"},
             freshness_policy=DAILY,
+            automation_condition=PLANS,
         )
         for key, description in (
             (

@@ -6,6 +6,7 @@ from typing import Final
 
 import dagster as dg
 
+from pipelines.defs.automation import DAILY_AT
 from pipelines.defs.backfill import days_read_anew
 from pipelines.defs.ingest import shop
 from pipelines.defs.publish import release
@@ -46,7 +47,7 @@ backfill = dg.define_asset_job(
 daily = dg.ScheduleDefinition(
     name="daily",
     job=job,
-    cron_schedule="30 4 * * *",
+    cron_schedule=DAILY_AT,
     execution_timezone=_ZONE,
     default_status=dg.DefaultScheduleStatus.RUNNING if IS_ON else dg.DefaultScheduleStatus.STOPPED,
     description=f"The whole run, daily at 04:30 ({_ZONE}). {_SWITCH}"

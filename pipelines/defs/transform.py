@@ -9,6 +9,8 @@ import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject, dbt_assets
 from dagster_dbt.asset_utils import DAGSTER_DBT_UNIQUE_ID_METADATA_KEY
 
+from pipelines.defs.automation import FIGURES, READ_FROM_THE_STORE
+from pipelines.defs.ingest import shop
 from pipelines.defs.reporting import announced
 from pipelines.defs.resources import WAREHOUSE_POOL, Platform
 from pipelines.errors import TransformError
@@ -18,6 +20,7 @@ from pipelines.steps.transform import NodeOutcome, prepare_manifest, transform
 MANIFEST: Mapping[str, Any] = json.loads(prepare_manifest(load_settings()).read_text(encoding="utf-8"))
 _CONTEXT = dg.AssetKey(["utilities", "run_context"])  # carries what the whole step took
 BUILT_TYPES = frozenset({"model", "seed"})
+_SOURCES = frozenset({"shop", "meta", "history"})
 
 
 class _Translator(DagsterDbtTranslator):
@@ -29,7 +32,10 @@ class _Translator(DagsterDbtTranslator):
     def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> dg.AssetSpec:
         """A view on what a later step fills does not wait for it: that would be a circle."""
         spec = super().get_asset_spec(manifest, unique_id, project)
-        return spec.replace_attributes(deps=[dep for dep in spec.deps if dep.asset_key.path[0] != "planning"])
+        deps = [dep for dep in spec.deps if dep.asset_key.path[0] != "planning"]
+        # What reads only what is no asset, as snapshots of past stock, has nothing to follow and asks for itself.
+        follows = any(dep.asset_key in shop.keys or dep.asset_key.path[0] not in _SOURCES for dep in deps)
+        return spec.replace_attributes(deps=deps, automation_condition=FIGURES if follows else READ_FROM_THE_STORE)
 
 
 _TRANSLATOR = _Translator(settings=DagsterDbtTranslatorSettings(enable_source_tests_as_checks=True))

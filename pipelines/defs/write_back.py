@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from pipelines.defs.automation import PLANS
 from pipelines.defs.publish import RELEASE
 from pipelines.defs.reporting import announced, summary_metadata
 from pipelines.defs.resources import RETRY, WAREHOUSE_POOL, Platform
@@ -26,6 +27,7 @@ PROPOSALS = dg.AssetKey(["operational", "recommendation"])
             description="Proposals in the operational store, each once; what a person decided is left alone.",
             group_name="write_back",
             kinds={"sql"},
+            automation_condition=PLANS,
         )
     ],
     pool=WAREHOUSE_POOL,

@@ -78,7 +78,8 @@ class DatedDocuments:
             return
         key = quoted(arrival.key_columns[0])
         self.conn.execute(
-            f"CREATE OR REPLACE TEMP TABLE {_days_of(name)} AS SELECT {key} AS _whole, _day FROM {COMPARED} WHERE {self._are_meant('_day')} "
+            f"CREATE OR REPLACE TEMP TABLE {_days_of(name)} AS "
+            f"SELECT {key} AS _whole, _day FROM {COMPARED} WHERE {self._are_meant('_day')} "
             f"UNION SELECT {key}, {day.standing} FROM {arrival.raw} WHERE {self._are_meant(day.standing)}"
         )
 

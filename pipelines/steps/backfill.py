@@ -56,9 +56,7 @@ def read_days_anew(
     """
     with open_warehouse(settings.warehouse_path) as conn:
         as_planned = refresh_settings(conn, settings)
-        result = ingest(
-            store, conn, run_id=run_id, settings=as_planned, comparing="what_no_feed_tells", days=days, on_progress=on_progress
-        )
+        result = ingest(store, conn, run_id=run_id, settings=as_planned, comparing="what_no_feed_tells", days=days, on_progress=on_progress)
     if result.block_reason:
         raise QualityError(f"{result.block_reason}. Nothing was published; the release before stays.")
     transform(as_planned)

@@ -26,7 +26,7 @@ def refresh_settings(conn: duckdb.DuckDBPyConnection, settings: Settings) -> Set
         raise TransformError("No whole run has planned yet, so there is nothing to refresh: `ordercast run` first. Nothing was changed.")
     if planned.published_at is None:
         raise TransformError(
-            f"Run {planned.run_id} began to plan and did not end, so its plans are not whole: `ordercast run` plans anew. Nothing was changed."
+            f"Run {planned.run_id} began to plan and did not end, so plans are not whole: `ordercast run` plans anew. Nothing was changed."
         )
     if planned.project_hash != project_fingerprint():
         raise TransformError(

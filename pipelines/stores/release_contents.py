@@ -77,13 +77,15 @@ def _bring_up_to_date(conn: duckdb.DuckDBPyConnection, name: str) -> None:
     fingerprint = _fingerprint(conn, name)
     if _fingerprint(conn, f"release.{name}") == fingerprint:
         return
-    if int(fingerprint[0]) < _WORTH_A_COMPARISON_ROWS or not _is_table(conn, name):
+    if fingerprint[0] < _WORTH_A_COMPARISON_ROWS or not _is_table(conn, name):
         _replace(conn, name)
         return
     for side, table in (("now", name), ("before", f"release.{name}")):
         conn.execute(f"CREATE OR REPLACE TEMP TABLE {side}_hashes AS SELECT rowid AS row, hash(t) AS h FROM {table} AS t")
     conn.execute(f"DELETE FROM release.{name} WHERE rowid IN (SELECT row FROM before_hashes ANTI JOIN now_hashes USING (h))")
-    conn.execute(f"INSERT INTO release.{name} SELECT * FROM {name} WHERE rowid IN (SELECT row FROM now_hashes ANTI JOIN before_hashes USING (h))")
+    conn.execute(
+        f"INSERT INTO release.{name} SELECT * FROM {name} WHERE rowid IN (SELECT row FROM now_hashes ANTI JOIN before_hashes USING (h))"
+    )
     for side in ("now", "before"):
         conn.execute(f"DROP TABLE {side}_hashes")
     if _fingerprint(conn, f"release.{name}") != fingerprint:  # rows that stand there twice
@@ -94,7 +96,7 @@ def _replace(conn: duckdb.DuckDBPyConnection, name: str) -> None:
     conn.execute(f"CREATE OR REPLACE TABLE release.{name} AS FROM {name}")
 
 
-def _fingerprint(conn: duckdb.DuckDBPyConnection, table: str) -> tuple[object, ...]:
+def _fingerprint(conn: duckdb.DuckDBPyConnection, table: str) -> tuple[int, ...]:
     """The same for the same rows in any order, and else another."""
     return conn.execute(f"SELECT count(*), bit_xor(hash(t)), sum(hash(t)::HUGEINT) FROM {table} AS t").fetchone() or ()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import threading
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -71,7 +71,13 @@ class ReleaseFacts:
 
 
 def publish(
-    conn: duckdb.DuckDBPyConnection, releases: Path, *, facts: ReleaseFacts, catalogue: str, keep: int, reports: str = "{}",
+    conn: duckdb.DuckDBPyConnection,
+    releases: Path,
+    *,
+    facts: ReleaseFacts,
+    catalogue: str,
+    keep: int,
+    reports: str = "{}",
     keep_days: int = 0,
 ) -> Release:
     """The warehouse's marts, plans and facts stand in a new release, and the pointer names it.

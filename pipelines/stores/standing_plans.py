@@ -59,8 +59,8 @@ def plans_are_published(conn: duckdb.DuckDBPyConnection) -> None:
 def plans_differ(conn: duckdb.DuckDBPyConnection, planned: StandingPlans) -> str | None:
     """What has changed since these plans so that newer figures cannot stand beside them, in words; None where they can."""
     row = conn.execute(
-        "SELECT c.as_of_date, c.reporting_time_zone, c.currency_code, s.project_hash FROM meta.run_context c LEFT JOIN meta.transform_state s "
-        "ON true"
+        "SELECT c.as_of_date, c.reporting_time_zone, c.currency_code, s.project_hash "
+        "FROM meta.run_context c LEFT JOIN meta.transform_state s ON true"
     ).fetchone()
     then = (planned.as_of_date, planned.reporting_time_zone, planned.currency_code, planned.project_hash)
     names = ("the as-of date", "the time zone", "the currency", "the models")

@@ -60,6 +60,8 @@ def ordercast(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
         "import",
         "connect",
         "run",
+        "refresh",
+        "backfill",
         "metrics",
         "targets",
         "targets list",

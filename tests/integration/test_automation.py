@@ -1,0 +1,67 @@
+"""What Dagster starts by itself, and when: nothing that would publish half a run."""
+
+from __future__ import annotations
+
+import warnings
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import dagster as dg
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*is currently in beta")  # what Dagster says of its own default sensor
+BY_HAND = dg.AssetKey(["operational", "days_read_anew"])
+
+
+@pytest.fixture(scope="module")
+def defs(tmp_path_factory: pytest.TempPathFactory) -> dg.Definitions:
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of libraries, while they are imported
+        patch.setenv("ORDERCAST_HOME", str(tmp_path_factory.mktemp("home")))
+        from pipelines.definitions import defs
+
+        return defs
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as opened:
+        yield opened
+
+
+def test_each_asset_that_runs_by_itself_says_in_words_when(defs: dg.Definitions) -> None:
+    graph = defs.resolve_asset_graph()
+    keys = graph.materializable_asset_keys
+    labels = {key: condition.get_label() if (condition := graph.get(key).automation_condition) else None for key in keys}
+
+    assert [key for key, label in labels.items() if not label] == [BY_HAND]
+    assert all(" " in label for label in labels.values() if label)
+
+
+def test_automation_asks_for_the_whole_run_at_its_hour_and_for_nothing_else(defs: dg.Definitions, instance: dg.DagsterInstance) -> None:
+    before = dg.evaluate_automation_conditions(defs, instance, evaluation_time=datetime(2026, 11, 23, 4, 29, tzinfo=UTC))
+
+    at_its_hour = dg.evaluate_automation_conditions(
+        defs, instance, cursor=before.cursor, evaluation_time=datetime(2026, 11, 23, 4, 31, tzinfo=UTC)
+    )
+
+    keys = defs.resolve_asset_graph().materializable_asset_keys
+    assert before.total_requested == 0
+    assert {key for key in keys if at_its_hour.get_num_requested(key)} == keys - {BY_HAND}
+
+
+def test_automation_asks_for_nothing_because_a_refresh_brought_figures_up_to_date(
+    defs: dg.Definitions, instance: dg.DagsterInstance
+) -> None:
+    before = dg.evaluate_automation_conditions(defs, instance, evaluation_time=datetime(2026, 11, 23, 10, 0, tzinfo=UTC))
+    for key in (dg.AssetKey(["shop", "orders"]), dg.AssetKey(["marts", "fct_orders"]), dg.AssetKey(["release", "current"])):
+        instance.report_runless_asset_event(dg.AssetMaterialization(key))
+
+    after = dg.evaluate_automation_conditions(
+        defs, instance, cursor=before.cursor, evaluation_time=datetime(2026, 11, 23, 10, 1, tzinfo=UTC)
+    )
+
+    assert after.total_requested == 0
