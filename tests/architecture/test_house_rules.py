@@ -68,6 +68,8 @@ def test_steps_and_their_dagster_skins_bear_the_same_names() -> None:
         "reporting",
         "schedules",
         "upkeep",
+        "sensors",
+        "automation",
     }
     steps = {path.stem for path in (ROOT / "pipelines/steps").glob("*.py")} - {"__init__"}
 
