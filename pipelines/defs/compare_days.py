@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from pipelines.defs.automation import PLANS
 from pipelines.defs.reporting import announced
 from pipelines.defs.resources import DAILY, WAREHOUSE_POOL, Platform
 from pipelines.steps.compare_days import NAMES, WATCHED, compare_days
@@ -23,6 +24,7 @@ _MIX = "Whether the rows of the as-of day spread over what they can be as those 
             group_name="quality",
             kinds={"duckdb"},
             freshness_policy=DAILY,
+            automation_condition=PLANS,
         )
     ],
     check_specs=[

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from pipelines.defs.automation import PLANS
 from pipelines.defs.reporting import announced, summary_metadata
 from pipelines.defs.resources import DAILY, WAREHOUSE_POOL, Platform
 from pipelines.steps.jeopardy import score_open_orders
@@ -25,6 +26,7 @@ _MARTS = ("fct_orders", "fct_order_lines", "fct_stock_daily", "fct_purchase_rece
             group_name="planning",
             kinds={"python", "polars"},
             freshness_policy=DAILY,
+            automation_condition=PLANS,
         )
         for key, description in (
             (ORDER_JEOPARDY, "How likely each open order misses its promise, what keeps it, and who can do something about it."),

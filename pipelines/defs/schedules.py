@@ -26,6 +26,7 @@ IS_ON: Final = _SETTINGS.runs_by_itself
 job = dg.define_asset_job(
     JOB_NAME,
     selection=dg.AssetSelection.all() - dg.AssetSelection.assets(days_read_anew),
+    executor_def=dg.in_process_executor,  # a process per step would take longer to start than most steps take
     description="The whole run: from what changed in the operational store to proposals that stand in it.",
 )
 
@@ -33,7 +34,7 @@ refresh = dg.define_asset_job(
     REFRESH_JOB_NAME,
     selection=dg.AssetSelection.assets(shop, models, release),
     config=REFRESH_CONFIG,
-    executor_def=dg.in_process_executor,  # a process per step would take longer to start than the steps take
+    executor_def=dg.in_process_executor,
     description="Figures follow what changed in the operational store; plans and suggestions stay those of the last whole run.",
 )
 

@@ -14,8 +14,11 @@ if TYPE_CHECKING:
 # Where things lie, who decides, how messages travel and how long things are kept change no number.
 _ELSEWHERE: Final = ("outbox_", "webhook_", "email_", "oidc_", "metrics_")
 _NO_NUMBER: Final = frozenset(
-    {"home", "store_url", "releases_kept", "release_days_kept", "runs_by_itself", "refused_days", "log_days", "history_days", "one_person_amount", "operator"}
-)
+    {
+        "home", "store_url", "releases_kept", "release_days_kept", "runs_by_itself", "refused_days", "log_days", "history_days",
+        "one_person_amount", "operator",
+    }
+)  # fmt: skip
 
 
 def number_settings(settings: Settings) -> dict[str, Any]:

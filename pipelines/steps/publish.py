@@ -46,8 +46,9 @@ def publish_release(conn: duckdb.DuckDBPyConnection, *, settings: Settings, mani
         ReleaseError: This run has published already, or the plans are not whole or do not fit the figures. Nothing was changed.
         WarehouseUnavailableError: The disk is full. The release before stays.
     """
-    context, code, planning = run_context(conn), code_version(), read_planning_run(conn)
+    context, code = run_context(conn), code_version()
     earlier = _earlier_plans(conn, context)
+    planning = earlier or read_planning_run(conn)
     note_derived(conn)
     passed, total = tally_checks(conn)
     facts = releases.ReleaseFacts(

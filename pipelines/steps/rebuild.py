@@ -16,7 +16,7 @@ from pipelines.steps.number_settings import settings_of
 from pipelines.steps.panel import gather_panel
 from pipelines.steps.planning_run import finish_planning
 from pipelines.steps.rebuild_comparison import COMPARED, COMPARED_EVIDENCE, ComparedTable, canonical_text, compare_table, read_table
-from pipelines.stores import check_results, forecast_history
+from pipelines.stores import check_results, forecast_history, standing_plans
 from pipelines.stores.planning_runs import EVIDENCE, READ, RECENT_FORECASTS, TABLE, PlanningRun, read_planning_run
 from pipelines.stores.releases import open_release
 from pipelines.stores.scratch import open_inputs
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _WRITTEN: Final = {
     "meta.check_results": check_results.COLUMNS,
     **forecast_history.TABLES,
+    **standing_plans.TABLES,
     **{name: columns for name, columns in OWN_TABLES.items() if name.startswith("planning.")},
 }
 

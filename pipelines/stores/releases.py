@@ -55,7 +55,7 @@ _verifying = threading.Lock()
 
 @dataclass(frozen=True, slots=True)
 class ReleaseFacts:
-    """What the run that publishes knows about itself; `planned_by` and `planned_at` as in `Release`."""
+    """What the run that publishes knows about itself; `planning_run_id` and `planned_at` as in `Release`."""
 
     release_id: str
     as_of_date: str
@@ -108,7 +108,9 @@ def publish(
     building = final.with_suffix(BUILDING)
     try:
         told = {"metric_catalogue": catalogue, "report_catalogue": reports, "release_facts": json.dumps(asdict(facts))}
-        base = _newest_file(releases) if facts.planned_by is not None else None  # a whole run writes a file without gaps
+        base = (
+            _newest_file(releases) if facts.planning_run_id not in {None, facts.release_id} else None
+        )  # a whole run writes a file without gaps
         row_counts = write_from(conn, building, base=base, told=told) if base else None
         row_counts = write_whole(conn, building, told=told) if row_counts is None else row_counts
         sync(building)

@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 # In `history` and not in `meta`, which a release copies: a release says in its manifest whose plans it holds.
 TABLES: Final[dict[str, str]] = {
-    "history.planning_run": "run_id VARCHAR NOT NULL, as_of_date DATE NOT NULL, reporting_time_zone VARCHAR NOT NULL, "
+    "history.standing_plans": "run_id VARCHAR NOT NULL, as_of_date DATE NOT NULL, reporting_time_zone VARCHAR NOT NULL, "
     "currency_code VARCHAR NOT NULL, project_hash VARCHAR, published_at TIMESTAMP",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class StandingPlans:
-    """The plans in the warehouse, and of which run they are. `published_at` (naive UTC) and `project_hash` are None while its plans are not published."""
+    """The plans in the warehouse, and of which run they are. Not published: no `published_at` (naive UTC), no `project_hash`."""
 
     run_id: str
     as_of_date: date
@@ -33,7 +33,7 @@ class StandingPlans:
 def standing_plans(conn: duckdb.DuckDBPyConnection) -> StandingPlans | None:
     """The plans in the warehouse, whole or begun; None where no run has planned yet."""
     row = conn.execute(
-        "SELECT run_id, as_of_date, reporting_time_zone, currency_code, project_hash, published_at FROM history.planning_run"
+        "SELECT run_id, as_of_date, reporting_time_zone, currency_code, project_hash, published_at FROM history.standing_plans"
     ).fetchone()
     return StandingPlans(*row) if row else None
 
@@ -41,9 +41,9 @@ def standing_plans(conn: duckdb.DuckDBPyConnection) -> StandingPlans | None:
 def begin_planning(conn: duckdb.DuckDBPyConnection) -> None:
     """The plans are those of the run that ingested last, and not whole until it publishes: nobody else may publish them meanwhile."""
     conn.begin()
-    conn.execute("DELETE FROM history.planning_run")
+    conn.execute("DELETE FROM history.standing_plans")
     conn.execute(
-        "INSERT INTO history.planning_run SELECT run_id, as_of_date, reporting_time_zone, currency_code, NULL, NULL FROM meta.run_context"
+        "INSERT INTO history.standing_plans SELECT run_id, as_of_date, reporting_time_zone, currency_code, NULL, NULL FROM meta.run_context"
     )
     conn.commit()
 
@@ -51,7 +51,7 @@ def begin_planning(conn: duckdb.DuckDBPyConnection) -> None:
 def plans_are_published(conn: duckdb.DuckDBPyConnection) -> None:
     """The plans are whole and published; figures may be refreshed beside them as long as the models' definitions stay the same."""
     conn.execute(
-        "UPDATE history.planning_run SET published_at = ?, project_hash = (SELECT project_hash FROM meta.transform_state)",
+        "UPDATE history.standing_plans SET published_at = ?, project_hash = (SELECT project_hash FROM meta.transform_state)",
         [datetime.now(UTC).replace(tzinfo=None)],
     )
 

@@ -23,8 +23,8 @@ from pipelines.steps.publish import publish_release
 from pipelines.steps.refresh import refresh_settings
 from pipelines.steps.transform import prepare_manifest, transform
 from pipelines.stores.operational import OperationalStore
-from pipelines.stores.planning_run import begin_planning
 from pipelines.stores.releases import Release, open_release
+from pipelines.stores.standing_plans import begin_planning
 from pipelines.stores.warehouse import open_warehouse
 from tests.conftest import database_url
 
@@ -151,9 +151,9 @@ def test_a_refresh_leaves_it_to_whole_runs_to_count_and_compare(shop: tuple[Sett
 @pytest.mark.parametrize(
     ("statement", "told"),
     [
-        ("DELETE FROM history.planning_run", "No whole run has planned yet"),
-        ("UPDATE history.planning_run SET published_at = NULL", "did not end"),
-        ("UPDATE history.planning_run SET project_hash = 'another'", "The models have changed"),
+        ("DELETE FROM history.standing_plans", "No whole run has planned yet"),
+        ("UPDATE history.standing_plans SET published_at = NULL", "did not end"),
+        ("UPDATE history.standing_plans SET project_hash = 'another'", "The models have changed"),
     ],
 )
 def test_a_refresh_beside_plans_that_do_not_fit_is_refused_before_anything_changes(
