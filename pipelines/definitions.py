@@ -5,6 +5,7 @@ from __future__ import annotations
 import dagster as dg
 
 from pipelines.defs import (
+    alerts,
     backfill,
     compare_days,
     customer_values,
@@ -17,6 +18,7 @@ from pipelines.defs import (
     sensors,
     transform,
     upkeep,
+    watch_runs,
     write_back,
 )
 from pipelines.defs.resources import Platform
@@ -33,11 +35,12 @@ defs = dg.Definitions(
         customer_values.customer_values,
         jeopardy.jeopardy,
         publish.release,
+        alerts.raised,
         write_back.proposals,
         backfill.days_read_anew,
     ],
     jobs=[schedules.job, schedules.refresh, schedules.backfill, upkeep.upkeep],
     schedules=[schedules.daily, schedules.weekly, upkeep.daily_upkeep],
-    sensors=[sensors.changes],
+    sensors=[sensors.changes, watch_runs.run_failed, watch_runs.run_succeeded, watch_runs.what_is_late],
     resources={"platform": Platform()},
 )

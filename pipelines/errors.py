@@ -70,6 +70,10 @@ class PolicyRuleError(ContractError):
     """No such policy rule, or one that cannot hold; nothing was written."""
 
 
+class AlertError(ContractError):
+    """No such alert rule or exception, or one that cannot be so; nothing was written."""
+
+
 class DecisionError(ContractError):
     """A decision was refused; nothing was changed."""
 

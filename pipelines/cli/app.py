@@ -10,6 +10,7 @@ from rich.console import Console
 
 from pipelines.cli import (
     accesses,
+    alerts,
     at_risk,
     backups,
     baselines,
@@ -80,6 +81,7 @@ drafts.register(app)
 outcomes.register(app)
 operators.register(app)
 outbox.register(app)
+alerts.register(app)
 accesses.register(app)
 reports.register(app)
 timeline.register(app)

@@ -44,11 +44,12 @@ STEPS: Final = {
     "customer_values": "Score customers",
     "jeopardy": "Judge open orders",
     "publish": "Publish a release",
+    "alerts": "Raise alerts",
     "write_back": "Write proposals back",
     "backfill": "Read days anew",
 }
 PLANNED_STEPS: Final = tuple(step for step in STEPS if step != "backfill")
-REFRESHED_STEPS: Final = ("ingest", "transform", "publish")
+REFRESHED_STEPS: Final = ("ingest", "transform", "publish", "alerts")
 
 
 def emit_json(value: Any) -> None:

@@ -11,8 +11,8 @@ from pipelines import errors
 from pipelines.definitions import defs
 from pipelines.defs.resources import Platform
 from pipelines.defs.schedules import JOB_NAME, REFRESH_CONFIG, REFRESH_JOB_NAME
-from pipelines.defs.sensors import COMMAND_LINE
 from pipelines.defs.upkeep import forget_old
+from pipelines.defs.watch_runs import COMMAND_LINE
 from pipelines.settings import load_settings
 
 if TYPE_CHECKING:

@@ -135,6 +135,6 @@ def _table(entries: Sequence[Entry]) -> Table:
         state = f"[{style}]{one.state}[/{style}]" if style else one.state
         due = "-" if one.next_at is None else f"{one.next_at:%Y-%m-%d %H:%M}"
         waits = due if one.waits_for is None else f"after {one.waits_for[:12]}"
-        about = f"{one.action} {one.draft_id}, {one.rec_id[:8]}"
+        about = one.action if one.rec_id is None else f"{one.action} {one.draft_id}, {one.rec_id[:8]}"
         table.add_row(one.idem_key[:12], escape(about), state, str(one.attempts), waits, escape(one.last_error or "-"))
     return table

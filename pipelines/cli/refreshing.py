@@ -37,7 +37,7 @@ def refresh(as_json: Annotated[bool, typer.Option("--json", help="Print counts a
     Examples: [b]ordercast refresh[/b] | [b]ordercast refresh --json[/b]
     """
     settings, started = load_settings(), time.perf_counter()
-    outcome = run_job(settings, REFRESHED_STEPS, lambda execute: execute(job_name="refresh"))
+    outcome = run_job(settings, "refresh", REFRESHED_STEPS)
     _tell(settings, outcome, as_json=as_json, seconds=time.perf_counter() - started)
 
 
@@ -59,7 +59,7 @@ def backfill(
     if not settings.business_start <= first <= last < date.today():  # noqa: DTZ011 - partitions end with the wall clock's yesterday
         raise typer.BadParameter(f"Days lie between {settings.business_start} (ORDERCAST_BUSINESS_START) and yesterday, in order.")
     chosen = (first.isoformat(), last.isoformat())
-    outcome = run_job(settings, ("backfill",), lambda execute: execute(job_name="backfill", days=chosen))
+    outcome = run_job(settings, "backfill", ("backfill",), days=chosen)
     _tell(settings, outcome, as_json=as_json, seconds=time.perf_counter() - started)
 
 

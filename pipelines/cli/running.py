@@ -10,7 +10,7 @@ from contextlib import suppress
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 from urllib.parse import urlsplit
 
 import typer
@@ -29,7 +29,7 @@ from pipelines.stores.operational import OperationalStore
 from pipelines.stores.run_lock import only_run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Mapping, Sequence
 
     from pipelines.cli.in_process import RunOutcome
 
@@ -68,7 +68,7 @@ def run(
     """
     started = time.perf_counter()
     settings = load_settings()
-    outcome = run_job(settings, PLANNED_STEPS, lambda execute: execute(as_of=as_of.date().isoformat() if as_of else None))
+    outcome = run_job(settings, "ordercast", PLANNED_STEPS, as_of=as_of.date().isoformat() if as_of else None)
     if as_json:
         emit_json(outcome.as_dict())
     raise_failure(outcome)
@@ -76,30 +76,41 @@ def run(
         print_summary(Console(), settings=settings, outcome=outcome, seconds=time.perf_counter() - started)
 
 
-def run_job(settings: Settings, steps: Sequence[str], work: Callable[[Callable[..., RunOutcome]], RunOutcome]) -> RunOutcome:
-    """What became of a job, run in this process while no other command works on the home folder.
+def run_job(settings: Settings, job_name: str, steps: Sequence[str], **how: Any) -> RunOutcome:
+    """What became of a job, run in this process while no other command works on the home folder; alerts hear how it went.
 
     Args:
         settings: Name the home folder.
+        job_name: Which job.
         steps: Which steps the job has, for the lines of its progress.
-        work: Given `in_process.execute`, runs the job.
+        how: Further arguments of `in_process.execute`.
 
     Raises:
         ContractError: A restore was interrupted. Nothing was run.
         UnavailableError: Another command works on the home folder, or the store does not answer. Nothing was run.
     """
     from pipelines.steps.restore import is_interrupted  # noqa: PLC0415 - keeps other commands quick to start
+    from pipelines.steps.watch_runs import RunFailure, note_failure, note_success  # noqa: PLC0415 - the same
 
-    with OperationalStore.open_to_read(settings.resolved_store_url):
-        pass  # a store that cannot be opened is said at once, before anything slow is loaded
+    try:
+        with OperationalStore.open_to_read(settings.resolved_store_url):
+            pass  # a store that cannot be opened is said at once, before anything slow is loaded
+    except UnavailableError as exc:
+        note_failure(settings, RunFailure(job_name, "store", str(exc)))
+        raise
     prepare_dagster_home(settings)
     with only_run(settings.resolved_home), run_progress(Console(stderr=True), steps):
         if is_interrupted(settings):
             raise ContractError("A restore was killed half way: `ordercast restore FOLDER --yes` again, then run.")
-        return _execute(work)
+        outcome = _execute(job_name, how)
+    if outcome.is_success:
+        note_success(settings, job_name, run_id=outcome.run_id)
+    else:
+        note_failure(settings, RunFailure(job_name, str(outcome.failed_step), str(outcome.error), outcome.run_id))
+    return outcome
 
 
-def _execute(work: Callable[[Callable[..., RunOutcome]], RunOutcome]) -> RunOutcome:
+def _execute(job_name: str, how: Mapping[str, Any]) -> RunOutcome:
     """The run in a thread of its own, so that Ctrl-C reaches us and not whatever dbt or Dagster are at.
 
     Every step is safe against being killed, so an interrupted run is left as it stands and the process ends at once.
@@ -109,7 +120,7 @@ def _execute(work: Callable[[Callable[..., RunOutcome]], RunOutcome]) -> RunOutc
         from pipelines.cli.in_process import execute  # noqa: PLC0415 - Dagster and dbt take seconds to import
 
         _give_way()
-        return work(execute)
+        return execute(job_name=job_name, **how)
 
     with ThreadPoolExecutor(max_workers=1) as worker:
         try:

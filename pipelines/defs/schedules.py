@@ -6,6 +6,7 @@ from typing import Final
 
 import dagster as dg
 
+from pipelines.defs.alerts import raised
 from pipelines.defs.automation import DAILY_AT
 from pipelines.defs.backfill import days_read_anew
 from pipelines.defs.ingest import shop
@@ -32,7 +33,7 @@ job = dg.define_asset_job(
 
 refresh = dg.define_asset_job(
     REFRESH_JOB_NAME,
-    selection=dg.AssetSelection.assets(shop, models, release),
+    selection=dg.AssetSelection.assets(shop, models, release, raised),
     config=REFRESH_CONFIG,
     executor_def=dg.in_process_executor,
     description="Figures follow what changed in the operational store; plans and suggestions stay those of the last whole run.",

@@ -8,6 +8,7 @@ from typing import Final
 import dagster as dg
 
 from pipelines.defs.schedules import IS_ON, REFRESH_JOB_NAME, refresh
+from pipelines.defs.watch_runs import COMMAND_LINE
 from pipelines.errors import OrdercastError
 from pipelines.settings import Settings, load_settings
 from pipelines.stores.feed_mark import read_mark, waiting_changes
@@ -17,7 +18,6 @@ from pipelines.stores.run_lock import is_run_locked
 
 LOOK_SECONDS: Final = 5
 REST_SECONDS: Final = 300  # after a refresh that failed: what was wrong may need a person
-COMMAND_LINE: Final = {"ordercast/started_by": "command line"}
 _GOING_ON: Final = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,

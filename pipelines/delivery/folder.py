@@ -21,6 +21,10 @@ COLUMNS: Final = (
     "idem_key", "action", "kind", "draft_id", "rec_id", "supplier_id", "source_location_id", "location_id", "sku", "qty", "unit_cost",
     "currency_code", "need_by", "expected_receipt", "cancels", "po_id", "po_line_id", "from_date", "to_date", "lines",
 )  # fmt: skip
+ALERT_COLUMNS: Final = (
+    "idem_key", "type", "rule", "severity", "exception_id", "title", "detail", "owner", "due_at", "expected_amount", "currency_code",
+    "link", "resolution",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +67,13 @@ def _csv(message: Message) -> bytes:
     """Headings and values, in UTF-8, order lines as JSON; text that a spreadsheet would take for a formula begins with an apostrophe."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(COLUMNS)
     values: dict[str, Any] = message.data | {"idem_key": message.idem_key}
+    if message.is_alert:  # a row per exception
+        writer.writerow(ALERT_COLUMNS)
+        rows = [values | one for one in [*values.get("exceptions", ()), *values.get("resolved", ())]]
+        writer.writerows([guarded(row.get(name)) for name in ALERT_COLUMNS] for row in rows)
+        return text.getvalue().encode()
+    writer.writerow(COLUMNS)
     if values.get("lines"):
         values["lines"] = canonical_json(values["lines"])
     writer.writerow([guarded(values.get(name)) for name in COLUMNS])

@@ -110,23 +110,47 @@ class Mailbox:
 
     def _mail(self, message: Message) -> EmailMessage:
         """No text of the shop is in a header, so none can add one; the addresses were checked with the settings."""
-        data = message.data
-        is_new = data["action"] == "create"
+        subject, lines = _alert_text(message) if message.is_alert else _draft_text(message)
         mail = EmailMessage(policy=policy.SMTP)
         mail["From"], mail["To"] = self.sender, self.recipient
-        subject, asked = _ASKS[data["kind"]]
-        mail["Subject"] = f"{subject.capitalize() if is_new else f'CANCELLED: {subject}'} {message.idem_key}"
+        mail["Subject"] = f"{subject} {message.idem_key}"
         mail["Message-ID"] = f"<{message.idem_key}@{self.sender.rpartition('@')[2]}>"
         mail["Date"] = message.created_at.replace(tzinfo=UTC)
         mail["Auto-Submitted"] = "auto-generated"
-        lines = [f"{label}: {_plain(data[name])}" for name, label in _LABELS.items() if data.get(name) is not None]
-        begins = asked if is_new else f"Please cancel the {subject} of the mail named below."
-        mail.set_content(
-            "\n".join([begins, "", *lines, "", f"Key: {message.idem_key}. A second mail with this key is the same one."]) + "\n",
-            cte="quoted-printable",
-        )
+        key = f"Key: {message.idem_key}. A second mail with this key is the same one."
+        mail.set_content("\n".join([*lines, "", key]) + "\n", cte="quoted-printable")
         mail.add_attachment(message.body, maintype="application", subtype="json", filename=f"{message.idem_key}.json")
         return mail
+
+
+def _draft_text(message: Message) -> tuple[str, list[str]]:
+    """Subject and text of a mail that asks for something, or takes it back."""
+    data = message.data
+    is_new = data["action"] == "create"
+    subject, asked = _ASKS[data["kind"]]
+    lines = [f"{label}: {_plain(data[name])}" for name, label in _LABELS.items() if data.get(name) is not None]
+    begins = asked if is_new else f"Please cancel the {subject} of the mail named below."
+    return subject.capitalize() if is_new else f"CANCELLED: {subject}", [begins, "", *lines]
+
+
+def _alert_text(message: Message) -> tuple[str, list[str]]:
+    """Subject and text of a mail that tells of alerts; the subject has no text that anybody wrote."""
+    data, listed = message.data, message.data["exceptions"]
+    if message.type == "alert.digest":
+        counts = ", ".join(f"{count} {_plain(name)}" for name, count in data["counts"].items())
+        lines = [f"Exceptions of {_plain(data['owner'])} on {data['digest_date']}: {counts}.", *map(_alert_line, listed)]
+        return "Digest", lines + (["", "Resolved:", *map(_alert_line, data["resolved"])] if data["resolved"] else [])
+    is_raised = message.type == "alert.raised"
+    more = data["count"] - len(listed)
+    lines = [f"{'Raised' if is_raised else 'Over'} by rule {_plain(data['rule'])} ({data['severity']}):", *map(_alert_line, listed)]
+    return ("Alert" if is_raised else "Alert over"), lines + ([f"and {more} more: ordercast alerts"] if more else [])
+
+
+def _alert_line(one: dict[str, Any]) -> str:
+    amount = f" At stake: {one['currency_code']} {one['expected_amount']}." if one.get("expected_amount") else ""
+    due = f" Due {one['due_at'][:16].replace('T', ' ')} UTC." if one.get("due_at") and not one.get("resolution") else ""
+    over = f" {one['resolution']}" if one.get("resolution") else ""
+    return _plain(f"- {one['detail']}{amount}{due}{over} ({one['exception_id'][:8]})")
 
 
 def _judged(code: int, address: str) -> Outcome:

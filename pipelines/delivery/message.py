@@ -24,27 +24,37 @@ class Message:
 
     Attributes:
         idem_key: What it is called outside; at most 36 letters, digits and underscores.
-        rec_id: The recommendation it is about.
+        rec_id: The recommendation it is about; None where it is about alerts.
         payload: Canonical JSON of what it says, as the outbox holds it.
         created_at: When it was decided, UTC without zone.
     """
 
     idem_key: str
-    rec_id: str
+    rec_id: str | None
     payload: str
     created_at: datetime
 
     @property
     def data(self) -> dict[str, Any]:
-        """What it says: action (create or cancel), kind, draft, item, places, quantity, price, days, order lines."""
+        """What it says: action (create or cancel), kind, draft, item, places, quantity, price, days, order lines; or exceptions."""
         found: dict[str, Any] = json.loads(self.payload)
         return found
 
     @property
+    def type(self) -> str:
+        """What it is, such as draft_line.create or alert.raised."""
+        data = self.data
+        return str(data["type"]) if self.is_alert else f"{SUBJECTS[data['kind']]}.{data['action']}"
+
+    @property
+    def is_alert(self) -> bool:
+        """Whether it tells of alerts, and asks for nothing."""
+        return self.rec_id is None
+
+    @property
     def body(self) -> bytes:
         """It as JSON in UTF-8: type, timestamp and data, as Standard Webhooks recommends."""
-        data = self.data
-        text = {"type": f"{SUBJECTS[data['kind']]}.{data['action']}", "timestamp": f"{self.created_at.isoformat()}Z", "data": data}
+        text = {"type": self.type, "timestamp": f"{self.created_at.isoformat()}Z", "data": self.data}
         return canonical_json(text).encode()
 
 

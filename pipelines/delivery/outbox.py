@@ -136,7 +136,7 @@ def _conclude(store: OperationalStore, target: Target, claim: _Claim, outcome: O
 
     def write() -> State | None:
         with store.transaction() as conn:
-            rec = lock_recommendation(conn, claim.message.rec_id)
+            rec = None if claim.message.rec_id is None else lock_recommendation(conn, claim.message.rec_id)
             mine = (outbox.c.claim == claim.token, outbox.c.state.in_(("sending", "unknown")))
             row = conn.execute(sa.select(outbox).where(*mine).with_for_update()).mappings().first()
             if row is None or row["state"] == outcome.result:
@@ -148,7 +148,8 @@ def _conclude(store: OperationalStore, target: Target, claim: _Claim, outcome: O
             if state == "pending":
                 values["next_at"] = now + max(_pause(row["attempts"]), outcome.retry_after or timedelta())
             conn.execute(sa.update(outbox).where(_is(row)).values(**values))
-            _follow_up(conn, rec, row, state, outcome)
+            if rec is not None:  # an alert that cannot be told stays in the outbox's list: it changes nothing that was decided
+                _follow_up(conn, rec, row, state, outcome)
             return state
 
     state = retried(write)

@@ -35,7 +35,7 @@ class Entry:
     """A message as the list shows it; times are UTC without zone.
 
     Attributes:
-        action: create or cancel.
+        action: create or cancel; of alerts, what the message tells: alert.raised, alert.resolved or alert.digest.
         attempts: How often it was tried.
         next_at: When it is tried next; None where nothing happens by itself.
         waits_for: The message about the same recommendation that has to arrive before, if any.
@@ -44,10 +44,10 @@ class Entry:
     """
 
     idem_key: str
-    decision_id: str
-    rec_id: str
+    decision_id: str | None
+    rec_id: str | None
     action: str
-    draft_id: str
+    draft_id: str | None
     state: State
     attempts: int
     created_at: datetime
@@ -68,7 +68,7 @@ def list_messages(store: OperationalStore, *, is_whole: bool = False) -> list[En
             return []
         for row in conn.execute(chosen).mappings():
             entries.append(_entry(row, waits_for=last_open.get(row["rec_id"])))
-            if row["state"] in _OPEN:
+            if row["rec_id"] is not None and row["state"] in _OPEN:
                 last_open[row["rec_id"]] = row["idem_key"]
     return sorted(entries, key=lambda one: (one.created_at, one.idem_key))
 
@@ -109,7 +109,9 @@ def settle(store: OperationalStore, name: str, *, is_delivered: bool, actor: str
         if row["state"] not in TROUBLED:
             raise DecisionError(f"Message {row['idem_key']} {_ALREADY[row['state']]}.")
         state = "sent" if is_delivered else "refused" if row["state"] == "refused" else "dead"
-        if is_delivered:
+        if rec is None:
+            pass  # nothing was decided that an alert carries out
+        elif is_delivered:
             resolve_exception(conn, row["rec_id"], f"{actor} found that it was delivered.", kinds=(UNDELIVERED,))
         else:
             report_undelivered(conn, row, f"Message {row['idem_key']} did not arrive, as {actor} found. Resend it, or undo the approval.")
@@ -130,8 +132,8 @@ def _is_migrated(conn: sa.Connection) -> bool:
     return inspected.has_table(outbox.name) and any(column["name"] == "claim" for column in inspected.get_columns(outbox.name))
 
 
-def _locked(conn: sa.Connection, name: str, actor: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The recommendation and its message that the name stands for, both locked, for an actor who may decide about them."""
+def _locked(conn: sa.Connection, name: str, actor: str) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+    """The recommendation, if any, and the message that the name stands for, both locked, for an actor who may decide about them."""
     operator = roles.require(conn, actor, "planner")
     begins = sa.select(outbox.c.idem_key, outbox.c.rec_id).where(outbox.c.idem_key.startswith(name, autoescape=True))
     found = conn.execute(begins.limit(2)).all()
@@ -139,19 +141,22 @@ def _locked(conn: sa.Connection, name: str, actor: str) -> tuple[dict[str, Any],
         raise DecisionError(f"There is no message {name!r}; ordercast outbox lists them.")
     if len(found) > 1:
         raise DecisionError(f"More than one message begins with {name!r}; write more of the key.")
-    rec = lock_recommendation(conn, found[0].rec_id)
-    roles.require_scope(operator, rec)
+    rec = None
+    if found[0].rec_id is not None:
+        rec = lock_recommendation(conn, found[0].rec_id)
+        roles.require_scope(operator, rec)
     chosen = sa.select(outbox).where(outbox.c.idem_key == found[0].idem_key).with_for_update()
     return rec, dict(conn.execute(chosen).mappings().one())
 
 
-def _changed(conn: sa.Connection, rec: Mapping[Any, Any], row: Mapping[Any, Any], actor: str, action: str, **values: Any) -> Entry:
+def _changed(conn: sa.Connection, rec: Mapping[Any, Any] | None, row: Mapping[Any, Any], actor: str, action: str, **values: Any) -> Entry:
     """The message has these values, and the log says who gave them to it; the recommendation stands where it stood."""
     conn.execute(sa.update(outbox).where(outbox.c.idem_key == row["idem_key"]).values(**values))
+    version = {} if rec is None else {"version": rec["version"]}
     audit.append(
-        conn, actor=actor, rec_id=row["rec_id"], states=(rec["status"], rec["status"]),
-        before={"version": rec["version"], "message": row["idem_key"], "state": row["state"]},
-        after={"action": action, "version": rec["version"], "message": row["idem_key"], "state": values["state"]},
+        conn, actor=actor, rec_id=row["rec_id"], states=(None, None) if rec is None else (rec["status"], rec["status"]),
+        before=version | {"message": row["idem_key"], "state": row["state"]},
+        after=version | {"action": action, "message": row["idem_key"], "state": values["state"]},
     )  # fmt: skip
     return _entry(dict(row) | values)
 
@@ -159,6 +164,7 @@ def _changed(conn: sa.Connection, rec: Mapping[Any, Any], row: Mapping[Any, Any]
 def _entry(row: Mapping[Any, Any], *, waits_for: str | None = None) -> Entry:
     said = json.loads(row["payload"])
     return Entry(
-        row["idem_key"], row["decision_id"], row["rec_id"], said["action"], said["draft_id"], row["state"], row["attempts"],
-        row["created_at"], row["next_at"] if row["state"] == "pending" else None, waits_for, row["target"], row["last_error"],
+        row["idem_key"], row["decision_id"], row["rec_id"], said.get("action") or said["type"], said.get("draft_id"),
+        row["state"], row["attempts"], row["created_at"], row["next_at"] if row["state"] == "pending" else None, waits_for,
+        row["target"], row["last_error"],
     )  # fmt: skip

@@ -224,6 +224,29 @@ exception = sa.Table(
     sa.Column("exception_id", sa.Text, primary_key=True), sa.Column("kind", sa.Text), sa.Column("rec_id", sa.Text),
     sa.Column("detail", sa.Text), sa.Column("owner", sa.Text), sa.Column("opened_at", Timestamp), sa.Column("due_at", Timestamp),
     sa.Column("resolved_at", Timestamp), sa.Column("resolution", sa.Text),
+    sa.Column("rule_id", sa.Text), sa.Column("rule_version", sa.BigInteger), sa.Column("subject", sa.Text), sa.Column("title", sa.Text),
+    sa.Column("severity", sa.Text), sa.Column("as_of_date", Day), sa.Column("last_seen_at", Timestamp), sa.Column("last_seen_in", sa.Text),
+    sa.Column("seen_count", sa.BigInteger), sa.Column("probability", sa.Double), sa.Column("stake_amount", Amount),
+    sa.Column("expected_amount", Amount), sa.Column("currency_code", sa.Text), sa.Column("basis", sa.Text), sa.Column("link", sa.Text),
+    sa.Column("evidence", sa.Text), sa.Column("acknowledged_at", Timestamp), sa.Column("snoozed_until", Timestamp),
+    sa.Column("resolution_code", sa.Text), sa.Column("raised_message", sa.Text), sa.Column("resolved_message", sa.Text),
+    sa.Column("judged_after", Day), sa.Column("verdict", sa.Text), sa.Column("lead_days", sa.Double),
+)  # fmt: skip
+
+exception_event = sa.Table(
+    "exception_event", metadata,
+    sa.Column("event_id", sa.Text, primary_key=True), sa.Column("exception_id", sa.Text), sa.Column("number", sa.BigInteger),
+    sa.Column("at", Timestamp), sa.Column("actor", sa.Text), sa.Column("action", sa.Text), sa.Column("from_state", sa.Text),
+    sa.Column("to_state", sa.Text), sa.Column("note", sa.Text), sa.Column("facts", sa.Text), sa.Column("request_hash", sa.Text),
+)  # fmt: skip
+
+alert_rule = sa.Table(
+    "alert_rule", metadata,
+    sa.Column("rule_id", sa.Text, primary_key=True), sa.Column("version", sa.BigInteger, primary_key=True), sa.Column("kind", sa.Text),
+    sa.Column("parameters", sa.Text), sa.Column("owner", sa.Text), sa.Column("due_hours", sa.Double), sa.Column("quiet_hours", sa.Double),
+    sa.Column("severity", sa.Text), sa.Column("is_told", sa.Boolean), sa.Column("is_enabled", sa.Boolean), sa.Column("reason", sa.Text),
+    sa.Column("author", sa.Text), sa.Column("created_at", Timestamp), sa.Column("reverted_at", Timestamp),
+    sa.Column("reverted_by", sa.Text), sa.Column("revert_reason", sa.Text),
 )  # fmt: skip
 
 access_log = sa.Table(

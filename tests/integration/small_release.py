@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 def fill_classes(conn: duckdb.DuckDBPyConnection) -> None:
     """Every item has a first supplier and the classes A and X, as rules ask for them."""
     conn.execute("ALTER TABLE marts.dim_products ADD COLUMN supplier_id VARCHAR DEFAULT 's1'")
+    conn.execute("ALTER TABLE marts.dim_products ADD COLUMN IF NOT EXISTS unit_cost_amount BIGINT DEFAULT 100")
     conn.execute("CREATE TABLE marts.dim_product_classes AS SELECT sku, 'A' AS abc_class, 'X' AS xyz_class FROM marts.dim_products")
 
 

@@ -79,10 +79,16 @@ MATRIX = {
         "siu[kind,target,po_id,po_line_id,supplier_id,ordered_qty,qty,from_date,to_date,status,drafted_at,released_at]"
     ),
     "order_line_reservation": "s su[status,released_at] siu[target,order_id,open_qty,qty,status,proposed_at,released_at]",
-    "exception": "- siu[detail,resolved_at,resolution] siu[detail,resolved_at,resolution]",
+    "exception": (
+        "- siu[detail,owner,due_at,resolved_at,resolution,rule_version,title,severity,last_seen_at,last_seen_in,seen_count,probability,"
+        "stake_amount,expected_amount,currency_code,basis,link,evidence,acknowledged_at,snoozed_until,resolution_code,raised_message,"
+        "resolved_message,verdict,lead_days] "
+        "siu[detail,owner,resolved_at,resolution,acknowledged_at,snoozed_until,resolution_code,verdict]"
+    ),
+    "exception_event": "- si si", "alert_rule": "- s siu[reverted_at,reverted_by,revert_reason]",
     "quarantine_mend": "s - siu[withdrawn_by,withdrawn_at]", "publishing_acceptance": "s - si",
     "access_log": "- - i", "page_use": "- - siu[opened_count]",
-    "outbox": f"- su{DELIVERY} siu{DELIVERY}",
+    "outbox": f"- siu{DELIVERY} siu{DELIVERY}",
 }  # fmt: skip
 PERSONAL = {
     "orders": ["order_id", "customer_id", "created_at", "currency"], "order_lines": ["order_line_id", "order_id", "sku", "quantity", "unit_price"],

@@ -1,0 +1,111 @@
+"""Rules on the platform itself: forecasts that drift, data that is late."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from pipelines.alerts.findings import Finding, Findings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import polars as pl
+
+    from pipelines.alerts.rules import AlertRule
+
+
+def drift_findings(rule: AlertRule, checks: pl.DataFrame, classes: pl.DataFrame) -> Findings:
+    """Checks of the forecasts that failed, and classes of items whose forecasts are biased.
+
+    Args:
+        rule: Of kind forecast_drift.
+        checks: check_name, is_passed, measured_rate, limit_rate, reason.
+        classes: class_kind, class_name, actual_qty, bias_rate of the forecasts in use.
+    """
+    found = [
+        Finding(
+            subject=f"forecast:{row['check_name']}", title=f"Forecast check {row['check_name'].replace('_', ' ')}",
+            detail=f"{(row['reason'] or 'The check failed').rstrip('.')}. Suggestions are withheld until it passes.", link="demand",
+            evidence={"measured_rate": row["measured_rate"], "limit_rate": row["limit_rate"]},
+        )
+        for row in checks.iter_rows(named=True) if not row["is_passed"]
+    ]  # fmt: skip
+    for row in classes.iter_rows(named=True):
+        if row["bias_rate"] is None or row["actual_qty"] < rule.told("least_units") or abs(row["bias_rate"]) < rule.told("bias"):
+            continue
+        named = "all items" if row["class_kind"] == "all" else f"items of {row['class_kind']} class {row['class_name']}"
+        found.append(
+            Finding(
+                subject=f"forecast:bias|{row['class_kind']}={row['class_name']}", title=f"Forecast bias of {named}",
+                detail=f"Forecasts of {named} were {abs(row['bias_rate']):.0%} too {'high' if row['bias_rate'] > 0 else 'low'} in the "
+                f"backtest, on {row['actual_qty']:,.0f} units of demand.",
+                link="demand", evidence={"bias_rate": row["bias_rate"], "actual_qty": row["actual_qty"]},
+            )
+        )  # fmt: skip
+    return Findings(found)
+
+
+def late_findings(
+    rule: AlertRule,
+    *,
+    now: datetime,
+    published_at: datetime | None,
+    changes: Mapping[str, datetime | None],
+    as_of: date | None,
+    forecast_from: date | None,
+) -> Findings:
+    """What is later than it should be by the wall clock: the release and the source; and by the data's clock: the forecasts.
+
+    Args:
+        rule: Of kind data_late.
+        now: UTC without zone.
+        published_at: When the served release was published, UTC without zone; None where nothing was ever published.
+        changes: When the newest row of each source table changed, UTC without zone; empty where the release does not know.
+        as_of: The release's as-of day.
+        forecast_from: The first day that is forecast; None where nothing is.
+    """
+    if published_at is None:
+        return Findings(not_available="not available: needs a release; run ordercast run")
+    found = []
+    age = now - published_at
+    if age > timedelta(hours=rule.told("release_hours")):
+        found.append(
+            Finding(
+                subject="release", title="The release", link="health",
+                evidence={"hours": _hours(age), "published_at": published_at.isoformat()},
+                detail=f"The release is {_age(age)} old, published at {published_at:%Y-%m-%d %H:%M} UTC; a run should have replaced it "
+                f"after {rule.told('release_hours'):g} hours. See why the last run stopped, or start one: ordercast run.",
+            )
+        )  # fmt: skip
+    newest = max((at for at in changes.values() if at is not None), default=None)
+    # Rows say when they changed: a source that is behind the release tells nothing new.
+    if newest is not None and now - newest > timedelta(hours=rule.told("source_hours")):
+        age = now - newest
+        found.append(
+            Finding(
+                subject="source", title="The source", link="health", evidence={"hours": _hours(age), "changed_at": newest.isoformat()},
+                detail=f"The newest row of the source changed {_age(age)} ago, at {newest:%Y-%m-%d %H:%M} UTC. See whether the shop still "
+                "writes to the operational store.",
+            )
+        )  # fmt: skip
+    if as_of is not None and forecast_from is not None:
+        behind = (as_of - forecast_from).days + 1
+        if behind > rule.told("forecast_days"):
+            found.append(
+                Finding(
+                    subject="forecasts", title="The forecasts", link="demand", evidence={"days": behind},
+                    detail=f"The forecasts begin on {forecast_from}, {behind} days behind the data, which goes to {as_of}. The daily run "
+                    "is missing: ordercast run makes new ones.",
+                )
+            )  # fmt: skip
+    return Findings(found)
+
+
+def _hours(age: timedelta) -> float:
+    return round(age.total_seconds() / 3600, 1)
+
+
+def _age(age: timedelta) -> str:
+    hours = age.total_seconds() / 3600
+    return f"{hours:.0f} hours" if hours < 72 else f"{hours / 24:.0f} days"

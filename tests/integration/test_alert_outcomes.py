@@ -1,0 +1,72 @@
+"""What a release says later of orders and items that alerts named."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING
+
+import duckdb
+import pytest
+
+from pipelines.alerts.verdicts import Waiting
+from pipelines.steps.alert_inputs import read_jeopardy, read_outcomes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DUE = date(2026, 11, 5)
+
+
+@pytest.fixture
+def release() -> Iterator[duckdb.DuckDBPyConnection]:
+    """As of 10 November: orders that were sent or delivered in time or not, and stock of two items."""
+    with duckdb.connect() as conn:
+        conn.execute("CREATE SCHEMA marts; CREATE SCHEMA meta; CREATE SCHEMA planning")
+        conn.execute("CREATE TABLE meta.run_context AS SELECT DATE '2026-11-10' AS as_of_date")
+        conn.execute(
+            "CREATE TABLE marts.fct_orders AS SELECT col0 AS order_id, col1::BOOLEAN AS is_cancelled, col2::DATE AS promised_ship_date, "
+            "col2::TIMESTAMP + INTERVAL 16 HOUR AS promised_ship_at, col3::DATE AS promised_delivery_date, "
+            "col3::TIMESTAMP + INTERVAL 16 HOUR AS promised_delivery_at, col4::TIMESTAMP AS shipped_at, "
+            "col5::TIMESTAMP AS delivered_at FROM (VALUES "
+            "('late', false, '2026-11-05', '2026-11-08', '2026-11-06 09:00', NULL), "
+            "('kept', false, '2026-11-05', '2026-11-08', '2026-11-05 09:00', NULL), "
+            "('unsent', false, '2026-11-05', '2026-11-08', NULL, NULL), "
+            "('called-off', true, '2026-11-05', '2026-11-08', NULL, NULL), "
+            "('undelivered', false, '2026-11-02', '2026-11-05', '2026-11-01 09:00', '2026-11-06 09:00'))"
+        )
+        conn.execute(
+            "CREATE TABLE marts.fct_stock_daily AS SELECT * FROM (VALUES ('A', 'L', DATE '2026-11-01', 0), ('A', 'L', DATE '2026-11-04', 0), "
+            "('A', 'L', DATE '2026-11-05', 0), ('B', 'L', DATE '2026-11-04', 3)) AS t(sku, location_id, stock_date, available_qty)"
+        )
+        yield conn
+
+
+def waiting(kind: str, subject: str, judged_after: date = DUE) -> Waiting:
+    return Waiting(subject, kind, subject, date(2026, 11, 1), judged_after, None)
+
+
+def test_an_order_missed_the_promise_that_was_named_or_kept_it(release: duckdb.DuckDBPyConnection) -> None:
+    names = ("late", "kept", "unsent", "called-off", "undelivered", "unknown")
+
+    found = read_outcomes(release, [waiting("order_jeopardy", f"order:{name}") for name in names])
+
+    assert found == {"order:late": DUE, "order:unsent": DUE, "order:undelivered": DUE}
+
+
+def test_an_item_was_out_on_the_first_day_after_the_alert_on_which_nothing_was_available(release: duckdb.DuckDBPyConnection) -> None:
+    found = read_outcomes(release, [waiting("stock_out", "item:A@L"), waiting("stock_out", "item:B@L")])
+
+    assert found == {"item:A@L": date(2026, 11, 4)}
+
+
+def test_of_the_promises_of_an_order_the_next_one_counts_and_a_broken_one_is_no_jeopardy(release: duckdb.DuckDBPyConnection) -> None:
+    release.execute(
+        "CREATE TABLE planning.order_jeopardy AS SELECT * FROM (VALUES ('O-1', 0.8, DATE '2026-11-12', 12345), ('O-2', 0.9, DATE '2026-11-09', 1), "
+        "('O-3', NULL, DATE '2026-11-12', 1)) AS t(order_id, miss_probability, due_date, net_reporting_amount), "
+        "(SELECT 'No stock' AS reason, 'stock' AS reason_code, 'purchasing' AS owner)"
+    )
+
+    found = read_jeopardy(release, "EUR", least=0.5)
+
+    assert found is not None
+    assert found.select("order_id", "promised_date", "net_amount").rows() == [("O-1", date(2026, 11, 12), 123.45)]
