@@ -97,6 +97,10 @@ class _Figures:
                         {part: float(part not in standing.problems) for part in ("store", "release")})  # fmt: skip
         yield _labelled("ordercast_recommendations", "Open recommendations.", "status", standing.recommendations)
         yield _labelled("ordercast_outbox_messages", "Messages that have not arrived.", "state", standing.messages)
+        yield _labelled("ordercast_exceptions", "Exceptions that wait for a person.", "severity", standing.exceptions)
+        yield GaugeMetricFamily("ordercast_exceptions_overdue", "Those past their due time.", standing.overdue_count)
+        if standing.waiting_changes is not None:
+            yield GaugeMetricFamily("ordercast_feed_waiting_changes", "Changes of the shop that no run has read.", standing.waiting_changes)
         yield _labelled("ordercast_home_bytes", "Size of a part of the home folder.", "part", standing.bytes_by_part)
         yield GaugeMetricFamily("ordercast_disk_free_bytes", "What is free on the disk of the home folder.", standing.free_bytes)
 

@@ -53,8 +53,9 @@ def serve(
 ) -> None:
     """Start Dagster, the pages and the exporter as they are at a merchant, start again what ends, and stop all with Ctrl-C.
 
-    The tables are brought to their newest version first. Everything listens on this machine only; with --proxy Caddy is before the pages.
-    Output of the processes stands in logs/processes of the home folder. `supervisorctl -c HOME/run/supervisord.conf status` shows them.
+    The tables are brought to their newest version first; schedules and the change sensor are on. Everything listens on this machine only,
+    and with --proxy Caddy is before the pages. Output of the processes stands in logs/processes of the home folder, and
+    `supervisorctl -c HOME/run/supervisord.conf status` shows them.
 
     Examples: [b]ordercast serve[/b] | [b]ordercast serve --proxy[/b]
     """
@@ -78,6 +79,7 @@ def serve(
     if only_write:
         Console().print(str(config), soft_wrap=True, highlight=False)
         return
+    os.environ.setdefault("ORDERCAST_RUNS_BY_ITSELF", "true")
     settings_in_environment(settings)
     os.chdir(PROJECT_ROOT)
     os.execv(sys.executable, [sys.executable, "-W", "ignore", "-m", "supervisor.supervisord", "-n", "-c", str(config)])  # noqa: S606 - no shell

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
+from pipelines.alerts.listing import list_exceptions
+from pipelines.alerts.rules import SEVERITIES
 from pipelines.delivery.settling import count_open
 from pipelines.errors import OrdercastError
-from pipelines.stores.grants import RECOMMENDER, WRITER
+from pipelines.stores.feed_mark import read_mark, waiting_changes
+from pipelines.stores.grants import INGEST, RECOMMENDER, WRITER
 from pipelines.stores.operational import OperationalStore
 from pipelines.stores.own_tables import recommendation
 from pipelines.stores.recommendations import ENDED
@@ -53,6 +58,8 @@ class Standing:
         failed: By step, the newest time it failed, of the same days.
         recommendations: Open ones by status.
         messages: Messages that have not arrived, by state.
+        exceptions: Those that wait for a person, by severity; `overdue_count` of them are past their due time.
+        waiting_changes: Changes of the shop that no run has read; None where the feed cannot tell.
         bytes_by_part: Size of each part of the home folder.
         free_bytes: What is free on its disk.
     """
@@ -68,6 +75,9 @@ class Standing:
     failed: dict[str, datetime] = field(default_factory=dict)
     recommendations: dict[str, int] = field(default_factory=dict)
     messages: dict[str, int] = field(default_factory=dict)
+    exceptions: dict[str, int] = field(default_factory=dict)
+    overdue_count: int = 0
+    waiting_changes: int | None = None
     bytes_by_part: dict[str, int] = field(default_factory=dict)
     free_bytes: int = 0
 
@@ -95,6 +105,7 @@ def observe(settings: Settings) -> Standing:
         problems=problems,  # filled by what follows
         **_release(settings, problems),
         **_store(settings, problems),
+        **_feed(settings),
         steps=steps,
         failed=failed,
         bytes_by_part={part: _size(home / part) for part in _PARTS if (home / part).exists()},
@@ -132,12 +143,26 @@ def _store(settings: Settings, problems: dict[str, str]) -> dict[str, Any]:
             if not store.is_migrated():
                 return {}
             messages = {str(state): count for state, count in count_open(store).items()}
+            due = list_exceptions(store)
             with store.transaction(writes=False) as conn:
                 statuses = {str(row[0]): int(row[1]) for row in conn.execute(counted.group_by(recommendation.c.status))}
     except OrdercastError as exc:
         problems["store"] = str(exc)
         return {}
-    return {"recommendations": statuses, "messages": messages}
+    by_severity = Counter(one.severity for one in due)
+    exceptions: dict[str, int] = {severity: by_severity[severity] for severity in SEVERITIES}
+    overdue = sum(one.is_overdue for one in due)
+    return {"recommendations": statuses, "messages": messages, "exceptions": exceptions, "overdue_count": overdue}
+
+
+def _feed(settings: Settings) -> dict[str, Any]:
+    position = read_mark(settings.resolved_home)
+    if position is None:
+        return {}
+    with suppress(OrdercastError), OperationalStore.open(settings.resolved_store_url, role=INGEST, is_read_only=True) as store:
+        waiting = waiting_changes(store, position)
+        return {"waiting_changes": waiting.count if waiting else 0}
+    return {}
 
 
 def _steps(folder: Path) -> tuple[dict[str, StepReading], dict[str, datetime]]:

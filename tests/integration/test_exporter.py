@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from wsgiref.simple_server import make_server
 
 import pytest
+import sqlalchemy as sa
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 from typer.testing import CliRunner
@@ -21,6 +22,10 @@ from pipelines.cli.exporter import _Quiet, _Server, application
 from pipelines.errors import SettingsError
 from pipelines.settings import Settings
 from pipelines.steps.observe import Standing, observe
+from pipelines.steps.watch_runs import RunFailure, note_failure
+from pipelines.stores.change_feed import install_feed, read_changes
+from pipelines.stores.feed_mark import write_mark
+from pipelines.stores.operational import OperationalStore
 from pipelines.stores.releases import current_release
 from tests.integration.small_release import publish_small_release
 
@@ -130,3 +135,20 @@ def test_other_machines_are_not_answered_without_a_token(monkeypatch: pytest.Mon
 
     assert isinstance(said.exception, SettingsError)
     assert "ORDERCAST_METRICS_TOKEN" in str(said.exception)
+
+
+def test_what_waits_in_the_store_is_counted(tmp_path: Path, store_url: str) -> None:
+    with OperationalStore.open(store_url) as store:
+        note_failure(Settings(home=tmp_path, store_url=store_url), RunFailure("ordercast", "ingest", "The source was down."))
+        store.create_source_tables({"orders": {"order_id", "created_at", "currency"}})
+        install_feed(store)
+        with read_changes(store, since=None) as changes:
+            write_mark(tmp_path, changes.position)
+        with store.transaction() as conn:
+            conn.execute(sa.text("INSERT INTO orders (order_id, created_at, currency) VALUES ('O1', '2026-10-31 10:00:00', 'EUR')"))
+
+    standing = observe(Settings(home=tmp_path, store_url=store_url))
+
+    assert standing.problems == {}
+    assert standing.exceptions == {"low": 0, "medium": 0, "high": 0, "critical": 1}
+    assert standing.waiting_changes == 1
