@@ -50,6 +50,8 @@ PAGES: Final = (
     PageSpec("replay", "What-if and replay", "What if something were otherwise, and what would last year have cost?", "replay", "Plan"),
     PageSpec("fulfilment", "Fulfilment", "Do orders arrive complete and on time, and where do they wait?", "deployed_code_history",
              "Operate", ("days", "channel", "location", "currency")),
+    PageSpec("at_risk", "Orders at risk", "Which orders will miss their promise, why, and who does what until when?", "running_with_errors",
+             "Operate", ("channel", "location")),
     PageSpec("orders", "Open orders", "Which orders are open, which are stuck, and what happened to this one?", "pending_actions",
              "Operate", ("days", "channel", "location")),
     PageSpec("returns", "Returns", "What comes back, why, and what does it cost?", "assignment_return", "Operate", EVERYTHING),
