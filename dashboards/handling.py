@@ -22,9 +22,7 @@ if TYPE_CHECKING:
     from pipelines.alerts.handling import Action
 
 _TOLD: Final = "exceptions_told"
-_DONE: Final = {
-    "acknowledge": "acknowledged: somebody is at it", "snooze": "asleep until then", "resolve": "resolved", "assign": "with another owner",
-}  # fmt: skip
+_DONE: Final = {"acknowledge": "acknowledged", "snooze": "asleep", "resolve": "resolved", "assign": "given away"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +41,9 @@ class Told:
     @property
     def text(self) -> str:
         """What was done, in words."""
-        said = self.titles[0] if len(self.titles) == 1 else f"{self.done_count:,} of {len(self.titles):,} exceptions"
-        return f"{said}: {_DONE[self.action].split(': ')[-1] if len(self.titles) > 1 else _DONE[self.action]}."
+        if len(self.titles) == 1:
+            return f"{self.titles[0]} is {_DONE[self.action]}."
+        return f"{self.done_count:,} of {len(self.titles):,} exceptions are {_DONE[self.action]}."
 
 
 def submit(form: str, named: Sequence[tuple[str, str]], action: Action, actor: str, values: Callable[[], Mapping[str, Any]]) -> None:

@@ -77,7 +77,7 @@ def order_detail(served: Served, filters: Filters, found: AtRisk, row: Mapping[s
 def evidence(row: Mapping[str, Any], found: AtRisk, *, hours: float | None, today: date) -> list[str]:
     """What the probability is made of, a sentence each."""
     basis = _BASES.get(row["basis"], row["basis"]) + (f": {row['fallback_reason']}" if row["fallback_reason"] else ".")
-    waited = "" if hours is None else f" for {format_number(hours)} hours" if hours < 48 else f" for {format_days(hours / 24)}"
+    waited = "" if hours is None else f", for {format_number(hours)} hours" if hours < 48 else f", for {format_days(hours / 24)}"
     since = " (counted from the first unit that left)" if row["stage_number"] == 5 and hours is not None else ""
     sentences = [f"Stage: {row['stage']}{waited}{since}."]
     if row["promise_kind"] != "broken":

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
 _PROMISES: Final = {"ship": "Leave by", "delivery": "Arrive by"}
-_COLUMNS: Final = ("order_id", "chance", "band", "promise", "reason", "owner", "due", "state", "expected_amount", "net_amount")
+_COLUMNS: Final = ("order_id", "chance", "band", "expected_amount", "promise", "reason", "owner", "due", "state")
 _Color = Literal["red", "orange", "gray"]
 DEFINITIONS: Final[dict[str, str]] = {
     "order_id": "The order, as the shop calls it.",
@@ -133,16 +133,15 @@ def _in_words(rows: pl.DataFrame, *, today: date, clock: date) -> pl.DataFrame:
 def _config(currency: str) -> dict[str, Any]:
     column = st.column_config
     return {
-        "order_id": column.TextColumn("Order", width=90, pinned=True),
-        "chance": column.NumberColumn("Misses it (%)", format="%.0f", width=75, help=DEFINITIONS["chance_rate"]),
-        "band": column.TextColumn("In words", width=100, help=DEFINITIONS["band"]),
-        "promise": column.TextColumn("Promise", width=125),
-        "reason": column.TextColumn("Why", width=230, help=DEFINITIONS["reason"]),
-        "owner": column.TextColumn("Who", width=90, help=DEFINITIONS["owner"]),
-        "due": column.TextColumn("Until", width=105, help=DEFINITIONS["due_at"]),
-        "state": column.TextColumn("Exception", width=95, help=DEFINITIONS["state"]),
-        "expected_amount": column.NumberColumn(f"At stake ({currency})", format="%,.0f", width=80, help=DEFINITIONS["expected_amount"]),
-        "net_amount": column.NumberColumn(f"Worth ({currency})", format="%,.0f", width=75, help=DEFINITIONS["net_amount"]),
+        "order_id": column.TextColumn("Order", width=84, pinned=True),
+        "chance": column.NumberColumn("Misses (%)", format="%.0f", width=82, help=DEFINITIONS["chance_rate"]),
+        "band": column.TextColumn("In words", width=96, help=DEFINITIONS["band"]),
+        "promise": column.TextColumn("Promise", width=115),
+        "reason": column.TextColumn("Why", width=225, help=DEFINITIONS["reason"]),
+        "owner": column.TextColumn("Who", width=88, help=DEFINITIONS["owner"]),
+        "due": column.TextColumn("Until", width=90, help=DEFINITIONS["due_at"]),
+        "state": column.TextColumn("Exception", width=98, help=DEFINITIONS["state"]),
+        "expected_amount": column.NumberColumn(f"At stake ({currency})", format="%,.0f", width=100, help=DEFINITIONS["expected_amount"]),
     }  # fmt: skip
 
 

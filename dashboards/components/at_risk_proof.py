@@ -24,8 +24,18 @@ if TYPE_CHECKING:
 
 _PROMISES: Final = {"ship": "to leave by a day", "delivery": "to arrive by a day"}
 _RULES: Final = {"due_soon": "Due by tomorrow", "due_soon_unreleased": "Due by tomorrow, not released"}
-_COLUMNS: Final = ("said", "alerts_count", "hits_count", "precision_rate", "recall_rate", "lead_p50_hours", "value_per_100_orders")
+_COLUMNS: Final = (
+    "promise",
+    "said",
+    "alerts_count",
+    "hits_count",
+    "precision_rate",
+    "recall_rate",
+    "lead_p50_hours",
+    "value_per_100_orders",
+)
 _DEFINITIONS: Final = {
+    "promise": "What was promised: to leave, or to arrive, by a day.",
     "said": "What an order is named by: its probability, or a plain rule that needs none.",
     "alerts_count": "Orders named, each on its first evening.",
     "hits_count": "Those of them that missed their promise.",
@@ -35,8 +45,8 @@ _DEFINITIONS: Final = {
     "value_per_100_orders": "In looks per 100 orders, assuming that a promise kept is worth five and every second look keeps one.",
 }  # fmt: skip
 _LABELS: Final = {
-    "said": "Named by", "alerts_count": "Named", "hits_count": "Right", "precision_rate": "Precision (%)", "recall_rate": "Recall (%)",
-    "lead_p50_hours": "Hours ahead", "value_per_100_orders": "Worth per 100",
+    "promise": "Promise", "said": "Named by", "alerts_count": "Named", "hits_count": "Right", "precision_rate": "Precision (%)",
+    "recall_rate": "Recall (%)", "lead_p50_hours": "Hours ahead", "value_per_100_orders": "Worth per 100",
 }  # fmt: skip
 _CALIBRATION: Final = {
     "said_rate": "Mean probability that was said, by band.", "missed_rate": "Share of them that missed.",
@@ -66,9 +76,15 @@ def show_held_out(found: AtRisk, *, as_of: date) -> None:
     if not kinds:
         st.caption("None: not enough promises have come due to hold days out.")
         return
+    for kind in kinds:
+        st.markdown(_counted(found, kind, as_of=as_of))
+    data_table(
+        pl.concat([_in_words(found, kind) for kind in kinds]), name="held-out", as_of=as_of, columns=_COLUMNS, labels=_LABELS,
+        alt="How right alerts about each kind of promise would have been", filters={}, definitions=_DEFINITIONS,
+    )  # fmt: skip
     for column, kind in zip(st.columns(len(kinds), gap="large"), kinds, strict=True):
         with column:
-            _show_kind(found, kind, as_of=as_of)
+            _show_calibration(found, kind, as_of=as_of)
     st.caption(
         "Each of these days was judged by a model that knew only promises that had come due before. An alert is an order's first evening "
         "over the threshold."
@@ -115,32 +131,33 @@ def past_words(rules: Sequence[RulePrecision]) -> str:
     return f"{right:,} of {judged:,} alerts about orders were right ({right / judged:.0%}), of {raised:,} raised{also}.".replace("%", " %")
 
 
-def _show_kind(found: AtRisk, kind: str, *, as_of: date) -> None:
-    totals, span = found.totals(kind), found.held_out(kind)
-    first = totals.row(0, named=True)
+def _counted(found: AtRisk, kind: str, *, as_of: date) -> str:
+    first, span = found.totals(kind).row(0, named=True), found.held_out(kind)
     period = "" if span is None else f", {format_date(span[0], today=as_of)} to {format_date(span[1], today=as_of)}"
-    st.markdown(
-        f"**Promises {_PROMISES[kind]}**: {format_count(first['orders_count'], 'order')} due{period}, "
-        f"{first['missed_orders_count']:,} missed"
-    )
-    named = [
+    due = format_count(first["orders_count"], "order")
+    return f"**Promises {_PROMISES[kind]}**: {due} due{period}, {first['missed_orders_count']:,} missed"
+
+
+def _in_words(found: AtRisk, kind: str) -> pl.DataFrame:
+    totals = found.totals(kind)
+    said = [
         f"Probability {row['threshold']:.0%} or more".replace("%", " %") if row["rule"] == "model" else _RULES.get(row["rule"], row["rule"])
         for row in totals.iter_rows(named=True)
     ]
-    data_table(
-        totals.with_columns(pl.Series("said", named, dtype=pl.String)), name=f"held-out-{kind}", as_of=as_of, columns=_COLUMNS,
-        alt=f"How right alerts about promises {_PROMISES[kind]} would have been", labels=_LABELS, filters={"promise": kind},
-        definitions=_DEFINITIONS,
-    )  # fmt: skip
+    return totals.with_columns(pl.lit(_PROMISES[kind].capitalize()).alias("promise"), pl.Series("said", said, dtype=pl.String))
+
+
+def _show_calibration(found: AtRisk, kind: str, *, as_of: date) -> None:
     bands = found.calibration.filter((pl.col("promise_kind") == kind) & (pl.col("snapshots_count") > 0))
-    if bands.height:
-        chart_block(
-            calibration_chart(bands), title=calibration_title(bands), alt_text=f"What was said and what came, promises {_PROMISES[kind]}",
-            frame=bands, name=f"calibration-{kind}", as_of=as_of, filters={"promise": kind}, definitions=_CALIBRATION,
-            caption="Each dot is a band of probabilities, larger where it holds more evenings. On the line, what was said is what came.",
-            columns=("band_from", "band_until", "snapshots_count", "said_rate", "missed_rate"),
-            labels=_BAND_LABELS,
-        )  # fmt: skip
+    if bands.is_empty():
+        return
+    chart_block(
+        calibration_chart(bands), title=f"Promises {_PROMISES[kind]}: {calibration_title(bands)}", frame=bands,
+        alt_text=f"What was said and what came, promises {_PROMISES[kind]}", name=f"calibration-{kind}", as_of=as_of,
+        filters={"promise": kind}, definitions=_CALIBRATION,
+        caption="Each dot is a band of probabilities, larger where it holds more evenings. On the line, what was said is what came.",
+        columns=("band_from", "band_until", "snapshots_count", "said_rate", "missed_rate"), labels=_BAND_LABELS,
+    )  # fmt: skip
 
 
 def calibration_title(bands: pl.DataFrame) -> str:
@@ -148,7 +165,7 @@ def calibration_title(bands: pl.DataFrame) -> str:
     off = bands.select(
         ((pl.col("said_rate") - pl.col("missed_rate")).abs() * pl.col("snapshots_count")).sum() / pl.col("snapshots_count").sum()
     )
-    return f"What was said is {100 * float(off.item()):.1f} pp off what came, in the mean of {bands['snapshots_count'].sum():,} evenings"
+    return f"what was said is {100 * float(off.item()):.1f} pp off what came, in the mean of {bands['snapshots_count'].sum():,} evenings"
 
 
 def calibration_chart(bands: pl.DataFrame) -> Layers:

@@ -38,15 +38,16 @@ _EVENTS: Final = {
 }  # fmt: skip
 
 
-def show_told() -> None:
-    """What became of the last click."""
+def show_told() -> bool:
+    """What became of the last click; whether there was one."""
     told = last_told()
     if told is None:
-        return
+        return False
     if told.done_count:
         st.success(f"**{escape_markdown(told.text)}**", icon=":material/check_circle:")
     for problem in dict.fromkeys(told.problems):
         st.error(escape_markdown(problem), icon=":material/error:")
+    return True
 
 
 def exception_card(exception_id: str, who: Acting, *, zone: str, as_of: date, now: datetime) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
 
-_COLUMNS: Final = ("title", "kind", "detail", "severity", "owner", "due", "state", "expected_amount")
+_COLUMNS: Final = ("title", "kind", "expected_amount", "detail", "severity", "owner", "due", "state")
 DEFINITIONS: Final[dict[str, str]] = {
     "exception_id": "Its id, as `ordercast alerts show` takes it.",
     "title": "What it is about.",
@@ -39,12 +39,12 @@ def exception_table(rows: pl.DataFrame, *, clock: date) -> list[dict[str, Any]]:
     column = st.column_config
     currency = "/".join(rows["currency_code"].drop_nulls().unique().sort())
     config = {
-        "title": column.TextColumn("What", width=125, pinned=True), "kind": column.TextColumn("Kind", width=95),
-        "detail": column.TextColumn("Why", width=330), "severity": column.TextColumn("Severity", width=75, help=DEFINITIONS["severity"]),
-        "owner": column.TextColumn("Who", width=90), "due": column.TextColumn("Until", width=105, help=DEFINITIONS["due_at"]),
-        "state": column.TextColumn("State", width=95, help=DEFINITIONS["state"]),
+        "title": column.TextColumn("What", width=110, pinned=True), "kind": column.TextColumn("Kind", width=92),
+        "detail": column.TextColumn("Why", width=300), "severity": column.TextColumn("Severity", width=75, help=DEFINITIONS["severity"]),
+        "owner": column.TextColumn("Who", width=88), "due": column.TextColumn("Until", width=90, help=DEFINITIONS["due_at"]),
+        "state": column.TextColumn("State", width=98, help=DEFINITIONS["state"]),
         "expected_amount": column.NumberColumn(
-            f"At stake ({currency})" if currency else "At stake", format="%,.0f", width=85, help=DEFINITIONS["expected_amount"]
+            f"At stake ({currency})" if currency else "At stake", format="%,.0f", width=100, help=DEFINITIONS["expected_amount"]
         ),
     }  # fmt: skip
     return pick_table(

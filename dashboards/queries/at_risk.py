@@ -32,6 +32,7 @@ BANDS: Final = ((0.9, "almost certain"), (0.7, "likely"), (0.5, "more likely tha
 _NARROWABLE: Final = {"channel": "channel_id", "location": "location_id"}
 _SINCE: Final = {1: "ordered_at", 2: "approved_at", 3: "released_at", 4: "shipped_at", 5: "shipped_at"}  # by stage_number
 _MOMENTS: Final = "select ordered_at, approved_at, released_at, shipped_at from marts.fct_orders where order_id = ?"
+_HAS: Final = "select 1 from duckdb_tables() where schema_name = 'planning' and table_name = 'order_jeopardy'"
 _OPEN_LINES: Final = """
     select l.sku, p.title, l.location_id, l.open_qty, s.available_qty, b.inbound_date
     from marts.fct_open_order_lines as l
@@ -150,6 +151,11 @@ def expected(orders: pl.DataFrame) -> Stake:
     """What these orders are expected to lose."""
     known = orders.drop_nulls("expected_amount")
     return Stake(float(known["expected_amount"].sum()), float(known["net_amount"].sum()), orders.height - known.height)
+
+
+def is_judged(served: Served) -> bool:
+    """Whether the release was made since open orders are judged."""
+    return not read_frame(served.release, _HAS).is_empty()
 
 
 def band_words(chance: float | None) -> str | None:

@@ -32,6 +32,7 @@ KIND_NAMES: Final = {
     "threshold": "Figure off its limit", "change": "Figure changed", "anomaly": "Unusual day", "stock_out": "Runs out",
     "order_jeopardy": "Order at risk", "return_spike": "Returns", "supplier_late": "Supplier late", "forecast_drift": "Forecast",
     "data_late": "Data late", "run_failed": "Run failed", "draft_not_submitted": "Draft not submitted",
+    "message_undelivered": "Message not delivered",
 }  # fmt: skip
 _KEPT: Final = timedelta(days=28)  # what was resolved longer ago is not listed
 

@@ -163,6 +163,13 @@ def trust(served: Served, *, now: datetime) -> Trust:
     )
 
 
+def day_checks(served: Served) -> pl.DataFrame | None:
+    """subject, measure, value, usual, low, high, is_usual (null: too little to say), basis; None of a release older than such looks."""
+    if read_frame(served.release, _HAS, ("day_checks",)).is_empty():
+        return None
+    return read_frame(served.release, _DAY_CHECKS)
+
+
 def kept_releases(served: Served) -> pl.DataFrame:
     """release_id, is_served, as_of_date, published_at (local), checks_passed, checks_count, rows_count, code_version; newest first."""
     rows = [
@@ -188,6 +195,10 @@ _RELEASES: Final[dict[str, Any]] = {
 _HAS: Final = "select 1 from duckdb_tables() where schema_name = 'meta' and table_name = ?"
 _CHANGES: Final = "meta.source_changes"
 _NO_CHANGES: Final = "(select '' as table_name, null::timestamp as changed_at)"  # of a release that is older than such lists
+_DAY_CHECKS: Final = """
+    select replace(subject, '_', ' ') as subject, replace(measure, '_', ' ') as measure, value, usual, low, high, is_usual, basis
+    from meta.day_checks order by is_usual nulls last, subject, measure = 'rows' desc, measure
+"""
 _QUARANTINED: Final = "select code, table_name, document_id, reason, next_step, first_run_id from meta.quarantined_documents"
 _SOURCES: Final = """
     select t.table_name, t.read_by, changes.changed_at, t.read_at, c.rows_in,

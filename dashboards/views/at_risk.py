@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
+import polars as pl
 import streamlit as st
 
 from dashboards.components import at_risk_list, exception_list
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    import polars as pl
-
     from dashboards.decisions import Acting
     from dashboards.filters import Filters
     from dashboards.queries.at_risk import AtRisk
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from dashboards.queries.releases import Served
 
 ORDERS, OTHERS, PROOF = "Orders", "Other exceptions", "How good such alerts were"
+_OPENED: Final = "opened_exception"
 PARTS: Final = (ORDERS, OTHERS, PROOF)
 
 
@@ -70,7 +70,6 @@ def page(served: Served, filters: Filters) -> None:
 def show_orders(served: Served, filters: Filters, found: AtRisk, *, now: datetime) -> None:
     """The orders by what is expected to be lost, and what was chosen of them."""
     who = show_who()
-    show_told()
     if found.orders.is_empty():
         st.success("No open order has a promise to keep.", icon=":material/check_circle:")
         return
@@ -96,20 +95,14 @@ def show_orders(served: Served, filters: Filters, found: AtRisk, *, now: datetim
     clock = now.astimezone(ZoneInfo(served.context.reporting_time_zone)).date()
     draw = at_risk_list.order_cards if view == CARD_VIEW else at_risk_list.order_table
     chosen = draw(rows, today=as_of, clock=clock)
-    if len(chosen) > 1:
+    for row in show_chosen(rows, chosen, who, key="order_id", opens_first=view != CARD_VIEW):
         with st.container(border=True):
-            acknowledge_together(chosen, who)
-    elif chosen:
-        with st.container(border=True):
-            order_detail(served, filters, found, chosen[0], who, now=now)
-    elif view != CARD_VIEW:
-        st.caption("Choose an order to see why, what it needs and what may be done; several to acknowledge them together.")
+            order_detail(served, filters, found, row, who, now=now)
 
 
 def show_others(served: Served, filters: Filters, store: Exceptions, *, now: datetime) -> None:
     """Exceptions of all other kinds, and what was chosen of them."""
     who = show_who()
-    show_told()
     zone, as_of = served.context.reporting_time_zone, served.context.as_of_date
     everything = exception_rows(store.others, zone=zone).drop("order_id", "is_new")
     if everything.is_empty():
@@ -118,8 +111,8 @@ def show_others(served: Served, filters: Filters, store: Exceptions, *, now: dat
     with st.container(horizontal=True, vertical_alignment="bottom"):
         kinds = _filter("Kind", "kind", sorted(set(everything["kind"])))
         owners = _filter("Who", "owner", sorted(set(everything["owner"].drop_nulls())))
-        states = _filter("State", "state", STATES[:-1], default=STATES[:-2])
-    rows = at_risk.narrowed(everything, owners=owners, states=states)
+        states = _filter("State", "state", STATES[:-1], explained="None chosen shows all that are not resolved.")
+    rows = at_risk.narrowed(everything, owners=owners, states=states or STATES[:-2])
     rows = rows.filter(rows["kind"].is_in(kinds)) if kinds else rows
     if rows.is_empty():
         _nothing(everything)
@@ -134,12 +127,30 @@ def show_others(served: Served, filters: Filters, store: Exceptions, *, now: dat
     clock = now.astimezone(ZoneInfo(zone)).date()
     draw = exception_list.exception_cards if view == CARD_VIEW else exception_list.exception_table
     chosen = draw(rows, clock=clock)
+    for row in show_chosen(rows, chosen, who, key="exception_id", opens_first=view != CARD_VIEW):
+        with st.container(border=True):
+            _show_exception(served, filters, store, row, who, now=now)
+
+
+def show_chosen(rows: pl.DataFrame, chosen: list[dict[str, Any]], who: Acting, *, key: str, opens_first: bool) -> list[dict[str, Any]]:
+    """What became of the last click, and what to do with several rows; returns the one that stands open, none while several are chosen.
+
+    Where none is chosen, it is the first. After a click it is the one that stood open, or none: a second click on the same spot must not
+    meet another one's button.
+    """
+    told = show_told()
     if len(chosen) > 1:
         with st.container(border=True):
             acknowledge_together(chosen, who)
-    elif chosen:
-        with st.container(border=True):
-            _show_exception(served, filters, store, chosen[0], who, now=now)
+        return []
+    if chosen:
+        opened = chosen
+    elif told:
+        opened = rows.filter(pl.col(key) == st.session_state.get(_OPENED, "")).to_dicts()
+    else:
+        opened = rows.head(1).to_dicts() if opens_first else []
+    st.session_state[_OPENED] = opened[0][key] if opened else ""
+    return opened
 
 
 def show_proof(served: Served, found: AtRisk | None) -> None:
@@ -180,8 +191,8 @@ def _nothing(listed: pl.DataFrame) -> None:
         st.info("None is left by these filters. Clear a filter to see more.", icon=":material/filter_alt_off:")
 
 
-def _filter(label: str, key: str, options: Sequence[str], *, default: Sequence[str] = ()) -> list[str]:
-    return st.multiselect(label, options, default=default or None, placeholder="All", bind="query-params", key=key)
+def _filter(label: str, key: str, options: Sequence[str], *, explained: str | None = None) -> list[str]:
+    return st.multiselect(label, options, placeholder="All", bind="query-params", key=key, help=explained)
 
 
 show_page("at_risk", page)

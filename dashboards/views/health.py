@@ -8,7 +8,7 @@ import polars as pl
 import streamlit as st
 
 from dashboards.components.demand_accuracy import CHECK_NAMES
-from dashboards.components.formats import escape_markdown, format_age, format_count, format_percent
+from dashboards.components.formats import escape_markdown, format_age, format_count, format_date, format_percent
 from dashboards.components.frame import show_page
 from dashboards.components.health_words import HEALTH_WORDS
 from dashboards.components.release_list import release_list
@@ -30,6 +30,7 @@ ORIGINS: Final = {
     "arrival": "What arrived (Great Expectations)", "derived": "What was derived (dbt)", "reconcile": "What was compared with the store",
     "forecast": "Forecasts",
 }  # fmt: skip
+_DAY_FIGURES: Final = {"value": "On the day", "usual": "Usual", "low": "Usual from", "high": "Usual to"}  # counts and small indices
 PARTS: Final = ("Sources", "Quarantine", "Checks", "Reconciliation", "Forecasts", "Releases and runs", "Use")
 
 
@@ -124,6 +125,24 @@ def show_checks(served: Served, found: Trust) -> None:
     _table(served, by_origin, "Checks by what they guard", (), {"origin": "What is checked"})
     with st.expander("Every subject", icon=":material/table:"):
         _table(served, found.checks, "Checks per subject", (), {})
+    _show_newest_day(served)
+
+
+def _show_newest_day(served: Served) -> None:
+    """Whether the newest day looks like the weeks before it; nothing where the release does not say."""
+    looks = health.day_checks(served)
+    if looks is None or looks.is_empty():
+        return
+    unusual = looks.filter(~pl.col("is_usual")).height
+    day = format_date(served.context.as_of_date, today=served.context.as_of_date)
+    said = f"{unusual:,} of {looks.height:,} looks are unusual" if unusual else f"all {looks.height:,} looks are as usual or say nothing"
+    st.markdown(f"**The newest day, {day}, beside the weeks before it: {said}**")
+    figures = {name: st.column_config.NumberColumn(label, format="localized") for name, label in _DAY_FIGURES.items()}
+    words = {"subject": "Rows of", "measure": "Looked at", "is_usual": "As usual", "basis": "Compared with"}
+    _table(served, looks, "Newest day beside the weeks before", (), figures | words)
+    st.caption(
+        "Rows are counted. The spread of rows over a field is compared by an index: 0 is no change. Nothing is held back because of it."
+    )
 
 
 def show_reconciliation(served: Served, found: Trust) -> None:

@@ -19,6 +19,8 @@ from dashboards.components.states import (
     show_store_problem,
 )
 from dashboards.queries import releases
+from dashboards.queries.at_risk import at_risk, expected, is_judged
+from dashboards.queries.exceptions import Exceptions
 from dashboards.queries.metrics import OVERVIEW_KPIS
 from dashboards.queries.movers import HEADLINES, movers
 from dashboards.queries.outcomes import scores
@@ -50,6 +52,8 @@ def page(served: Served, filters: Filters) -> None:
             found = show_waiting(served)
             if found is not None and filters.where:
                 st.caption("Of the whole shop, whatever the page is narrowed to.")
+        with errors_as_sentences("Orders at risk"):
+            show_at_risk(served, filters)
         with errors_as_sentences("The scorecard of suggestions"):
             st.subheader("What suggestions were worth", anchor=False)
             standing = found.standing if found else None
@@ -95,6 +99,19 @@ def show_waiting(served: Served) -> Suggestions | None:
         )
         st.page_link(Path(__file__).with_name("reorder.py"), label="Open the worklist", icon=":material/arrow_forward:")
     return found
+
+
+def show_at_risk(served: Served, filters: Filters) -> None:
+    """How many open orders may miss their promise and what that comes to, with the way to them; nothing where none does."""
+    if not is_judged(served):
+        return
+    found = at_risk(served, filters, Exceptions(()))
+    if found.missing or found.risky.is_empty():
+        return
+    lost = format_money(expected(found.risky).amount, found.currency_code)
+    with st.container(border=True, horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.markdown(f"**{format_count(found.risky.height, 'open order')} at risk**: {lost} expected to be lost", width="content")
+        page_link(served, filters, "at_risk", "Open the orders")
 
 
 def show_second_person(served: Served, found: Suggestions) -> None:
