@@ -141,6 +141,21 @@ def test_a_planner_accepts_edits_rejects_and_finds_the_drafts_in_the_store(addre
     assert page.get_by_test_id("stException").count() == 0
 
 
+def test_two_clicks_on_an_order_at_risk_acknowledge_it_once_and_do_nothing_else(address: str, home: Path, browser: BrowserContext) -> None:
+    page = browser.new_page()
+    page.goto(f"{address}/at_risk")
+    acknowledge = page.get_by_role("button", name="Acknowledge", exact=True)
+    expect(acknowledge).to_be_visible()
+
+    double_click(page, acknowledge)
+    expect(page.get_by_text("is acknowledged.")).to_be_visible()
+    settle(page)
+
+    done = [row["action"] for row in rows(home, "exception_event") if row["actor"] == "pam"]
+    assert done == ["acknowledged"]
+    assert page.get_by_test_id("stException").count() == 0
+
+
 def test_an_admin_schedules_a_rule_and_takes_it_back(address: str, home: Path, browser: BrowserContext) -> None:
     page = browser.new_page()
     page.goto(f"{address}/allocation?part=Rules")
