@@ -137,7 +137,7 @@ def _show_newest_day(served: Served) -> None:
     day = format_date(served.context.as_of_date, today=served.context.as_of_date)
     said = f"{unusual:,} of {looks.height:,} looks are unusual" if unusual else f"all {looks.height:,} looks are as usual or say nothing"
     st.markdown(f"**The newest day, {day}, beside the weeks before it: {said}**")
-    figures = {name: st.column_config.NumberColumn(label, format="localized") for name, label in _DAY_FIGURES.items()}
+    figures: dict[str, object] = {name: st.column_config.NumberColumn(label, format="localized") for name, label in _DAY_FIGURES.items()}
     words = {"subject": "Rows of", "measure": "Looked at", "is_usual": "As usual", "basis": "Compared with"}
     _table(served, looks, "Newest day beside the weeks before", (), figures | words)
     st.caption(
