@@ -113,8 +113,7 @@ def show_past_alerts(*, as_of: date) -> None:
     )
     st.caption(
         "Orders and items are judged by the data once the day that was named has passed, all other kinds by how people resolved them. "
-        "What recovered by itself is not judged. An order is right here if its first unit left late or its last one arrived late. "
-        "Where only a part left in time it counts as wrong here, and as missed on the days held out."
+        "What recovered by itself is not judged."
     )
 
 

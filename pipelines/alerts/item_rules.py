@@ -51,7 +51,7 @@ def stock_out_findings(rule: AlertRule, items: pl.DataFrame, *, as_of: date) -> 
                 subject=f"item:{row['sku']}@{row['location_id']}", title=f"{row['sku']} at {row['location_id']}",
                 detail=f"{row['sku']} at {row['location_id']} {when}; {until}. "
                 f"About {row['missed_qty'] or 0:,.1f} units are wanted in between.",
-                link=f"reorder?{urlencode({'search': row['sku']})}", probability=1.0 if is_out else chance, stake_amount=stake,
+                link=f"reorder?{urlencode({'item': row['sku']})}", probability=1.0 if is_out else chance, stake_amount=stake,
                 basis="chance by the simulated courses of stock, times the margin of the units wanted while there are none",
                 evidence={"out_date": day.isoformat(), "receipt_date": _iso(row["receipt_date"]), "missed_qty": row["missed_qty"],
                           "chance_at_least": chance},
@@ -79,7 +79,7 @@ def jeopardy_findings(rule: AlertRule, orders: pl.DataFrame) -> Findings:
                 subject=f"order:{row['order_id']}", title=f"Order {row['order_id']}",
                 detail=f"Order {row['order_id']} misses its promise of {row['promised_date']} with a chance of "
                 f"{row['miss_probability']:.0%}: {reason}.",
-                link=f"orders?{urlencode({'search': row['order_id']})}", probability=row["miss_probability"], stake_amount=stake,
+                link=f"orders?{urlencode({'order': row['order_id']})}", probability=row["miss_probability"], stake_amount=stake,
                 basis="chance by the jeopardy model, times what the order is worth", owner=row["owner"],
                 evidence={"promised_date": _iso(row["promised_date"]), "reason_code": row["reason_code"]},
                 judged_after=row["promised_date"],

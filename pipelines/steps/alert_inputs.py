@@ -92,11 +92,17 @@ _SUPPLIERS: Final = """
 """
 
 # What was called off has no promise left to miss.
+# As the probabilities mean it: a promise to send is kept when every unit has left by the end of its day.
 _MISSED: Final = """
-    SELECT id, due FROM (SELECT unnest(?) AS id, unnest(?) AS order_id, unnest(?) AS due) JOIN marts.fct_orders USING (order_id)
+    WITH asked AS (SELECT unnest(?) AS id, unnest(?) AS order_id, unnest(?) AS due),
+    sent AS (
+        SELECT order_id, bool_and(shipped_on_time_qty >= ordered_qty) AS is_kept
+        FROM marts.fct_order_lines SEMI JOIN asked USING (order_id) GROUP BY order_id
+    )
+    SELECT id, due FROM asked JOIN marts.fct_orders USING (order_id) LEFT JOIN sent USING (order_id)
     WHERE NOT is_cancelled AND due <= (SELECT as_of_date FROM meta.run_context)
-      AND CASE WHEN due = promised_ship_date THEN shipped_at IS NULL OR shipped_at > promised_ship_at
-        WHEN due = promised_delivery_date THEN delivered_at IS NULL OR delivered_at > promised_delivery_at ELSE false END
+      AND CASE WHEN due = promised_ship_date THEN NOT coalesce(is_kept, false)
+        WHEN due = promised_delivery_date THEN NOT is_delivered_complete OR delivered_date > due ELSE false END
 """
 
 

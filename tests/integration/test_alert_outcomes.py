@@ -25,14 +25,19 @@ def release() -> Iterator[duckdb.DuckDBPyConnection]:
         conn.execute("CREATE TABLE meta.run_context AS SELECT DATE '2026-11-10' AS as_of_date")
         conn.execute(
             "CREATE TABLE marts.fct_orders AS SELECT col0 AS order_id, col1::BOOLEAN AS is_cancelled, col2::DATE AS promised_ship_date, "
-            "col2::TIMESTAMP + INTERVAL 16 HOUR AS promised_ship_at, col3::DATE AS promised_delivery_date, "
-            "col3::TIMESTAMP + INTERVAL 16 HOUR AS promised_delivery_at, col4::TIMESTAMP AS shipped_at, "
-            "col5::TIMESTAMP AS delivered_at FROM (VALUES "
-            "('late', false, '2026-11-05', '2026-11-08', '2026-11-06 09:00', NULL), "
-            "('kept', false, '2026-11-05', '2026-11-08', '2026-11-05 09:00', NULL), "
-            "('unsent', false, '2026-11-05', '2026-11-08', NULL, NULL), "
-            "('called-off', true, '2026-11-05', '2026-11-08', NULL, NULL), "
-            "('undelivered', false, '2026-11-02', '2026-11-05', '2026-11-01 09:00', '2026-11-06 09:00'))"
+            "col3::DATE AS promised_delivery_date, col4::DATE AS delivered_date, col4 IS NOT NULL AS is_delivered_complete FROM (VALUES "
+            "('late', false, '2026-11-05', '2026-11-08', NULL), "
+            "('kept', false, '2026-11-05', '2026-11-08', NULL), "
+            "('partly', false, '2026-11-05', '2026-11-08', NULL), "
+            "('unsent', false, '2026-11-05', '2026-11-08', NULL), "
+            "('called-off', true, '2026-11-05', '2026-11-08', NULL), "
+            "('delivered', false, '2026-11-02', '2026-11-05', '2026-11-05'), "
+            "('undelivered', false, '2026-11-02', '2026-11-05', '2026-11-06'))"
+        )
+        conn.execute(
+            "CREATE TABLE marts.fct_order_lines AS SELECT * FROM (VALUES ('late', 2, 0), ('kept', 2, 2), ('kept', 1, 1), ('partly', 2, 2), "
+            "('partly', 3, 2), ('unsent', 1, 0), ('called-off', 1, 0), ('delivered', 1, 1), ('undelivered', 1, 1)) "
+            "AS t(order_id, ordered_qty, shipped_on_time_qty)"
         )
         conn.execute(
             "CREATE TABLE marts.fct_stock_daily AS SELECT * FROM (VALUES ('A', 'L', DATE '2026-11-01', 0), ('A', 'L', DATE '2026-11-04', 0), "
@@ -46,11 +51,11 @@ def waiting(kind: str, subject: str, judged_after: date = DUE) -> Waiting:
 
 
 def test_an_order_missed_the_promise_that_was_named_or_kept_it(release: duckdb.DuckDBPyConnection) -> None:
-    names = ("late", "kept", "unsent", "called-off", "undelivered", "unknown")
+    names = ("late", "kept", "partly", "unsent", "called-off", "delivered", "undelivered", "unknown")
 
     found = read_outcomes(release, [waiting("order_jeopardy", f"order:{name}") for name in names])
 
-    assert found == {"order:late": DUE, "order:unsent": DUE, "order:undelivered": DUE}
+    assert found == {"order:late": DUE, "order:partly": DUE, "order:unsent": DUE, "order:undelivered": DUE}
 
 
 def test_an_item_was_out_on_the_first_day_after_the_alert_on_which_nothing_was_available(release: duckdb.DuckDBPyConnection) -> None:
