@@ -95,7 +95,7 @@ def _tell(settings: Settings, outcome: RunOutcome, *, as_json: bool, seconds: fl
 
 
 def _lines(counts: Any) -> list[str]:
-    if (facts := counts.get("backfill")) is not None:
+    if (facts := counts.get("read_days_anew")) is not None:
         healed = [
             f"{table}: {rows:,} rows were otherwise than in the store and are read again" for table, rows in facts["rows_healed"].items()
         ]

@@ -21,7 +21,7 @@ DAYS: Final = dg.DailyPartitionsDefinition(start_date=_SETTINGS.business_start.i
 
 
 @dg.multi_asset(
-    name="backfill",
+    name="read_days_anew",  # not as its job: Dagster serves nothing where an op has the name of a job
     specs=[
         dg.AssetSpec(
             DAYS_READ_ANEW,

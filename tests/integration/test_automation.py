@@ -32,6 +32,14 @@ def instance() -> Iterator[dg.DagsterInstance]:
         yield opened
 
 
+def test_a_code_server_can_load_everything_that_dagster_is_to_know(defs: dg.Definitions) -> None:
+    repository = defs.get_repository_def()
+
+    repository.load_all_definitions()
+
+    assert {"ordercast", "refresh", "backfill"} <= set(repository.job_names)
+
+
 def test_each_asset_that_runs_by_itself_says_in_words_when(defs: dg.Definitions) -> None:
     graph = defs.resolve_asset_graph()
     keys = graph.materializable_asset_keys
