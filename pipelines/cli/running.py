@@ -187,7 +187,7 @@ def dagster(
     code = ["-m", "pipelines.definitions"]
     commands = {
         Part.all: ["dagster", "dev", *code, *by_port],
-        Part.code: ["dagster", "api", "grpc", *code, "--socket", str(socket), "--use-python-environment-entry-point"],
+        Part.code: ["pipelines.defs.code_server", "api", "grpc", *code, "--socket", str(socket), "--use-python-environment-entry-point"],
         Part.daemon: ["dagster._daemon", "run", *by_socket],
         Part.web: ["dagster_webserver", *by_socket, *by_port],
     }

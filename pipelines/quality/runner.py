@@ -55,6 +55,11 @@ def check_rows(frame: pd.DataFrame, rules: Sequence[RowRule]) -> tuple[RuleOutco
     return tuple(RuleOutcome(rule, failed[position]) for position, rule in enumerate(rules))
 
 
+def import_library() -> None:
+    """The library is in memory and ready to judge; without this it is imported when rows first arrive."""
+    _batch_definition()
+
+
 def _stacks(frame: pd.DataFrame, rules: Sequence[RowRule]) -> list[list[list[int]]]:
     """Positions of the rules whose test and type of column are the same, those of as many rules together."""
     alike: dict[tuple[Within | OneOf, str], list[int]] = {}

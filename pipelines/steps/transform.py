@@ -112,11 +112,8 @@ def transform(
     project_hash = project_fingerprint()
     with open_warehouse(settings.warehouse_path) as conn:
         scope = "everything" if from_all_rows else transform_state.scope(conn, project_hash=project_hash)
-    prepare_manifest(settings)
     command = ["build", "--no-write-json", *_SELECTION[scope], *([] if with_unit_tests else ["--exclude-resource-type", "unit_test"])]
-    if project_hash not in _PARSED:
-        _PARSED[project_hash] = Manifest.from_msgpack(_manifest_path(settings).with_name(_PARSED_FILE).read_bytes())
-    said = _run_dbt(command, settings, collect, parsed=_PARSED[project_hash])
+    said = _run_dbt(command, settings, collect, parsed=read_parsed(settings))
     is_success, problem = said.success, str(said.exception or "")
     if not is_success and not nodes:
         raise _whole_run_error(problem, settings)
@@ -161,6 +158,18 @@ def prepare_manifest(settings: Settings) -> Path:
     parsed_path.write_bytes(_PARSED[fingerprint].to_msgpack())
     fingerprint_path.write_text(fingerprint, encoding="utf-8")
     return path
+
+
+def read_parsed(settings: Settings) -> Manifest:
+    """The dbt project as it stands, parsed; kept, because reading it takes longer than most models.
+
+    Raises:
+        TransformError: The project cannot be parsed.
+    """
+    path, fingerprint = prepare_manifest(settings), project_fingerprint()
+    if fingerprint not in _PARSED:
+        _PARSED[fingerprint] = Manifest.from_msgpack(path.with_name(_PARSED_FILE).read_bytes())
+    return _PARSED[fingerprint]
 
 
 def _manifest_path(settings: Settings) -> Path:
