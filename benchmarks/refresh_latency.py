@@ -1,5 +1,8 @@
 """Seconds from a commit in PostgreSQL to the release that shows it: start, ingest, transform and publishing, by changes and history.
 
+With `--served`, from the commit to the moved pointer with Dagster's daemon and code server at work, as at a merchant: the sensor's look,
+the queue, the forked run. That needs a prepared home.
+
 The merchant is simulated into a PostgreSQL that a wheel brings along, one whole run plans, and then orders with about so many rows are
 changed in one transaction and `ordercast refresh` runs in a process of its own, as Dagster starts one. The sensor looks every five seconds,
 so it adds half of that on average and all of it at most. A home and a store that were prepared before can be named instead.
@@ -18,11 +21,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import psycopg
 
 SENSOR_SECONDS = 5
+SETTLING_SECONDS = 15  # until what runs beside a refresh has ended
 ROWS_PER_ORDER = 4  # an order, its lines and its parcels, about
 STEPS = ("ingest", "transform", "publish")
 
@@ -73,6 +78,37 @@ def measure(home: Path, url: str, changes: list[int], times: int) -> None:
         print(f"| {lines:,} | {round(statistics.median(changed)):,} | {shown} |", flush=True)
 
 
+def measure_served(home: Path, url: str, changes: list[int], times: int) -> None:
+    """A line per number of changes: seconds until the pointer moves, with Dagster's processes at work."""
+    environment = os.environ | {"ORDERCAST_HOME": str(home), "ORDERCAST_STORE_URL": url, "DAGSTER_HOME": str(home / "dagster")}
+    socket, pointer = home / "run" / "code.sock", home / "releases" / "CURRENT"
+    ordercast_program, dagster_program = (str(Path(sys.executable).with_name(name)) for name in ("ordercast", "dagster"))
+    with ExitStack() as stack:
+        for part in ("code", "daemon"):
+            process = subprocess.Popen(
+                [ordercast_program, "dagster", part], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
+            stack.callback(process.terminate)
+            while not socket.exists():
+                time.sleep(0.5)
+        time.sleep(SETTLING_SECONDS)
+        sensor = [dagster_program, "sensor", "start", "changes", "--grpc-socket", str(socket)]
+        subprocess.run(sensor, env=environment, check=True, capture_output=True)
+        for rows in changes:
+            found = []
+            for _ in range(times):
+                before = pointer.read_text(encoding="utf-8")
+                changed = change(url, rows)
+                committed = time.perf_counter()
+                while pointer.read_text(encoding="utf-8") == before:
+                    time.sleep(0.1)
+                found.append(time.perf_counter() - committed)
+                time.sleep(SETTLING_SECONDS)
+            load = os.getloadavg()[0]
+            told = f"{statistics.median(found):.1f} s (least {min(found):.1f}, most {max(found):.1f}; load {load:.1f})"
+            print(f"{changed:,} changed rows: {told}", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenario", nargs="+", default=["default", "large"])
@@ -80,8 +116,12 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=3)
     parser.add_argument("--home", type=Path)
     parser.add_argument("--store-url")
+    parser.add_argument("--served", action="store_true", help="measure with Dagster's processes at work; needs --home and --store-url")
     options = parser.parse_args()
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
+    if options.served:
+        measure_served(options.home, options.store_url, options.changes, options.times)
+        return
     titles = (
         "order lines",
         "changed rows",

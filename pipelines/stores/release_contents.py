@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import duckdb
 
@@ -17,9 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+Fingerprint: TypeAlias = tuple[int, int, int]
 log = logging.getLogger("ordercast.publish")
 PUBLISHED_SCHEMAS: Final = ("marts", "planning", "meta")
 _WORTH_A_COMPARISON_ROWS: Final = 100_000  # smaller tables are replaced in less time than it takes to find what differs
+_HASHES: Final = "release_hashes"
+_HASHED_BY: Final = f"DuckDB {duckdb.__version__}"  # another version may hash otherwise
 _COLUMNS: Final = (
     "SELECT database_name, schema_name || '.' || table_name, list((column_name, data_type) ORDER BY column_index) FROM duckdb_columns() "
     "WHERE database_name IN (current_database(), 'release') AND list_contains(?, schema_name) GROUP BY ALL"
@@ -38,16 +41,19 @@ def write_whole(conn: duckdb.DuckDBPyConnection, target: Path, *, told: Mapping[
         Rows by table.
     """
     with _attached(conn, target):
+        written: dict[str, Fingerprint] = {}
         for name in _tables(conn):
             conn.execute(f"CREATE TABLE release.{name} AS FROM {name}")
-        return _finish(conn, told)
+            written[name] = _fingerprint(conn, f"release.{name}")
+        return _finish(conn, told, written)
 
 
 def write_from(conn: duckdb.DuckDBPyConnection, target: Path, *, base: Path, told: Mapping[str, str]) -> dict[str, int] | None:
     """The same as `write_whole`, in a fraction of its time: a copy of an earlier release in which only what differs is written.
 
-    Nothing is taken on trust: of each table all rows are hashed on both sides, before and after, and one that still differs is replaced.
-    Rows stand in another order than in a file that was written whole.
+    Of each table all rows of the warehouse are hashed and held against what the earlier release says its rows hash to; after writing,
+    those of the release are hashed as well, and a table that still differs is replaced. Rows stand in another order than in a file that was
+    written whole.
 
     Returns:
         Rows by table; None where the earlier release cannot be read, and then nothing is there.
@@ -56,14 +62,17 @@ def write_from(conn: duckdb.DuckDBPyConnection, target: Path, *, base: Path, tol
         shutil.copyfile(base, target)
         with _attached(conn, target):
             standing, wanted = _shapes(conn)
+            known = _known_fingerprints(conn, standing)
+            written: dict[str, Fingerprint] = {}
             for name in standing.keys() - wanted.keys():
                 conn.execute(f"DROP TABLE release.{name}")
             for name in _tables(conn):
+                written[name] = _fingerprint(conn, name)
                 if standing.get(name) != wanted[name]:
                     _replace(conn, name)
-                else:
-                    _bring_up_to_date(conn, name)
-            return _finish(conn, told)
+                elif known.get(name) != written[name]:
+                    _bring_up_to_date(conn, name, written[name])
+            return _finish(conn, told, written)
     except (duckdb.Error, FileNotFoundError) as exc:
         if is_of_full_disk(str(exc)):
             raise
@@ -73,10 +82,7 @@ def write_from(conn: duckdb.DuckDBPyConnection, target: Path, *, base: Path, tol
         return None
 
 
-def _bring_up_to_date(conn: duckdb.DuckDBPyConnection, name: str) -> None:
-    fingerprint = _fingerprint(conn, name)
-    if _fingerprint(conn, f"release.{name}") == fingerprint:
-        return
+def _bring_up_to_date(conn: duckdb.DuckDBPyConnection, name: str, fingerprint: Fingerprint) -> None:
     if fingerprint[0] < _WORTH_A_COMPARISON_ROWS or not _is_table(conn, name):
         _replace(conn, name)
         return
@@ -96,16 +102,31 @@ def _replace(conn: duckdb.DuckDBPyConnection, name: str) -> None:
     conn.execute(f"CREATE OR REPLACE TABLE release.{name} AS FROM {name}")
 
 
-def _fingerprint(conn: duckdb.DuckDBPyConnection, table: str) -> tuple[int, ...]:
-    """The same for the same rows in any order, and else another."""
-    return conn.execute(f"SELECT count(*), bit_xor(hash(t)), sum(hash(t)::HUGEINT) FROM {table} AS t").fetchone() or ()
+def _fingerprint(conn: duckdb.DuckDBPyConnection, table: str) -> Fingerprint:
+    """The same for the same rows in any order, and else another; the number of rows is first."""
+    counts = "count(*), coalesce(bit_xor(hash(t)), 0), coalesce(sum(hash(t)::HUGEINT), 0)"
+    rows, exclusive_or, total = conn.execute(f"SELECT {counts} FROM {table} AS t").fetchall()[0]
+    return int(rows), int(exclusive_or), int(total)
 
 
-def _finish(conn: duckdb.DuckDBPyConnection, told: Mapping[str, str]) -> dict[str, int]:
-    counts = {}
-    for name in _tables(conn):
-        row = conn.execute(f"SELECT count(*) FROM release.{name}").fetchone()
-        counts[name.replace('"', "")] = int(row[0]) if row else 0
+def _known_fingerprints(conn: duckdb.DuckDBPyConnection, standing: Mapping[str, object]) -> dict[str, Fingerprint]:
+    """What the earlier release says of its tables; nothing where it was written by a program or DuckDB that hashes otherwise."""
+    if (release_hashes := f'meta."{_HASHES}"') not in standing:
+        return {}
+    rows = conn.execute(
+        f"SELECT table_name, rows_count, exclusive_or, total FROM release.{release_hashes} WHERE hashed_by = ?", [_HASHED_BY]
+    )
+    return {name: (count, exclusive_or, int(total)) for name, count, exclusive_or, total in rows.fetchall()}
+
+
+def _finish(conn: duckdb.DuckDBPyConnection, told: Mapping[str, str], written: Mapping[str, Fingerprint]) -> dict[str, int]:
+    counts = {name.replace('"', ""): fingerprint[0] for name, fingerprint in written.items()}
+    conn.execute(
+        f"CREATE OR REPLACE TABLE release.meta.{_HASHES} "
+        "(table_name VARCHAR, rows_count BIGINT, exclusive_or UBIGINT, total HUGEINT, hashed_by VARCHAR)"
+    )
+    for name, fingerprint in written.items():
+        conn.execute(f"INSERT INTO release.meta.{_HASHES} VALUES (?, ?, ?, ?, ?)", [name, *fingerprint, _HASHED_BY])
     columns = {"metric_catalogue": "catalogue", "report_catalogue": "catalogue", "release_facts": "facts"}
     for table, text in told.items():
         conn.execute(f"CREATE TABLE release.meta.{table} ({columns[table]} VARCHAR)")

@@ -65,6 +65,21 @@ def test_whatever_changed_a_copy_brought_up_to_date_equals_one_written_whole(
     assert contents(tmp_path / "copy.duckdb") == contents(tmp_path / "whole.duckdb")
 
 
+@pytest.mark.parametrize("untold", ["DROP TABLE meta.release_hashes", "UPDATE meta.release_hashes SET hashed_by = 'another'"])
+def test_a_base_that_does_not_say_what_its_rows_hash_to_is_compared_row_by_row(
+    warehouse: duckdb.DuckDBPyConnection, tmp_path: Path, untold: str
+) -> None:
+    write_whole(warehouse, tmp_path / "base.duckdb", told=TOLD)
+    with duckdb.connect(str(tmp_path / "base.duckdb")) as conn:
+        conn.execute(untold)
+    warehouse.execute("UPDATE marts.large SET v = 99 WHERE n = 3")
+
+    write_from(warehouse, tmp_path / "copy.duckdb", base=tmp_path / "base.duckdb", told=TOLD)
+
+    write_whole(warehouse, tmp_path / "whole.duckdb", told=TOLD)
+    assert contents(tmp_path / "copy.duckdb") == contents(tmp_path / "whole.duckdb")
+
+
 @pytest.mark.parametrize("damage", [b"", b"not a database" * 1000])
 def test_a_damaged_base_leaves_nothing_behind(warehouse: duckdb.DuckDBPyConnection, tmp_path: Path, damage: bytes) -> None:
     base = tmp_path / "base.duckdb"
@@ -80,7 +95,9 @@ def test_refreshes_push_out_no_last_release_of_a_day_that_a_run_planned_on(wareh
     for day in (1, 2, 3):
         for hour, planned_by in ((5, None), (6, None), (7, "earlier"), (8, "earlier"), (9, "earlier")):
             release_id, at = f"2026110{day}T0{hour}0000-aaaaaa", f"2026-11-0{day}T0{hour}:00:00+00:00"
-            facts = ReleaseFacts(release_id, "2026-10-31", at, "0.1.0", "abc", 0, 5, 5, planned_by, at if planned_by else None)
+            facts = ReleaseFacts(
+                release_id, "2026-10-31", at, "0.1.0", "abc", 0, 5, 5, planning_run_id=planned_by, planned_at=at if planned_by else None
+            )
             publish(warehouse, tmp_path, facts=facts, catalogue="{}", keep=2, keep_days=2)
 
     assert [release.release_id[6:11] for release in list_releases(tmp_path)] == ["03T09", "03T08", "03T06", "02T06"]
