@@ -68,6 +68,8 @@ def test_steps_and_their_dagster_skins_bear_the_same_names() -> None:
         "reporting",
         "schedules",
         "upkeep",
+        "code_server",
+        "warm_process",
         "sensors",
         "automation",
     }
