@@ -8,9 +8,11 @@ import shutil
 import subprocess
 import sys
 import urllib.request
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
+from urllib.parse import urlsplit
 
 import typer
 from rich.console import Console
@@ -25,10 +27,21 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PAGES_PORT: Final = 8501
-NEXT_PAGES_PORT: Final = 8502
 WEB_PORT: Final = 3000
 _ANSWER_SECONDS: Final = 4.0
 _CONFIG: Final = "supervisord.conf"
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where on this machine each process is reached; `pages-next` has the port after that of `pages`."""
+
+    pages: int = PAGES_PORT
+    web: int = WEB_PORT
+    exporter: int = EXPORTER_PORT
+
+
+_USUAL: Final = Ports()
 
 
 class Process(StrEnum):
@@ -50,6 +63,9 @@ def register(app: typer.Typer) -> None:
 def serve(
     proxy: Annotated[bool, typer.Option("--proxy", help="Put Caddy with TLS before the pages; people have to sign in.")] = False,
     only_write: Annotated[bool, typer.Option("--write-config", help="Write the supervisor's configuration and start nothing.")] = False,
+    pages_port: Annotated[int, typer.Option(help="Port of the pages; the next one is for those that replace them.")] = PAGES_PORT,
+    web_port: Annotated[int, typer.Option(help="Port of the Dagster UI.")] = WEB_PORT,
+    exporter_port: Annotated[int, typer.Option(help="Port of the figures for Prometheus.")] = EXPORTER_PORT,
 ) -> None:
     """Start Dagster, the pages and the exporter as they are at a merchant, start again what ends, and stop all with Ctrl-C.
 
@@ -57,7 +73,7 @@ def serve(
     and with --proxy Caddy is before the pages. Output of the processes stands in logs/processes of the home folder, and
     `supervisorctl -c HOME/run/supervisord.conf status` shows them.
 
-    Examples: [b]ordercast serve[/b] | [b]ordercast serve --proxy[/b]
+    Examples: [b]ordercast serve[/b] | [b]ordercast serve --proxy[/b] | [b]ordercast serve --pages-port 8601[/b]
     """
     settings = load_settings()
     if proxy and not settings.has_sign_in:
@@ -75,7 +91,7 @@ def serve(
     (run / CODE_SOCKET).unlink(missing_ok=True)
     config = run / _CONFIG
     with config.open("w", encoding="utf-8") as stream:
-        supervisor_config(settings, with_proxy=proxy).write(stream)
+        supervisor_config(settings, with_proxy=proxy, ports=Ports(pages_port, web_port, exporter_port)).write(stream)
     if only_write:
         Console().print(str(config), soft_wrap=True, highlight=False)
         return
@@ -85,7 +101,7 @@ def serve(
     os.execv(sys.executable, [sys.executable, "-W", "ignore", "-m", "supervisor.supervisord", "-n", "-c", str(config)])  # noqa: S606 - no shell
 
 
-def supervisor_config(settings: Settings, *, with_proxy: bool) -> configparser.RawConfigParser:
+def supervisor_config(settings: Settings, *, with_proxy: bool, ports: Ports = _USUAL) -> configparser.RawConfigParser:
     """What supervisord is told: a program each, started in this order, and started again whenever it ends."""
     run, logs = settings.resolved_home / "run", settings.logs_path / "processes"
     logs.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -101,15 +117,21 @@ def supervisor_config(settings: Settings, *, with_proxy: bool) -> configparser.R
     commands = {
         "code": f"{ordercast} dagster code",
         "daemon": f"{ordercast} dagster daemon",
-        "web": f"{ordercast} dagster web --port {WEB_PORT}",
-        "pages": f"{ordercast} dashboards --port {PAGES_PORT}",
-        "pages-next": f"{ordercast} dashboards --port {NEXT_PAGES_PORT}",
-        "exporter": f"{ordercast} exporter --port {EXPORTER_PORT}",
+        "web": f"{ordercast} dagster web --port {ports.web}",
+        "pages": f"{ordercast} dashboards --port {ports.pages}",
+        "pages-next": f"{ordercast} dashboards --port {ports.pages + 1}",
+        "exporter": f"{ordercast} exporter --port {ports.exporter}",
     }
     if with_proxy:
         commands["proxy"] = f"{shutil.which('caddy')} run --config {PROJECT_ROOT / 'deploy' / 'Caddyfile'}"
     for number, (name, command) in enumerate(commands.items()):
         config[f"program:{name}"] = _program(command, priority=number, logs=logs, is_started=name != "pages-next")
+    if with_proxy:
+        # Only for the proxy: to all others these would be unknown settings.
+        site = urlsplit(settings.oidc_base_url or "")
+        name = site.netloc if site.scheme == "https" else "localhost"
+        pages = f"127.0.0.1:{ports.pages} 127.0.0.1:{ports.pages + 1}"
+        config["program:proxy"]["environment"] = f'ORDERCAST_SITE="{name}",ORDERCAST_PAGES="{pages}"'
     return config
 
 

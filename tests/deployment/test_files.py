@@ -14,7 +14,7 @@ import typer.main
 import yaml
 
 from pipelines.cli.app import app
-from pipelines.cli.serving import Process, supervisor_config
+from pipelines.cli.serving import Ports, Process, supervisor_config
 from pipelines.settings import PROJECT_ROOT, Settings
 
 COMPOSE = yaml.safe_load((PROJECT_ROOT / "compose.yaml").read_text(encoding="utf-8"))
@@ -131,3 +131,15 @@ def test_the_supervisor_starts_the_same_processes_as_the_containers(tmp_path: Pa
         assert _understood(arguments) == OURS[name]["command"][0]
         assert "--address" not in arguments
     assert [name for name, program in programs.items() if program["autostart"] == "false"] == ["pages-next"]
+
+
+def test_the_proxy_is_told_where_browsers_come_and_where_the_pages_are(tmp_path: Path) -> None:
+    settings = Settings(
+        home=tmp_path, oidc_metadata_url="https://id.example.com/.well-known/openid-configuration", oidc_client_id="ordercast",
+        oidc_client_secret="hiccup", oidc_base_url="https://shop.example.com", oidc_cookie_secret="0123456789abcdef0123456789abcdef",
+    )  # fmt: skip
+
+    config = supervisor_config(settings, with_proxy=True, ports=Ports(pages=8601))
+
+    assert config["program:proxy"]["environment"] == 'ORDERCAST_SITE="shop.example.com",ORDERCAST_PAGES="127.0.0.1:8601 127.0.0.1:8602"'
+    assert config["program:pages-next"]["command"].endswith("--port 8602")
