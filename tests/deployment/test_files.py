@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from secrets import token_urlsafe
 from typing import Any
 
 import pytest
@@ -136,7 +137,7 @@ def test_the_supervisor_starts_the_same_processes_as_the_containers(tmp_path: Pa
 def test_the_proxy_is_told_where_browsers_come_and_where_the_pages_are(tmp_path: Path) -> None:
     settings = Settings(
         home=tmp_path, oidc_metadata_url="https://id.example.com/.well-known/openid-configuration", oidc_client_id="ordercast",
-        oidc_client_secret="hiccup", oidc_base_url="https://shop.example.com", oidc_cookie_secret="0123456789abcdef0123456789abcdef",
+        oidc_client_secret=token_urlsafe(), oidc_base_url="https://shop.example.com", oidc_cookie_secret=token_urlsafe(),
     )  # fmt: skip
 
     config = supervisor_config(settings, with_proxy=True, ports=Ports(pages=8601))
