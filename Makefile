@@ -42,8 +42,8 @@ test: $(DEVELOP) browser proxy style ## Set up and run everything that CI runs
 	wait $$beside; checked=$$?; cat "$$said"; rm "$$said"; \
 	[ $$tested = 0 ] && [ $$checked = 0 ]
 
-torture: $(DEVELOP) ## Run every attack at full size (hours)
-	$(BIN)/python -m pytest tests/attacks --full -n 2 --dist loadfile --no-loadscope-reorder
+torture: $(DEVELOP) ## Run every attack, and fourteen days with the real processes, at full size (hours)
+	$(BIN)/python -m pytest tests/attacks tests/deployment --full -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(DEVELOP) style ## Formatting, lint, types and import rules
 	@$(MAKE) --no-print-directory -j 2 types pages

@@ -1,4 +1,4 @@
-"""Stores to test on: every gateway test runs on SQLite and on a PostgreSQL that a wheel brings along."""
+"""Stores to test on: every gateway test runs on SQLite and on a PostgreSQL that a wheel brings along. And how large tests are."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import gc
 import tempfile
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import psycopg
 import pytest
@@ -15,12 +15,45 @@ from psycopg import sql
 from pipelines.stores.operational import OperationalStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+_FIGURES = "figures"
+
+
+class Size(Protocol):
+    """How large a test is in this run."""
+
+    def __call__(self, *, small: int, full: int) -> int: ...
+
+
+@pytest.fixture
+def size(request: pytest.FixtureRequest) -> Size:
+    """The number for this run: small, or full with `--full`."""
+    is_full = bool(request.config.getoption("--full"))
+    return lambda *, small, full: full if is_full else small
+
+
+@pytest.fixture
+def tell(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Say one line of figures, which stands in the summary of the run."""
+    return lambda line: record_property(_FIGURES, line)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The figures that tests told, in the order they came."""
+    lines = [
+        str(text) for reports in terminalreporter.stats.values() for report in reports if isinstance(report, pytest.TestReport)
+        for name, text in report.user_properties if name == _FIGURES and report.when == "call"
+    ]  # fmt: skip
+    if lines:
+        terminalreporter.section("figures")
+        for line in lines:
+            terminalreporter.write_line(line)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--full`: attacks at the size of docs/reliability.md."""
-    parser.addoption("--full", action="store_true", help="run the attacks at full size")
+    """`--full`: attacks at the size of docs/reliability.md, and all fourteen days with the real processes."""
+    parser.addoption("--full", action="store_true", help="run attacks, and days with the real processes, at full size")
 
 
 def pytest_collection_finish() -> None:

@@ -6,13 +6,14 @@ import asyncio
 import random
 import threading
 from collections import Counter
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Self
 
 import psycopg
 from sqlalchemy import make_url
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
 _SIZE: Final = 4  # bytes of a message's length, which counts itself and not the type before it
 _LONGEST: Final = 6_000  # a decision is some thousand bytes each way
@@ -38,6 +39,22 @@ class CuttingProxy:
         self._thread = threading.Thread(target=self._run)
         self._is_up, self._stop = threading.Event(), asyncio.Event()
         self._port = 0
+        self._is_down = False
+        self._open_now: set[asyncio.Task[None]] = set()
+
+    @contextmanager
+    def down(self) -> Iterator[None]:
+        """In the block every connection is cut, and so is every new one at once."""
+        self._is_down = True
+        self._loop.call_soon_threadsafe(self._cut_all)
+        try:
+            yield
+        finally:
+            self._is_down = False
+
+    def _cut_all(self) -> None:
+        for task in self._open_now:
+            task.cancel()
 
     @property
     def url(self) -> str:
@@ -59,21 +76,21 @@ class CuttingProxy:
         self._loop.close()
 
     async def _serve(self) -> None:
-        open_now: set[asyncio.Task[None]] = set()
-
         async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if self._is_down:
+                writer.transport.abort()
+                return
             task = asyncio.ensure_future(self._connection(reader, writer))
-            open_now.add(task)
-            task.add_done_callback(open_now.discard)
+            self._open_now.add(task)
+            task.add_done_callback(self._open_now.discard)
 
         server = await asyncio.start_server(connected, "127.0.0.1", 0)
         self._port = server.sockets[0].getsockname()[1]
         self._is_up.set()
         await self._stop.wait()
         server.close()
-        for task in open_now:
-            task.cancel()
-        await asyncio.gather(*open_now, return_exceptions=True)
+        self._cut_all()
+        await asyncio.gather(*self._open_now, return_exceptions=True)
 
     async def _connection(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         host, port = self._server

@@ -18,7 +18,7 @@ from tests.integration.decision_shop import rows_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tests.attacks.conftest import Size
+    from tests.conftest import Size
 
     Rows = list[dict[str, Any]]
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from pipelines.steps.ingest_reading import Comparison
-    from tests.attacks.conftest import Size
+    from tests.conftest import Size
 
 WRITERS = 8
 KEYS = 150  # per writer, so that rows are changed, deleted and come back

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.attacks.conftest import Size
+    from tests.conftest import Size
 
 IDS: Final = ("20261101T060000-a1b2c3", "20261102T060000-d4e5f6", "20261103T060000-0718f9")
 Answer = tuple[str, str, int, int]

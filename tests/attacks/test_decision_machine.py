@@ -43,7 +43,7 @@ from tests.integration.kinds_shop import SALES, add_order, add_sales, propose_ch
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from tests.attacks.conftest import Size
+    from tests.conftest import Size
 
 SKUS = ["ITEM-1", "ITEM-2"]
 POLICY = DecisionPolicy(one_person_amount=Decimal(250))

@@ -21,8 +21,8 @@ from tests.integration.decision_shop import open_shop
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tests.attacks.conftest import Size
     from tests.attacks.decision_fire import Send
+    from tests.conftest import Size
 
 
 class Chaos:

@@ -35,7 +35,7 @@ from pipelines.stores.warehouse import open_warehouse
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.attacks.conftest import Size
+    from tests.conftest import Size
 
 DISK_BYTES: Final = 64 * 1024**2
 MART_ROWS: Final = 50_000

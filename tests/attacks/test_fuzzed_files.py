@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.attacks.conftest import Size
+    from tests.conftest import Size
 
 SEED: Final = 20260301
 FILES_PER_IMPORT: Final = 100

@@ -20,7 +20,7 @@ from tests.attacks import ingester
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.attacks.conftest import Size
+    from tests.conftest import Size
 
 FIELDS = {
     "products": ["sku", "title"],

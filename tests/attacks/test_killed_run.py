@@ -23,7 +23,7 @@ from tests.acceptance.conftest import CommandLine
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.attacks.conftest import Size
+    from tests.conftest import Size
 
 # What a run says as each of these steps ends; it dies in the one after, the next run in a later one.
 SIGNS = ["Ingest what changed", "Build and test models", "Gather demand", "Recommend orders", "Publish a release"]

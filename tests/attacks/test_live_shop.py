@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from pipelines.decisions.basis import Check
     from pipelines.decisions.requests import Decision
-    from tests.attacks.conftest import Size
+    from tests.conftest import Size
 
 SELLERS: Final = 3
 # What happens to an item around its approval. 40 are there, 90 are wanted, packs of 12: 60 are proposed until 10 more are sold, then 72.

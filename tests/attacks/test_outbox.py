@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import pytest
 
     from pipelines.delivery.message import Target
-    from tests.attacks.conftest import Size
+    from tests.conftest import Size
 
     Deliverer = Callable[[OperationalStore, Target], object]
 

@@ -19,7 +19,7 @@ from pipelines.stores.releases import ReleaseFacts, open_release, open_served, p
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.attacks.conftest import Size
+    from tests.conftest import Size
 
     # What the release was called, and which one each of two tables was of; one per pair of queries.
     Read = Callable[[Path], list[tuple[str, str, str]]]
