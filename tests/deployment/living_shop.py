@@ -27,7 +27,7 @@ from pipelines.stores.own_tables import recommendation
 from tests.integration.decision_shop import rows_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from pipelines.decisions.requests import Decision
     from tests.integration.receivers import HttpReceiver
@@ -110,12 +110,12 @@ class Shop:
             ).fetchone()
         return bool(found and found[0])
 
-    def decide_some(self, *, day: int) -> list[Asked]:
+    def decide_some(self) -> list[Asked]:
         """A planner approves, edits and rejects, each by two clicks at once."""
         with self.open() as store, store.transaction(writes=False) as conn:
             proposed = recommendation.c.status == "proposed", recommendation.c.kind == "purchase"
             chosen = conn.execute(sa.select(recommendation).where(*proposed).order_by(recommendation.c.rec_id).limit(6)).mappings().all()
-        requests = [_request(dict(row), number, day) for number, row in enumerate(chosen)]
+        requests = [_request(dict(row), number) for number, row in enumerate(chosen)]
         return [Asked(one, self._clicked_twice(one)) for one in requests]
 
     def rows(self, table: str) -> list[dict[str, Any]]:
@@ -222,10 +222,8 @@ def _day(column: str) -> pl.Expr:
     return pl.col(column).dt.replace_time_zone("UTC").dt.convert_time_zone(SCENARIO.time_zone).dt.date()
 
 
-def _request(row: dict[str, Any], number: int, day: int) -> DecisionRequest:
-    asked = DecisionRequest(
-        decision_id=uuid.uuid4().hex, rec_id=row["rec_id"], rec_version=row["version"], action="approve", actor="ann", comment=f"day {day}"
-    )
+def _request(row: dict[str, Any], number: int) -> DecisionRequest:
+    asked = DecisionRequest(decision_id=uuid.uuid4().hex, rec_id=row["rec_id"], rec_version=row["version"], action="approve", actor="ann")
     if number % 3 == 1:
         return replace(asked, qty=row["recommended_qty"] * 2)
     return replace(asked, action="reject", reason_code="budget") if number % 3 == 2 else asked
@@ -240,8 +238,3 @@ def _told(channel: HttpReceiver, kind: str, rule: str) -> list[dict[str, Any]]:
         if said["type"] == kind and said["data"].get("rule") == rule:
             found += [one | {"message": headers["webhook-id"]} for one in said["data"]["exceptions"]]
     return found
-
-
-def ids(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """The exceptions that these tell of."""
-    return [str(one["exception_id"]) for one in rows]

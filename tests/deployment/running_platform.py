@@ -76,6 +76,10 @@ class Platform:
         """How a run ended, once it has."""
         return wait_for(f"the end of run {run_id}", lambda: one if (one := self.status(run_id)) in _ENDED else None)
 
+    def rests(self) -> None:
+        """Returns once no run goes on or waits."""
+        wait_for("the end of all runs", lambda: {run["status"] for run in self.runs()} <= _ENDED or None)
+
     def runs(self) -> list[dict[str, Any]]:
         """All runs, the newest first: runId, jobName, status, startTime and endTime (seconds since 1970)."""
         said = self.ask("{runsOrError(limit: 500) {... on Runs {results {runId jobName status startTime endTime}}}}")

@@ -1,23 +1,18 @@
 """Fourteen days with the real processes: a shop lives and changes, people decide, things break, and at the end every figure is true.
 
 `ordercast serve` runs as at a merchant, on PostgreSQL, with the sensor on; the shop's database is behind a proxy that can go down, while
-Dagster's own is not. With every test run it is four days and two breaks, with `--full` fourteen days and all five.
+Dagster's own is not. With every test run it is three days and two breaks, with `--full` fourteen days and all five.
 """
 
 from __future__ import annotations
 
-import os
-import signal
 import tempfile
-import threading
 import time
 import uuid
 from collections import Counter
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
@@ -25,176 +20,19 @@ from playwright.sync_api import expect
 from psycopg import sql
 
 from pipelines.decisions.audit import verify
-from pipelines.stores.releases import open_served, served_id
 from pipelines.stores.source_contract import SOURCE_TABLES
 from pipelines.stores.warehouse import open_warehouse
 from tests.acceptance.conftest import CommandLine
 from tests.attacks.tcp_proxy import CuttingProxy
 from tests.conftest import database_url
 from tests.dashboards.serving import browsing, needs_browser, settle
-from tests.deployment.living_shop import SCENARIO, Asked, Commit, Shop, last_day, raised, resolved, true_values
-from tests.deployment.running_platform import ALWAYS, Platform, Watch, running, wait_for
-from tests.integration.receivers import SECRET, HttpReceiver, http_receiver
+from tests.deployment.days import FULL, SHORT, Life, live_through
+from tests.deployment.living_shop import SCENARIO, Shop, last_day, raised, resolved, true_values
+from tests.deployment.running_platform import ALWAYS, Watch, running, wait_for
+from tests.integration.receivers import SECRET, http_receiver
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-WHOLE, REFRESH = "ordercast", "refresh"
-SMALLEST: Final = 4 * 1024**2  # bytes that a file may have on the full disk: less than any release
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How many days, and what happens on which."""
-
-    days: int
-    whole_runs: frozenset[int]
-    breaks: dict[int, str]
-
-
-SHORT = Plan(4, frozenset({2, 4}), {1: "a bad batch", 3: "a killed worker"})
-FULL = Plan(
-    14, frozenset({1, 4, 7, 10, 14}),
-    {2: "a killed worker", 5: "a full disk", 8: "a source that is down", 11: "a bad batch", 13: "a schema change"},
-)  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Break:
-    """Something that went wrong: what the channel was told while it lasted and once it was over, and the releases before and during it."""
-
-    name: str
-    subjects: tuple[str, ...]
-    served_before: str | None
-    served_during: str | None
-
-
-@dataclass(slots=True)
-class Life:
-    """What happened in these days, and what stands at their end."""
-
-    plan: Plan
-    platform: Platform
-    shop: Shop
-    channel: HttpReceiver
-    watch: Watch
-    proxy: CuttingProxy
-    seconds: list[float] = field(default_factory=list)  # from each day's commit to the release that holds it
-    breaks: list[Break] = field(default_factory=list)
-    asked: list[Asked] = field(default_factory=list)
-    ordered_stops: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def releases(self) -> Path:
-        return self.platform.home / "releases"
-
-    def run_whole(self, *, day: int) -> None:
-        """The day's whole run, and people who decide while it goes on."""
-        run = self.platform.launch(WHOLE)
-        people = threading.Thread(target=lambda: self.asked.extend(self.shop.decide_some(day=day)))
-        people.start()
-        assert self.platform.ended(run) == "SUCCESS"
-        people.join()
-
-    def refresh_by_hand(self) -> None:
-        """What a person does who has mended the source and does not wait for the sensor's next try."""
-        assert self.platform.ended(self.platform.launch(REFRESH)) == "SUCCESS"
-
-    def fails(self, run: str) -> None:
-        assert self.platform.ended(run) == "FAILURE"
-
-    def wait_for_release(self, commit: Commit) -> float:
-        """Seconds from the commit to the pointer of the first release seen that holds it."""
-        return wait_for("the release that holds the day", lambda: self._pointed_at(commit), seconds=600) - commit.at
-
-    def _pointed_at(self, commit: Commit) -> float | None:
-        pointed = (self.releases / "CURRENT").stat().st_mtime
-        with open_served(self.releases) as (_, conn):
-            (position,) = conn.execute("SELECT position FROM meta.feed_state").fetchone() or (None,)
-        return pointed if position and self.shop.is_in(commit, position) else None
-
-    @contextmanager
-    def broken(self, name: str) -> Iterator[None]:
-        """In the block something is broken and the channel hears of it; afterwards it has been mended, and the channel hears of that too."""
-        told, over, before = len(raised(self.channel)), len(resolved(self.channel)), served_id(self.releases)
-        yield
-        wait_for(f"the end of {name}", lambda: len(resolved(self.channel)) > over or None)
-        subjects = tuple(one["title"] for one in raised(self.channel)[told:])
-        self.breaks.append(Break(name, subjects, before, self._during))
-
-    _during: str | None = None
-
-    def is_told(self, name: str, count: int) -> None:
-        """Returns once the channel was told of the break; what was served before still is."""
-        wait_for(f"the message about {name}", lambda: len(raised(self.channel)) > count or None)
-        self._during = served_id(self.releases)
-
-
-def source_down(life: Life) -> None:
-    told = len(raised(life.channel))
-    with life.proxy.down():
-        life.fails(life.platform.launch(WHOLE))
-        life.is_told("the source that is down", told)
-    life.run_whole(day=0)
-
-
-def bad_batch(life: Life) -> None:
-    told = len(raised(life.channel))
-    with life.shop.bad_batch():
-        life.is_told("the bad batch", told)
-    life.refresh_by_hand()
-
-
-def schema_change(life: Life) -> None:
-    told = len(raised(life.channel))
-    with life.shop.renamed_column():
-        life.is_told("the schema change", told)
-    life.refresh_by_hand()
-
-
-def killed_worker(life: Life) -> None:
-    """The worker of a whole run, in the middle of it; and, while nothing runs, the code server."""
-    told = len(raised(life.channel))
-    run = life.platform.launch(WHOLE)
-    wait_for("the models being built", lambda: life.platform.steps(run).get("transform") == "IN_PROGRESS" or None)
-    os.kill(wait_for("its worker", lambda: life.platform.worker(run)), signal.SIGKILL)
-    life.fails(run)
-    life.is_told("the killed worker", told)
-    code = life.platform.process_id("code")
-    os.kill(code, signal.SIGKILL)
-    life.ordered_stops["code"] += 1
-    wait_for("another code server", lambda: life.platform.process_id("code") not in {0, code} or None)
-    wait_for("its answer", lambda: life.platform.says_healthy("code") or None)
-    life.run_whole(day=0)
-
-
-def full_disk(life: Life) -> None:
-    told = len(raised(life.channel))
-    with life.platform.little_room(SMALLEST):
-        life.fails(life.platform.launch(WHOLE))
-        life.is_told("the full disk", told)
-    life.run_whole(day=0)
-
-
-BREAKS: Final[dict[str, Callable[[Life], None]]] = {
-    "a source that is down": source_down,
-    "a bad batch": bad_batch,
-    "a schema change": schema_change,
-    "a killed worker": killed_worker,
-    "a full disk": full_disk,
-}
-
-
-def live_through(life: Life) -> None:
-    """All days, one after another, and what happens on them."""
-    assert life.platform.ended(life.platform.launch(WHOLE)) == "SUCCESS"
-    for day in range(1, life.plan.days + 1):
-        life.seconds.append(life.wait_for_release(life.shop.live_a_day()))
-        if name := life.plan.breaks.get(day):
-            with life.broken(name):
-                BREAKS[name](life)
-        if day in life.plan.whole_runs:
-            life.run_whole(day=day)
 
 
 @pytest.fixture(scope="module")
@@ -286,7 +124,7 @@ def test_the_pages_answer_all_the_time(life: Life, tell: Callable[[str], None]) 
 
 
 def test_no_process_was_started_again_but_the_killed_one(life: Life) -> None:
-    assert life.platform.starts() == {name: 1 + life.ordered_stops[name] for name in ALWAYS} | {"pages-next": 0}
+    assert life.platform.starts() == {name: 1 + life.kills[name] for name in ALWAYS} | {"pages-next": 0}
 
 
 def test_the_warehouse_has_every_row_of_the_shop(life: Life) -> None:
