@@ -39,7 +39,7 @@ class Plan:
 SHORT = Plan(3, frozenset({3}), {1: "a bad batch", 2: "a killed worker"})
 FULL = Plan(
     14, frozenset({14}),  # and those that heal a break
-    {2: "a killed worker", 5: "a full disk", 8: "a source that is down", 11: "a bad batch", 13: "a schema change"},
+    {2: "a full disk", 4: "a source that is down", 7: "a schema change", 10: "a bad batch", 12: "a killed worker"},
 )  # fmt: skip
 
 

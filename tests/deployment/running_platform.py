@@ -140,15 +140,13 @@ class Platform:
     @contextmanager
     def little_room(self, size: int) -> Iterator[None]:
         """No file that a run writes can grow past so many bytes: runs descend from the code server and have its limits."""
-        code = family(self.process_id("code"))
-        unlimited = resource.prlimit(code[0], resource.RLIMIT_FSIZE)
-        for one in code:
-            resource.prlimit(one, resource.RLIMIT_FSIZE, (size, unlimited[1]))
+        code = self.process_id("code")
+        unlimited = resource.prlimit(code, resource.RLIMIT_FSIZE)
+        _limit(code, (size, unlimited[1]))
         try:
             yield
         finally:
-            for one in code:
-                resource.prlimit(one, resource.RLIMIT_FSIZE, unlimited)
+            _limit(code, unlimited)
 
 
 @dataclass(slots=True)
@@ -215,6 +213,12 @@ def wait_for(what: str, look: Callable[[], Found | None], *, seconds: float = _P
 def family(process_id: int) -> list[int]:
     """A process and all that descend from it."""
     return [process_id, *(one for child in _children(process_id) for one in family(child))]
+
+
+def _limit(process_id: int, room: tuple[int, int]) -> None:
+    for one in family(process_id):
+        with suppress(ProcessLookupError):  # it has ended meanwhile
+            resource.prlimit(one, resource.RLIMIT_FSIZE, room)
 
 
 def _are_up(platform: Platform, served: subprocess.Popen[bytes]) -> bool:
