@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from tests.deployment.running_platform import Platform, Watch
     from tests.integration.receivers import HttpReceiver
 
+log = logging.getLogger("ordercast.days")
 WHOLE, REFRESH = "ordercast", "refresh"
 SMALLEST: Final = 4 * 1024**2  # bytes that a file may have on the full disk: less than any release
 
@@ -91,7 +93,7 @@ class Life:
 
     def wait_for_release(self, commit: Commit) -> float:
         """Seconds from the commit to the pointer of the first release seen that holds it."""
-        return wait_for("the release that holds the day", lambda: self._pointed_at(commit), seconds=600) - commit.at
+        return wait_for("the release that holds the day", lambda: self._pointed_at(commit)) - commit.at
 
     def _pointed_at(self, commit: Commit) -> float | None:
         pointed = (self.releases / "CURRENT").stat().st_mtime
@@ -170,6 +172,7 @@ def live_through(life: Life) -> None:
     assert life.platform.ended(life.platform.launch(WHOLE)) == "SUCCESS"
     for day in range(1, life.plan.days + 1):
         life.seconds.append(life.wait_for_release(life.shop.live_a_day()))
+        log.info("day %s: %.1f s from commit to release", day, life.seconds[-1])
         if name := life.plan.breaks.get(day):
             life.platform.rests()  # a break that meets two runs is two exceptions
             with life.broken(name):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Found = TypeVar("Found")
 ALWAYS: Final = ("code", "daemon", "web", "pages", "exporter")
-_PATIENCE: Final = 300.0  # seconds; a machine with other work on it starts five Pythons slowly
+_PATIENCE: Final = 900.0  # seconds; on a machine with much other work a run waits for minutes before its first step
 _WORKER: Final = re.compile(r"Executing steps in process \(pid: (\d+)\)")
 _ENDED: Final = {"SUCCESS", "FAILURE", "CANCELED"}
 
