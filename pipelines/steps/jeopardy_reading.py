@@ -41,11 +41,13 @@ def _local_date(moment: str) -> str:
     return f"CAST(timezone((SELECT reporting_time_zone FROM meta.run_context), timezone('UTC', {moment})) AS DATE)"
 
 
-# A reason of the shop's own is a broken promise; who changed their mind has let the shop off.
+# A reason of the shop's own is a broken promise; who changed their mind has let the shop off. Where a source tells no promise nothing is
+# read: its orders may never end, and one row for each of their days would fill the memory.
 _ORDERS: Final = f"""
     CREATE OR REPLACE TEMP TABLE jeopardy_orders AS
     WITH chosen AS (
-        SELECT * FROM marts.fct_orders WHERE NOT is_test AND ordered_date <= $as_of AND coalesce(ended_date >= $first_day, true)
+        SELECT * FROM marts.fct_orders
+        WHERE ($has_ship OR $has_delivery) AND NOT is_test AND ordered_date <= $as_of AND coalesce(ended_date >= $first_day, true)
     ), goods AS (
         SELECT order_id, bool_and(shipped_qty >= ordered_qty) AS has_left, max(last_left_at) AS last_left_at,
             min(first_shipped_at) AS first_left_at, bool_and(shipped_on_time_qty >= ordered_qty) AS is_ship_kept, count(*) AS lines_count
@@ -73,14 +75,15 @@ _DAYS: Final = """
 """
 _STANDING: Final = """
     CREATE OR REPLACE TEMP TABLE jeopardy_standing AS
+    WITH promised AS (SELECT * FROM jeopardy_orders WHERE has_ship_promise OR has_delivery_promise)
     SELECT order_id, CAST(unnest(generate_series(
         greatest(ordered_date, $first_day),
         least($as_of, coalesce(ended_date, $as_of + 1) - 1, greatest(promised_ship_date, promised_delivery_date) - 1),
         INTERVAL 1 DAY
     )) AS DATE) AS day
-    FROM jeopardy_orders
+    FROM promised
     UNION
-    SELECT order_id, $as_of FROM jeopardy_orders WHERE coalesce(ended_date > $as_of, true)
+    SELECT order_id, $as_of FROM promised WHERE coalesce(ended_date > $as_of, true)
 """
 _LOADS: Final = f"""
     CREATE OR REPLACE TEMP TABLE jeopardy_loads AS

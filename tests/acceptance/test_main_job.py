@@ -115,7 +115,9 @@ def test_the_same_again_reads_no_row_anew_and_proposes_nothing_twice(merchant: d
     loaded = Counter({name: table["rows_loaded"] for name, table in second["ingest"].items()})
 
     assert loaded.total() == 0
-    assert second["write_back"] | {"unchanged": 0} == {"proposed": 0, "updated": 0, "unchanged": 0, "superseded": 0, "protected": 0}
+    assert {kind: second["write_back"][kind] for kind in ("proposed", "updated", "superseded", "protected")} == dict.fromkeys(
+        ("proposed", "updated", "superseded", "protected"), 0
+    )
     assert second["write_back"]["unchanged"] == first["write_back"]["proposed"]
     assert [row["rec_id"] for row in merchant["first_recommendations"]] == [row["rec_id"] for row in merchant["second_recommendations"]]
 
