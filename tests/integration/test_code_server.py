@@ -23,6 +23,7 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ORDERCAST_HOME", str(tmp_path_factory.mktemp("home")))
         patch.setattr(forkserver._forkserver, "_preload_modules", ["__main__"])
+        forkserver._forkserver._stop()  # type: ignore[attr-defined] # one that other tests started has imported other things
         yield warm_context()
         forkserver._forkserver._stop()  # type: ignore[attr-defined]
 
