@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from pipelines.quality.arrivals import Arrival, count
 from pipelines.quality.changed_orders import note_orders
+from pipelines.stores import transform_state
 from pipelines.stores.source_contract import SOURCE_TABLES, SourceTable
 from pipelines.stores.warehouse import quoted
 
@@ -76,6 +77,7 @@ def _take_out(conn: duckdb.DuckDBPyConnection) -> None:
         column = quoted(_column(table))
         change = "DELETE FROM raw.{0}" if _is_key(table) else "UPDATE raw.{0} SET {1} = NULL"
         conn.execute(f"{change.format(table.name, column)} WHERE {column} IN ({keys})")
+    transform_state.note_changed_tables(conn, (f"raw.{table.name}" for table in _places()))
     conn.execute("DELETE FROM quarantine.document_rows d USING leaving l WHERE contains(d.row_key, l.customer_key)")
     conn.execute(f"UPDATE {TABLE} SET is_forgotten = true WHERE customer_key IN ({keys})")
 

@@ -101,6 +101,7 @@ def ingest(
     repaired = repair_feed(store)
     conn.begin()
     try:
+        compared = transform_state.compared_tables(conn)
         warnings.begin(conn)
         erasure.begin(conn)
         holds = Holds.of(conn, accepted=accepted_holds(store))
@@ -128,11 +129,9 @@ def ingest(
         if day is not None and "stock_levels" in fields:
             keep_stock_levels(conn, day=day, time_zone=context.reporting_time_zone)
         _write_meta(conn, context, fields, tables)
-        write_targets(conn, list_targets(store))
-        write_overrides(conn, list_overrides(store, is_standing=True))
-        write_rules(conn, list_rules(store, is_standing=True))
-        write_draft_lines(conn, list_draft_lines(store), head=read_audit_head(store))
-        write_order_changes(conn, list_order_changes(store), time_zone=context.reporting_time_zone)
+        _write_what_people_decided(conn, store, time_zone=context.reporting_time_zone)
+        rewritten = {name for name, standing in transform_state.compared_tables(conn).items() if standing != compared[name]}
+        transform_state.note_changed_tables(conn, rewritten | {f"raw.{table.name}" for table in tables if table.rows_loaded or table.rows_deleted})
         tallies = [
             CheckTally(table.name, table.suite.expectations_count, 0 if table.suite.passed else len(table.suite.failures))
             for table in tables
@@ -254,6 +253,14 @@ def _write_meta(
         for table in tables
     ]  # fmt: skip
     _insert(conn, "meta.ingest_counts", counts)
+
+
+def _write_what_people_decided(conn: duckdb.DuckDBPyConnection, store: OperationalStore, *, time_zone: str) -> None:
+    write_targets(conn, list_targets(store))
+    write_overrides(conn, list_overrides(store, is_standing=True))
+    write_rules(conn, list_rules(store, is_standing=True))
+    write_draft_lines(conn, list_draft_lines(store), head=read_audit_head(store))
+    write_order_changes(conn, list_order_changes(store), time_zone=time_zone)
 
 
 def _insert(conn: duckdb.DuckDBPyConnection, table: str, rows: Sequence[tuple[object, ...]]) -> None:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+    import duckdb
+
     from pipelines.settings import Settings
 
 logger = logging.getLogger("ordercast.transform")
@@ -86,8 +88,9 @@ def transform(
     """Every model stands in the warehouse, built from what was ingested, and every data test has passed.
 
     Models of orders compute only the orders that changed since the last transform, wherever that gives what a build from all
-    rows gives. Models tagged `daily` tell of complete days and are built again when a new one is complete. No other connection
-    to the warehouse may be open in this process. dbt's state lies in the home folder.
+    rows gives. Models tagged `daily` tell of complete days and are built again when a new one is complete; within a day, models
+    stay as they are where nothing changed that they rest on. No other connection to the warehouse may be open in this process.
+    dbt's state lies in the home folder.
 
     Args:
         settings: Names the home folder and the warehouse in it.
@@ -110,10 +113,12 @@ def transform(
             on_node(node)
 
     project_hash = project_fingerprint()
+    parsed = read_parsed(settings)
     with open_warehouse(settings.warehouse_path) as conn:
         scope = "everything" if from_all_rows else transform_state.scope(conn, project_hash=project_hash)
-    command = ["build", "--no-write-json", *_SELECTION[scope], *([] if with_unit_tests else ["--exclude-resource-type", "unit_test"])]
-    said = _run_dbt(command, settings, collect, parsed=read_parsed(settings))
+        untouched = untouched_models(conn, parsed) if scope == "same_day" else []
+    command = ["build", "--no-write-json", *([] if with_unit_tests else ["--exclude-resource-type", "unit_test"]), *_SELECTION[scope]]
+    said = _run_dbt([*command, *(["--exclude", *untouched] if untouched else [])], settings, collect, parsed=parsed)
     is_success, problem = said.success, str(said.exception or "")
     if not is_success and not nodes:
         raise _whole_run_error(problem, settings)
@@ -170,6 +175,18 @@ def read_parsed(settings: Settings) -> Manifest:
     if fingerprint not in _PARSED:
         _PARSED[fingerprint] = Manifest.from_msgpack(path.with_name(_PARSED_FILE).read_bytes())
     return _PARSED[fingerprint]
+
+
+def untouched_models(conn: duckdb.DuckDBPyConnection, parsed: Manifest) -> list[str]:
+    """Names of the models to which no table leads that changed, and on which no test rests to which one does."""
+    tables = {key: f"{source.schema}.{source.identifier}" for key, source in parsed.sources.items()}
+    changed = transform_state.changed_tables(conn, tables.values())
+    reached = {key for key, name in tables.items() if name in changed}
+    parents = {key: frozenset(node.depends_on_nodes) for key, node in parsed.nodes.items()}
+    while new := {key for key, before in parents.items() if key not in reached and not before.isdisjoint(reached)}:
+        reached |= new
+    tested = {parent for key in reached if key.startswith("test.") for parent in parents[key]}
+    return sorted(node.name for key, node in parsed.nodes.items() if key.startswith("model.") and key not in reached | tested)
 
 
 def _manifest_path(settings: Settings) -> Path:

@@ -14,8 +14,10 @@ from pipelines.errors import TransformError
 from pipelines.settings import Settings
 from pipelines.simulator.load import continue_merchant, load_merchant, scenario_named
 from pipelines.steps.ingest import ingest
-from pipelines.steps.transform import TransformResult, transform
+from pipelines.steps.transform import TransformResult, read_parsed, transform, untouched_models
 from pipelines.stores.operational import OperationalStore
+from pipelines.stores.source_contract import SOURCE_TABLES
+from pipelines.stores.transform_state import note_changed_tables
 from pipelines.stores.warehouse import open_warehouse
 from tests.integration.partial_build import narrowed_to
 
@@ -54,6 +56,10 @@ def run(store: OperationalStore, settings: Settings, run_id: str) -> TransformRe
     with open_warehouse(settings.warehouse_path) as conn:
         ingest(store, conn, run_id=run_id, settings=settings)
     return transform(settings)
+
+
+def built(result: TransformResult) -> set[str]:
+    return {node.name for node in result.nodes if node.resource_type == "model"}
 
 
 def change_the_past(store: OperationalStore) -> None:
@@ -145,19 +151,65 @@ def test_a_customer_whom_the_shop_deleted_is_in_no_model(lived_on: tuple[Setting
     assert found == []
 
 
-def test_a_run_that_brings_nothing_new_computes_no_order(again: tuple[Settings, TransformResult]) -> None:
+def test_a_run_that_brings_nothing_new_computes_only_what_planning_may_have_changed(again: tuple[Settings, TransformResult]) -> None:
     settings, result = again
 
-    assert result.scope == "same_day"
     with duckdb.connect(str(settings.warehouse_path), read_only=True) as conn:
-        assert conn.execute("SELECT count(*) FROM intermediate.int_changed_orders").fetchone() == (0,)
+        assert conn.execute("SELECT count(*) FROM meta.changed_tables").fetchone() == (0,)
+    assert result.scope == "same_day"
+    assert built(result) >= {"fct_customer_status", "fct_forecast_scores"}
+    assert built(result).isdisjoint({"fct_orders", "fct_stock_daily", "int_changed_orders", "fct_customer_order_days"})
 
 
-def test_a_pass_within_a_day_leaves_out_what_is_told_of_complete_days(again: tuple[Settings, TransformResult]) -> None:
-    built = {node.name for node in again[1].nodes if node.resource_type == "model"}
+def test_a_pass_within_a_day_builds_what_rests_on_what_came_and_nothing_told_of_complete_days(
+    lived_on: tuple[Settings, OperationalStore], tmp_path: Path
+) -> None:
+    settings, store = copy(lived_on[0], tmp_path), lived_on[1]
+    with store.transaction() as conn:
+        for statement in (
+            "UPDATE products SET title = 'Renamed', vendor = 'Somebody else' WHERE sku = (SELECT min(sku) FROM products)",
+            "UPDATE supplier_items SET unit_cost = '0.77' WHERE sku = (SELECT min(sku) FROM supplier_items)",
+            "UPDATE stock_levels SET on_hand = on_hand + 7 WHERE sku = (SELECT min(sku) FROM stock_levels)",
+            "UPDATE purchase_orders SET expected_at = '2026-08-30 00:00:00' WHERE po_id = (SELECT max(po_id) FROM purchase_orders)",
+        ):
+            assert conn.execute(sa.text(statement)).rowcount > 0
 
-    assert {"fct_orders", "fct_stock_daily", "int_changed_orders"} <= built
-    assert built.isdisjoint({"fct_process_edges", "fct_basket_pairs", "fct_reconciliation", "stg_shop__orders"})
+    result = run(store, settings, "r6")
+
+    anew = Settings(home=shutil.copytree(settings.resolved_home, tmp_path / "anew"))
+    transform(anew, from_all_rows=True)
+    expected, found = contents(anew), contents(settings)
+    daily = {node.name for node in read_parsed(settings).nodes.values() if "daily" in node.tags}
+    assert result.scope == "same_day"
+    assert {"dim_products", "fct_stock_daily", "fct_inbound"} <= built(result)
+    assert built(result).isdisjoint({"int_changed_orders", "fct_payments", "stg_shop__orders", *daily})
+    assert {name.partition(".")[2] for name in expected if found[name] != expected[name]} <= daily
+
+
+@pytest.mark.parametrize("table", [*SOURCE_TABLES])
+def test_every_model_and_test_that_rests_on_a_changed_table_is_built(
+    lived_on: tuple[Settings, OperationalStore], tmp_path: Path, table: str
+) -> None:
+    parsed = read_parsed(lived_on[0])
+    with open_warehouse(tmp_path / "warehouse.duckdb") as conn:
+        note_changed_tables(conn, [f"raw.{table}"])
+
+        untouched = set(untouched_models(conn, parsed))
+
+    above: dict[str, set[str]] = {}
+    sources = {key: {source.identifier} for key, source in parsed.sources.items() if source.schema == "raw"}
+
+    def rests_on(key: str) -> set[str]:
+        if key not in above:
+            node = parsed.nodes.get(key)
+            above[key] = sources.get(key, set()).union(*(rests_on(parent) for parent in (node.depends_on_nodes if node else ())))
+        return above[key]
+
+    resting = [key for key in parsed.nodes if table in rests_on(key)]
+    assert len(resting) > 0
+    assert {parsed.nodes[key].name for key in resting if key.startswith("model.")}.isdisjoint(untouched)
+    for key in (key for key in resting if key.startswith("test.")):
+        assert {parsed.nodes[parent].name for parent in parsed.nodes[key].depends_on_nodes if parent in parsed.nodes}.isdisjoint(untouched)
 
 
 def test_a_late_order_is_added_and_no_other_order_is_computed(lived_on: tuple[Settings, OperationalStore], tmp_path: Path) -> None:
@@ -165,6 +217,7 @@ def test_a_late_order_is_added_and_no_other_order_is_computed(lived_on: tuple[Se
     again = copy(settings, tmp_path)
     late = datetime(2026, 7, 10, 8)
     with open_warehouse(again.warehouse_path) as conn:
+        note_changed_tables(conn, ["raw.orders"])
         conn.execute("INSERT INTO raw.orders (order_id, created_at, currency) VALUES ('LATE', ?, 'EUR')", [late])
         conn.execute("INSERT INTO meta.changed_orders VALUES ('LATE', ?)", [late])
 
@@ -220,7 +273,7 @@ def test_other_definitions_or_an_earlier_as_of_date_build_everything(lived_on: t
     with open_warehouse(again.warehouse_path) as conn:
         conn.execute("UPDATE meta.run_context SET as_of_date = as_of_date - 10")
 
-    with narrowed_to("int_changed_orders"):
+    with narrowed_to("int_changed_orders", "fct_customer_model"):
         assert transform(again).scope == "everything"
         assert transform(again).scope == "same_day"
         with open_warehouse(again.warehouse_path) as conn:
