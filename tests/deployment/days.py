@@ -38,7 +38,7 @@ class Plan:
     breaks: dict[int, str]
 
 
-SHORT = Plan(3, frozenset({3}), {1: "a bad batch", 2: "a killed worker"})
+SHORT = Plan(2, frozenset({2}), {1: "a bad batch"})
 FULL = Plan(
     14, frozenset({14}),  # and those that heal a break
     {2: "a full disk", 4: "a source that is down", 7: "a schema change", 10: "a bad batch", 12: "a killed worker"},

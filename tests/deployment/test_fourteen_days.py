@@ -1,7 +1,7 @@
 """Fourteen days with the real processes: a shop lives and changes, people decide, things break, and at the end every figure is true.
 
 `ordercast serve` runs as at a merchant, on PostgreSQL, with the sensor on; the shop's database is behind a proxy that can go down, while
-Dagster's own is not. With every test run it is three days and two breaks, with `--full` fourteen days and all five.
+Dagster's own is not. With every test run it is two days and one break, with `--full` fourteen days and all five.
 """
 
 from __future__ import annotations

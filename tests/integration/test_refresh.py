@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import duckdb
 import psycopg
@@ -27,6 +27,7 @@ from pipelines.stores.releases import Release, open_release
 from pipelines.stores.standing_plans import begin_planning
 from pipelines.stores.warehouse import open_warehouse
 from tests.conftest import database_url
+from tests.integration.partial_build import narrowed_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,6 +69,43 @@ def shop(planned: tuple[Settings, OperationalStore], tmp_path: Path) -> tuple[Se
     return Settings(_env_file=None, home=tmp_path / "home"), store  # type: ignore[call-arg]
 
 
+class Refresh(NamedTuple):
+    """A refresh of a store in which an order and a parcel changed, when the tables were due to be compared: what it did, and the plans before."""
+
+    settings: Settings
+    store: OperationalStore
+    result: IngestResult
+    release: Release
+    plans: dict[str, list[tuple[object, ...]]]
+    is_due: bool
+
+
+@pytest.fixture(scope="module")
+def refresh(planned: tuple[Settings, OperationalStore], tmp_path_factory: pytest.TempPathFactory) -> Refresh:
+    """The store keeps its changes for the tests that follow."""
+    before, store = planned
+    home = tmp_path_factory.mktemp("refreshed") / "home"
+    shutil.copytree(before.resolved_home, home, ignore=shutil.ignore_patterns("store.db*"))
+    settings = Settings(_env_file=None, home=home)  # type: ignore[call-arg]
+    with open_warehouse(settings.warehouse_path) as conn:
+        plans = contents(conn, "planning")
+        is_due = len(conn.execute("UPDATE meta.source_tables SET compared_at = compared_at - INTERVAL 21 HOUR RETURNING 1").fetchall()) > 0
+    execute(
+        store, "UPDATE shipments SET delivered_at = '2026-08-09 09:00:00' WHERE shipment_id IN (SELECT min(shipment_id) FROM shipments)"
+    )
+    execute(
+        store, "UPDATE orders SET ship_to_country = 'FR' WHERE order_id IN (SELECT min(order_id) FROM orders WHERE ship_to_country <> 'FR')"
+    )
+    return Refresh(settings, store, *refreshed(settings, store), plans, is_due)
+
+
+@pytest.fixture
+def up_to_date(refresh: Refresh, tmp_path: Path) -> tuple[Settings, OperationalStore]:
+    """What the refresh left, in a home of its own."""
+    shutil.copytree(refresh.settings.resolved_home, tmp_path / "home")
+    return Settings(_env_file=None, home=tmp_path / "home"), refresh.store  # type: ignore[call-arg]
+
+
 def publish(conn: duckdb.DuckDBPyConnection, settings: Settings) -> Release:
     return publish_release(conn, settings=settings, manifest=manifest_of(settings))
 
@@ -100,52 +138,34 @@ def day_with_orders(conn: duckdb.DuckDBPyConnection, *, after: int) -> date:
     return day
 
 
-def test_a_refresh_publishes_what_a_build_from_all_rows_would(shop: tuple[Settings, OperationalStore], tmp_path: Path) -> None:
-    settings, store = shop
-    execute(
-        store, "UPDATE shipments SET delivered_at = '2026-08-09 09:00:00' WHERE shipment_id IN (SELECT min(shipment_id) FROM shipments)"
-    )
-    execute(
-        store, "UPDATE orders SET ship_to_country = 'FR' WHERE order_id IN (SELECT min(order_id) FROM orders WHERE ship_to_country <> 'FR')"
-    )
-
-    result, release = refreshed(settings, store)
-
-    shutil.copytree(settings.resolved_home, tmp_path / "anew")
+def test_a_refresh_publishes_what_a_build_from_all_rows_would(refresh: Refresh, tmp_path: Path) -> None:
+    shutil.copytree(refresh.settings.resolved_home, tmp_path / "anew", ignore=shutil.ignore_patterns("store.db*"))
     anew = Settings(_env_file=None, home=tmp_path / "anew")  # type: ignore[call-arg]
     transform(anew, from_all_rows=True)
+
     with duckdb.connect(str(anew.warehouse_path), read_only=True) as conn:
         expected = contents(conn)
-    with open_release(release) as conn:
+    with open_release(refresh.release) as conn:
         published = contents(conn)
-    assert {table.name for table in result.tables if table.rows_loaded} == {"orders", "shipments"}
+    assert {table.name for table in refresh.result.tables if table.rows_loaded} == {"orders", "shipments"}
     assert published.keys() == expected.keys()
-    waiting = {node["name"] for node in manifest_of(settings)["nodes"].values() if "daily" in node.get("tags", ())}  # for the next day
+    waiting = {node["name"] for node in manifest_of(anew)["nodes"].values() if "daily" in node.get("tags", ())}  # for the next day
     assert [name for name in expected if name not in waiting and published[name] != expected[name]] == []
 
 
-def test_a_release_of_a_refresh_says_whose_plans_it_holds(shop: tuple[Settings, OperationalStore]) -> None:
-    settings, store = shop
-    with open_warehouse(settings.warehouse_path, read_only=True) as conn:
-        before = contents(conn, "planning")
-
-    _, release = refreshed(settings, store)
+def test_a_release_of_a_refresh_says_whose_plans_it_holds(refresh: Refresh) -> None:
+    release = refresh.release
 
     assert (release.planned_by, release.planning_run_id) == (FULL, FULL)
     assert release.planned_at is not None
     with open_release(release) as conn:
-        assert contents(conn, "planning") == before
+        assert contents(conn, "planning") == refresh.plans
         assert conn.execute("SELECT as_of_date::VARCHAR FROM meta.run_context").fetchone() == (release.as_of_date,)
 
 
-def test_a_refresh_leaves_it_to_whole_runs_to_count_and_compare(shop: tuple[Settings, OperationalStore]) -> None:
-    settings, store = shop
-    with open_warehouse(settings.warehouse_path) as conn:
-        conn.execute("UPDATE meta.source_tables SET compared_at = compared_at - INTERVAL 21 HOUR")
-
-    result, _ = refreshed(settings, store)
-
-    assert result.comparisons == ()
+def test_a_refresh_leaves_it_to_whole_runs_to_count_and_compare(refresh: Refresh) -> None:
+    assert refresh.is_due
+    assert refresh.result.comparisons == ()
 
 
 @pytest.mark.parametrize(
@@ -187,9 +207,8 @@ def test_plans_that_another_run_began_are_not_published(shop: tuple[Settings, Op
             publish(conn, settings)
 
 
-def test_a_backfill_heals_its_days_and_leaves_all_others_as_they_are(shop: tuple[Settings, OperationalStore]) -> None:
-    settings, store = shop
-    refreshed(settings, store)
+def test_a_backfill_heals_its_days_and_leaves_all_others_as_they_are(up_to_date: tuple[Settings, OperationalStore]) -> None:
+    settings, store = up_to_date
     with open_warehouse(settings.warehouse_path) as conn:
         chosen, other = day_with_orders(conn, after=3), day_with_orders(conn, after=9)
         sound = contents(conn, "raw")
@@ -202,7 +221,10 @@ def test_a_backfill_heals_its_days_and_leaves_all_others_as_they_are(shop: tuple
         conn.execute(f"UPDATE marts.fct_orders SET is_open = NOT is_open WHERE ordered_date = DATE '{chosen}'")
         others = [row for row in contents(conn)["fct_orders"] if chosen not in row]
 
-    summary = read_days_anew(store, settings, days=Days(chosen, chosen), run_id="20261101T080000-days00", manifest=manifest_of(settings))
+    with narrowed_to("+fct_orders"):
+        summary = read_days_anew(
+            store, settings, days=Days(chosen, chosen), run_id="20261101T080000-days00", manifest=manifest_of(settings)
+        )
 
     with open_warehouse(settings.warehouse_path, read_only=True) as conn:
         of_other = {row[0] for row in conn.execute(f"SELECT order_id FROM marts.fct_orders WHERE ordered_date = DATE '{other}'").fetchall()}
@@ -213,15 +235,15 @@ def test_a_backfill_heals_its_days_and_leaves_all_others_as_they_are(shop: tuple
     assert {row[0] for row in set(healed["orders"]) - set(sound["orders"])} == of_other
 
 
-def test_a_backfill_computes_the_models_of_its_days_anew(shop: tuple[Settings, OperationalStore]) -> None:
-    settings, store = shop
-    refreshed(settings, store)
+def test_a_backfill_computes_the_models_of_its_days_anew(up_to_date: tuple[Settings, OperationalStore]) -> None:
+    settings, store = up_to_date
     with open_warehouse(settings.warehouse_path) as conn:
         chosen = day_with_orders(conn, after=3)
         sound = contents(conn)["fct_orders"]
         conn.execute(f"UPDATE marts.fct_orders SET channel_id = 'wrong' WHERE ordered_date = DATE '{chosen}'")
 
-    read_days_anew(store, settings, days=Days(chosen, chosen), run_id="20261101T080000-days00", manifest=manifest_of(settings))
+    with narrowed_to("+fct_orders"):
+        read_days_anew(store, settings, days=Days(chosen, chosen), run_id="20261101T080000-days00", manifest=manifest_of(settings))
 
     with open_warehouse(settings.warehouse_path, read_only=True) as conn:
         assert contents(conn)["fct_orders"] == sound
