@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 import typer.main
 import yaml
+from dotenv import dotenv_values
 
 from pipelines.cli.app import app
 from pipelines.cli.serving import Ports, Process, supervisor_config
-from pipelines.settings import PROJECT_ROOT, Settings
+from pipelines.settings import PROJECT_ROOT, Settings, load_settings
 
 COMPOSE = yaml.safe_load((PROJECT_ROOT / "compose.yaml").read_text(encoding="utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
@@ -79,6 +80,29 @@ def test_every_secret_and_volume_and_file_that_is_used_is_declared() -> None:
             assert is_there if source.startswith("./") else source in COMPOSE["volumes"]
     settings = {name.removeprefix("ordercast_") for name in COMPOSE["secrets"] if name.startswith("ordercast_")}
     assert settings <= Settings.model_fields.keys()
+
+
+def _asked_of_compose() -> set[str]:
+    """The variables that `docker compose` puts into the file."""
+    return set(re.findall(r"\$\{(\w+)", (PROJECT_ROOT / "compose.yaml").read_text(encoding="utf-8")))
+
+
+def test_what_compose_asks_for_stands_in_a_file_that_the_program_beside_it_accepts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    example = re.sub(r"^# (?=PLATFORM_)", "", (PROJECT_ROOT / ".env.example").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    (tmp_path / ".env").write_text(example, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+
+    load_settings()
+
+    assert set(dotenv_values(".env")) >= _asked_of_compose()
+
+
+def test_compose_starts_nothing_by_a_value_that_somebody_forgot() -> None:
+    asked = re.findall(r"\$\{([^}]*)\}", (PROJECT_ROOT / "compose.yaml").read_text(encoding="utf-8"))
+
+    assert [one for one in asked if ":?" not in one] == []
 
 
 def test_the_image_is_built_from_locked_hashes_and_runs_as_nobody_special() -> None:
