@@ -79,6 +79,7 @@ def examine(settings: Settings) -> list[Finding]:
         _settings,
         _home,
         _store,
+        _login,
         _change_feed,
         _outbox,
         _warehouse,
@@ -174,6 +175,15 @@ def _store(settings: Settings) -> list[Finding]:
             )
         )
     return findings
+
+
+def _login(settings: Settings) -> list[Finding]:
+    is_superuser, _ = _look("Login", settings, (), lambda store: store.is_superuser())
+    if not is_superuser:
+        return []
+    detail = "ORDERCAST_STORE_URL names a superuser, so no database role holds anybody back."
+    remedy = "Give runs and pages logins of their own (docs/methods/decisions.md, Database roles)."
+    return [Finding("Login", is_fine=False, detail=detail, remedy=remedy)]
 
 
 def _outbox(settings: Settings) -> list[Finding]:

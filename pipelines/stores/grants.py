@@ -144,6 +144,11 @@ def take_role(url: sa.URL, *wanted: Role) -> sa.URL:
     return url if role is None else url.update_query_dict({"options": f"{postgresql_options(url)} -c role={role}"})
 
 
+def is_superuser(conn: sa.Connection) -> bool:
+    """Whether no role and no right binds this session."""
+    return bool(conn.exec_driver_sql(f"SELECT {_IS_SUPERUSER}").scalar())
+
+
 def create_roles(conn: sa.Connection) -> None:
     """The four roles exist; where this user may not create them, one sentence says how they come to be."""
     if missing := _missing_roles(conn):
@@ -158,7 +163,7 @@ def create_roles(conn: sa.Connection) -> None:
             conn.exec_driver_sql(
                 f"DO $$ BEGIN CREATE ROLE {name} NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$"
             )
-        if not conn.exec_driver_sql(f"SELECT {_IS_SUPERUSER}").scalar():
+        if not is_superuser(conn):
             conn.exec_driver_sql(f"GRANT {OWNER} TO CURRENT_USER")  # who migrates goes on owning what is ours
 
 

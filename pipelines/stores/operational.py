@@ -18,7 +18,7 @@ from alembic.script import ScriptDirectory
 from pipelines.errors import ContractError
 from pipelines.stores import own_tables
 from pipelines.stores.connections import Dialect, create_engine, describe, parse_store_url, require_file, transaction
-from pipelines.stores.grants import INGEST, RECOMMENDER, WRITER, grant_rights, take_role
+from pipelines.stores.grants import INGEST, RECOMMENDER, WRITER, grant_rights, is_superuser, take_role
 from pipelines.stores.source_contract import SOURCE_TABLES
 from pipelines.stores.source_rows import checked_frame, quoted, text_sql, typed_frame
 from pipelines.stores.source_writing import column_type, contract_columns, create_statement, load_rows, merge_rows, refusals
@@ -138,6 +138,13 @@ class OperationalStore:
                 yield
             finally:
                 self._shared = None
+
+    def is_superuser(self) -> bool:
+        """Whether no role binds who this store is opened as; SQLite has no roles."""
+        if self.dialect == "sqlite":
+            return False
+        with self.transaction(writes=False) as conn:
+            return is_superuser(conn)
 
     def migration(self) -> str | None:
         """The version that our own tables stand at; None where there are none."""

@@ -71,15 +71,56 @@ def test_only_the_proxy_is_reached_from_other_machines() -> None:
     assert SERVICES["postgresql"]["networks"] == ["back"]
 
 
+def test_every_process_has_the_secrets_that_it_needs_and_no_others() -> None:
+    given = {
+        name: sorted(one if isinstance(one, str) else f"{one['target']} of {one['source']}" for one in service.get("secrets", []))
+        for name, service in OURS.items()
+    }
+
+    dagster, pages = "ordercast_dagster_store_url of dagster_store_url", "ordercast_store_url of store_url_pages"
+    runs, sign_in = "ordercast_store_url of store_url_runs", ["ordercast_oidc_client_secret", "ordercast_oidc_cookie_secret"]
+    assert given == {
+        "migrate": ["ordercast_store_url of store_url_owner"],
+        "code": [dagster, runs],
+        "daemon": [dagster],
+        "web": [dagster],
+        "pages": [*sign_in, pages],
+        "pages-next": [*sign_in, pages],
+        "exporter": ["ordercast_metrics_token", runs],
+    }
+    assert "secrets" not in SERVICES["proxy"]
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_every_process_accepts_the_settings_and_secrets_that_it_is_given(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for secret in OURS[name]["secrets"]:
+        target = secret if isinstance(secret, str) else secret["target"]
+        (tmp_path / target).write_text("postgresql://a:b@c/d" if target.endswith("_url") else token_urlsafe(32), encoding="utf-8")
+    values = {"PLATFORM_SITE": "shop.example.com", "PLATFORM_OIDC_METADATA_URL": "https://id.example.com/.well-known/openid-configuration"}
+    for variable, value in OURS[name]["environment"].items():
+        monkeypatch.setenv(variable, re.sub(r"\$\{(\w+)[^}]*\}", lambda asked: values.get(asked[1], "ordercast"), value))
+    monkeypatch.setenv("ORDERCAST_CONFIG", "")
+    monkeypatch.setenv("ORDERCAST_SECRETS", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+
+    settings = load_settings()
+
+    assert settings.has_sign_in == name.startswith("pages")
+    assert (settings.store_url is None) == (name in {"daemon", "web"})
+    assert (settings.dagster_store_url is None) == (name not in {"code", "daemon", "web"})
+
+
 def test_every_secret_and_volume_and_file_that_is_used_is_declared() -> None:
     for service in SERVICES.values():
-        assert set(service.get("secrets", [])) <= COMPOSE["secrets"].keys()
+        assert {one if isinstance(one, str) else one["source"] for one in service.get("secrets", [])} <= COMPOSE["secrets"].keys()
         for volume in service.get("volumes", []):
             source = volume.split(":")[0]
             is_there = (PROJECT_ROOT / source).exists() or source == "./ordercast.toml"  # a merchant's own
             assert is_there if source.startswith("./") else source in COMPOSE["volumes"]
-    settings = {name.removeprefix("ordercast_") for name in COMPOSE["secrets"] if name.startswith("ordercast_")}
-    assert settings <= Settings.model_fields.keys()
+    targets = {one if isinstance(one, str) else one["target"] for service in OURS.values() for one in service["secrets"]}
+    assert {target.removeprefix("ordercast_") for target in targets} <= Settings.model_fields.keys()
 
 
 def _asked_of_compose() -> set[str]:
@@ -87,9 +128,7 @@ def _asked_of_compose() -> set[str]:
     return set(re.findall(r"\$\{(\w+)", (PROJECT_ROOT / "compose.yaml").read_text(encoding="utf-8")))
 
 
-def test_what_compose_asks_for_stands_in_a_file_that_the_program_beside_it_accepts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_compose_asks_for_stands_in_a_file_that_the_program_beside_it_accepts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     example = re.sub(r"^# (?=PLATFORM_)", "", (PROJECT_ROOT / ".env.example").read_text(encoding="utf-8"), flags=re.MULTILINE)
     (tmp_path / ".env").write_text(example, encoding="utf-8")
     monkeypatch.chdir(tmp_path)

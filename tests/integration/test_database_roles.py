@@ -591,6 +591,20 @@ def test_the_doctor_sees_lost_triggers_or_says_under_which_login_it_could_not_lo
     assert ingests["Outbox"].remedy == "A login that was granted ops_writer or ops_recommender may look."
 
 
+def test_the_doctor_marks_a_superuser_whom_no_role_binds(
+    owner: OperationalStore, url: str, logins: dict[Role | str, str], tmp_path: Path
+) -> None:
+    owner.migrate()
+
+    def found(address: str) -> list[Finding]:
+        return [one for one in examine(Settings(home=tmp_path / "home", store_url=SecretStr(address))) if one.subject == "Login"]
+
+    superuser, runs = found(url), found(under(url, logins["runs"]))
+
+    assert [one.is_fine for one in superuser] == [False]
+    assert runs == []
+
+
 def open_marking_shop(store: OperationalStore) -> list[str]:
     """The decisions' shop, whose orders and lines are marked as deleted instead of removed."""
     store.create_source_tables({table: [*FIELDS[table], "is_deleted"] for table in grants.ORDER_TABLES})
