@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.core import GaugeMetricFamily
 from rich.console import Console
 
+from pipelines.cli.answering import EXPORTER_PORT
 from pipelines.errors import SettingsError
 from pipelines.setting_values import is_this_machine
 from pipelines.settings import Settings, load_settings
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 
-PORT: Final = 9464
 _MB: Final = 1024**2
 _PLAIN: Final = [("Content-Type", "text/plain; charset=utf-8")]
 
@@ -34,7 +34,7 @@ def register(app: typer.Typer) -> None:
 
 
 def exporter(
-    port: Annotated[int, typer.Option(help="Port.")] = PORT,
+    port: Annotated[int, typer.Option(help="Port.")] = EXPORTER_PORT,
     address: Annotated[
         str, typer.Option(help="Address to listen on; others than this machine need ORDERCAST_METRICS_TOKEN.")
     ] = "127.0.0.1",

@@ -18,6 +18,7 @@ import yaml
 from pydantic import SecretStr
 from rich.console import Console
 
+from pipelines.cli.answering import CODE_SOCKET
 from pipelines.cli.display import PLANNED_STEPS, emit_json, run_progress
 from pipelines.cli.summary import print_summary
 from pipelines.errors import ContractError, SettingsError, UnavailableError
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from pipelines.cli.in_process import RunOutcome
 
 INTERRUPTED: Final = 130
-CODE_SOCKET: Final = "code.sock"
 _DAGSTER_STORE: Final = "DAGSTER_STORE_URL"  # read by Dagster, which is told its name
 NICENESS: Final = 10  # of a run: whoever waits for a page on the same machine goes first
 

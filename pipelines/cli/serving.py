@@ -5,11 +5,8 @@ from __future__ import annotations
 import configparser
 import os
 import shutil
-import subprocess
 import sys
-import urllib.request
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 from urllib.parse import urlsplit
@@ -17,18 +14,15 @@ from urllib.parse import urlsplit
 import typer
 from rich.console import Console
 
-from pipelines.cli.exporter import PORT as EXPORTER_PORT
-from pipelines.cli.running import CODE_SOCKET, prepare_dagster_home, settings_in_environment
-from pipelines.errors import ContractError, SettingsError, UnavailableError
+from pipelines.cli.answering import CODE_SOCKET, EXPORTER_PORT, PAGES_PORT, WEB_PORT, Process, ask
+from pipelines.cli.running import prepare_dagster_home, settings_in_environment
+from pipelines.errors import ContractError, SettingsError
 from pipelines.settings import PROJECT_ROOT, Settings, load_settings
 from pipelines.stores.operational import OperationalStore
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PAGES_PORT: Final = 8501
-WEB_PORT: Final = 3000
-_ANSWER_SECONDS: Final = 4.0
 _CONFIG: Final = "supervisord.conf"
 
 
@@ -42,16 +36,6 @@ class Ports:
 
 
 _USUAL: Final = Ports()
-
-
-class Process(StrEnum):
-    """What `ordercast serve` starts."""
-
-    code = "code"
-    daemon = "daemon"
-    web = "web"
-    pages = "pages"
-    exporter = "exporter"
 
 
 def register(app: typer.Typer) -> None:
@@ -142,7 +126,7 @@ def _program(command: str, *, priority: int, logs: Path, is_started: bool) -> Ma
         "priority": str(priority),
         "autostart": str(is_started).lower(),
         "autorestart": "true",
-        "startretries": "100000",  # it waits longer each time, up to what follows; giving up would need a person
+        "startretries": "100000",  # it waits a second longer each time, for ever: minutes after a night; giving up would need a person
         "startsecs": "5",
         "stopasgroup": "true",
         "killasgroup": "true",
@@ -162,34 +146,5 @@ def healthy(
 
     Example: [b]ordercast healthy pages[/b]
     """
-    settings = load_settings()
-    if process in {Process.code, Process.daemon}:
-        prepare_dagster_home(settings)
-        socket = str(settings.resolved_home / "run" / CODE_SOCKET)
-        arguments = ["api", "grpc-health-check", "--socket", socket] if process is Process.code else ["liveness-check"]
-        program = "dagster" if process is Process.code else "dagster-daemon"
-        asked = subprocess.run([str(Path(sys.executable).with_name(program)), *arguments], check=False, capture_output=True, text=True)  # noqa: S603 - no shell, fixed programs
-        if asked.returncode:
-            raise UnavailableError(f"{process} does not answer: {asked.stdout.strip() or asked.stderr.strip()[-300:]}")
-    else:
-        _ask(process, settings, port)
+    ask(process, load_settings(), port)
     Console().print(f"{process} answers.")
-
-
-def _ask(process: Process, settings: Settings, port: int | None) -> None:
-    places = {
-        Process.pages: (PAGES_PORT, "/_stcore/health"),
-        Process.web: (WEB_PORT, "/server_info"),
-        Process.exporter: (EXPORTER_PORT, "/metrics"),
-    }
-    usual, path = places[process]
-    token = settings.metrics_token
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port or usual}{path}",
-        headers={"Authorization": f"Bearer {token.get_secret_value()}"} if token and process is Process.exporter else {"Host": "localhost"},
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=_ANSWER_SECONDS):  # noqa: S310 - the same
-            pass
-    except OSError as exc:
-        raise UnavailableError(f"{process} does not answer on port {port or usual}: {exc}") from exc

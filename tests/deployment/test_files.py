@@ -15,8 +15,10 @@ import typer.main
 import yaml
 from dotenv import dotenv_values
 
+from pipelines.cli import answering
+from pipelines.cli.answering import Process
 from pipelines.cli.app import app
-from pipelines.cli.serving import Ports, Process, supervisor_config
+from pipelines.cli.serving import Ports, supervisor_config
 from pipelines.settings import PROJECT_ROOT, Settings, load_settings
 
 COMPOSE = yaml.safe_load((PROJECT_ROOT / "compose.yaml").read_text(encoding="utf-8"))
@@ -45,9 +47,9 @@ def test_every_container_runs_a_command_that_there_is(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in OURS if name != "migrate"])
 def test_every_container_says_whether_it_answers(name: str) -> None:
-    _, program, command, process = OURS[name]["healthcheck"]["test"]
+    _, *command, process = OURS[name]["healthcheck"]["test"]
 
-    assert (program, command) == ("ordercast", "healthy")
+    assert command == ["python", "-m", answering.__name__]
     assert Process(process) == name.removesuffix("-next")
 
 
@@ -149,6 +151,9 @@ def test_the_image_is_built_from_locked_hashes_and_runs_as_nobody_special() -> N
     copied = (PROJECT_ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
 
     assert text.count("--require-hashes") == 2
+    compiled = re.search(r"compileall -q (.*)$", text, re.MULTILINE)
+    assert compiled is not None
+    assert [f"!{name}" for name in compiled[1].split()] == [line for line in copied if (PROJECT_ROOT / line[1:] / "__init__.py").is_file()]
     assert re.findall(r"^USER (.*)$", text, re.MULTILINE) == ["ordercast"]
     assert copied[0] == "*"  # what is not named stays out: the home folder, secrets, tests
     assert all((PROJECT_ROOT / line[1:]).exists() for line in copied if line.startswith("!"))
