@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import os
+import shlex
 import shutil
 import sys
 from dataclasses import dataclass
@@ -12,12 +13,15 @@ from typing import TYPE_CHECKING, Annotated, Final
 from urllib.parse import urlsplit
 
 import typer
+from dotenv import dotenv_values
 from rich.console import Console
 
 from pipelines.cli.answering import CODE_SOCKET, EXPORTER_PORT, PAGES_PORT, WEB_PORT, Process, ask
-from pipelines.cli.running import prepare_dagster_home, settings_in_environment
+from pipelines.cli.running import prepare_dagster_home
+from pipelines.cli.taking_over import require_same_places, runs_already, take_over
 from pipelines.errors import ContractError, SettingsError
-from pipelines.settings import PROJECT_ROOT, Settings, load_settings
+from pipelines.setting_sources import FILE_VARIABLE, SECRETS_VARIABLE, config_file, secrets_folder
+from pipelines.settings import PREFIX, PROJECT_ROOT, Settings, load_settings
 from pipelines.stores.operational import OperationalStore
 
 if TYPE_CHECKING:
@@ -44,8 +48,11 @@ def register(app: typer.Typer) -> None:
     app.command("healthy")(healthy)
 
 
-def serve(
+def serve(  # noqa: PLR0917 - options by name
     proxy: Annotated[bool, typer.Option("--proxy", help="Put Caddy with TLS before the pages; people have to sign in.")] = False,
+    taken_over: Annotated[
+        bool, typer.Option("--take-over", help="Replace the processes of the platform that runs, without a moment without pages.")
+    ] = False,
     only_write: Annotated[bool, typer.Option("--write-config", help="Write the supervisor's configuration and start nothing.")] = False,
     pages_port: Annotated[int, typer.Option(help="Port of the pages; the next one is for those that replace them.")] = PAGES_PORT,
     web_port: Annotated[int, typer.Option(help="Port of the Dagster UI.")] = WEB_PORT,
@@ -55,32 +62,70 @@ def serve(
 
     The tables are brought to their newest version first; schedules and the change sensor are on. Everything listens on this machine only,
     and with --proxy Caddy is before the pages. Output of the processes stands in logs/processes of the home folder, and
-    `supervisorctl -c HOME/run/supervisord.conf status` shows them.
+    `supervisorctl -c HOME/run/supervisord.conf status` shows them. With --take-over, said with the options that it was started with, the
+    running platform goes on with this program's processes in the place of its own.
 
-    Examples: [b]ordercast serve[/b] | [b]ordercast serve --proxy[/b] | [b]ordercast serve --pages-port 8601[/b]
+    Examples: [b]ordercast serve[/b] | [b]ordercast serve --proxy[/b] | [b]ordercast serve --proxy --take-over[/b]
     """
     settings = load_settings()
-    if proxy and not settings.has_sign_in:
+    run = settings.resolved_home / "run"
+    _require_startable(settings, with_proxy=proxy)
+    _require_running(run, is_wanted=taken_over)
+    config = supervisor_config(settings, with_proxy=proxy, ports=Ports(pages_port, web_port, exporter_port))
+    path = run / _CONFIG
+    if taken_over:
+        require_same_places(path, config)
+    if not only_write:
+        with OperationalStore.open(settings.resolved_store_url) as store:
+            store.migrate()
+        prepare_dagster_home(settings)
+    run.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (settings.logs_path / "processes").mkdir(mode=0o700, parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8") as stream:
+        config.write(stream)
+    if only_write:
+        Console().print(str(path), soft_wrap=True, highlight=False)
+    elif taken_over:
+        take_over(path, settings, pages_port=pages_port)
+    else:
+        (run / CODE_SOCKET).unlink(missing_ok=True)
+        _become_supervisor(settings, path)
+
+
+def _require_startable(settings: Settings, *, with_proxy: bool) -> None:
+    if with_proxy and not settings.has_sign_in:
         raise SettingsError(
             "Nothing was started: behind the proxy everybody could see and decide. "
             "Configure sign-in (ORDERCAST_OIDC_*) or leave --proxy out."
         )
-    if proxy and shutil.which("caddy") is None:
+    if with_proxy and shutil.which("caddy") is None:
         raise ContractError("Nothing was started: there is no caddy on PATH; install it (Debian: apt install caddy) or leave --proxy out.")
-    with OperationalStore.open(settings.resolved_store_url) as store:
-        store.migrate()
-    prepare_dagster_home(settings)
-    run = settings.resolved_home / "run"
-    run.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (run / CODE_SOCKET).unlink(missing_ok=True)
-    config = run / _CONFIG
-    with config.open("w", encoding="utf-8") as stream:
-        supervisor_config(settings, with_proxy=proxy, ports=Ports(pages_port, web_port, exporter_port)).write(stream)
-    if only_write:
-        Console().print(str(config), soft_wrap=True, highlight=False)
-        return
-    os.environ.setdefault("ORDERCAST_RUNS_BY_ITSELF", "true")
-    settings_in_environment(settings)
+
+
+def _require_running(run: Path, *, is_wanted: bool) -> None:
+    if runs_already(run) and not is_wanted:
+        raise ContractError(
+            f"Nothing was changed: this platform runs already (`supervisorctl -c {run / _CONFIG} status`). "
+            "End it first, or say --take-over to put the processes of this program in the place of its own."
+        )
+    if is_wanted and not runs_already(run):
+        raise ContractError(f"Nothing was changed: no platform runs in {run.parent} that could be taken over. Leave --take-over out.")
+
+
+def _become_supervisor(settings: Settings, config: Path) -> None:
+    """What has no file of its own goes along in the environment; each process reads the files of settings anew when it starts."""
+    for name, value in dotenv_values(".env").items():
+        if name.upper().startswith(PREFIX) and value is not None:
+            os.environ.setdefault(name, value)
+    for name in settings.model_fields_set:
+        if isinstance(value := getattr(settings, name), Path):
+            os.environ[f"{PREFIX}{name.upper()}"] = str(value.expanduser().resolve())
+    os.environ[f"{PREFIX}HOME"] = str(settings.resolved_home)
+    os.environ[FILE_VARIABLE] = str(config_file() or "")
+    if folder := secrets_folder():
+        os.environ[SECRETS_VARIABLE] = str(folder)
+    if "runs_by_itself" not in settings.model_fields_set:
+        os.environ[f"{PREFIX}RUNS_BY_ITSELF"] = "true"
     os.chdir(PROJECT_ROOT)
     os.execv(sys.executable, [sys.executable, "-W", "ignore", "-m", "supervisor.supervisord", "-n", "-c", str(config)])  # noqa: S606 - no shell
 
@@ -88,7 +133,6 @@ def serve(
 def supervisor_config(settings: Settings, *, with_proxy: bool, ports: Ports = _USUAL) -> configparser.RawConfigParser:
     """What supervisord is told: a program each, started in this order, and started again whenever it ends."""
     run, logs = settings.resolved_home / "run", settings.logs_path / "processes"
-    logs.mkdir(mode=0o700, parents=True, exist_ok=True)
     config = configparser.RawConfigParser()
     config["supervisord"] = {
         "logfile": str(logs / "supervisord.log"), "pidfile": str(run / "supervisord.pid"), "childlogdir": str(logs),
@@ -107,16 +151,22 @@ def supervisor_config(settings: Settings, *, with_proxy: bool, ports: Ports = _U
         "exporter": f"{ordercast} exporter --port {ports.exporter}",
     }
     if with_proxy:
-        commands["proxy"] = f"{shutil.which('caddy')} run --config {PROJECT_ROOT / 'deploy' / 'Caddyfile'}"
+        commands["proxy"] = _proxy_command(settings, ports)
     for number, (name, command) in enumerate(commands.items()):
         config[f"program:{name}"] = _program(command, priority=number, logs=logs, is_started=name != "pages-next")
-    if with_proxy:
-        # Only for the proxy: to all others these would be unknown settings.
-        site = urlsplit(settings.oidc_base_url or "")
-        name = site.netloc if site.scheme == "https" else "localhost"
-        pages = f"127.0.0.1:{ports.pages} 127.0.0.1:{ports.pages + 1}"
-        config["program:proxy"]["environment"] = f'ORDERCAST_SITE="{name}",ORDERCAST_PAGES="{pages}"'
     return config
+
+
+def _proxy_command(settings: Settings, ports: Ports) -> str:
+    """Caddy as it faces other machines: none of our settings and secrets are in its environment."""
+    site = urlsplit(settings.oidc_base_url or "")
+    told = {
+        "HOME": settings.resolved_home / "proxy",  # certificates
+        "ORDERCAST_SITE": site.netloc if site.scheme == "https" else "localhost",
+        "ORDERCAST_PAGES": f"127.0.0.1:{ports.pages} 127.0.0.1:{ports.pages + 1}",
+    }
+    words = ["/usr/bin/env", "-i", *(f"{name}={value}" for name, value in told.items())]
+    return shlex.join([*words, str(shutil.which("caddy")), "run", "--config", str(PROJECT_ROOT / "deploy" / "Caddyfile")])
 
 
 def _program(command: str, *, priority: int, logs: Path, is_started: bool) -> Mapping[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -210,5 +211,10 @@ def test_the_proxy_is_told_where_browsers_come_and_where_the_pages_are(tmp_path:
 
     config = supervisor_config(settings, with_proxy=True, ports=Ports(pages=8601))
 
-    assert config["program:proxy"]["environment"] == 'ORDERCAST_SITE="shop.example.com",ORDERCAST_PAGES="127.0.0.1:8601 127.0.0.1:8602"'
+    words = shlex.split(config["program:proxy"]["command"])
+    assert words[:5] == [
+        "/usr/bin/env", "-i", f"HOME={tmp_path / 'proxy'}", "ORDERCAST_SITE=shop.example.com",
+        "ORDERCAST_PAGES=127.0.0.1:8601 127.0.0.1:8602",
+    ]  # fmt: skip
+    assert "environment" not in config["program:proxy"]
     assert config["program:pages-next"]["command"].endswith("--port 8602")
