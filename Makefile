@@ -1,4 +1,4 @@
-# `make run` and `make test` set up all they need; everything else is `ordercast --help`.
+# `make run`, `make setup` and `make test` set up all they need; everything else is `ordercast --help`.
 PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv
@@ -14,10 +14,12 @@ PAGES := $(BIN)/lint-imports && $(BIN)/ordercast docs --check && $(BIN)/python -
 SECURITY := $(BIN)/python -m checks.secrets && $(BIN)/python -m checks.licences --check && { $(BIN)/python -m checks.dependencies || [ $$? = 3 ]; }
 
 .DEFAULT_GOAL := help
-.PHONY: help run dashboards dagster test torture check style types pages security audit format docs site lock clean browser proxy screenshots
+.PHONY: help setup run dashboards dagster test torture check style types pages security audit format docs site lock clean browser proxy screenshots
 
 help: ## Show what can be made
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(RUNTIME) ## Set up what runs need, as at a merchant; no data
 
 run: $(RUNTIME) ## Set up, simulate a merchant where no store exists, run the whole job
 	$(BIN)/ordercast simulate --if-missing

@@ -218,3 +218,28 @@ def test_the_proxy_is_told_where_browsers_come_and_where_the_pages_are(tmp_path:
     ]  # fmt: skip
     assert "environment" not in config["program:proxy"]
     assert config["program:pages-next"]["command"].endswith("--port 8602")
+
+
+def test_systemd_takes_the_unit_which_starts_with_the_machine_and_its_network(tmp_path: Path) -> None:
+    analyze = shutil.which("systemd-analyze")
+    text = (PROJECT_ROOT / "deploy" / "ordercast.service").read_text(encoding="utf-8")
+    unit = tmp_path / "ordercast.service"
+    unit.write_text(text.replace("/opt/ordercast/current/.venv/bin/ordercast", sys.executable), encoding="utf-8")
+    started = re.findall(r"^ExecStart=\S+/ordercast (.*)$", text, re.MULTILINE)
+    settings = re.findall(r"ORDERCAST_(\w+)=", text)
+
+    assert [_understood(one.split()) for one in started] == ["serve"]
+    assert {name.lower() for name in settings} <= {*Settings.model_fields, "config", "secrets"}
+    for line in ("WantedBy=multi-user.target", "Wants=network-online.target", "AmbientCapabilities=CAP_NET_BIND_SERVICE"):
+        assert f"\n{line}\n" in text
+    if analyze is None:
+        pytest.skip("no systemd-analyze on PATH")
+    said = subprocess.run([analyze, "verify", str(unit)], check=False, capture_output=True, text=True)
+    assert (said.returncode, said.stderr) == (0, "")
+
+
+def test_the_first_step_of_a_deployment_sets_up_and_simulates_nothing() -> None:
+    make = (PROJECT_ROOT / "Makefile").read_text(encoding="utf-8")
+
+    assert re.search(r"^setup: \$\(RUNTIME\) ## .*\n\n", make, re.MULTILINE)
+    assert "make run" not in (PROJECT_ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
