@@ -6,6 +6,7 @@ import configparser
 import os
 import shlex
 import shutil
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from rich.console import Console
 from pipelines.cli.answering import CODE_SOCKET, EXPORTER_PORT, PAGES_PORT, WEB_PORT, Process, ask
 from pipelines.cli.running import prepare_dagster_home
 from pipelines.cli.taking_over import require_same_places, runs_already, take_over
-from pipelines.errors import ContractError, SettingsError
+from pipelines.errors import ContractError, SettingsError, UnavailableError
 from pipelines.setting_sources import FILE_VARIABLE, SECRETS_VARIABLE, config_file, secrets_folder
 from pipelines.settings import PREFIX, PROJECT_ROOT, Settings, load_settings
 from pipelines.stores.operational import OperationalStore
@@ -88,6 +89,7 @@ def serve(  # noqa: PLR0917 - options by name
     elif taken_over:
         take_over(path, settings, pages_port=pages_port)
     else:
+        _make_dagster_storage()
         (run / CODE_SOCKET).unlink(missing_ok=True)
         _become_supervisor(settings, path)
 
@@ -110,6 +112,14 @@ def _require_running(run: Path, *, is_wanted: bool) -> None:
         )
     if is_wanted and not runs_already(run):
         raise ContractError(f"Nothing was changed: no platform runs in {run.parent} that could be taken over. Leave --take-over out.")
+
+
+def _make_dagster_storage() -> None:
+    """What Dagster keeps is there. Processes that make it at the same moment each note its version, and then none can read it any more."""
+    command = [sys.executable, "-W", "ignore", "-m", "dagster", "instance", "info"]
+    made = subprocess.run(command, check=False, capture_output=True, text=True, cwd=PROJECT_ROOT)  # noqa: S603 - no shell, fixed words
+    if made.returncode:
+        raise UnavailableError(f"Nothing was started: Dagster's storage cannot be opened: {made.stderr.strip()[-300:]}")
 
 
 def _become_supervisor(settings: Settings, config: Path) -> None:

@@ -115,12 +115,9 @@ def test_writing_the_configuration_does_nothing_else(tmp_path: Path, monkeypatch
     assert [str(path.relative_to(tmp_path)) for path in sorted(tmp_path.rglob("*")) if path.is_file()] == ["run/supervisord.conf"]
 
 
-def test_a_process_that_is_started_again_reads_the_file_of_settings_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "ordercast.toml").write_text("service_level = 0.9\nseed = 3\n", encoding="utf-8")
-    (tmp_path / ".env").write_text("ORDERCAST_SEED=4\n", encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
-    command(["migrate"], {"ORDERCAST_HOME": str(tmp_path / "home")}, folder=PROJECT_ROOT)
-    monkeypatch.setenv("ORDERCAST_HOME", "home")
+def started(home: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The settings that the supervisor's processes are given, once all before its start is done."""
+    command(["migrate"], {"ORDERCAST_HOME": str(home)})
     told: dict[str, str] = {}
     monkeypatch.setattr(os, "execv", lambda *_program: told.update(os.environ))
     before = dict(os.environ)
@@ -129,9 +126,29 @@ def test_a_process_that_is_started_again_reads_the_file_of_settings_anew(tmp_pat
     finally:
         for name in os.environ.keys() - before.keys():
             del os.environ[name]
-
     assert said.exit_code == 0, said.output
-    assert {name: value for name, value in told.items() if name.startswith("ORDERCAST_")} == {
+    return {name: value for name, value in told.items() if name.startswith("ORDERCAST_")}
+
+
+def test_dagsters_storage_is_there_before_processes_could_make_it_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ORDERCAST_HOME", str(tmp_path))
+
+    started(tmp_path, monkeypatch)
+
+    assert (tmp_path / "dagster" / "history" / "runs.db").exists()
+    assert (tmp_path / "dagster" / "schedules" / "schedules.db").exists()
+
+
+def test_a_process_that_is_started_again_reads_the_file_of_settings_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "ordercast.toml").write_text("service_level = 0.9\nseed = 3\n", encoding="utf-8")
+    (tmp_path / ".env").write_text("ORDERCAST_SEED=4\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ORDERCAST_HOME", "home")
+
+    told = started(tmp_path / "home", monkeypatch)
+
+    assert told == {
         "ORDERCAST_HOME": str(tmp_path / "home"), "ORDERCAST_CONFIG": str(tmp_path / "ordercast.toml"), "ORDERCAST_SEED": "4",
         "ORDERCAST_RUNS_BY_ITSELF": "true",
     }  # fmt: skip
