@@ -11,6 +11,7 @@ import threading
 import time
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from secrets import token_urlsafe
 from typing import TYPE_CHECKING
 
 import pytest
@@ -133,7 +134,7 @@ def test_whoever_was_with_the_one_that_ends_is_answered_by_the_other(served: Ser
 
 @needs_caddy
 def test_the_proxy_of_the_supervisor_knows_none_of_our_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ORDERCAST_STORE_URL", "postgresql://ordercast:hidden@localhost/shop")
+    monkeypatch.setenv("ORDERCAST_STORE_URL", f"postgresql://ordercast:{token_urlsafe()}@localhost/shop")
     command = _proxy_command(Settings(home=tmp_path), Ports()).partition(f"{CADDY} run")[0]
 
     said = subprocess.run(["/bin/sh", "-c", f"{command} /usr/bin/env"], check=True, capture_output=True, text=True).stdout
