@@ -87,7 +87,8 @@ def record_findings(
 
     A subject that is open already is brought up to date in place. One that had recovered within the rule's quiet hours goes on as the
     same exception. What a person has settled is left alone: as `fixed` it is raised anew if it is still there after the quiet hours,
-    as `accepted` or a false alarm only once it was gone for as long. What is open and was not found has recovered.
+    as `accepted` or a false alarm only once it was gone for as long. What is open and was not found has recovered. A finding that does not
+    raise counts where its subject is open, and else not at all.
 
     Args:
         store: The operational store.
@@ -102,13 +103,12 @@ def record_findings(
         if store.dialect == "postgresql":  # else two evaluators would each find nothing open
             conn.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"ordercast.alerts.{rule.rule_id}"})
         newest = _newest_by_subject(conn, rule, at=look.at)
-        found = {one.subject: one for one in findings}
+        is_open = {subject for subject, row in newest.items() if row["resolved_at"] is None}
+        found = {one.subject: one for one in findings if one.raises or one.subject in is_open}
         counts = {"raised": 0, "again": 0, "recovered": 0, "settled": 0}
         for subject, finding in found.items():
             counts[_record(conn, rule, finding, look=look, before=newest.get(subject), exception_id=(ids or {}).get(subject))] += 1
-        gone = [
-            row for subject, row in newest.items() if row["resolved_at"] is None and subject not in found and may_recover(subject)
-        ]  # fmt: skip
+        gone = [newest[subject] for subject in newest if subject in is_open - found.keys() and may_recover(subject)]
         for row in gone:
             resolve_row(conn, row, code=RECOVERED, text="The condition is gone.", at=look.at, actor=SYSTEM)
         counts["recovered"] = len(gone)

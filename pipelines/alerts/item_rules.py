@@ -62,27 +62,34 @@ def stock_out_findings(rule: AlertRule, items: pl.DataFrame, *, as_of: date) -> 
 
 
 def jeopardy_findings(rule: AlertRule, orders: pl.DataFrame) -> Findings:
-    """Open orders that probably miss their promise.
+    """Open orders that probably miss their promise; those that have missed it keep the exception that they have, and raise none.
 
     Args:
         rule: Of kind order_jeopardy.
-        orders: order_id, miss_probability, promised_date, reason, reason_code, owner, net_amount (reporting currency, major units).
+        orders: order_id, promise_kind (ship, delivery or broken), miss_probability, promised_date, reason, reason_code, owner, net_amount
+            (reporting currency, major units).
     """
     found = []
     for row in orders.iter_rows(named=True):
         stake = None if row["net_amount"] is None else _rounded(row["net_amount"])
-        if row["miss_probability"] < rule.told("probability") or (stake or Decimal(0)) < Decimal(str(rule.told("least_amount"))):
+        is_broken = row["promise_kind"] == "broken"
+        is_unlikely = not is_broken and row["miss_probability"] < rule.told("probability")
+        if is_unlikely or (stake or Decimal(0)) < Decimal(str(rule.told("least_amount"))):
             continue
+        chance = None if is_broken else row["miss_probability"]
+        said = f"has missed its promise of {row['promised_date']}"
+        if chance is not None:
+            said = f"misses its promise of {row['promised_date']} with a chance of {chance:.0%}"
         reason = (row["reason"] or "no single cause stands out").rstrip(".")
         found.append(
             Finding(
                 subject=f"order:{row['order_id']}", title=f"Order {row['order_id']}",
-                detail=f"Order {row['order_id']} misses its promise of {row['promised_date']} with a chance of "
-                f"{row['miss_probability']:.0%}: {reason}.",
-                link=f"orders?{urlencode({'order': row['order_id']})}", probability=row["miss_probability"], stake_amount=stake,
-                basis="chance by the jeopardy model, times what the order is worth", owner=row["owner"],
-                evidence={"promised_date": _iso(row["promised_date"]), "reason_code": row["reason_code"]},
-                judged_after=row["promised_date"],
+                detail=f"Order {row['order_id']} {said}: {reason}.",
+                link=f"orders?{urlencode({'order': row['order_id']})}", probability=chance, stake_amount=stake,
+                basis="what the order is worth; its promise is missed" if is_broken
+                else "chance by the jeopardy model, times what the order is worth",
+                owner=row["owner"], evidence={"promised_date": _iso(row["promised_date"]), "reason_code": row["reason_code"]},
+                judged_after=row["promised_date"], raises=not is_broken,
             )
         )  # fmt: skip
     return Findings(found)

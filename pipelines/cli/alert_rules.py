@@ -217,7 +217,8 @@ def _previewed(rule: AlertRule, days: int) -> dict[date, Findings]:
         sight = open_sight(conn, release)
         if rule.kind in METRIC_KINDS:
             return preview_rule(sight, rule, days=days)
-        return {sight.as_of: look_at(sight, rule)}
+        looked = look_at(sight, rule)
+        return {sight.as_of: replace(looked, found=[one for one in looked.found if one.raises])}
 
 
 def _show_preview(rule: AlertRule, found: Mapping[date, Findings]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from pipelines.steps.jeopardy_wording import BROKEN_WORDS
 from pipelines.stores.metrics_values import MINOR_UNIT_EXPONENTS
 
 if TYPE_CHECKING:
@@ -47,10 +48,9 @@ _OUTLOOK: Final = """
     ORDER BY sku, location_id
 """
 _JEOPARDY: Final = """
-    SELECT order_id, miss_probability, {due} AS promised_date, reason, reason_code, owner, net_reporting_amount / ? AS net_amount
-    FROM planning.order_jeopardy
-    WHERE miss_probability >= ? AND {due} > (SELECT as_of_date FROM meta.run_context)
-    ORDER BY order_id
+    SELECT order_id, promise_kind, miss_probability, due_date AS promised_date, reason_code, owner, net_reporting_amount / ? AS net_amount,
+      replace(reason, format(?, CAST(due_date AS VARCHAR)), '') AS reason
+    FROM planning.order_jeopardy WHERE miss_probability >= ? ORDER BY order_id
 """
 _RETURNS: Final = """
     WITH days AS (SELECT CAST(? AS DATE) AS last_day, CAST(? AS INT) AS days, CAST(? AS INT) AS history, CAST(? AS INT) AS lag),
@@ -128,12 +128,10 @@ def read_outlook(conn: duckdb.DuckDBPyConnection, currency_code: str) -> pl.Data
 
 
 def read_jeopardy(conn: duckdb.DuckDBPyConnection, currency_code: str, *, least: float) -> pl.DataFrame | None:
-    """Open orders with at least this chance of missing their promise, as `jeopardy_findings` takes them."""
+    """Open orders with at least this chance of missing their promise, and those that have missed it, as `jeopardy_findings` takes them."""
     if not has_table(conn, "planning.order_jeopardy"):
         return None
-    columns = {row[0] for row in conn.execute("DESCRIBE planning.order_jeopardy").fetchall()}
-    due = "due_date" if "due_date" in columns else "promised_ship_date"  # which promise comes next, to send or to deliver
-    return conn.execute(_JEOPARDY.format(due=due), [_minor(currency_code), least]).pl()
+    return conn.execute(_JEOPARDY, [_minor(currency_code), BROKEN_WORDS, least]).pl()
 
 
 def read_returns(conn: duckdb.DuckDBPyConnection, rule: AlertRule, *, as_of: date, currency_code: str) -> pl.DataFrame:

@@ -30,6 +30,7 @@ OWNERS: Final = {
     "on_its_way": "carrier",
 }
 LEAST_EFFECT: Final = 0.05  # a circumstance that moves the probability by less is not named as its cause
+BROKEN_WORDS: Final = "The promise was for {} and is broken. "  # before the reason, with the day
 _STAGE_CODES: Final = {1: "not_approved", 2: "not_released", 3: "not_shipped", 4: "part_shipped", 5: "on_its_way"}
 
 
@@ -87,7 +88,7 @@ def with_reasons(rows: pl.DataFrame) -> pl.DataFrame:
         "on_its_way": pl.format("On its way for {}{}.", waited, pl.format(" with {}", "carrier").fill_null("")),
     }
     sentence = pl.coalesce(*(pl.when(pl.col("reason_code") == code).then(text) for code, text in sentences.items()))
-    broken = pl.format("The promise was for {} and is broken. ", "due_date")
+    broken = pl.format(BROKEN_WORDS, "due_date")
     return rows.with_columns(
         reason=pl.when(pl.col("promise_kind") == "broken").then(pl.concat_str(broken, sentence)).otherwise(sentence),
         owner=pl.col("reason_code").replace_strict(OWNERS, return_dtype=pl.String),

@@ -64,14 +64,23 @@ def test_an_item_was_out_on_the_first_day_after_the_alert_on_which_nothing_was_a
     assert found == {"item:A@L": date(2026, 11, 4)}
 
 
-def test_of_the_promises_of_an_order_the_next_one_counts_and_a_broken_one_is_no_jeopardy(release: duckdb.DuckDBPyConnection) -> None:
-    release.execute(
-        "CREATE TABLE planning.order_jeopardy AS SELECT * FROM (VALUES ('O-1', 0.8, DATE '2026-11-12', 12345), ('O-2', 0.9, DATE '2026-11-09', 1), "
-        "('O-3', NULL, DATE '2026-11-12', 1)) AS t(order_id, miss_probability, due_date, net_reporting_amount), "
-        "(SELECT 'No stock' AS reason, 'stock' AS reason_code, 'purchasing' AS owner)"
+def judge_open_orders(conn: duckdb.DuckDBPyConnection) -> None:
+    """Orders to leave and to arrive, one that nobody could judge, and one whose promise is broken."""
+    conn.execute(
+        "CREATE TABLE planning.order_jeopardy AS SELECT * FROM (VALUES ('O-1', 'ship', 0.8, DATE '2026-11-12', 12345, 'No stock.'), "
+        "('O-2', 'broken', 1, DATE '2026-11-09', 100, 'The promise was for 2026-11-09 and is broken. Payment is held.'), "
+        "('O-3', 'ship', NULL, DATE '2026-11-12', 1, 'No stock.'), ('O-4', 'delivery', 0.2, DATE '2026-11-14', 1, 'On its way.')) "
+        "AS t(order_id, promise_kind, miss_probability, due_date, net_reporting_amount, reason), "
+        "(SELECT 'stock' AS reason_code, 'purchasing' AS owner)"
     )
+
+
+def test_of_the_promises_of_an_order_the_next_one_counts_and_a_broken_one_is_told_as_such(release: duckdb.DuckDBPyConnection) -> None:
+    judge_open_orders(release)
 
     found = read_jeopardy(release, "EUR", least=0.5)
 
     assert found is not None
-    assert found.select("order_id", "promised_date", "net_amount").rows() == [("O-1", date(2026, 11, 12), 123.45)]
+    assert found.select("order_id", "promise_kind", "promised_date", "net_amount", "reason").rows() == [
+        ("O-1", "ship", date(2026, 11, 12), 123.45, "No stock."), ("O-2", "broken", date(2026, 11, 9), 1.0, "Payment is held."),
+    ]  # fmt: skip

@@ -101,6 +101,30 @@ def test_what_is_not_found_any_more_has_recovered_and_a_rule_without_a_look_lets
     assert actions(store) == ["raised", "raised", "resolved"]
 
 
+def test_a_promise_that_was_missed_keeps_its_exception_until_nobody_waits_any_more_and_raises_none(people: OperationalStore) -> None:
+    missed, unknown = (replace(one, detail="The promise is missed.", raises=False) for one in (TEA, CUP))
+    look(people, TEA)
+    ask(people, "acknowledge")
+
+    days = [look(people, missed, unknown, at=NOW + DAY * number) for number in (1, 2)]
+    (entry,) = list_exceptions(people, at=NOW)
+    gone = look(people, at=NOW + DAY * 3)
+
+    assert [(one.raised, one.again, one.recovered) for one in days] == [(0, 1, 0)] * 2
+    assert (entry.state, entry.detail) == ("acknowledged", "The promise is missed.")
+    assert gone.recovered == 1
+
+
+def test_a_promise_that_was_missed_is_not_raised_again_once_a_person_settled_it(people: OperationalStore) -> None:
+    look(people, TEA)
+    ask(people, "resolve", resolution_code="fixed")
+
+    later = [look(people, replace(TEA, raises=False), at=NOW + DAY * number) for number in (1, 5)]
+
+    assert [(one.raised, one.again) for one in later] == [(0, 0)] * 2
+    assert list_exceptions(people, at=NOW) == []
+
+
 @pytest.mark.parametrize(("hours", "exceptions"), [(35, 1), (37, 2)])
 def test_what_comes_back_within_the_quiet_hours_is_the_same_exception(store: OperationalStore, hours: int, exceptions: int) -> None:
     look(store, TEA)

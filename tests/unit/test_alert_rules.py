@@ -172,14 +172,26 @@ def test_a_run_out_that_is_unlikely_far_off_or_worth_little_is_left_out(told: di
 
 def test_orders_in_jeopardy_go_to_whom_the_model_names() -> None:
     orders = pl.DataFrame({
-        "order_id": ["O-1", "O-2"], "miss_probability": [0.8, 0.4], "promised_date": [AS_OF, AS_OF], "reason": ["No stock", None],
-        "reason_code": ["stock", None], "owner": ["purchasing", None], "net_amount": [120.0, 900.0],
+        "order_id": ["O-1", "O-2"], "promise_kind": ["ship", "ship"], "miss_probability": [0.8, 0.4], "promised_date": [AS_OF, AS_OF],
+        "reason": ["No stock", None], "reason_code": ["stock", None], "owner": ["purchasing", None], "net_amount": [120.0, 900.0],
     })  # fmt: skip
 
     (found,) = jeopardy_findings(rule("order_jeopardy", probability=0.5), orders).found
 
     assert (found.subject, found.owner, found.expected_amount) == ("order:O-1", "purchasing", Decimal("96.00"))
     assert found.detail.endswith("with a chance of 80%: No stock.")
+
+
+def test_an_order_that_has_missed_its_promise_raises_nothing_new_and_says_what_it_missed() -> None:
+    orders = pl.DataFrame({
+        "order_id": ["O-1"], "promise_kind": ["broken"], "miss_probability": [1.0], "promised_date": [AS_OF], "reason": ["Payment is held."],
+        "reason_code": ["payment_hold"], "owner": ["payments"], "net_amount": [120.0],
+    })  # fmt: skip
+
+    (found,) = jeopardy_findings(rule("order_jeopardy"), orders).found
+
+    assert (found.raises, found.probability, found.expected_amount) == (False, None, Decimal(120))
+    assert found.detail == "Order O-1 has missed its promise of 2026-10-31: Payment is held."
 
 
 def returns(now: float, shipped: float, *, others: int = 200) -> pl.DataFrame:
