@@ -29,6 +29,7 @@ RULE_ENDED: Final = "rule_ended"
 FIXED: Final = "fixed"
 ACCEPTED: Final = "accepted"
 FALSE_ALARM: Final = "false_alarm"
+PROMISE_KIND: Final = "promise_kind"  # as the line of history that raises an exception calls it
 _LEAST_QUIET: Final = timedelta(hours=1)
 # What a person may resolve one with.
 RESOLUTIONS: Final[dict[str, str]] = {
@@ -216,7 +217,8 @@ def _raise(conn: sa.Connection, rule: AlertRule, finding: Finding, *, look: Look
     written = conn.execute(insert(exception).values(**row).on_conflict_do_nothing().returning(exception.c.exception_id)).first()
     if written is None:
         return "again"  # somebody else's look has raised it at this moment
-    append_event(conn, row, action="raised", at=look.at, actor=SYSTEM, to_state="open", note=finding.detail, facts={"rule": rule.name})
+    facts = {"rule": rule.name} | ({} if finding.promise_kind is None else {PROMISE_KIND: finding.promise_kind})
+    append_event(conn, row, action="raised", at=look.at, actor=SYSTEM, to_state="open", note=finding.detail, facts=facts)
     return "raised"
 
 

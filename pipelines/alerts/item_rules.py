@@ -89,7 +89,7 @@ def jeopardy_findings(rule: AlertRule, orders: pl.DataFrame) -> Findings:
                 basis="what the order is worth; its promise is missed" if is_broken
                 else "chance by the jeopardy model, times what the order is worth",
                 owner=row["owner"], evidence={"promised_date": _iso(row["promised_date"]), "reason_code": row["reason_code"]},
-                judged_after=row["promised_date"], raises=not is_broken,
+                judged_after=row["promised_date"], promise_kind=row["promise_kind"], raises=not is_broken,
             )
         )  # fmt: skip
     return Findings(found)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
-from pipelines.alerts.exceptions import ACCEPTED, FIXED
-from pipelines.stores.own_tables import exception
+from pipelines.alerts.exceptions import ACCEPTED, FIXED, PROMISE_KIND
+from pipelines.stores.own_tables import exception, exception_event
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +24,7 @@ JUDGED_KINDS: Final = ("stock_out", "order_jeopardy")
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """An exception whose outcome is not known yet, and since and until which day of the data it can come about."""
+    """An exception whose outcome is not known yet, since and until which day of the data it can come about, and of which promise."""
 
     exception_id: str
     kind: str
@@ -31,6 +32,15 @@ class Waiting:
     as_of: date
     judged_after: date
     resolution_code: str | None
+    promise_kind: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What became of what an alert named: it came about on a day, it did not, or (None) there is nothing left to judge."""
+
+    came_about: bool | None
+    day: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,38 +69,42 @@ class RulePrecision:
 
 def waiting_for_outcome(store: OperationalStore) -> list[Waiting]:
     """Exceptions of which the data can say whether they were right, and has not yet."""
-    chosen = sa.select(exception).where(
+    raised = sa.and_(exception_event.c.exception_id == exception.c.exception_id, exception_event.c.action == "raised")
+    chosen = sa.select(exception, exception_event.c.facts).join(exception_event, raised).where(
         exception.c.kind.in_(JUDGED_KINDS), exception.c.verdict.is_(None), exception.c.judged_after.is_not(None),
         exception.c.as_of_date.is_not(None), exception.c.rule_id.is_not(None),
     )  # fmt: skip
     with store.transaction(writes=False) as conn:
         return [
-            Waiting(row["exception_id"], row["kind"], row["subject"], row["as_of_date"], row["judged_after"], row["resolution_code"])
+            Waiting(
+                row["exception_id"],
+                row["kind"],
+                row["subject"],
+                row["as_of_date"],
+                row["judged_after"],
+                row["resolution_code"],
+                json.loads(row["facts"] or "{}").get(PROMISE_KIND),
+            )
             for row in conn.execute(chosen).mappings()
         ]
 
 
-def judge(waiting: Waiting, *, happened_on: date | None, as_of: date) -> tuple[str, float | None] | None:
-    """The verdict and the lead time in days of the data; None while it may still come about.
-
-    Args:
-        waiting: The exception.
-        happened_on: The first day after the alert's as-of day on which the harm came about; None: on none that is known.
-        as_of: The data's last complete day.
-    """
-    if happened_on is not None and happened_on <= waiting.judged_after:
-        return "right", float((happened_on - waiting.as_of).days)
-    if as_of < waiting.judged_after:
-        return None
+def judge(waiting: Waiting, ending: Ending) -> tuple[str | None, float | None]:
+    """The verdict and the lead time in days of the data; no verdict where there is nothing left to judge."""
+    if ending.came_about is None:
+        return None, None
+    if ending.came_about:
+        return "right", None if ending.day is None else float(max((ending.day - waiting.as_of).days, 0))
     return ("averted" if waiting.resolution_code in (FIXED, ACCEPTED) else "wrong"), None
 
 
-def save_verdicts(store: OperationalStore, verdicts: Mapping[str, tuple[str, float | None]]) -> None:
-    """The exceptions of these ids have these verdicts and lead times."""
+def save_verdicts(store: OperationalStore, verdicts: Mapping[str, tuple[str | None, float | None]]) -> None:
+    """The exceptions of these ids have these verdicts and lead times; those without a verdict wait for none any more."""
     with store.transaction() as conn:
         for exception_id, (verdict, lead_days) in verdicts.items():
             where = (exception.c.exception_id == exception_id, exception.c.verdict.is_(None))
-            conn.execute(sa.update(exception).where(*where).values(verdict=verdict, lead_days=lead_days))
+            values: dict[str, Any] = {"judged_after": None} if verdict is None else {"verdict": verdict, "lead_days": lead_days}
+            conn.execute(sa.update(exception).where(*where).values(values))
 
 
 def rule_precision(store: OperationalStore) -> list[RulePrecision]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from pipelines.alerts.verdicts import Ending
+from pipelines.steps.jeopardy_reading import CALLED_OFF_DATE
 from pipelines.steps.jeopardy_wording import BROKEN_WORDS
 from pipelines.stores.metrics_values import MINOR_UNIT_EXPONENTS
 
@@ -91,18 +93,25 @@ _SUPPLIERS: Final = """
     GROUP BY supplier_id ORDER BY supplier_id
 """
 
-# What was called off has no promise left to miss.
-# As the probabilities mean it: a promise to send is kept when every unit has left by the end of its day.
-_MISSED: Final = """
-    WITH asked AS (SELECT unnest(?) AS id, unnest(?) AS order_id, unnest(?) AS due),
-    sent AS (
-        SELECT order_id, bool_and(shipped_on_time_qty >= ordered_qty) AS is_kept
-        FROM marts.fct_order_lines SEMI JOIN asked USING (order_id) GROUP BY order_id
+# Missed, kept and called off as the probabilities mean them: what comes of a promise is learned there and judged here alike. Lines do not
+# say which of them are gift cards; of an order whose goods have all left, it is those that neither left nor were given up.
+_ORDERS: Final = f"""
+    WITH asked AS (SELECT unnest(?) AS id, unnest(?) AS order_id, unnest(?) AS promise_kind),
+    goods AS (
+        SELECT order_id, bool_and(shipped_on_time_qty >= ordered_qty) AS is_on_time
+        FROM marts.fct_order_lines SEMI JOIN asked USING (order_id)
+        WHERE is_fill_eligible OR shipped_qty > 0 OR given_up_qty > 0
+        GROUP BY order_id
+    ),
+    ended AS (
+        SELECT id, CASE promise_kind WHEN 'ship' THEN o.promised_ship_date WHEN 'delivery' THEN o.promised_delivery_date END AS due_date,
+            {CALLED_OFF_DATE} AS called_off_date,
+            CASE promise_kind WHEN 'ship' THEN o.is_shipped_complete AND goods.is_on_time ELSE o.is_on_time_in_full END AS is_kept
+        FROM asked LEFT JOIN marts.fct_orders AS o USING (order_id) LEFT JOIN goods USING (order_id)
     )
-    SELECT id, due FROM asked JOIN marts.fct_orders USING (order_id) LEFT JOIN sent USING (order_id)
-    WHERE NOT is_cancelled AND due <= (SELECT as_of_date FROM meta.run_context)
-      AND CASE WHEN due = promised_ship_date THEN NOT coalesce(is_kept, false)
-        WHEN due = promised_delivery_date THEN NOT is_delivered_complete OR delivered_date > due ELSE false END
+    SELECT id, CASE WHEN due_date IS NOT NULL AND NOT coalesce(called_off_date <= due_date, false) THEN NOT coalesce(is_kept, false) END,
+        due_date
+    FROM ended WHERE due_date IS NULL OR called_off_date <= due_date OR due_date <= ?
 """
 
 
@@ -176,21 +185,34 @@ def forecast_begins(conn: duckdb.DuckDBPyConnection) -> date | None:
     return row[0] if row else None
 
 
-def read_outcomes(conn: duckdb.DuckDBPyConnection, waiting: Sequence[Waiting]) -> dict[str, date]:
-    """The first day after its alert on which each came true, by exception: an order missed its promise, an item was out of stock."""
-    found: dict[str, date] = {}
-    orders = [(one.exception_id, one.subject.removeprefix("order:"), one.judged_after) for one in waiting if one.kind == "order_jeopardy"]
+def read_outcomes(conn: duckdb.DuckDBPyConnection, waiting: Sequence[Waiting], *, as_of: date) -> dict[str, Ending]:
+    """What became of those of which the release knows it, by exception: an order missed its promise, an item was out of stock.
+
+    Orders that were called off before their day, or stand in the shop no more, have nothing left to judge.
+    """
+    found: dict[str, Ending] = {}
+    orders = [(one.exception_id, one.subject.removeprefix("order:"), one.promise_kind) for one in waiting if one.kind == "order_jeopardy"]
     if orders and has_table(conn, "marts.fct_orders"):
-        found |= dict(conn.execute(_MISSED, [list(column) for column in zip(*orders, strict=True)]).fetchall())
-    items = [(one.exception_id, *one.subject.removeprefix("item:").rsplit("@", 1), one.as_of) for one in waiting if one.kind == "stock_out"]
+        rows = conn.execute(_ORDERS, [*(list(column) for column in zip(*orders, strict=True)), as_of]).fetchall()
+        found |= {name: Ending(came_about, day) for name, came_about, day in rows}
+    items = [one for one in waiting if one.kind == "stock_out"]
     if items and has_table(conn, "marts.fct_stock_daily"):
-        rows = conn.execute(
-            "SELECT id, min(stock_date) FROM (SELECT unnest(?) AS id, unnest(?) AS sku, unnest(?) AS location_id, unnest(?) AS as_of) "
-            "JOIN marts.fct_stock_daily USING (sku, location_id) WHERE stock_date > as_of AND available_qty <= 0 GROUP BY id",
-            [list(column) for column in zip(*items, strict=True)],
-        ).fetchall()
-        found |= dict(rows)
+        found |= _stock_outcomes(conn, items, as_of)
     return found
+
+
+def _stock_outcomes(conn: duckdb.DuckDBPyConnection, items: Sequence[Waiting], as_of: date) -> dict[str, Ending]:
+    asked = [
+        (one.exception_id, *one.subject.removeprefix("item:").rsplit("@", 1), one.as_of, one.judged_after) for one in items
+    ]  # fmt: skip
+    rows = conn.execute(
+        "SELECT id, min(stock_date) FROM (SELECT unnest(?) AS id, unnest(?) AS sku, unnest(?) AS location_id, unnest(?) AS since, "
+        "unnest(?) AS until) JOIN marts.fct_stock_daily USING (sku, location_id) "
+        "WHERE stock_date > since AND stock_date <= until AND available_qty <= 0 GROUP BY id",
+        [list(column) for column in zip(*asked, strict=True)],
+    ).fetchall()
+    over = {one.exception_id: Ending(came_about=False) for one in items if one.judged_after <= as_of}
+    return over | {name: Ending(came_about=True, day=day) for name, day in rows}
 
 
 def _minor(currency_code: str) -> float:

@@ -137,12 +137,11 @@ def judge_alerts(store: OperationalStore, sight: Sight) -> int:
     waiting = waiting_for_outcome(store)
     if not waiting:
         return 0
-    happened = inputs.read_outcomes(sight.conn, waiting)
-    verdicts = {one.exception_id: judge(one, happened_on=happened.get(one.exception_id), as_of=sight.as_of) for one in waiting}
-    known = {name: verdict for name, verdict in verdicts.items() if verdict is not None}
-    if known:
-        save_verdicts(store, known)
-    return len(known)
+    known = inputs.read_outcomes(sight.conn, waiting, as_of=sight.as_of)
+    verdicts = {one.exception_id: judge(one, known[one.exception_id]) for one in waiting if one.exception_id in known}
+    if verdicts:
+        save_verdicts(store, verdicts)
+    return sum(verdict is not None for verdict, _ in verdicts.values())
 
 
 def _look_at_metric(sight: Sight, rule: AlertRule, on: date) -> Findings:

@@ -41,7 +41,12 @@ def _local_date(moment: str) -> str:
     return f"CAST(timezone((SELECT reporting_time_zone FROM meta.run_context), timezone('UTC', {moment})) AS DATE)"
 
 
-# A reason of the shop's own is a broken promise; who changed their mind has let the shop off. Where a source tells no promise nothing is
+# A reason of the shop's own is a broken promise; who changed their mind has let the shop off. Of fct_orders as o.
+CALLED_OFF_DATE: Final = (
+    "CASE WHEN o.is_cancelled AND NOT coalesce(o.cancel_reason IN ('out_of_stock', 'no_stock', 'inventory', 'discontinued'), false) "
+    "THEN o.ended_date END"
+)
+# Where a source tells no promise nothing is
 # read: its orders may never end, and one row for each of their days would fill the memory.
 _ORDERS: Final = f"""
     CREATE OR REPLACE TEMP TABLE jeopardy_orders AS
@@ -62,8 +67,7 @@ _ORDERS: Final = f"""
         o.ship_promise_basis = 'confirmed' AND $has_ship AS has_ship_promise,
         o.promise_basis <> 'derived' AND $has_delivery AS has_delivery_promise,
         g.is_ship_kept, coalesce(o.is_on_time_in_full, false) AS is_delivery_kept,
-        CASE WHEN o.is_cancelled AND NOT coalesce(o.cancel_reason IN ('out_of_stock', 'no_stock', 'inventory', 'discontinued'), false)
-            THEN o.ended_date END AS called_off_date,
+        {CALLED_OFF_DATE} AS called_off_date,
         o.location_id, o.channel_id, o.ship_to_region, o.carrier, g.lines_count, o.net_reporting_amount
     FROM chosen AS o JOIN goods AS g USING (order_id)
 """

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import duckdb
 import pytest
 
-from pipelines.alerts.verdicts import Waiting
+from pipelines.alerts.verdicts import Ending, Waiting
 from pipelines.steps.alert_inputs import read_jeopardy, read_outcomes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-DUE = date(2026, 11, 5)
+DUE, AS_OF = date(2026, 11, 5), date(2026, 11, 10)
 
 
 @pytest.fixture
@@ -24,20 +24,27 @@ def release() -> Iterator[duckdb.DuckDBPyConnection]:
         conn.execute("CREATE SCHEMA marts; CREATE SCHEMA meta; CREATE SCHEMA planning")
         conn.execute("CREATE TABLE meta.run_context AS SELECT DATE '2026-11-10' AS as_of_date")
         conn.execute(
-            "CREATE TABLE marts.fct_orders AS SELECT col0 AS order_id, col1::BOOLEAN AS is_cancelled, col2::DATE AS promised_ship_date, "
-            "col3::DATE AS promised_delivery_date, col4::DATE AS delivered_date, col4 IS NOT NULL AS is_delivered_complete FROM (VALUES "
-            "('late', false, '2026-11-05', '2026-11-08', NULL), "
-            "('kept', false, '2026-11-05', '2026-11-08', NULL), "
-            "('partly', false, '2026-11-05', '2026-11-08', NULL), "
-            "('unsent', false, '2026-11-05', '2026-11-08', NULL), "
-            "('called-off', true, '2026-11-05', '2026-11-08', NULL), "
-            "('delivered', false, '2026-11-02', '2026-11-05', '2026-11-05'), "
-            "('undelivered', false, '2026-11-02', '2026-11-05', '2026-11-06'))"
+            "CREATE TABLE marts.fct_orders AS SELECT col0 AS order_id, col1 AS cancel_reason, col2::DATE AS ended_date, "
+            "col1 IS NOT NULL AS is_cancelled, DATE '2026-11-05' AS promised_ship_date, col3::DATE AS promised_delivery_date, "
+            "col4 AS is_shipped_complete, col5 AS is_on_time_in_full FROM (VALUES "
+            "('late', NULL, NULL, '2026-11-08', true, NULL), "
+            "('kept', NULL, NULL, '2026-11-08', true, true), "
+            "('partly', NULL, NULL, '2026-11-08', true, NULL), "
+            "('unsent', NULL, NULL, '2026-11-08', false, false), "
+            "('with-gift-card', NULL, NULL, '2026-11-08', true, true), "
+            "('cut', NULL, NULL, '2026-11-08', true, false), "
+            "('customer-left', 'customer', '2026-11-04', '2026-11-08', false, NULL), "
+            "('customer-left-late', 'customer', '2026-11-06', '2026-11-08', false, NULL), "
+            "('out-of-stock', 'out_of_stock', '2026-11-04', '2026-11-08', false, NULL), "
+            "('put-off', NULL, NULL, '2026-11-20', true, NULL))"
         )
         conn.execute(
-            "CREATE TABLE marts.fct_order_lines AS SELECT * FROM (VALUES ('late', 2, 0), ('kept', 2, 2), ('kept', 1, 1), ('partly', 2, 2), "
-            "('partly', 3, 2), ('unsent', 1, 0), ('called-off', 1, 0), ('delivered', 1, 1), ('undelivered', 1, 1)) "
-            "AS t(order_id, ordered_qty, shipped_on_time_qty)"
+            "CREATE TABLE marts.fct_order_lines AS SELECT * FROM (VALUES ('late', 2, 2, 0, 0, true), ('kept', 2, 2, 2, 0, true), "
+            "('kept', 1, 1, 1, 0, false), ('partly', 2, 2, 2, 0, true), ('partly', 3, 3, 2, 0, true), ('unsent', 1, 0, 0, 0, true), "
+            "('with-gift-card', 1, 1, 1, 0, true), ('with-gift-card', 1, 0, 0, 0, false), ('cut', 1, 1, 1, 0, true), "
+            "('cut', 1, 0, 0, 1, false), ('customer-left', 1, 0, 0, 0, true), ('customer-left-late', 1, 0, 0, 0, true), "
+            "('out-of-stock', 1, 0, 0, 0, true), ('put-off', 1, 1, 1, 0, true)) "
+            "AS t(order_id, ordered_qty, shipped_qty, shipped_on_time_qty, given_up_qty, is_fill_eligible)"
         )
         conn.execute(
             "CREATE TABLE marts.fct_stock_daily AS SELECT * FROM (VALUES ('A', 'L', DATE '2026-11-01', 0), ('A', 'L', DATE '2026-11-04', 0), "
@@ -46,22 +53,42 @@ def release() -> Iterator[duckdb.DuckDBPyConnection]:
         yield conn
 
 
-def waiting(kind: str, subject: str, judged_after: date = DUE) -> Waiting:
-    return Waiting(subject, kind, subject, date(2026, 11, 1), judged_after, None)
+def waiting(kind: str, subject: str, promise_kind: str | None = None) -> Waiting:
+    return Waiting(subject, kind, subject, date(2026, 11, 1), DUE, None, promise_kind)
 
 
-def test_an_order_missed_the_promise_that_was_named_or_kept_it(release: duckdb.DuckDBPyConnection) -> None:
-    names = ("late", "kept", "partly", "unsent", "called-off", "delivered", "undelivered", "unknown")
+def outcomes(conn: duckdb.DuckDBPyConnection, promise_kind: str, *names: str) -> dict[str, Ending]:
+    asked = [waiting("order_jeopardy", f"order:{name}", promise_kind) for name in names]
+    return {subject.removeprefix("order:"): found for subject, found in read_outcomes(conn, asked, as_of=AS_OF).items()}
 
-    found = read_outcomes(release, [waiting("order_jeopardy", f"order:{name}") for name in names])
 
-    assert found == {"order:late": DUE, "order:partly": DUE, "order:unsent": DUE, "order:undelivered": DUE}
+def test_a_promise_to_leave_was_kept_when_all_goods_had_left_by_its_day(release: duckdb.DuckDBPyConnection) -> None:
+    names = ("late", "kept", "partly", "unsent", "with-gift-card", "cut", "out-of-stock", "customer-left-late")
+
+    found = outcomes(release, "ship", *names)
+
+    kept = {"kept", "with-gift-card"}
+    assert found == {name: Ending(came_about=name not in kept, day=DUE) for name in names}
+
+
+def test_a_promise_to_arrive_was_kept_when_the_order_was_on_time_in_full(release: duckdb.DuckDBPyConnection) -> None:
+    found = outcomes(release, "delivery", "kept", "late", "unsent", "put-off")
+
+    assert {name: one.came_about for name, one in found.items()} == {"kept": False, "late": True, "unsent": True}
+
+
+def test_an_order_that_was_called_off_or_is_gone_has_nothing_left_to_judge(release: duckdb.DuckDBPyConnection) -> None:
+    found = outcomes(release, "ship", "customer-left", "erased")
+
+    assert {name: one.came_about for name, one in found.items()} == {"customer-left": None, "erased": None}
 
 
 def test_an_item_was_out_on_the_first_day_after_the_alert_on_which_nothing_was_available(release: duckdb.DuckDBPyConnection) -> None:
-    found = read_outcomes(release, [waiting("stock_out", "item:A@L"), waiting("stock_out", "item:B@L")])
+    found = read_outcomes(release, [waiting("stock_out", "item:A@L"), waiting("stock_out", "item:B@L")], as_of=AS_OF)
+    early = read_outcomes(release, [waiting("stock_out", "item:B@L")], as_of=date(2026, 11, 4))
 
-    assert found == {"item:A@L": date(2026, 11, 4)}
+    assert found == {"item:A@L": Ending(came_about=True, day=date(2026, 11, 4)), "item:B@L": Ending(came_about=False)}
+    assert early == {}
 
 
 def judge_open_orders(conn: duckdb.DuckDBPyConnection) -> None:

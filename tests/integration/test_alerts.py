@@ -21,7 +21,7 @@ from pipelines.alerts.handling import Handled, Handling, handle
 from pipelines.alerts.listing import find_exception, list_exceptions
 from pipelines.alerts.rules import AlertRule
 from pipelines.alerts.telling import tell
-from pipelines.alerts.verdicts import judge, rule_precision, save_verdicts, waiting_for_outcome
+from pipelines.alerts.verdicts import Ending, judge, rule_precision, save_verdicts, waiting_for_outcome
 from pipelines.decisions.roles import Operator, set_operator
 from pipelines.delivery.folder import Folder
 from pipelines.delivery.message import Message, Outcome
@@ -376,18 +376,37 @@ def test_alerts_are_judged_by_what_the_data_says_later(people: OperationalStore)
     ask(people, "resolve", resolution_code="fixed", exception_id=ids[jug.subject])
     waiting = {one.subject: one for one in waiting_for_outcome(people)}
 
-    young = judge(waiting[CUP.subject], happened_on=None, as_of=date(2026, 11, 29))
+    came_about = Ending(came_about=True, day=date(2026, 11, 26))
     verdicts = {
-        one.exception_id: judge(one, happened_on=date(2026, 11, 26) if one.subject == TEA.subject else None, as_of=date(2026, 11, 30))
-        for one in waiting.values()
+        one.exception_id: judge(one, came_about if one.subject == TEA.subject else Ending(came_about=False)) for one in waiting.values()
     }
-    save_verdicts(people, {name: verdict for name, verdict in verdicts.items() if verdict})
+    save_verdicts(people, verdicts)
 
     (precision,) = rule_precision(people)
-    assert young is None
     assert (precision.right, precision.wrong, precision.averted) == (1, 1, 1)
     assert (precision.precision_rate, precision.lead_days_p50) == (0.5, 4.0)
     assert waiting_for_outcome(people) == []
+
+
+def test_an_alert_with_nothing_left_to_judge_has_no_verdict_and_waits_for_none(people: OperationalStore) -> None:
+    look(people, replace(TEA, promise_kind="delivery"))
+    (one,) = waiting_for_outcome(people)
+
+    save_verdicts(people, {one.exception_id: judge(one, Ending(came_about=None))})
+
+    (precision,) = rule_precision(people)
+    assert one.promise_kind == "delivery"
+    assert (precision.alerts, precision.right, precision.wrong, precision.averted) == (1, 0, 0, 0)
+    assert waiting_for_outcome(people) == []
+
+
+def test_a_later_promise_of_the_order_does_not_change_which_one_is_judged(store: OperationalStore) -> None:
+    look(store, replace(TEA, promise_kind="ship"))
+    look(store, replace(TEA, promise_kind="delivery", judged_after=date(2026, 12, 4)), at=NOW + DAY)
+
+    (one,) = waiting_for_outcome(store)
+
+    assert (one.promise_kind, one.judged_after) == ("ship", date(2026, 11, 30))
 
 
 def test_the_tables_go_back_a_version_and_forward_again_with_what_decisions_left(store: OperationalStore) -> None:

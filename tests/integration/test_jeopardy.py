@@ -13,11 +13,13 @@ import polars as pl
 import pytest
 
 from forecasting.jeopardy_scores import DEFAULT_THRESHOLD, area_under_curve
+from pipelines.alerts.verdicts import Waiting
 from pipelines.cli.app import main
 from pipelines.errors import ReleaseError
 from pipelines.settings import Settings
 from pipelines.simulator.merchant import SimulatedMerchant, simulate
 from pipelines.simulator.scenarios import SCENARIOS
+from pipelines.steps.alert_inputs import read_outcomes
 from pipelines.steps.jeopardy import score_open_orders
 from pipelines.steps.jeopardy_reading import read_snapshots, with_working_days
 from pipelines.stores.jeopardy import read_jeopardy
@@ -136,6 +138,21 @@ def test_every_open_order_with_goods_stands_once_with_what_keeps_it(conn: duckdb
     assert orders["miss_probability"].is_between(0, 1).all()
     assert (orders.filter(pl.col("promise_kind") == "broken")["due_date"] <= last).all()
     assert (orders.filter(pl.col("promise_kind") != "broken")["due_date"] > last).all()
+
+
+def test_alerts_are_judged_by_what_the_probabilities_learn_from(conn: duckdb.DuckDBPyConnection) -> None:
+    past = read_snapshots(conn, as_of=SCENARIO.last_day, kinds=frozenset({"ship", "delivery"})).past
+    rows = past.unique(["order_id", "promise_kind"]).sort("order_id").to_dicts()
+    asked = [
+        Waiting(f"{row['order_id']} {row['promise_kind']}", "order_jeopardy", f"order:{row['order_id']}", row["snapshot_date"], row["due_date"],
+                None, row["promise_kind"]) for row in rows
+    ]  # fmt: skip
+
+    found = read_outcomes(conn, asked, as_of=SCENARIO.last_day)
+
+    learned = {one.exception_id: row["is_missed"] for one, row in zip(asked, rows, strict=True) if row["due_date"] <= SCENARIO.last_day}
+    assert {name: found[name].came_about for name in learned} == learned
+    assert {True, False, None} <= set(learned.values())
 
 
 def test_a_past_evening_knows_nothing_of_later_days(conn: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
