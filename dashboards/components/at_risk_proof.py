@@ -59,7 +59,7 @@ _PAST: Final = {
     "rule_id": "The rule.", "kind": "Its kind.", "alerts": "Alerts raised, all that are on record.", "open": "Those that stand.",
     "right": "What was named came about; where only a person can say, it was put right.",
     "wrong": "It did not come about, or a person called it a false alarm.",
-    "averted": "It did not come about after a person had settled it, which speaks for neither side.",
+    "averted": "It did not come about after a person had acknowledged or settled it, which speaks for neither side.",
     "precision_rate": "Right over right and wrong; blank where none is judged.",
     "lead_days_p50": "Median days of the data between the alert and what came about.",
 }  # fmt: skip
@@ -112,8 +112,8 @@ def show_past_alerts(*, as_of: date) -> None:
         rows, name="past-alerts", as_of=as_of, alt="How often each rule was right", labels=_PAST_LABELS, filters={}, definitions=_PAST
     )
     st.caption(
-        "Orders and items are judged by the data once the day that was named has passed, all other kinds by how people resolved them. "
-        "What recovered by itself is not judged."
+        "Orders and items are judged by the data once the day that was named has passed: what did not come about was wrong, or averted if "
+        "somebody had acknowledged it. All other kinds are judged by how people resolved them, and not if they recovered by themselves."
     )
 
 
@@ -127,7 +127,7 @@ def past_words(rules: Sequence[RulePrecision]) -> str:
     if not judged:
         return f"No alert about an order has come due yet: {raised:,} raised, none judged."
     averted = sum(one.averted for one in ours)
-    also = f", and {averted:,} did not come about after somebody had settled them" if averted else ""
+    also = f", and {averted:,} did not come about after somebody had acknowledged or settled them" if averted else ""
     return f"{right:,} of {judged:,} alerts about orders were right ({right / judged:.0%}), of {raised:,} raised{also}.".replace("%", " %")
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
-from pipelines.alerts.exceptions import ACCEPTED, FIXED, PROMISE_KIND
+from pipelines.alerts.exceptions import ACCEPTED, FALSE_ALARM, FIXED, PROMISE_KIND
 from pipelines.stores.own_tables import exception, exception_event
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ class Waiting:
     as_of: date
     judged_after: date
     resolution_code: str | None
+    is_acknowledged: bool
     promise_kind: str | None = None
 
 
@@ -51,7 +52,7 @@ class RulePrecision:
         alerts: How many it has raised.
         right: Of those judged, how many came true, or were put right by a person where only a person can say.
         wrong: How many did not, or were a false alarm.
-        averted: How many did not come true after a person had put them right, which neither speaks for nor against the rule.
+        averted: How many did not come true after a person had acknowledged or settled them, which neither speaks for nor against the rule.
         precision_rate: right over right and wrong; None where none is judged.
         lead_days_p50: Median days of the data between the alert and what came true; None where none did.
     """
@@ -83,6 +84,7 @@ def waiting_for_outcome(store: OperationalStore) -> list[Waiting]:
                 row["as_of_date"],
                 row["judged_after"],
                 row["resolution_code"],
+                row["acknowledged_at"] is not None,
                 json.loads(row["facts"] or "{}").get(PROMISE_KIND),
             )
             for row in conn.execute(chosen).mappings()
@@ -90,12 +92,16 @@ def waiting_for_outcome(store: OperationalStore) -> list[Waiting]:
 
 
 def judge(waiting: Waiting, ending: Ending) -> tuple[str | None, float | None]:
-    """The verdict and the lead time in days of the data; no verdict where there is nothing left to judge."""
+    """The verdict and the lead time in days of the data; no verdict where there is nothing left to judge.
+
+    What somebody was at, and did not come about, may have been averted: whether it recovered by itself or they settled it.
+    """
     if ending.came_about is None:
         return None, None
     if ending.came_about:
         return "right", None if ending.day is None else float(max((ending.day - waiting.as_of).days, 0))
-    return ("averted" if waiting.resolution_code in (FIXED, ACCEPTED) else "wrong"), None
+    was_handled = waiting.resolution_code in (FIXED, ACCEPTED) or (waiting.is_acknowledged and waiting.resolution_code != FALSE_ALARM)
+    return ("averted" if was_handled else "wrong"), None
 
 
 def save_verdicts(store: OperationalStore, verdicts: Mapping[str, tuple[str | None, float | None]]) -> None:

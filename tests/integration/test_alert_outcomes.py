@@ -54,7 +54,7 @@ def release() -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def waiting(kind: str, subject: str, promise_kind: str | None = None) -> Waiting:
-    return Waiting(subject, kind, subject, date(2026, 11, 1), DUE, None, promise_kind)
+    return Waiting(subject, kind, subject, date(2026, 11, 1), DUE, None, is_acknowledged=False, promise_kind=promise_kind)
 
 
 def outcomes(conn: duckdb.DuckDBPyConnection, promise_kind: str, *names: str) -> dict[str, Ending]:

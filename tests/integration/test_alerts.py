@@ -388,6 +388,24 @@ def test_alerts_are_judged_by_what_the_data_says_later(people: OperationalStore)
     assert waiting_for_outcome(people) == []
 
 
+@pytest.mark.parametrize(
+    ("done", "verdict"),
+    [((), "wrong"), (("acknowledge",), "averted"), (("accepted",), "averted"), (("acknowledge", "false_alarm"), "wrong")],
+)
+def test_what_did_not_come_about_was_averted_where_somebody_was_at_it(
+    people: OperationalStore, done: tuple[str, ...], verdict: str
+) -> None:
+    look(people, TEA)
+    for action in done:
+        code = None if action == "acknowledge" else action
+        ask(people, "resolve" if code else action, request_id=action, resolution_code=code)
+    look(people, at=NOW + DAY)
+
+    (one,) = waiting_for_outcome(people)
+
+    assert judge(one, Ending(came_about=False)) == (verdict, None)
+
+
 def test_an_alert_with_nothing_left_to_judge_has_no_verdict_and_waits_for_none(people: OperationalStore) -> None:
     look(people, replace(TEA, promise_kind="delivery"))
     (one,) = waiting_for_outcome(people)

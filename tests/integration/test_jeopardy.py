@@ -145,7 +145,7 @@ def test_alerts_are_judged_by_what_the_probabilities_learn_from(conn: duckdb.Duc
     rows = past.unique(["order_id", "promise_kind"]).sort("order_id").to_dicts()
     asked = [
         Waiting(f"{row['order_id']} {row['promise_kind']}", "order_jeopardy", f"order:{row['order_id']}", row["snapshot_date"], row["due_date"],
-                None, row["promise_kind"]) for row in rows
+                None, is_acknowledged=False, promise_kind=row["promise_kind"]) for row in rows
     ]  # fmt: skip
 
     found = read_outcomes(conn, asked, as_of=SCENARIO.last_day)
