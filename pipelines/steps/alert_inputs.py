@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from pipelines.alerts.verdicts import Ending
 from pipelines.steps.jeopardy_reading import CALLED_OFF_DATE
 from pipelines.steps.jeopardy_wording import BROKEN_WORDS
+from pipelines.stores.jeopardy import WAITING_ORDERS
 from pipelines.stores.metrics_values import MINOR_UNIT_EXPONENTS
 
 if TYPE_CHECKING:
@@ -49,10 +50,10 @@ _OUTLOOK: Final = """
     WHERE out_10_date IS NOT NULL
     ORDER BY sku, location_id
 """
-_JEOPARDY: Final = """
+_JEOPARDY: Final = f"""
     SELECT order_id, promise_kind, miss_probability, due_date AS promised_date, reason_code, owner, net_reporting_amount / ? AS net_amount,
       replace(reason, format(?, CAST(due_date AS VARCHAR)), '') AS reason
-    FROM planning.order_jeopardy WHERE miss_probability >= ? ORDER BY order_id
+    FROM ({WAITING_ORDERS}) WHERE miss_probability >= ? ORDER BY order_id
 """
 _RETURNS: Final = """
     WITH days AS (SELECT CAST(? AS DATE) AS last_day, CAST(? AS INT) AS days, CAST(? AS INT) AS history, CAST(? AS INT) AS lag),

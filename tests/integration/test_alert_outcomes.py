@@ -26,7 +26,7 @@ def release() -> Iterator[duckdb.DuckDBPyConnection]:
         conn.execute(
             "CREATE TABLE marts.fct_orders AS SELECT col0 AS order_id, col1 AS cancel_reason, col2::DATE AS ended_date, "
             "col1 IS NOT NULL AS is_cancelled, DATE '2026-11-05' AS promised_ship_date, col3::DATE AS promised_delivery_date, "
-            "col4 AS is_shipped_complete, col5 AS is_on_time_in_full FROM (VALUES "
+            "col4 AS is_shipped_complete, col5 AS is_on_time_in_full, true AS is_open FROM (VALUES "
             "('late', NULL, NULL, '2026-11-08', true, NULL), "
             "('kept', NULL, NULL, '2026-11-08', true, true), "
             "('partly', NULL, NULL, '2026-11-08', true, NULL), "
@@ -98,8 +98,10 @@ def judge_open_orders(conn: duckdb.DuckDBPyConnection) -> None:
         "('O-2', 'broken', 1, DATE '2026-11-09', 100, 'The promise was for 2026-11-09 and is broken. Payment is held.'), "
         "('O-3', 'ship', NULL, DATE '2026-11-12', 1, 'No stock.'), ('O-4', 'delivery', 0.2, DATE '2026-11-14', 1, 'On its way.')) "
         "AS t(order_id, promise_kind, miss_probability, due_date, net_reporting_amount, reason), "
-        "(SELECT 'stock' AS reason_code, 'purchasing' AS owner)"
+        "(SELECT 'stock' AS reason_code, 'purchasing' AS owner, DATE '2026-11-14' AS promised_delivery_date)"
     )
+    for name in ("O-1", "O-2", "O-3", "O-4"):
+        conn.execute("INSERT INTO marts.fct_orders BY NAME SELECT ? AS order_id, true AS is_open, false AS is_shipped_complete", [name])
 
 
 def test_of_the_promises_of_an_order_the_next_one_counts_and_a_broken_one_is_told_as_such(release: duckdb.DuckDBPyConnection) -> None:
@@ -111,3 +113,24 @@ def test_of_the_promises_of_an_order_the_next_one_counts_and_a_broken_one_is_tol
     assert found.select("order_id", "promise_kind", "promised_date", "net_amount", "reason").rows() == [
         ("O-1", "ship", date(2026, 11, 12), 123.45, "No stock."), ("O-2", "broken", date(2026, 11, 9), 1.0, "Payment is held."),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("happened", "left"),
+    [
+        ("is_shipped_complete = true", ["O-4"]),
+        ("is_open = false", []),
+        ("order_id = order_id || ' erased'", []),
+        ("is_shipped_complete = false", ["O-1", "O-2", "O-4"]),
+    ],
+)
+def test_after_a_refresh_no_order_is_at_risk_that_has_left_arrived_or_was_called_off(
+    release: duckdb.DuckDBPyConnection, happened: str, left: list[str]
+) -> None:
+    judge_open_orders(release)
+    release.execute(f"UPDATE marts.fct_orders SET {happened}")
+
+    found = read_jeopardy(release, "EUR", least=0.1)
+
+    assert found is not None
+    assert found["order_id"].to_list() == left
