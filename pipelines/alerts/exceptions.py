@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import uuid
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -16,7 +17,7 @@ from pipelines.stores.own_tables import exception, exception_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from datetime import date, datetime
+    from datetime import date
 
     from pipelines.alerts.findings import Finding
     from pipelines.alerts.rules import AlertRule
@@ -57,12 +58,14 @@ class Look:
         at: The wall clock, UTC without zone.
         as_of: The last complete day of the data looked at; None where it was no look at data.
         currency_code: Of the amounts; None where there are none.
+        time_zone: The merchant's, in which days end.
     """
 
     look_id: str
     at: datetime
     as_of: date | None = None
     currency_code: str | None = None
+    time_zone: str = "UTC"
 
 
 def state_of(row: Mapping[Any, Any], *, at: datetime) -> State:
@@ -210,7 +213,7 @@ def _raise(conn: sa.Connection, rule: AlertRule, finding: Finding, *, look: Look
     insert = sqlite.insert if conn.dialect.name == "sqlite" else postgresql.insert
     row = _seen(rule, finding, look) | {
         "exception_id": exception_id or uuid.uuid4().hex, "kind": rule.kind, "rule_id": rule.rule_id, "subject": finding.subject,
-        "owner": finding.owner or rule.owner, "opened_at": look.at, "due_at": look.at + timedelta(hours=rule.due_hours),
+        "owner": finding.owner or rule.owner, "opened_at": look.at, "due_at": _due_at(rule, finding, look),
         "as_of_date": look.as_of, "judged_after": finding.judged_after,
         "seen_count": finding.times,
     }  # fmt: skip
@@ -220,6 +223,16 @@ def _raise(conn: sa.Connection, rule: AlertRule, finding: Finding, *, look: Look
     facts = {"rule": rule.name} | ({} if finding.promise_kind is None else {PROMISE_KIND: finding.promise_kind})
     append_event(conn, row, action="raised", at=look.at, actor=SYSTEM, to_state="open", note=finding.detail, facts=facts)
     return "raised"
+
+
+def _due_at(rule: AlertRule, finding: Finding, look: Look) -> datetime:
+    """The rule's hours from now, and not after the end of the day that it is about, where that is ahead."""
+    due_at = look.at + timedelta(hours=rule.due_hours)
+    if finding.day is None:
+        return due_at
+    midnight = datetime.combine(finding.day + timedelta(days=1), time(), tzinfo=ZoneInfo(look.time_zone))
+    ends_at = midnight.astimezone(UTC).replace(tzinfo=None)
+    return min(due_at, ends_at) if ends_at > look.at else due_at
 
 
 def _seen(rule: AlertRule, finding: Finding, look: Look) -> dict[str, Any]:

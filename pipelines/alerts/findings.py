@@ -29,6 +29,7 @@ class Finding:
         owner: Who should look, where the finding knows better than the rule.
         times: How often it was met since the last look.
         judged_after: The last day of the data on which it can come true; None where only a person can say.
+        day: The day on which the harm is expected, by whose end something has to be done; None where none is known.
         promise_kind: Of an order, which promise is judged then, ship or delivery; by now a later one may be its next.
         raises: Whether it opens an exception; else it only keeps the one that stands, as an order does whose promise is missed by now.
     """
@@ -44,6 +45,7 @@ class Finding:
     owner: str | None = None
     times: int = 1
     judged_after: date | None = None
+    day: date | None = None
     promise_kind: str | None = None
     raises: bool = True
 

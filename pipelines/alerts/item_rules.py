@@ -55,7 +55,7 @@ def stock_out_findings(rule: AlertRule, items: pl.DataFrame, *, as_of: date) -> 
                 basis="chance by the simulated courses of stock, times the margin of the units wanted while there are none",
                 evidence={"out_date": day.isoformat(), "receipt_date": _iso(row["receipt_date"]), "missed_qty": row["missed_qty"],
                           "chance_at_least": chance},
-                judged_after=None if is_out else max(row["receipt_date"] or day, day),
+                judged_after=None if is_out else max(row["receipt_date"] or day, day), day=None if is_out else day,
             )
         )  # fmt: skip
     return Findings(found)
@@ -89,7 +89,7 @@ def jeopardy_findings(rule: AlertRule, orders: pl.DataFrame) -> Findings:
                 basis="what the order is worth; its promise is missed" if is_broken
                 else "chance by the jeopardy model, times what the order is worth",
                 owner=row["owner"], evidence={"promised_date": _iso(row["promised_date"]), "reason_code": row["reason_code"]},
-                judged_after=row["promised_date"], promise_kind=row["promise_kind"], raises=not is_broken,
+                judged_after=row["promised_date"], day=row["promised_date"], promise_kind=row["promise_kind"], raises=not is_broken,
             )
         )  # fmt: skip
     return Findings(found)

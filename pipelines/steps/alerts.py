@@ -59,6 +59,7 @@ class Sight:
     catalogue: Mapping[str, Metric]
     basis: Basis
     origin: str
+    time_zone: str
     at: datetime
 
     @property
@@ -70,9 +71,9 @@ class Sight:
 def open_sight(conn: duckdb.DuckDBPyConnection, release: Release, *, at: datetime | None = None) -> Sight:
     """The release as rules look at it."""
     row = conn.execute("SELECT catalogue FROM meta.metric_catalogue").fetchone()
-    origin = conn.execute("SELECT origin FROM meta.run_context").fetchone()
+    origin, time_zone = conn.execute("SELECT origin, reporting_time_zone FROM meta.run_context").fetchone() or ("", "UTC")
     return Sight(
-        conn, release, catalogue_from_json(row[0] if row else "{}"), read_basis(conn), str(origin[0] if origin else ""),
+        conn, release, catalogue_from_json(row[0] if row else "{}"), read_basis(conn), str(origin), str(time_zone),
         at or datetime.now(UTC).replace(tzinfo=None),
     )  # fmt: skip
 
@@ -89,7 +90,9 @@ def raise_alerts(store: OperationalStore, sight: Sight, *, tells: bool) -> Alert
         tells: Whether the channel is told: there is a target.
     """
     rules = standing_rules(store)
-    look = Look(look_id=sight.release.release_id, at=sight.at, as_of=sight.as_of, currency_code=sight.basis.currency_code)
+    look = Look(
+        look_id=sight.release.release_id, at=sight.at, as_of=sight.as_of, currency_code=sight.basis.currency_code, time_zone=sight.time_zone
+    )  # fmt: skip
     total, unable = AlertCounts(), []
     for rule in rules:
         if not rule.is_enabled or rule.kind == RUN_FAILED:

@@ -82,6 +82,25 @@ def test_a_subject_has_one_open_exception_however_often_it_is_seen(store: Operat
     assert actions(store) == ["raised"]
 
 
+@pytest.mark.parametrize(
+    ("day", "zone", "due_at"),
+    [
+        (date(2026, 11, 23), "UTC", datetime(2026, 11, 24)),
+        (date(2026, 11, 23), "Asia/Tokyo", datetime(2026, 11, 23, 15)),
+        (date(2026, 11, 25), "UTC", NOW + DAY),
+        (date(2026, 11, 20), "UTC", NOW + DAY),
+    ],
+)
+def test_an_exception_is_due_by_the_end_of_the_day_that_it_is_about(
+    store: OperationalStore, day: date, zone: str, due_at: datetime
+) -> None:
+    seen = Look(look_id="a", at=NOW, as_of=date(2026, 11, 22), currency_code="EUR", time_zone=zone)
+
+    record_findings(store, RULE, [replace(TEA, day=day)], seen)
+
+    assert rows_of(store, "exception")[0]["due_at"] == due_at
+
+
 def test_a_look_that_is_repeated_counts_once(store: OperationalStore) -> None:
     look(store, TEA)
     look(store, TEA)

@@ -159,7 +159,7 @@ def test_a_run_out_before_the_receipt_is_worth_its_chance_of_the_margin_missed()
     (found,) = stock_out_findings(rule("stock_out"), stock(), as_of=AS_OF).found
 
     assert (found.subject, found.probability, found.expected_amount) == ("item:A@L", 0.5, Decimal("30.00"))
-    assert found.judged_after == AS_OF + timedelta(days=20)
+    assert (found.judged_after, found.day) == (AS_OF + timedelta(days=20), AS_OF + timedelta(days=9))
 
 
 @pytest.mark.parametrize(
@@ -179,6 +179,7 @@ def test_orders_in_jeopardy_go_to_whom_the_model_names() -> None:
     (found,) = jeopardy_findings(rule("order_jeopardy", probability=0.5), orders).found
 
     assert (found.subject, found.owner, found.expected_amount) == ("order:O-1", "purchasing", Decimal("96.00"))
+    assert (found.judged_after, found.day, found.promise_kind) == (AS_OF, AS_OF, "ship")
     assert found.detail.endswith("with a chance of 80%: No stock.")
 
 
