@@ -121,13 +121,14 @@ def record_findings(
     return AlertCounts(**counts)
 
 
-def end_rules(store: OperationalStore, rule_ids: Iterable[str], *, at: datetime) -> int:
-    """Exceptions of these rules, which count no more, are resolved; returns how many."""
-    chosen = sa.select(exception).where(exception.c.rule_id.in_(list(rule_ids)), exception.c.resolved_at.is_(None)).with_for_update()
+def end_other_rules(store: OperationalStore, enabled: Iterable[str], *, at: datetime) -> int:
+    """Exceptions of all rules but these, which alone count, are resolved; returns how many. Those that no rule raised stay."""
+    is_over = sa.and_(exception.c.rule_id.is_not(None), exception.c.rule_id.not_in(list(enabled)))
+    chosen = sa.select(exception).where(is_over, exception.c.resolved_at.is_(None)).with_for_update()
     with store.transaction() as conn:
         rows = [dict(row) for row in conn.execute(chosen).mappings()]
         for row in rows:
-            resolve_row(conn, row, code=RULE_ENDED, text="Its rule is disabled.", at=at, actor=SYSTEM)
+            resolve_row(conn, row, code=RULE_ENDED, text="Its rule is disabled or reverted.", at=at, actor=SYSTEM)
     return len(rows)
 
 

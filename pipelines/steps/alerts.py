@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from pipelines.alerts import item_rules, metric_rules, platform_rules
-from pipelines.alerts.exceptions import AlertCounts, Look, end_rules, record_findings
+from pipelines.alerts.exceptions import AlertCounts, Look, end_other_rules, record_findings
 from pipelines.alerts.findings import Findings, needs
 from pipelines.alerts.rule_book import standing_rules
 from pipelines.alerts.telling import tell
@@ -82,7 +82,7 @@ def raise_alerts(store: OperationalStore, sight: Sight, *, tells: bool) -> Alert
     """Every rule that stands has looked at the release; what it found is open, what it found no more has recovered.
 
     One transaction per rule. A rule that cannot be looked at raises nothing and lets nothing recover. Exceptions of rules that are
-    disabled are resolved. What the data now says of earlier alerts is their verdict.
+    disabled, or reverted for good, are resolved. What the data now says of earlier alerts is their verdict.
 
     Args:
         store: The operational store, migrated.
@@ -106,7 +106,7 @@ def raise_alerts(store: OperationalStore, sight: Sight, *, tells: bool) -> Alert
         total = AlertCounts(
             total.raised + counts.raised, total.again + counts.again, total.recovered + counts.recovered, total.settled + counts.settled
         )
-    end_rules(store, [rule.rule_id for rule in rules if not rule.is_enabled], at=sight.at)
+    end_other_rules(store, [rule.rule_id for rule in rules if rule.is_enabled], at=sight.at)
     judged = judge_alerts(store, sight)
     logger.info("%d raised, %d again, %d recovered", total.raised, total.again, total.recovered)
     for line in unable:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from pipelines.alerts import rule_book
 from pipelines.alerts.digests import make_digests, send_digests
-from pipelines.alerts.exceptions import Look, end_rules, record_findings
+from pipelines.alerts.exceptions import Look, end_other_rules, record_findings
 from pipelines.alerts.findings import Finding
 from pipelines.alerts.handling import Handled, Handling, handle
 from pipelines.alerts.listing import find_exception, list_exceptions
@@ -349,13 +349,22 @@ def test_each_owner_has_one_digest_a_day_with_what_is_new_overdue_and_over(peopl
     assert [[one.title for one in part] for part in (second.open, second.resolved)] == [["CUP at L1"], ["TEA at L1"]]
 
 
-def test_exceptions_of_a_rule_that_was_disabled_are_over(people: OperationalStore) -> None:
+@pytest.mark.parametrize("way", ["disabled", "reverted"])
+def test_exceptions_of_a_rule_that_counts_no_more_are_over_and_no_others(people: OperationalStore, way: str) -> None:
     look(people, TEA)
-    rule_book.write_version(people, replace(RULE, is_enabled=False), is_new=False, reason="Too many", actor="ada")
+    look(people, CUP, rule=replace(RULE, rule_id="data-late"))
+    with people.transaction() as conn:
+        conn.execute(sa.text("INSERT INTO exception (exception_id, kind, detail, opened_at) VALUES ('e', 'draft_not_submitted', 'x', :at)"),
+                     {"at": NOW if people.dialect == "postgresql" else NOW.isoformat(sep=" ")})  # fmt: skip
+    if way == "disabled":
+        rule_book.write_version(people, replace(RULE, is_enabled=False), is_new=False, reason="Too many", actor="ada")
+    else:
+        rule_book.revert(people, "stock-out", reason="Too many", actor="ada")
 
-    ended = end_rules(people, ["stock-out"], at=NOW)
+    ended = end_other_rules(people, [one.rule_id for one in rule_book.standing_rules(people) if one.is_enabled], at=NOW)
 
-    assert (ended, list_exceptions(people, at=NOW)) == (1, [])
+    assert ended == 1
+    assert {one.subject for one in list_exceptions(people, at=NOW)} == {CUP.subject, None}
 
 
 def test_every_store_has_the_default_rules_and_what_people_make_of_them_stays(people: OperationalStore) -> None:
