@@ -31,6 +31,7 @@ FIXED: Final = "fixed"
 ACCEPTED: Final = "accepted"
 FALSE_ALARM: Final = "false_alarm"
 PROMISE_KIND: Final = "promise_kind"  # as the line of history that raises an exception calls it
+_LASTING: Final = (ACCEPTED, FALSE_ALARM)  # settled for as long as it lasts, however seldom the rule looks
 _LEAST_QUIET: Final = timedelta(hours=1)
 # What a person may resolve one with.
 RESOLUTIONS: Final[dict[str, str]] = {
@@ -116,6 +117,7 @@ def record_findings(
         for row in gone:
             resolve_row(conn, row, code=RECOVERED, text="The condition is gone.", at=look.at, actor=SYSTEM)
         counts["recovered"] = len(gone)
+        _note_missing(conn, [newest[subject] for subject in newest if subject not in found and may_recover(subject)])
         if also is not None:
             also(conn)
     return AlertCounts(**counts)
@@ -165,9 +167,13 @@ def append_event(
 
 
 def _newest_by_subject(conn: sa.Connection, rule: AlertRule, *, at: datetime) -> dict[str, dict[str, Any]]:
-    """The open exception of each subject, else the one resolved last within the quiet hours; locked."""
+    """The open exception of each subject, else the one resolved last that still counts; locked.
+
+    One that was resolved counts for the quiet hours, and where a person said that nothing is to be done, as long as no look missed it.
+    """
     since = at - _quiet(rule)
-    counts_still = sa.or_(exception.c.resolved_at.is_(None), exception.c.resolved_at > since, exception.c.last_seen_at > since)
+    lasts = sa.and_(exception.c.resolution_code.in_(_LASTING), exception.c.last_seen_in.is_not(None))
+    counts_still = sa.or_(exception.c.resolved_at.is_(None), exception.c.resolved_at > since, exception.c.last_seen_at > since, lasts)
     chosen = sa.select(exception).where(exception.c.rule_id == rule.rule_id, counts_still).order_by(exception.c.opened_at)
     newest: dict[str, dict[str, Any]] = {}
     for row in conn.execute(chosen.with_for_update()).mappings():
@@ -199,10 +205,18 @@ def _record(
         state = state_of(dict(before) | back, at=look.at)
         append_event(conn, before, action="came back", at=look.at, actor=SYSTEM, to_state=state, note=finding.detail)
         return "again"
-    if code != FIXED and look.at - max(before["resolved_at"], before["last_seen_at"]) >= _quiet(rule):
+    is_gone = before["last_seen_in"] is None and look.at - max(before["resolved_at"], before["last_seen_at"]) >= _quiet(rule)
+    if code in _LASTING and is_gone:
         return _raise(conn, rule, finding, look=look, exception_id=exception_id)
     conn.execute(sa.update(exception).where(mine).values(last_seen_at=look.at, last_seen_in=look.look_id))
     return "settled"
+
+
+def _note_missing(conn: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """What a person has settled for as long as it lasts, and this look did not find, was last seen in no look."""
+    missing = [row["exception_id"] for row in rows if row["resolution_code"] in _LASTING and row["last_seen_in"] is not None]
+    for exception_id in missing:
+        conn.execute(sa.update(exception).where(exception.c.exception_id == exception_id).values(last_seen_in=None))
 
 
 def _quiet(rule: AlertRule) -> timedelta:

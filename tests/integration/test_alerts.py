@@ -168,6 +168,19 @@ def test_a_false_alarm_stays_away_as_long_as_it_lasts_and_comes_anew_after_it_wa
     assert (anew.raised, len(rows_of(people, "exception"))) == (1, 2)
 
 
+def test_what_was_accepted_stays_away_from_a_rule_that_looks_more_seldom_than_it_is_quiet(people: OperationalStore) -> None:
+    rule = replace(RULE, quiet_hours=12)
+    look(people, TEA, rule=rule)
+    ask(people, "resolve", resolution_code="accepted")
+    lasting = [look(people, TEA, at=NOW + DAY * number, rule=rule) for number in (1, 2, 3)]
+    look(people, at=NOW + DAY * 4, rule=rule)
+
+    anew = look(people, TEA, at=NOW + DAY * 5, rule=rule)
+
+    assert [(one.raised, one.settled) for one in lasting] == [(0, 1)] * 3
+    assert anew.raised == 1
+
+
 def test_what_was_said_to_be_fixed_and_is_not_comes_anew_after_the_quiet_hours(people: OperationalStore) -> None:
     look(people, TEA)
     ask(people, "resolve", resolution_code="fixed", note="Ordered by phone")
