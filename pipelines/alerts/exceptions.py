@@ -42,12 +42,18 @@ RESOLUTIONS: Final[dict[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class AlertCounts:
-    """What one look did: `again` were open and were seen again, `settled` are there but a person has settled them."""
+    """What looks did: `again` were open and were seen again, `settled` are there but a person has settled them."""
 
     raised: int = 0
     again: int = 0
     recovered: int = 0
     settled: int = 0
+
+    def __add__(self, other: AlertCounts) -> AlertCounts:
+        """What both looks did."""
+        return AlertCounts(
+            self.raised + other.raised, self.again + other.again, self.recovered + other.recovered, self.settled + other.settled
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

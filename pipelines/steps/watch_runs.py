@@ -121,7 +121,7 @@ def check(settings: Settings, *, at: datetime | None = None) -> dict[str, Any]:
             total, unable = AlertCounts(), []
             for rule in (one for one in standing_rules(store) if one.kind == "data_late" and one.is_enabled):
                 counts, reason = _look_for_late_data(store, settings, rule, now, tells=tells)
-                total = AlertCounts(*(getattr(total, name) + getattr(counts, name) for name in ("raised", "again", "recovered", "settled")))
+                total += counts
                 unable += [reason] if reason else []
             digests = send_digests(store, make_digests(store, at=now), at=now) if tells and now.hour >= DIGEST_HOUR else 0
             _deliver(store, target, settings, now)
@@ -157,7 +157,7 @@ def _record(
     """Failures under every rule that looks for them; with a job, its failures that were not found have recovered."""
     total = AlertCounts()
     for rule in _run_rules(store):
-        total = record_findings(
+        total += record_findings(
             store, rule, findings, look, ids=ids, may_recover=lambda subject: job is not None and subject.startswith(f"{job}/"),
             also=partial(tell, rule=rule, at=look.at) if tells else None,
         )  # fmt: skip

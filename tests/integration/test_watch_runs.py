@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +12,12 @@ import dagster as dg
 import pytest
 import sqlalchemy as sa
 
+from pipelines.alerts import rule_book
 from pipelines.alerts.exceptions import DUE
+from pipelines.alerts.handling import Handling, handle
 from pipelines.alerts.listing import list_exceptions
 from pipelines.cli.app import main
+from pipelines.decisions.roles import Operator, set_operator
 from pipelines.defs import watch_runs as watching
 from pipelines.errors import StoreUnavailableError
 from pipelines.settings import Settings, load_settings
@@ -238,3 +242,22 @@ def test_the_store_keeps_working_for_decisions_when_a_failure_is_noted(settings:
 
     with OperationalStore.open(settings.resolved_store_url) as store, store.transaction() as conn:
         assert conn.execute(sa.text("SELECT count(*) FROM outbox WHERE rec_id IS NULL")).scalar() == 1
+
+
+def test_a_success_is_told_at_once_whichever_of_several_rules_it_ends_an_exception_of(settings: Settings, tmp_path: Path) -> None:
+    with OperationalStore.open(settings.resolved_store_url) as store:
+        set_operator(store, Operator("ada", "admin"), by="ada")
+        rule = rule_book.standing_rule(store, "run-failed")
+        rule_book.write_version(store, replace(rule, rule_id="another"), is_new=True, reason="A second owner", actor="ada")
+    note_failure(settings, FAILURE, at=NOW)
+    with OperationalStore.open(settings.resolved_store_url) as store:
+        (settled,) = (one for one in list_exceptions(store, at=NOW) if one.rule_id == "run-failed")
+        handle(
+            store,
+            Handling(request_id="r", exception_id=settled.exception_id, action="resolve", actor="ada", resolution_code="fixed"),
+            now=NOW,
+        )
+
+    note_success(settings, "ordercast", run_id="run-2", at=NOW + HOUR)
+
+    assert [kind for kind, _ in told(tmp_path)].count("alert.resolved") == 2
