@@ -59,10 +59,21 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What a look at the data gave: findings, or why there can be none; without a look nothing is raised and nothing recovers."""
+    """What a look at the data gave: findings, or why there can be none; without a look nothing is raised and nothing recovers.
+
+    Attributes:
+        found: What was found; one per subject.
+        not_available: Why nothing could be looked at.
+        unjudged: Subjects of which this look cannot say whether the condition holds; they do not recover by it.
+    """
 
     found: Sequence[Finding] = ()
     not_available: str | None = None
+    unjudged: frozenset[str] = frozenset()
+
+    def lets_recover(self, subject: str) -> bool:
+        """Whether a subject that was not found was looked at."""
+        return subject not in self.unjudged
 
 
 def needs(what: str) -> Findings:

@@ -53,7 +53,7 @@ def threshold_findings(rule: AlertRule, values: Sequence[MetricValue]) -> Findin
             f"it rests on {one.n or 0:,} rows."
         )
         found.append(_metric_finding(rule, one, said, difference=value - limit, evidence={"value": value, "limit": limit}))
-    return Findings(found)
+    return Findings(found, unjudged=_subjects(rule, [one for one in values if not _is_judged(rule, one)]))
 
 
 def change_findings(rule: AlertRule, values: Sequence[MetricValue]) -> Findings:
@@ -67,13 +67,11 @@ def change_findings(rule: AlertRule, values: Sequence[MetricValue]) -> Findings:
         return unable
     found = []
     for one in values:
-        if not _is_judged(rule, one) or one.prior is None:
+        if not _is_compared(rule, one):
             continue
-        value, prior = float(one.value or 0), float(one.prior)
+        value, prior = float(one.value or 0), float(one.prior or 0)
         change = value - prior
         if rule.told("measure") == "relative":
-            if prior == 0:
-                continue  # from nothing every rise is without end
             change /= abs(prior)
         rise, fall = rule.told("rise"), rule.told("fall")
         if not ((rise is not None and change > rise) or (fall is not None and -change > fall)):
@@ -85,7 +83,7 @@ def change_findings(rule: AlertRule, values: Sequence[MetricValue]) -> Findings:
         )
         evidence = {"value": value, "prior": prior, "change": change}
         found.append(_metric_finding(rule, one, said, difference=value - prior, evidence=evidence))
-    return Findings(found)
+    return Findings(found, unjudged=_subjects(rule, [one for one in values if not _is_compared(rule, one)]))
 
 
 def anomaly_findings(rule: AlertRule, metric: Metric, series: pl.DataFrame, *, on: date, currency_code: str | None) -> Findings:
@@ -107,14 +105,15 @@ def anomaly_findings(rule: AlertRule, metric: Metric, series: pl.DataFrame, *, o
     """
     if series.is_empty():
         return Findings(not_available=f"not available: {metric.name} has no course")
+    subject = _subject(metric.name, rule, None, None)
     last = series.filter(pl.col("metric_date") == on)
     if last.is_empty() or last["value"][0] is None:
-        return Findings()
+        return Findings(unjudged=frozenset({subject}))
     peers = series.filter(
         (pl.col("metric_date") < on) & ((pl.lit(on) - pl.col("metric_date")).dt.total_days() % 7 == 0) & pl.col("value").is_not_null()
     ).tail(int(rule.told("weeks")))
     if peers.height < _FEWEST_PEERS:
-        return Findings()
+        return Findings(unjudged=frozenset({subject}))
     value, usual = float(last["value"][0]), _median(peers["value"])
     deviation = max(_robust_deviation(peers["value"], usual), _chance_deviation(metric, usual, _median(peers["n"])))
     difference = value - usual
@@ -133,7 +132,6 @@ def anomaly_findings(rule: AlertRule, metric: Metric, series: pl.DataFrame, *, o
         f"the same weekday of {peers.height} weeks before had {said(usual)} in the median "
         f"({abs(score):.1f} robust standard deviations {'more' if score > 0 else 'less'}, the limit is {rule.told('score'):g})."
     )
-    subject = _subject(metric.name, rule, None, None)
     stake, basis = _stake(metric.unit, difference, "the difference from the usual")
     evidence = {"value": value, "usual": usual, "deviation": deviation, "score": score, "peers": peers.height, "day": on.isoformat()}
     return Findings([
@@ -151,6 +149,15 @@ def _unable(values: Sequence[MetricValue]) -> Findings | None:
 
 def _is_judged(rule: AlertRule, one: MetricValue) -> bool:
     return one.status not in _UNMEASURED and one.value is not None and (one.n or 0) >= rule.told("least_rows")
+
+
+def _is_compared(rule: AlertRule, one: MetricValue) -> bool:
+    """Whether there is a value before to compare with; from nothing every rise is without end."""
+    return _is_judged(rule, one) and one.prior is not None and (rule.told("measure") != "relative" or one.prior != 0)
+
+
+def _subjects(rule: AlertRule, values: Sequence[MetricValue]) -> frozenset[str]:
+    return frozenset(_subject(one.name, rule, one.dimension, one.member) for one in values)
 
 
 def _metric_finding(rule: AlertRule, one: MetricValue, said: str, *, difference: float, evidence: dict[str, Any]) -> Finding:

@@ -102,10 +102,7 @@ def raise_alerts(store: OperationalStore, sight: Sight, *, tells: bool) -> Alert
             unable.append(f"{rule.rule_id}: {findings.not_available}")
             continue
         also = partial(tell, rule=rule, at=sight.at) if tells else None
-        counts = record_findings(store, rule, findings.found, look, also=also)
-        total = AlertCounts(
-            total.raised + counts.raised, total.again + counts.again, total.recovered + counts.recovered, total.settled + counts.settled
-        )
+        total += record_findings(store, rule, findings.found, look, may_recover=findings.lets_recover, also=also)
     end_other_rules(store, [rule.rule_id for rule in rules if rule.is_enabled], at=sight.at)
     judged = judge_alerts(store, sight)
     logger.info("%d raised, %d again, %d recovered", total.raised, total.again, total.recovered)

@@ -77,9 +77,37 @@ def test_a_threshold_without_a_limit_holds_the_target_and_lets_its_watch_band_be
 
 
 def test_a_threshold_on_too_few_rows_says_nothing() -> None:
-    found = threshold_findings(rule("threshold", metric="fill", below=0.95, least_rows=50), [value(0.2, n=49)])
+    found = threshold_findings(rule("threshold", metric="fill", below=0.95, least_rows=50), [value(0.2, n=49), value(0.99, member="web")])
 
     assert found.found == []
+    assert found.unjudged == {"metric:fill"}
+
+
+def test_a_change_without_a_period_before_or_on_too_few_rows_cannot_be_judged() -> None:
+    asked = rule("change", metric="fill", rise=0.5, least_rows=50)
+    members = [
+        value(0.2, n=49, prior=0.1, dimension="channel", member="few"),
+        value(None, status="no_data", n=0, dimension="channel", member="none"),
+        value(0.2, prior=None, dimension="channel", member="new"),
+        value(0.2, prior=0.0, dimension="channel", member="from-nothing"),
+        value(0.2, prior=0.19, dimension="channel", member="usual"),
+    ]
+
+    found = change_findings(asked, members)
+
+    assert found.found == []
+    assert found.unjudged == {f"metric:fill|channel={name}" for name in ("few", "none", "new", "from-nothing")}
+
+
+def test_a_day_without_a_value_or_with_too_few_weeks_before_it_cannot_be_judged() -> None:
+    asked, share = rule("anomaly", metric="m"), metric("percent", is_ratio=True)
+    silent = course([0.1] * 69 + [0.9]).with_columns(
+        pl.when(pl.col("metric_date") == AS_OF).then(None).otherwise(pl.col("value")).alias("value")
+    )
+
+    found = [anomaly_findings(asked, share, days, on=AS_OF, currency_code=None) for days in (silent, course([0.1] * 34 + [0.9]))]
+
+    assert [(one.found, one.unjudged) for one in found] == [((), {"metric:m"})] * 2
 
 
 def test_a_metric_that_is_not_available_raises_nothing_and_says_what_it_needs() -> None:
