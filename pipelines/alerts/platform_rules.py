@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from pipelines.alerts.rules import AlertRule
 
+RELEASE, SOURCE, FORECASTS = "release", "source", "forecasts"
+
 
 def drift_findings(rule: AlertRule, checks: pl.DataFrame, classes: pl.DataFrame) -> Findings:
     """Checks of the forecasts that failed, and classes of items whose forecasts are biased.
@@ -50,7 +52,7 @@ def late_findings(
     rule: AlertRule,
     *,
     now: datetime,
-    published_at: datetime | None,
+    published_at: datetime,
     changes: Mapping[str, datetime | None],
     as_of: date | None,
     forecast_from: date | None,
@@ -60,19 +62,17 @@ def late_findings(
     Args:
         rule: Of kind data_late.
         now: UTC without zone.
-        published_at: When the served release was published, UTC without zone; None where nothing was ever published.
+        published_at: When the served release was published, UTC without zone.
         changes: When the newest row of each source table changed, UTC without zone; empty where the release does not know.
         as_of: The release's as-of day.
         forecast_from: The first day that is forecast; None where nothing is.
     """
-    if published_at is None:
-        return Findings(not_available="not available: needs a release; run ordercast run")
     found = []
     age = now - published_at
     if age > timedelta(hours=rule.told("release_hours")):
         found.append(
             Finding(
-                subject="release", title="The release", link="health",
+                subject=RELEASE, title="The release", link="health",
                 evidence={"hours": _hours(age), "published_at": published_at.isoformat()},
                 detail=f"The release is {_age(age)} old, published at {published_at:%Y-%m-%d %H:%M} UTC; a run should have replaced it "
                 f"after {rule.told('release_hours'):g} hours. See why the last run stopped, or start one: ordercast run.",
@@ -84,7 +84,7 @@ def late_findings(
         age = now - newest
         found.append(
             Finding(
-                subject="source", title="The source", link="health", evidence={"hours": _hours(age), "changed_at": newest.isoformat()},
+                subject=SOURCE, title="The source", link="health", evidence={"hours": _hours(age), "changed_at": newest.isoformat()},
                 detail=f"The newest row of the source changed {_age(age)} ago, at {newest:%Y-%m-%d %H:%M} UTC. See whether the shop still "
                 "writes to the operational store.",
             )
@@ -94,12 +94,22 @@ def late_findings(
         if behind > rule.told("forecast_days"):
             found.append(
                 Finding(
-                    subject="forecasts", title="The forecasts", link="demand", evidence={"days": behind},
+                    subject=FORECASTS, title="The forecasts", link="demand", evidence={"days": behind},
                     detail=f"The forecasts begin on {forecast_from}, {behind} days behind the data, which goes to {as_of}. The daily run "
                     "is missing: ordercast run makes new ones.",
                 )
             )  # fmt: skip
     return Findings(found)
+
+
+def unreadable_findings(why: str) -> Findings:
+    """That no release can be read, which nobody can call fresh; of source and forecasts nothing can be said then.
+
+    Args:
+        why: What is wrong with the release, and the next step.
+    """
+    finding = Finding(subject=RELEASE, title="The release", detail=f"No release can be read: {why}", link="health")
+    return Findings([finding], unjudged=frozenset({SOURCE, FORECASTS}))
 
 
 def _hours(age: timedelta) -> float:

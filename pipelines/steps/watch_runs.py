@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pipelines.alerts.digests import make_digests, send_digests
 from pipelines.alerts.exceptions import AlertCounts, Look, record_findings
 from pipelines.alerts.findings import Finding
+from pipelines.alerts.platform_rules import unreadable_findings
 from pipelines.alerts.rule_book import standing_rules
 from pipelines.alerts.rules import AlertRule
 from pipelines.alerts.telling import alert_key, alert_payload, note_told, tell
@@ -23,7 +24,7 @@ from pipelines.errors import OrdercastError, ReleaseError, UnavailableError
 from pipelines.steps.alerts import RUN_FAILED, look_at, open_sight
 from pipelines.stores.grants import RECOMMENDER
 from pipelines.stores.operational import OperationalStore
-from pipelines.stores.releases import open_served
+from pipelines.stores.releases import current_release, open_served
 from pipelines.stores.waiting_failures import WaitingFailure, repeated, waiting_failures
 
 if TYPE_CHECKING:
@@ -137,17 +138,19 @@ def check(settings: Settings, *, at: datetime | None = None) -> dict[str, Any]:
 def _look_for_late_data(
     store: OperationalStore, settings: Settings, rule: AlertRule, now: datetime, *, tells: bool
 ) -> tuple[AlertCounts, str | None]:
+    look = Look(look_id=f"check {now.isoformat()}", at=now)
     try:
+        if current_release(settings.releases_path) is None:  # before the first run nothing is late
+            return AlertCounts(), f"{rule.rule_id}: not available: needs a release; run ordercast run"
         with open_served(settings.releases_path) as (release, conn):
             sight = open_sight(conn, release, at=now)
-            findings = look_at(sight, rule)
-            look = Look(look_id=f"check {now.isoformat()}", at=now, as_of=sight.as_of)
+            findings, look = look_at(sight, rule), replace(look, as_of=sight.as_of)
     except ReleaseError as exc:
-        return AlertCounts(), f"{rule.rule_id}: not available: needs a release that can be read. {exc}"
+        findings = unreadable_findings(str(exc))
     if findings.not_available is not None:
         return AlertCounts(), f"{rule.rule_id}: {findings.not_available}"
     also = partial(tell, rule=rule, at=now) if tells else None
-    return record_findings(store, rule, findings.found, look, also=also), None
+    return record_findings(store, rule, findings.found, look, may_recover=findings.lets_recover, also=also), None
 
 
 def _record(

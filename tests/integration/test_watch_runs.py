@@ -13,7 +13,8 @@ import pytest
 import sqlalchemy as sa
 
 from pipelines.alerts import rule_book
-from pipelines.alerts.exceptions import DUE
+from pipelines.alerts.exceptions import DUE, Look, record_findings
+from pipelines.alerts.findings import Finding
 from pipelines.alerts.handling import Handling, handle
 from pipelines.alerts.listing import list_exceptions
 from pipelines.cli.app import main
@@ -161,6 +162,24 @@ def test_a_release_that_is_late_is_found_without_a_run_and_is_over_with_the_next
     assert (done["raised"], again["again"], fresh.recovered) == (1, 1, 1)
     assert "sales-unusual: not available: needs a metric net_sales_by_order_date, which the release does not know" in fresh.not_available
     assert any(line.startswith("order-jeopardy: not available: needs chances of open orders") for line in fresh.not_available)
+
+
+@pytest.mark.parametrize("broken", ["*.duckdb", "CURRENT"])
+def test_a_release_that_cannot_be_read_is_found_and_lets_nothing_else_recover(settings: Settings, broken: str) -> None:
+    publish_small_release(settings.resolved_home)
+    with OperationalStore.open(settings.resolved_store_url) as store:
+        rule = rule_book.standing_rule(store, "data-late")
+        behind = Finding(subject="forecasts", title="The forecasts", detail="They are behind.", link="demand")
+        record_findings(store, rule, [behind], Look(look_id="a", at=NOW))
+    (file,) = settings.releases_path.glob(broken)
+    file.write_bytes(b"x" * 4096)
+
+    done = check(settings, at=NOW + HOUR)
+
+    rows = {row["subject"]: row["detail"] for row in opened(settings)}
+    assert (done["raised"], done["recovered"], done["not_available"]) == (1, 0, [])
+    assert rows.keys() == {"forecasts", "release"}
+    assert rows["release"].startswith("No release can be read: ")
 
 
 def test_an_item_that_runs_out_before_an_order_arrives_is_raised_from_the_release(settings: Settings) -> None:
