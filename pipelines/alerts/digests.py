@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
@@ -59,19 +60,21 @@ class Digest:
         })  # fmt: skip
 
 
-def make_digests(store: OperationalStore, *, at: datetime, owner: str | None = None) -> list[Digest]:
+def make_digests(store: OperationalStore, *, at: datetime, time_zone: str = "UTC", owner: str | None = None) -> list[Digest]:
     """What each owner would be told now, by name; owners of whom nothing is open and nothing was resolved are left out.
 
     Args:
         store: The operational store.
         at: The wall clock, UTC without zone.
+        time_zone: In which days begin.
         owner: Only this one's.
     """
     known = list_exceptions(
         store, states=("open", "acknowledged", "snoozed", "resolved"), since=at - timedelta(days=_REMEMBERED_DAYS), at=at
     )
     owners = sorted({one.owner or UNOWNED for one in known})
-    since = _last_told(store, owners, at)
+    today = local_time(at, time_zone).date()
+    since = _last_told(store, owners, at, today)
     digests = []
     for name in owners if owner is None else [one for one in owners if one == owner]:
         mine = [one for one in known if (one.owner or UNOWNED) == name]
@@ -80,7 +83,7 @@ def make_digests(store: OperationalStore, *, at: datetime, owner: str | None = N
         if standing or resolved:
             new = sum(one.opened_at > since[name] for one in standing)
             overdue, snoozed = sum(one.is_overdue for one in standing), sum(one.state == "snoozed" for one in mine)
-            digests.append(Digest(at.date(), name, since[name], standing, new, overdue, snoozed, resolved))
+            digests.append(Digest(today, name, since[name], standing, new, overdue, snoozed, resolved))
     return digests
 
 
@@ -90,9 +93,14 @@ def send_digests(store: OperationalStore, digests: list[Digest], *, at: datetime
         return sum(write_alert(conn, key=one.key, payload=one.payload(), at=at) for one in digests)
 
 
-def _last_told(store: OperationalStore, owners: list[str], at: datetime) -> dict[str, datetime]:
+def local_time(at: datetime, time_zone: str) -> datetime:
+    """A moment, UTC without zone, by the clock of this zone."""
+    return at.replace(tzinfo=UTC).astimezone(ZoneInfo(time_zone))
+
+
+def _last_told(store: OperationalStore, owners: list[str], at: datetime, today: date) -> dict[str, datetime]:
     """When each owner's last digest of an earlier day was written; a day ago where there is none."""
-    days = [at.date() - timedelta(days=back) for back in range(1, _REMEMBERED_DAYS + 1)]
+    days = [today - timedelta(days=back) for back in range(1, _REMEMBERED_DAYS + 1)]
     keys = {_key(owner, day): owner for owner in owners for day in days}
     told = dict.fromkeys(owners, at - timedelta(days=1))
     if not keys:

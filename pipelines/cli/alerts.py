@@ -186,7 +186,7 @@ def digest(
 ) -> None:
     """What each owner has open, what is new, overdue, and resolved since their last digest, worst first.
 
-    `ordercast alerts check` sends them by itself, once a day from 06:00 UTC on.
+    `ordercast alerts check` sends them by itself, once a day from 06:00 on, in the zone of ORDERCAST_TIME_ZONE.
 
     Examples: [b]ordercast alerts digest --owner purchasing[/b] | [b]ordercast alerts digest --send[/b]
     """
@@ -195,7 +195,7 @@ def digest(
         raise SettingsError("ORDERCAST_OUTBOX_TARGET names no target; set it to webhook, email or folder.")
     at = datetime.now(UTC).replace(tzinfo=None)
     with OperationalStore.open_to_read(settings.resolved_store_url) as store:
-        digests = make_digests(store, at=at, owner=owner)
+        digests = make_digests(store, at=at, time_zone=settings.time_zone or "UTC", owner=owner)
     _record([entry for one in digests for entry in (*one.open, *one.resolved)], filters={"digest": owner or "all"})
     if as_json:
         emit_json([asdict(one) for one in digests])

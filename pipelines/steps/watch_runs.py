@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from pipelines.alerts.digests import make_digests, send_digests
+from pipelines.alerts.digests import local_time, make_digests, send_digests
 from pipelines.alerts.exceptions import AlertCounts, Look, record_findings
 from pipelines.alerts.findings import Finding
 from pipelines.alerts.platform_rules import unreadable_findings
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("ordercast.alerts")
 
-DIGEST_HOUR: Final = 6  # UTC; a look before it leaves the day's digest to a later one
+DIGEST_HOUR: Final = 6  # of the zone that schedules go by; a look before it leaves the day's digest to a later one
 _LONGEST_MESSAGE: Final = 600
 DAILY: Final = "ordercast"  # the job that does everything, as Dagster calls it
 _CHECK: Final = "check"
@@ -124,7 +124,9 @@ def check(settings: Settings, *, at: datetime | None = None) -> dict[str, Any]:
                 counts, reason = _look_for_late_data(store, settings, rule, now, tells=tells)
                 total += counts
                 unable += [reason] if reason else []
-            digests = send_digests(store, make_digests(store, at=now), at=now) if tells and now.hour >= DIGEST_HOUR else 0
+            zone = settings.time_zone or "UTC"
+            is_time = tells and local_time(now, zone).hour >= DIGEST_HOUR
+            digests = send_digests(store, make_digests(store, at=now, time_zone=zone), at=now) if is_time else 0
             _deliver(store, target, settings, now)
     except UnavailableError as exc:
         _keep(settings, RunFailure(_CHECK, "store", str(exc)), target, now)

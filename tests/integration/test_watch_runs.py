@@ -256,6 +256,18 @@ def test_digests_are_sent_once_a_day_from_six_on(settings: Settings, tmp_path: P
     assert watch_runs.utc_now() <= datetime.now(UTC).replace(tzinfo=None)
 
 
+def test_digests_go_by_the_zone_that_schedules_go_by(settings: Settings, tmp_path: Path) -> None:
+    tokyo = settings.model_copy(update={"time_zone": "Asia/Tokyo"})
+    note_failure(tokyo, FAILURE, at=NOW - HOUR * 12)
+    moments = [datetime(2026, 11, 22, 20), datetime(2026, 11, 22, 21), datetime(2026, 11, 23, 14), datetime(2026, 11, 23, 21)]
+
+    sent = [check(tokyo, at=at)["digests"] for at in moments]
+
+    days = {json.loads(file.read_text())["data"].get("digest_date") for file in (tmp_path / "drop").glob("*.json")}
+    assert sent == [0, 1, 0, 1]
+    assert days - {None} == {"2026-11-23", "2026-11-24"}
+
+
 def test_the_store_keeps_working_for_decisions_when_a_failure_is_noted(settings: Settings) -> None:
     note_failure(settings, FAILURE, at=NOW)
 
