@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import duckdb
+
 from pipelines.alerts.verdicts import Ending
 from pipelines.steps.jeopardy_reading import CALLED_OFF_DATE
 from pipelines.steps.jeopardy_wording import BROKEN_WORDS
@@ -14,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date, datetime
 
-    import duckdb
     import polars as pl
 
     from pipelines.alerts.rules import AlertRule
@@ -139,9 +140,10 @@ def read_outlook(conn: duckdb.DuckDBPyConnection, currency_code: str) -> pl.Data
 
 def read_jeopardy(conn: duckdb.DuckDBPyConnection, currency_code: str, *, least: float) -> pl.DataFrame | None:
     """Open orders with at least this chance of missing their promise, and those that have missed it, as `jeopardy_findings` takes them."""
-    if not has_table(conn, "planning.order_jeopardy"):
+    try:
+        return conn.execute(_JEOPARDY, [_minor(currency_code), BROKEN_WORDS, least]).pl()
+    except (duckdb.CatalogException, duckdb.BinderException):  # plans of before they were judged, or judged otherwise
         return None
-    return conn.execute(_JEOPARDY, [_minor(currency_code), BROKEN_WORDS, least]).pl()
 
 
 def read_returns(conn: duckdb.DuckDBPyConnection, rule: AlertRule, *, as_of: date, currency_code: str) -> pl.DataFrame:

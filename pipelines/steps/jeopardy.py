@@ -30,7 +30,7 @@ _JEOPARDY: Final = {
     "fallback_reason": pl.String, "promised_ship_date": pl.Date, "promised_delivery_date": pl.Date, "due_date": pl.Date,
     "days_left": pl.Int64, "working_days_left": pl.Int64, "stage_number": pl.Int64, "stage": pl.String, "reason_code": pl.String,
     "reason": pl.String, "owner": pl.String, "net_reporting_amount": pl.Int64, "currency_code": pl.String, "location_id": pl.String,
-    "channel_id": pl.String,
+    "channel_id": pl.String, "was_waiting": pl.Boolean,
 }  # fmt: skip
 _MODEL: Final = {
     "as_of_date": pl.Date, "promise_kind": pl.String, "not_available": pl.String, "basis": pl.String, "fallback_reason": pl.String,

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from forecasting.jeopardy_scores import WINDOW_DAYS, WINDOWS
+from pipelines.stores.jeopardy import IS_WAITING
 
 if TYPE_CHECKING:
     import duckdb
@@ -68,7 +69,8 @@ _ORDERS: Final = f"""
         o.promise_basis <> 'derived' AND $has_delivery AS has_delivery_promise,
         g.is_ship_kept, coalesce(o.is_on_time_in_full, false) AS is_delivery_kept,
         {CALLED_OFF_DATE} AS called_off_date,
-        o.location_id, o.channel_id, o.ship_to_region, o.carrier, g.lines_count, o.net_reporting_amount
+        o.location_id, o.channel_id, o.ship_to_region, o.carrier, g.lines_count, o.net_reporting_amount,
+        o.is_open, o.is_shipped_complete
     FROM chosen AS o JOIN goods AS g USING (order_id)
 """
 _DAYS: Final = """
@@ -180,7 +182,7 @@ _SNAPSHOTS: Final = """
         END AS promise_kind
     FROM staged
 """
-_READ: Final = """
+_READ: Final = f"""
     WITH held AS (
         SELECT s.order_id, s.day
         FROM jeopardy_snapshots AS s JOIN staging.stg_shop__payment_holds AS h USING (order_id)
@@ -208,7 +210,7 @@ _READ: Final = """
             WHEN s.due_date > $as_of OR s.called_off_date <= s.due_date THEN NULL
             WHEN s.promise_kind = 'ship' THEN NOT s.is_ship_kept ELSE NOT s.is_delivery_kept
         END AS is_missed,
-        s.promised_ship_date, s.promised_delivery_date, s.net_reporting_amount
+        s.promised_ship_date, s.promised_delivery_date, s.net_reporting_amount, {IS_WAITING} AS was_waiting
     FROM due AS s
     LEFT JOIN jeopardy_short AS f USING (order_id, day)
     LEFT JOIN held AS h USING (order_id, day)

@@ -12,12 +12,18 @@ from pipelines.errors import ReleaseError
 if TYPE_CHECKING:
     import polars as pl
 
-# A refresh brings orders up to date and leaves what was said of them: those that have left meanwhile, or arrived, or are called off, have
-# no promise to miss any more. A broken promise waits for the parcel where it was the delivery day.
-WAITING_ORDERS: Final = """
-    SELECT j.* FROM planning.order_jeopardy AS j JOIN marts.fct_orders AS o USING (order_id)
-    WHERE o.is_open AND NOT (o.is_shipped_complete
-        AND (j.promise_kind = 'ship' OR (j.promise_kind = 'broken' AND j.due_date IS DISTINCT FROM j.promised_delivery_date)))
+# Of columns of fct_orders and of what was said: whether anybody waits for the order any more. A broken promise waits for the parcel where
+# it was the delivery day.
+IS_WAITING: Final = (
+    "is_open AND NOT (is_shipped_complete "
+    "AND (promise_kind = 'ship' OR (promise_kind = 'broken' AND due_date IS DISTINCT FROM promised_delivery_date)))"
+)
+# A refresh brings orders up to date and leaves what was said of them: those that have left since, or arrived, or are called off, have no
+# promise to miss any more. Where the as-of day lies in the past, orders had gone already when they were judged as of that day; they stay.
+WAITING_ORDERS: Final = f"""
+    SELECT j.* FROM planning.order_jeopardy AS j
+    JOIN (SELECT order_id, is_open, is_shipped_complete FROM marts.fct_orders) USING (order_id)
+    WHERE NOT was_waiting OR ({IS_WAITING})
 """
 
 
@@ -57,5 +63,5 @@ def read_jeopardy(conn: duckdb.DuckDBPyConnection) -> Jeopardy:
             ).pl(),
             calibration=conn.sql("SELECT * FROM planning.order_jeopardy_calibration ORDER BY promise_kind DESC, band_from").pl(),
         )
-    except duckdb.CatalogException:
-        raise ReleaseError("The served release was made before open orders were judged: ordercast run makes one that knows.") from None
+    except (duckdb.CatalogException, duckdb.BinderException):
+        raise ReleaseError("The served release was made before open orders were judged like this: ordercast run makes one.") from None

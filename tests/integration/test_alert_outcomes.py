@@ -98,7 +98,7 @@ def judge_open_orders(conn: duckdb.DuckDBPyConnection) -> None:
         "('O-2', 'broken', 1, DATE '2026-11-09', 100, 'The promise was for 2026-11-09 and is broken. Payment is held.'), "
         "('O-3', 'ship', NULL, DATE '2026-11-12', 1, 'No stock.'), ('O-4', 'delivery', 0.2, DATE '2026-11-14', 1, 'On its way.')) "
         "AS t(order_id, promise_kind, miss_probability, due_date, net_reporting_amount, reason), "
-        "(SELECT 'stock' AS reason_code, 'purchasing' AS owner, DATE '2026-11-14' AS promised_delivery_date)"
+        "(SELECT 'stock' AS reason_code, 'purchasing' AS owner, DATE '2026-11-14' AS promised_delivery_date, true AS was_waiting)"
     )
     for name in ("O-1", "O-2", "O-3", "O-4"):
         conn.execute("INSERT INTO marts.fct_orders BY NAME SELECT ? AS order_id, true AS is_open, false AS is_shipped_complete", [name])
@@ -113,6 +113,24 @@ def test_of_the_promises_of_an_order_the_next_one_counts_and_a_broken_one_is_tol
     assert found.select("order_id", "promise_kind", "promised_date", "net_amount", "reason").rows() == [
         ("O-1", "ship", date(2026, 11, 12), 123.45, "No stock."), ("O-2", "broken", date(2026, 11, 9), 1.0, "Payment is held."),
     ]  # fmt: skip
+
+
+def test_on_a_day_in_the_past_orders_are_judged_that_have_gone_since(release: duckdb.DuckDBPyConnection) -> None:
+    judge_open_orders(release)
+    release.execute("UPDATE planning.order_jeopardy SET was_waiting = false")
+    release.execute("UPDATE marts.fct_orders SET is_open = false")
+
+    found = read_jeopardy(release, "EUR", least=0.5)
+
+    assert found is not None
+    assert found["order_id"].to_list() == ["O-1", "O-2"]
+
+
+def test_plans_that_were_made_before_orders_were_judged_like_this_say_nothing(release: duckdb.DuckDBPyConnection) -> None:
+    judge_open_orders(release)
+    release.execute("ALTER TABLE planning.order_jeopardy DROP COLUMN was_waiting")
+
+    assert read_jeopardy(release, "EUR", least=0.5) is None
 
 
 @pytest.mark.parametrize(
