@@ -35,7 +35,8 @@ def risk_cards(found: AtRisk, store: Exceptions, *, as_of: date, is_narrowed: bo
         with grid.cell():
             st.metric(
                 "Open orders at risk", format_units(risky.height),
-                help=f"Orders that can still keep a promise and miss it with a probability of {least} or more.",
+                help=f"Orders that can still keep a promise and miss it with a probability of {least} or more, or have an exception "
+                "that stands.",
             )  # fmt: skip
             st.caption(f"of {format_count(found.standing.height, 'open order')} that can still keep a promise · as of {day}")
             if changed := _changed(found, store, is_narrowed=is_narrowed):

@@ -77,7 +77,7 @@ def _promises(served: Served, filters: Filters, rows: pl.DataFrame) -> None:
         columns=_LIST, labels=LABELS, definitions=DEFINITIONS, filters=filters.as_export(), selects="single-row",
     )  # fmt: skip
     for row in chosen:
-        page_link(served, filters, "suppliers", f"Open {escape_markdown(row['supplier'])}", supplier=row["supplier"])
+        page_link(served, filters, "suppliers", f"Open {escape_markdown(row['supplier'])}", **{SUPPLIER_KEY: row["supplier"]})
 
 
 def promise_chart(rows: pl.DataFrame) -> Layers:

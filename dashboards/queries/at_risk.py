@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 import streamlit as st
 
-from dashboards.queries.exceptions import NO_EXCEPTION, exception_rows
+from dashboards.queries.exceptions import NO_EXCEPTION, STANDING, exception_rows
 from dashboards.queries.names import member_names
 from dashboards.queries.reading import BY_RELEASE, CACHE_ENTRIES, CACHE_SECONDS, read_frame, reading
 from dashboards.queries.releases import missing_tables
@@ -53,7 +53,7 @@ class AtRisk:
         orders: order_id, promise_kind (ship, delivery or broken), chance_rate, band, due_date, days_left, stage_number, stage, reason_code,
             reason, owner, due_at (local), is_overdue, state, exception_id, is_new, net_amount, expected_amount (chance_rate of it),
             currency_code, location_id, location, channel_id; what is expected to be lost most first, broken promises last.
-        threshold: From which probability on an order is at risk; None where no run has judged any.
+        threshold: From which probability on an order is at risk without an exception; None where no run has judged any.
         models: What the probabilities of each kind of promise rest on.
         scores: How right past alerts would have been, by kind, window, rule and threshold.
         calibration: What was said beside what came, by kind and band.
@@ -76,8 +76,9 @@ class AtRisk:
 
     @property
     def risky(self) -> pl.DataFrame:
-        """Those of them at risk."""
-        return self.standing.filter(pl.col("chance_rate") >= (2.0 if self.threshold is None else self.threshold))
+        """Those of them at risk, by the model or because an exception stands for them, whose rule may ask for less."""
+        is_likely = pl.col("chance_rate") >= (2.0 if self.threshold is None else self.threshold)
+        return self.standing.filter(is_likely | pl.col("state").is_in(STANDING))
 
     @property
     def broken(self) -> pl.DataFrame:

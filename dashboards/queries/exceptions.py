@@ -19,7 +19,7 @@ from pipelines.settings import load_settings
 from pipelines.stores.operational import OperationalStore
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pipelines.alerts.listing import Event, ExceptionEntry
     from pipelines.alerts.verdicts import RulePrecision
@@ -28,6 +28,7 @@ ORDER_KIND: Final = "order_jeopardy"
 ORDERS: Final = "order:"  # how subjects of such exceptions begin
 NO_EXCEPTION: Final = "None"
 STATES: Final = (*(state.capitalize() for state in get_args(State)), NO_EXCEPTION)
+STANDING: Final = ("Open", "Acknowledged", "Snoozed")
 KIND_NAMES: Final = {
     "threshold": "Figure off its limit", "change": "Figure changed", "anomaly": "Unusual day", "stock_out": "Runs out",
     "order_jeopardy": "Order at risk", "return_spike": "Returns", "supplier_late": "Supplier late", "forecast_drift": "Forecast",
@@ -145,16 +146,28 @@ def exception_rows(entries: Sequence[ExceptionEntry], *, zone: str, since: datet
     )  # fmt: skip
 
 
-def page_of(entry: ExceptionEntry) -> tuple[str, dict[str, str]]:
-    """The page that shows what an exception is about, and what its address sets there."""
+def page_of(entry: ExceptionEntry, names: Mapping[str, Mapping[str, str]]) -> tuple[str, dict[str, str]]:
+    """The page that shows what an exception is about, and what its address sets there.
+
+    Args:
+        entry: The exception.
+        names: What suppliers and items (sku) are called, by id: controls stand in an address as they read.
+    """
     subject = entry.subject or ""
     if subject.startswith(ORDERS):
         return "orders", {"order": subject.removeprefix(ORDERS)}
     if subject.startswith("item:"):
         return "reorder", {"item": subject.removeprefix("item:").partition("@")[0]}
     name, _, query = entry.link.partition("?")
+    told = dict(parse_qsl(query))
     if name == "metrics":
-        return name, dict(parse_qsl(query))
+        return name, told
+    if name == "suppliers" and "supplier" in told:
+        return name, {"whose": names["supplier"].get(told["supplier"], told["supplier"])}
+    if name == "returns" and "sku" in told:
+        sku = told["sku"]
+        title = names["sku"].get(sku)
+        return name, {"what": "What and why", "cut": "Products", "one_product": sku if title is None else f"{title} · {sku}"}
     return (name if name in {page.name for page in PAGES} else "health"), {}
 
 

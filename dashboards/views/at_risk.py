@@ -23,6 +23,7 @@ from dashboards.decisions import acting
 from dashboards.pages import page_spec
 from dashboards.queries import at_risk, releases
 from dashboards.queries.exceptions import STATES, exception_rows, exceptions, page_of
+from dashboards.queries.names import member_names
 from dashboards.queries.suggestions import who_looks
 
 if TYPE_CHECKING:
@@ -173,7 +174,7 @@ def show_who() -> Acting:
 
 def _show_exception(served: Served, filters: Filters, store: Exceptions, row: dict[str, Any], who: Acting, *, now: datetime) -> None:
     entry = next(one for one in store.entries if one.exception_id == row["exception_id"])
-    name, address = page_of(entry)
+    name, address = page_of(entry, {dimension: member_names(served, dimension) for dimension in ("supplier", "sku")})
     st.subheader(escape_markdown(entry.title), anchor=False)
     st.markdown(escape_markdown(entry.detail))
     if entry.basis:

@@ -18,6 +18,7 @@ from dashboards.components.at_risk_detail import evidence
 from dashboards.filters import Filters
 from dashboards.queries import at_risk, releases
 from dashboards.queries.exceptions import Exceptions, exceptions, page_of
+from dashboards.queries.names import member_names
 from dashboards.queries.reading import reading
 from pipelines.alerts.listing import list_exceptions
 from pipelines.alerts.verdicts import RulePrecision
@@ -244,14 +245,47 @@ def test_what_is_past_its_due_time_counts_as_overdue(small_home: Path, monkeypat
         ("order:O-1", "orders?search=O-1", "orders", {"order": "O-1"}),
         ("item:SKU-1@LOC-1", "reorder?search=SKU-1", "reorder", {"item": "SKU-1"}),
         ("metric:net_sales", "metrics?metric=net_sales", "metrics", {"metric": "net_sales"}),
-        ("supplier:S1|late", "suppliers?supplier=S1", "suppliers", {}),
+        ("supplier:S1|late", "suppliers?supplier=S1", "suppliers", {"whose": "Leaf & Co"}),
+        ("supplier:S2|late", "suppliers?supplier=S2", "suppliers", {"whose": "S2"}),
+        ("returns:TEA", "returns?sku=TEA", "returns", {"what": "What and why", "cut": "Products", "one_product": "Green tea · TEA"}),
+        ("forecast:bias_drift", "demand", "demand", {}),
         ("run:x", "nowhere", "health", {}),
     ],
 )
 def test_an_exception_leads_to_the_page_that_shows_it(subject: str, link: str, page: str, address: dict[str, str]) -> None:
     entry = cast("ExceptionEntry", type("Entry", (), {"subject": subject, "link": link}))
 
-    assert page_of(entry) == (page, address)
+    assert page_of(entry, {"supplier": {"S1": "Leaf & Co"}, "sku": {"TEA": "Green tea"}}) == (page, address)
+
+
+def test_a_link_opens_the_supplier_and_the_item_that_it_names(served: Served) -> None:
+    names = {dimension: member_names(served, dimension) for dimension in ("supplier", "sku")}
+    supplier = sorted(names["supplier"])[-1]
+    with reading(served.release) as conn:
+        last_week = "created_date > (select as_of_date - 28 from meta.run_context)"
+        (sku,) = conn.execute(f"select sku from marts.fct_return_lines where {last_week} order by sku desc limit 1").fetchone() or ("",)
+    opened = {}
+    for link in (f"suppliers?supplier={supplier}", f"returns?sku={sku}"):
+        page, address = page_of(cast("ExceptionEntry", type("Entry", (), {"subject": "", "link": link})), names)
+        app = open_at(f"views/{page}.py", **address).run()
+        opened |= {one.label: one.value for one in app.selectbox}
+
+    assert opened["Supplier"] == supplier
+    assert opened["Look into one product"] == sku
+
+
+def test_an_order_with_an_exception_is_at_risk_whatever_its_rule_asks_for(served: Served, small_home: Path) -> None:
+    found = at_risk.at_risk(served, Filters(), Exceptions(()))
+    calm = found.standing.filter(pl.col("chance_rate") < 0.5)["order_id"][0]
+    with OperationalStore.open(f"sqlite:///{small_home / 'store.db'}") as store, store.transaction() as conn:
+        one = conn.execute(sa.select(exception).where(exception.c.kind == "order_jeopardy")).mappings().first()
+        assert one is not None
+        conn.execute(sa.insert(exception).values(**dict(one) | {"exception_id": "mild", "subject": f"order:{calm}"}))
+
+    with_it = at_risk.at_risk(served, Filters(), exceptions(now=releases.now()))
+
+    assert calm not in found.risky["order_id"].to_list()
+    assert set(with_it.risky["order_id"]) == {*found.risky["order_id"], calm}
 
 
 @pytest.mark.parametrize(("chance", "said"), [(0.95, "almost certain"), (0.7, "likely"), (0.5, "more likely than not"), (0.05, "unlikely")])
