@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pipelines.alerts.findings import Finding, Findings
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pipelines.alerts.rules import AlertRule
 
 RELEASE, SOURCE, FORECASTS = "release", "source", "forecasts"
+RHYTHMIC: Final = ("orders", "shipments", "stock_levels")  # tables that have new rows on every day of business
 
 
 def drift_findings(rule: AlertRule, checks: pl.DataFrame, classes: pl.DataFrame) -> Findings:
@@ -54,6 +55,7 @@ def late_findings(
     now: datetime,
     published_at: datetime,
     changes: Mapping[str, datetime | None],
+    pauses: Mapping[str, int],
     as_of: date | None,
     forecast_from: date | None,
 ) -> Findings:
@@ -64,6 +66,7 @@ def late_findings(
         now: UTC without zone.
         published_at: When the served release was published, UTC without zone.
         changes: When the newest row of each source table changed, UTC without zone; empty where the release does not know.
+        pauses: Of tables with a usual rhythm, the most days from one with new rows to the next; 1 where every day has some.
         as_of: The release's as-of day.
         forecast_from: The first day that is forecast; None where nothing is.
     """
@@ -78,7 +81,8 @@ def late_findings(
                 f"after {rule.told('release_hours'):g} hours. See why the last run stopped, or start one: ordercast run.",
             )
         )  # fmt: skip
-    newest = max((at for at in changes.values() if at is not None), default=None)
+    known = {table: at for table, at in changes.items() if at is not None}
+    newest, unjudged = max(known.values(), default=None), frozenset[str]()
     # Rows say when they changed: a source that is behind the release tells nothing new.
     if newest is not None and now - newest > timedelta(hours=rule.told("source_hours")):
         age = now - newest
@@ -89,6 +93,10 @@ def late_findings(
                 "writes to the operational store.",
             )
         )  # fmt: skip
+        unjudged = frozenset(_subject(table) for table in pauses)  # the one finding speaks for all of them
+    else:
+        silent = [table for table, days in sorted(pauses.items()) if _is_silent(known.get(table), now, rule, days)]
+        found += [_late_table(table, known[table], now) for table in silent]
     if as_of is not None and forecast_from is not None:
         behind = (as_of - forecast_from).days + 1
         if behind > rule.told("forecast_days"):
@@ -99,7 +107,26 @@ def late_findings(
                     "is missing: ordercast run makes new ones.",
                 )
             )  # fmt: skip
-    return Findings(found)
+    return Findings(found, unjudged=unjudged)
+
+
+def _is_silent(changed_at: datetime | None, now: datetime, rule: AlertRule, pause_days: int) -> bool:
+    """Whether the table is silent for longer than the rule allows on top of its longest usual pause."""
+    return changed_at is not None and now - changed_at > timedelta(hours=rule.told("source_hours"), days=pause_days - 1)
+
+
+def _late_table(table: str, changed_at: datetime, now: datetime) -> Finding:
+    age = now - changed_at
+    return Finding(
+        subject=_subject(table), title=f"The source's {table.replace('_', ' ')}", link="health",
+        evidence={"hours": _hours(age), "changed_at": changed_at.isoformat()},
+        detail=f"The newest row of {table} changed {_age(age)} ago, at {changed_at:%Y-%m-%d %H:%M} UTC, longer ago than is usual, while "
+        "other tables go on. See whether the shop still writes it.",
+    )  # fmt: skip
+
+
+def _subject(table: str) -> str:
+    return f"{SOURCE}:{table}"
 
 
 def unreadable_findings(why: str) -> Findings:
@@ -109,7 +136,7 @@ def unreadable_findings(why: str) -> Findings:
         why: What is wrong with the release, and the next step.
     """
     finding = Finding(subject=RELEASE, title="The release", detail=f"No release can be read: {why}", link="health")
-    return Findings([finding], unjudged=frozenset({SOURCE, FORECASTS}))
+    return Findings([finding], unjudged=frozenset({SOURCE, FORECASTS, *map(_subject, RHYTHMIC)}))
 
 
 def _hours(age: timedelta) -> float:

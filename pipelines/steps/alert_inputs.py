@@ -116,6 +116,19 @@ _ORDERS: Final = f"""
     FROM ended WHERE due_date IS NULL OR called_off_date <= due_date OR due_date <= ?
 """
 
+# Stock changes when goods leave. A shop's closed days show in the longest pause of a quarter; with few days there is no rhythm.
+_PAUSES: Final = """
+    WITH days AS (
+        SELECT 'orders' AS table_name, ordered_date AS day FROM marts.fct_orders
+        UNION SELECT unnest(['shipments', 'stock_levels']), shipped_date FROM marts.fct_order_lines
+    ),
+    steps AS (
+        SELECT table_name, day - lag(day) OVER (PARTITION BY table_name ORDER BY day) AS pause_days
+        FROM days WHERE day > CAST(? AS DATE) - 91 AND day <= ?
+    )
+    SELECT table_name, max(pause_days) FROM steps GROUP BY table_name HAVING count(*) >= 28
+"""
+
 
 def has_table(conn: duckdb.DuckDBPyConnection, name: str) -> bool:
     """Whether the release has this table, as schema.table."""
@@ -178,6 +191,13 @@ def read_changes(conn: duckdb.DuckDBPyConnection) -> dict[str, datetime | None]:
     if not has_table(conn, "meta.source_changes"):
         return {}
     return dict(conn.execute("SELECT table_name, changed_at FROM meta.source_changes").fetchall())
+
+
+def read_pauses(conn: duckdb.DuckDBPyConnection, as_of: date) -> dict[str, int]:
+    """The most days from one with new rows to the next, by source table; those without a usual rhythm are left out."""
+    if not has_table(conn, "marts.fct_orders") or not has_table(conn, "marts.fct_order_lines"):
+        return {}
+    return {name: int(days) for name, days in conn.execute(_PAUSES, [as_of, as_of]).fetchall()}
 
 
 def forecast_begins(conn: duckdb.DuckDBPyConnection) -> date | None:

@@ -208,6 +208,7 @@ def _look_for_late_data(sight: Sight, rule: AlertRule, _on: date) -> Findings:
     return platform_rules.late_findings(
         rule, now=sight.at, published_at=sight.release.published_time.astimezone(UTC).replace(tzinfo=None),
         changes={} if is_simulated else inputs.read_changes(sight.conn), as_of=sight.as_of,
+        pauses=inputs.read_pauses(sight.conn, sight.as_of),
         forecast_from=inputs.forecast_begins(sight.conn),
     )  # fmt: skip
 

@@ -9,7 +9,7 @@ import duckdb
 import pytest
 
 from pipelines.alerts.verdicts import Ending, Waiting
-from pipelines.steps.alert_inputs import read_jeopardy, read_outcomes
+from pipelines.steps.alert_inputs import read_jeopardy, read_outcomes, read_pauses
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -152,3 +152,20 @@ def test_after_a_refresh_no_order_is_at_risk_that_has_left_arrived_or_was_called
 
     assert found is not None
     assert found["order_id"].to_list() == left
+
+
+def test_the_pause_of_a_table_is_the_longest_between_days_with_rows_and_few_days_make_none(release: duckdb.DuckDBPyConnection) -> None:
+    release.execute(
+        "CREATE OR REPLACE TABLE marts.fct_orders AS SELECT unnest(generate_series(DATE '2026-01-01', AS_OF, INTERVAL 1 DAY))::DATE AS ordered_date".replace(
+            "AS_OF", "DATE '2026-11-10'"
+        )
+    )
+    release.execute(
+        "CREATE OR REPLACE TABLE marts.fct_order_lines AS SELECT ordered_date AS shipped_date FROM marts.fct_orders WHERE isodow(ordered_date) < 6"
+    )
+
+    weekdays = read_pauses(release, AS_OF)
+    release.execute("DELETE FROM marts.fct_order_lines WHERE day(shipped_date) > 8")
+
+    assert weekdays == {"orders": 1, "shipments": 3, "stock_levels": 3}
+    assert read_pauses(release, AS_OF) == {"orders": 1}

@@ -288,7 +288,7 @@ def test_failed_checks_and_biased_classes_are_drift() -> None:
 
 def late(**facts: Any) -> list[str]:
     usual: dict[str, Any] = {
-        "now": NOW, "published_at": NOW - timedelta(hours=2), "changes": {"orders": NOW - timedelta(hours=3)}, "as_of": AS_OF,
+        "now": NOW, "published_at": NOW - timedelta(hours=2), "changes": {"orders": NOW - timedelta(hours=3)}, "pauses": {"orders": 1, "shipments": 3}, "as_of": AS_OF,
         "forecast_from": AS_OF + timedelta(days=1),
     }  # fmt: skip
     return [one.subject for one in late_findings(rule("data_late"), **usual | facts).found]
@@ -304,10 +304,16 @@ def test_what_is_fresh_is_not_late() -> None:
         ({"published_at": NOW - timedelta(hours=27)}, "release"),
         ({"changes": {"orders": NOW - timedelta(days=3), "products": None}}, "source"),
         ({"forecast_from": AS_OF - timedelta(days=3)}, "forecasts"),
+        ({"changes": {"orders": NOW - timedelta(hours=27), "products": NOW}}, "source:orders"),
+        ({"changes": {"orders": NOW, "shipments": NOW - timedelta(hours=75)}}, "source:shipments"),
     ],
 )
 def test_a_release_a_source_and_forecasts_are_late_each_by_itself(facts: dict[str, Any], subject: str) -> None:
     assert late(**facts) == [subject]
+
+
+def test_a_table_is_silent_for_its_usual_pause_and_one_without_a_rhythm_for_ever() -> None:
+    assert late(changes={"orders": NOW, "shipments": NOW - timedelta(hours=73), "products": NOW - timedelta(days=40)}) == []
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=40), st.floats(0.001, 0.5))
