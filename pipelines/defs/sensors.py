@@ -7,7 +7,7 @@ from typing import Final
 
 import dagster as dg
 
-from pipelines.defs.schedules import IS_ON, REFRESH_JOB_NAME, refresh
+from pipelines.defs.schedules import BACKFILL_JOB_NAME, IS_ON, JOB_NAME, REFRESH_JOB_NAME, refresh
 from pipelines.defs.watch_runs import COMMAND_LINE
 from pipelines.errors import OrdercastError
 from pipelines.settings import Settings, load_settings
@@ -17,7 +17,7 @@ from pipelines.stores.operational import OperationalStore
 from pipelines.stores.run_lock import is_run_locked
 
 LOOK_SECONDS: Final = 5
-REST_SECONDS: Final = 300  # after a refresh that failed: what was wrong may need a person
+REST_SECONDS: Final = 300  # after a run that failed: what was wrong may need a person
 _GOING_ON: Final = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -35,25 +35,32 @@ _GOING_ON: Final = [
     description=f"Looks at the change feed every {LOOK_SECONDS} seconds and asks for a refresh where something has changed, one at a time.",
 )
 def changes(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-    """What the feed holds past the warehouse's position asks for one refresh; while any run goes on, changes gather for the next."""
+    """What the feed holds past the warehouse's position asks for one refresh; while any run goes on, changes gather for the next.
+
+    So does a last run that did not succeed, once it has rested: the position may be past what is published.
+    """
     settings = load_settings()
     if not settings.warehouse_path.exists():
         return dg.SkipReason("No run has filled the warehouse yet: start the job ordercast once, refreshes go on from there.")
     if busy := _run_going_on(context.instance, settings):
         return dg.SkipReason(busy)
-    failed = _last_failure(context.instance)
-    if failed is not None and (left := REST_SECONDS - (time.time() - failed[1])) > 0:
-        return dg.SkipReason(f"The last refresh failed (run {failed[0][:8]} says why); the next try is in {left:.0f} s.")
+    last = _last_run(context.instance)
+    unpublished = None if last is None or last.dagster_run.status == dg.DagsterRunStatus.SUCCESS else last
+    if unpublished is not None and (left := REST_SECONDS - (time.time() - (unpublished.end_time or 0.0))) > 0:
+        run = unpublished.dagster_run
+        return dg.SkipReason(f"The last {run.job_name} did not succeed (run {run.run_id[:8]} says why); the next try is in {left:.0f} s.")
     try:
         with OperationalStore.open(settings.resolved_store_url, role=INGEST, is_read_only=True) as store:
             waiting = waiting_changes(store, read_mark(settings.resolved_home))
     except OrdercastError as exc:
         return dg.SkipReason(f"The operational store could not be looked at: {exc}")
-    if waiting is None:
+    if waiting is None and unpublished is None:
         return dg.SkipReason("Nothing has changed in the operational store since the last run.")
-    # The same changes are asked for once; after a failure, once more for each failure.
-    run_key = waiting.newest if failed is None else f"{waiting.newest} after {failed[0]}"
-    return dg.SensorResult(run_requests=[dg.RunRequest(run_key=run_key, tags={"ordercast/changes": str(waiting.count)})])
+    # Dagster grants each key once: the same changes are asked for again only after another run has ended.
+    after = last.dagster_run.run_id if last else "nothing"
+    run_key = f"{waiting.newest if waiting else 'what was read'} after {after}"
+    tags = {"ordercast/changes": str(waiting.count if waiting else 0)}
+    return dg.SensorResult(run_requests=[dg.RunRequest(run_key=run_key, tags=tags)])
 
 
 def _run_going_on(instance: dg.DagsterInstance, settings: Settings) -> str | None:
@@ -69,9 +76,8 @@ def _run_going_on(instance: dg.DagsterInstance, settings: Settings) -> str | Non
     return None
 
 
-def _last_failure(instance: dg.DagsterInstance) -> tuple[str, float] | None:
-    """Id and end (seconds since 1970) of the last refresh, where it failed."""
-    for record in instance.get_run_records(dg.RunsFilter(job_name=REFRESH_JOB_NAME), limit=1):
-        if record.dagster_run.status == dg.DagsterRunStatus.FAILURE:
-            return record.dagster_run.run_id, record.end_time or 0.0
-    return None
+def _last_run(instance: dg.DagsterInstance) -> dg.RunRecord | None:
+    """The newest run of the jobs that read and publish; where it did not succeed, what it read may be in no release."""
+    jobs = (JOB_NAME, REFRESH_JOB_NAME, BACKFILL_JOB_NAME)
+    found = [record for job in jobs for record in instance.get_run_records(dg.RunsFilter(job_name=job), limit=1)]
+    return max(found, key=lambda record: record.storage_id, default=None)

@@ -1,4 +1,4 @@
-"""The sensor on the change feed: one refresh for what changed, none while a run goes on, and a rest after a failure."""
+"""The sensor on the change feed: one refresh for what changed, none while a run goes on, and another try after a rest."""
 
 from __future__ import annotations
 
@@ -69,13 +69,22 @@ def look(changes: dg.SensorDefinition, instance: dg.DagsterInstance) -> tuple[li
     return [request.run_key for request in said.run_requests or ()], said.skip_message
 
 
-def record_refresh(instance: dg.DagsterInstance, status: dg.DagsterRunStatus, **tags: str) -> str:
+def record_run(instance: dg.DagsterInstance, status: dg.DagsterRunStatus, job: str = "refresh", **tags: str) -> str:
     run = instance.create_run_for_job(
-        dg.define_asset_job("refresh").resolve(asset_graph=dg.Definitions([_asset]).resolve_asset_graph()), status=status, tags=tags
+        dg.define_asset_job(job).resolve(asset_graph=dg.Definitions([_asset]).resolve_asset_graph()), status=status, tags=tags
     )
     if status == dg.DagsterRunStatus.FAILURE:
         instance.report_run_failed(run)
     return run.run_id
+
+
+def grant(changes: dg.SensorDefinition, instance: dg.DagsterInstance, status: dg.DagsterRunStatus) -> bool:
+    """Whether Dagster's daemon would start what the sensor asks for: it drops a key that any run has. The run then ends like this."""
+    (key,), _ = look(changes, instance)
+    assert key is not None
+    is_new = not instance.get_runs(dg.RunsFilter(tags={"dagster/run_key": key}))
+    record_run(instance, status, **{"dagster/run_key": key})
+    return is_new
 
 
 @dg.asset
@@ -103,7 +112,7 @@ def test_nothing_is_asked_for_while_a_run_goes_on(
     changes: dg.SensorDefinition, instance: dg.DagsterInstance, home: Path, store: OperationalStore
 ) -> None:
     change(store, "Cup")
-    record_refresh(instance, dg.DagsterRunStatus.STARTED)
+    record_run(instance, dg.DagsterRunStatus.STARTED)
 
     asked, why = look(changes, instance)
 
@@ -115,7 +124,7 @@ def test_a_command_that_was_killed_holds_up_nothing_and_one_that_works_does(
     changes: dg.SensorDefinition, instance: dg.DagsterInstance, home: Path, store: OperationalStore
 ) -> None:
     change(store, "Cup")
-    record_refresh(instance, dg.DagsterRunStatus.STARTED, **{"ordercast/started_by": "command line"})
+    record_run(instance, dg.DagsterRunStatus.STARTED, **{"ordercast/started_by": "command line"})
     with (home / "run.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         while_it_works = look(changes, instance)
@@ -131,15 +140,66 @@ def test_after_a_refresh_that_failed_it_rests_and_then_asks_again(
 ) -> None:
     change(store, "Cup")
     before = look(changes, instance)
-    failed = record_refresh(instance, dg.DagsterRunStatus.FAILURE)
+    failed = record_run(instance, dg.DagsterRunStatus.FAILURE)
     resting = look(changes, instance)
     monkeypatch.setattr("pipelines.defs.sensors.REST_SECONDS", 0)
 
     rested = look(changes, instance)
 
     assert resting[0] == []
-    assert str(resting[1]).startswith(f"The last refresh failed (run {failed[:8]} says why); the next try is in ")
-    assert rested[0] == [f"{before[0][0]} after {failed}"]
+    assert str(resting[1]).startswith(f"The last refresh did not succeed (run {failed[:8]} says why); the next try is in ")
+    assert str(before[0][0]).endswith(" after nothing")
+    assert rested[0] == [str(before[0][0]).replace("nothing", failed)]
+
+
+def test_what_was_read_by_a_refresh_that_failed_later_is_asked_for_until_a_run_succeeds(
+    changes: dg.SensorDefinition, instance: dg.DagsterInstance, home: Path, store: OperationalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @dg.op
+    def fails_after_it_has_read() -> None:
+        read(store, home, "run-2")
+        raise RuntimeError("while the models are built")
+
+    @dg.job(name="refresh")
+    def failing_refresh() -> None:
+        fails_after_it_has_read()
+
+    change(store, "Cup")
+    failed = failing_refresh.execute_in_process(instance=instance, raise_on_error=False).run_id
+    resting = look(changes, instance)
+    monkeypatch.setattr("pipelines.defs.sensors.REST_SECONDS", 0)
+    rested = look(changes, instance)
+    record_run(instance, dg.DagsterRunStatus.SUCCESS, "ordercast")
+
+    after_a_whole_run = look(changes, instance)
+
+    assert resting[0] == []
+    assert rested[0] == [f"what was read after {failed}"]
+    assert after_a_whole_run == ([], "Nothing has changed in the operational store since the last run.")
+
+
+def test_a_refresh_that_was_cancelled_is_granted_again(
+    changes: dg.SensorDefinition, instance: dg.DagsterInstance, home: Path, store: OperationalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.defs.sensors.REST_SECONDS", 0)
+    change(store, "Cup")
+
+    granted = [grant(changes, instance, dg.DagsterRunStatus.CANCELED) for _ in range(3)]
+
+    assert granted == [True, True, True]
+
+
+def test_a_mark_that_is_lost_twice_is_granted_a_refresh_each_time(
+    changes: dg.SensorDefinition, instance: dg.DagsterInstance, home: Path, store: OperationalStore
+) -> None:
+    granted = []
+    for run_id in ("run-2", "run-3"):
+        (home / MARK).unlink()
+        granted.append(grant(changes, instance, dg.DagsterRunStatus.SUCCESS))
+        read(store, home, run_id)
+
+    assert granted == [True, True]
+    assert look(changes, instance)[0] == []
 
 
 def test_a_mark_that_is_gone_or_damaged_or_of_another_epoch_asks_once_more(
