@@ -46,6 +46,13 @@ def copy_durably(source: Path, target: Path, *, mode: int = 0o600, on_bytes: Cal
     Raises:
         FileExistsError: There is a target already. It is left alone.
     """
+    sha256 = copy_hashed(source, target, mode=mode, on_bytes=on_bytes)
+    sync(target)
+    return sha256
+
+
+def copy_hashed(source: Path, target: Path, *, mode: int = 0o600, on_bytes: Callable[[int], None] | None = None) -> str:
+    """The same, not on the disk yet: for a copy that is written on before it counts."""
     digest = hashlib.sha256()
     descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     with source.open("rb") as reader, os.fdopen(descriptor, "wb") as writer:
@@ -54,8 +61,6 @@ def copy_durably(source: Path, target: Path, *, mode: int = 0o600, on_bytes: Cal
             writer.write(block)
             if on_bytes:
                 on_bytes(len(block))
-        writer.flush()
-        os.fsync(writer.fileno())
     return digest.hexdigest()
 
 

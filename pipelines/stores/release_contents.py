@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import duckdb
 
 from pipelines.stores import quarantine_rows
-from pipelines.stores.durable import is_of_full_disk
+from pipelines.stores.durable import copy_hashed, is_of_full_disk
 from pipelines.stores.source_watch import last_changes
 
 if TYPE_CHECKING:
@@ -48,18 +47,28 @@ def write_whole(conn: duckdb.DuckDBPyConnection, target: Path, *, told: Mapping[
         return _finish(conn, told, written)
 
 
-def write_from(conn: duckdb.DuckDBPyConnection, target: Path, *, base: Path, told: Mapping[str, str]) -> dict[str, int] | None:
+def write_from(conn: duckdb.DuckDBPyConnection, target: Path, *, base: Path, sha256: str, told: Mapping[str, str]) -> dict[str, int] | None:
     """The same as `write_whole`, in a fraction of its time: a copy of an earlier release in which only what differs is written.
 
     Of each table all rows of the warehouse are hashed and held against what the earlier release says its rows hash to; after writing,
     those of the release are hashed as well, and a table that still differs is replaced. Rows stand in another order than in a file that was
-    written whole.
+    written whole. What the earlier release says is believed only where all its bytes are those that were published.
+
+    Args:
+        conn: The warehouse.
+        target: A file that is not there.
+        base: The earlier release.
+        sha256: Of the earlier release, as its manifest says.
+        told: As of `write_whole`.
 
     Returns:
-        Rows by table; None where the earlier release cannot be read, and then nothing is there.
+        Rows by table; None where the earlier release is damaged or cannot be read, and then nothing is there.
     """
     try:
-        shutil.copyfile(base, target)
+        if copy_hashed(base, target, mode=0o666) != sha256:
+            log.warning("The release %s is damaged (its sha256 differs from the manifest), so the new one is written whole", base.stem)
+            target.unlink()
+            return None
         with _attached(conn, target):
             standing, wanted = _shapes(conn)
             known = _known_fingerprints(conn, standing)

@@ -108,10 +108,9 @@ def publish(
     building = final.with_suffix(BUILDING)
     try:
         told = {"metric_catalogue": catalogue, "report_catalogue": reports, "release_facts": json.dumps(asdict(facts))}
-        base = (
-            _newest_file(releases) if facts.planning_run_id not in {None, facts.release_id} else None
-        )  # a whole run writes a file without gaps
-        row_counts = write_from(conn, building, base=base, told=told) if base else None
+        # a whole run writes a file without gaps
+        base = _newest_release(releases) if facts.planning_run_id not in {None, facts.release_id} else None
+        row_counts = write_from(conn, building, base=base.path, sha256=base.sha256, told=told) if base else None
         row_counts = write_whole(conn, building, told=told) if row_counts is None else row_counts
         sync(building)
         release = Release(**asdict(facts), row_counts=row_counts, sha256=sha256_of(building), path=final)
@@ -236,10 +235,9 @@ def _require_intact(release: Release) -> None:
         )
 
 
-def _newest_file(releases: Path) -> Path | None:
-    """The file of the newest complete release; None where there is none."""
-    newest = complete_ids(releases)[:1]
-    return releases / f"{newest[0]}.duckdb" if newest else None
+def _newest_release(releases: Path) -> Release | None:
+    """The newest complete release whose manifest can be read; None where there is none."""
+    return next(iter(list_releases(releases)), None)
 
 
 def _require_free_space(releases: Path) -> None:

@@ -8,6 +8,7 @@ import duckdb
 import pytest
 
 from pipelines.stores import release_contents
+from pipelines.stores.durable import sha256_of
 from pipelines.stores.release_contents import write_from, write_whole
 from pipelines.stores.releases import ReleaseFacts, list_releases, publish
 
@@ -59,7 +60,9 @@ def test_whatever_changed_a_copy_brought_up_to_date_equals_one_written_whole(
     write_whole(warehouse, tmp_path / "base.duckdb", told=TOLD)
     warehouse.execute(change)
 
-    counts = write_from(warehouse, tmp_path / "copy.duckdb", base=tmp_path / "base.duckdb", told=TOLD)
+    counts = write_from(
+        warehouse, tmp_path / "copy.duckdb", base=tmp_path / "base.duckdb", sha256=sha256_of(tmp_path / "base.duckdb"), told=TOLD
+    )
 
     assert counts == write_whole(warehouse, tmp_path / "whole.duckdb", told=TOLD)
     assert contents(tmp_path / "copy.duckdb") == contents(tmp_path / "whole.duckdb")
@@ -74,7 +77,7 @@ def test_a_base_that_does_not_say_what_its_rows_hash_to_is_compared_row_by_row(
         conn.execute(untold)
     warehouse.execute("UPDATE marts.large SET v = 99 WHERE n = 3")
 
-    write_from(warehouse, tmp_path / "copy.duckdb", base=tmp_path / "base.duckdb", told=TOLD)
+    write_from(warehouse, tmp_path / "copy.duckdb", base=tmp_path / "base.duckdb", sha256=sha256_of(tmp_path / "base.duckdb"), told=TOLD)
 
     write_whole(warehouse, tmp_path / "whole.duckdb", told=TOLD)
     assert contents(tmp_path / "copy.duckdb") == contents(tmp_path / "whole.duckdb")
@@ -85,10 +88,28 @@ def test_a_damaged_base_leaves_nothing_behind(warehouse: duckdb.DuckDBPyConnecti
     base = tmp_path / "base.duckdb"
     base.write_bytes(damage or b"x")
 
-    counts = write_from(warehouse, tmp_path / "copy.duckdb", base=base, told=TOLD)
+    counts = write_from(warehouse, tmp_path / "copy.duckdb", base=base, sha256=sha256_of(base), told=TOLD)
 
     assert counts is None
     assert [path.name for path in tmp_path.iterdir()] == ["base.duckdb"]
+
+
+def test_what_was_edited_in_the_release_before_is_in_no_later_one(
+    warehouse: duckdb.DuckDBPyConnection, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    before, after = (
+        ReleaseFacts(name, "2026-10-31", "2026-11-01T05:00:00+00:00", "0.1.0", "abc", 0, 5, 5, planning_run_id="20261101T050000-aaaaaa")
+        for name in ("20261101T050000-aaaaaa", "20261101T060000-bbbbbb")
+    )
+    edited = publish(warehouse, tmp_path, facts=before, catalogue="{}", keep=5).path
+    with duckdb.connect(str(edited)) as conn:
+        conn.execute("UPDATE marts.large SET v = 99 WHERE n = 3")
+
+    brought_up_to_date = publish(warehouse, tmp_path, facts=after, catalogue="{}", keep=5).path
+
+    write_whole(warehouse, tmp_path / "whole.duckdb", told=TOLD)
+    assert contents(brought_up_to_date)["marts.large"] == contents(tmp_path / "whole.duckdb")["marts.large"]
+    assert "is damaged (its sha256 differs from the manifest), so the new one is written whole" in caplog.text
 
 
 def test_refreshes_push_out_no_last_release_of_a_day_that_a_run_planned_on(warehouse: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
