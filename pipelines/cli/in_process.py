@@ -27,6 +27,7 @@ _UNFINISHED: Final = [
     dg.DagsterRunStatus.CANCELING,
 ]
 _RANGE_TAGS: Final = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+_REPEATED_BY_NOBODY: Final = {"dagster/max_retries": "0"}  # who called a command sees how it ended
 _QUIET: Final = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -59,7 +60,7 @@ def execute(*, job_name: str = JOB_NAME, as_of: str | None = None, days: tuple[s
     """
     job = defs.resolve_job_def(job_name)
     config = _QUIET | (REFRESH_CONFIG if job_name == REFRESH_JOB_NAME else {})
-    tags = COMMAND_LINE | (dict(zip(_RANGE_TAGS, days, strict=True)) if days else {})
+    tags = COMMAND_LINE | _REPEATED_BY_NOBODY | (dict(zip(_RANGE_TAGS, days, strict=True)) if days else {})
     with dg.DagsterInstance.get() as instance:
         _bury_dead_runs(instance)
         result = job.execute_in_process(

@@ -19,6 +19,9 @@ REFRESH_JOB_NAME: Final = "refresh"
 BACKFILL_JOB_NAME: Final = "backfill"
 REFRESH_CONFIG: Final = {"ops": {"ingest": {"config": {"is_refresh": True}}}}
 
+# Once, from its first step: publishing refuses what another run has read. Refreshes are asked for again by their sensor.
+REPEATED_IF_KILLED: Final = {"dagster/max_retries": "1", "dagster/retry_strategy": "ALL_STEPS"}
+
 _SETTINGS: Final = load_settings()
 _ZONE: Final = _SETTINGS.time_zone or "UTC"
 _SWITCH: Final = "It is on." if _SETTINGS.runs_by_itself else "Off until switched on here, or by ORDERCAST_RUNS_BY_ITSELF."
@@ -28,6 +31,7 @@ job = dg.define_asset_job(
     JOB_NAME,
     selection=dg.AssetSelection.all() - dg.AssetSelection.assets(days_read_anew),
     executor_def=dg.in_process_executor,  # a process per step would take longer to start than most steps take
+    tags=REPEATED_IF_KILLED,
     description="The whole run: from what changed in the operational store to proposals that stand in it.",
 )
 

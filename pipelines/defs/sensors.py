@@ -42,25 +42,35 @@ def changes(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipRea
     settings = load_settings()
     if not settings.warehouse_path.exists():
         return dg.SkipReason("No run has filled the warehouse yet: start the job ordercast once, refreshes go on from there.")
-    if busy := _run_going_on(context.instance, settings):
-        return dg.SkipReason(busy)
     last = _last_run(context.instance)
-    unpublished = None if last is None or last.dagster_run.status == dg.DagsterRunStatus.SUCCESS else last
-    if unpublished is not None and (left := REST_SECONDS - (time.time() - (unpublished.end_time or 0.0))) > 0:
-        run = unpublished.dagster_run
-        return dg.SkipReason(f"The last {run.job_name} did not succeed (run {run.run_id[:8]} says why); the next try is in {left:.0f} s.")
+    if why := _why_not_now(context.instance, settings, last):
+        return dg.SkipReason(why)
     try:
         with OperationalStore.open(settings.resolved_store_url, role=INGEST, is_read_only=True) as store:
             waiting = waiting_changes(store, read_mark(settings.resolved_home))
     except OrdercastError as exc:
         return dg.SkipReason(f"The operational store could not be looked at: {exc}")
-    if waiting is None and unpublished is None:
+    if waiting is None and (last is None or _is_well(last)):
         return dg.SkipReason("Nothing has changed in the operational store since the last run.")
     # Dagster grants each key once: the same changes are asked for again only after another run has ended.
     after = last.dagster_run.run_id if last else "nothing"
     run_key = f"{waiting.newest if waiting else 'what was read'} after {after}"
     tags = {"ordercast/changes": str(waiting.count if waiting else 0)}
     return dg.SensorResult(run_requests=[dg.RunRequest(run_key=run_key, tags=tags)])
+
+
+def _why_not_now(instance: dg.DagsterInstance, settings: Settings, last: dg.RunRecord | None) -> str | None:
+    """Why nothing is asked for now, whatever has changed, in words; None where it may be."""
+    if busy := _run_going_on(instance, settings):
+        return busy
+    if last is None or _is_well(last):
+        return None
+    run = last.dagster_run
+    if run.tags.get("dagster/will_retry") == "true" and "dagster/auto_retry_run_id" not in run.tags:
+        return f"A run of the job {run.job_name} was killed and is about to be repeated."
+    if (left := REST_SECONDS - (time.time() - (last.end_time or 0.0))) > 0:
+        return f"The last {run.job_name} did not succeed (run {run.run_id[:8]} says why); the next try is in {left:.0f} s."
+    return None
 
 
 def _run_going_on(instance: dg.DagsterInstance, settings: Settings) -> str | None:
@@ -81,3 +91,7 @@ def _last_run(instance: dg.DagsterInstance) -> dg.RunRecord | None:
     jobs = (JOB_NAME, REFRESH_JOB_NAME, BACKFILL_JOB_NAME)
     found = [record for job in jobs for record in instance.get_run_records(dg.RunsFilter(job_name=job), limit=1)]
     return max(found, key=lambda record: record.storage_id, default=None)
+
+
+def _is_well(record: dg.RunRecord) -> bool:
+    return record.dagster_run.status == dg.DagsterRunStatus.SUCCESS

@@ -143,6 +143,8 @@ def killed_worker(life: Life) -> None:
     os.kill(wait_for("its worker", lambda: life.platform.worker(run)), signal.SIGKILL)
     life.fails(run)
     life.hears_of_it()
+    assert life.platform.ended(wait_for("its repeat", lambda: life.platform.repeated(run))) == "SUCCESS"
+    life.platform.rests()
     code = life.platform.process_id("code")
     os.kill(code, signal.SIGKILL)
     life.kills["code"] += 1

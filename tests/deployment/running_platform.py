@@ -76,6 +76,11 @@ class Platform:
         """How a run ended, once it has."""
         return wait_for(f"the end of run {run_id}", lambda: one if (one := self.status(run_id)) in _ENDED else None)
 
+    def repeated(self, run_id: str) -> str | None:
+        """The id of the run that Dagster has started in the place of one that was killed; None before."""
+        said = self.ask("{runsOrError(limit: 100) {... on Runs {results {runId parentRunId}}}}")["runsOrError"]["results"]
+        return next((str(one["runId"]) for one in said if one["parentRunId"] == run_id), None)
+
     def rests(self) -> None:
         """Returns once no run goes on or waits."""
         wait_for("the end of all runs", lambda: {run["status"] for run in self.runs()} <= _ENDED or None)

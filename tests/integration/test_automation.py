@@ -8,9 +8,14 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 import pytest
+from dagster._core.events import JobFailureData, RunFailureReason
+
+from pipelines.cli.running import prepare_dagster_home
+from pipelines.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is currently in beta")  # what Dagster says of its own default sensor
 BY_HAND = dg.AssetKey(["operational", "days_read_anew"])
@@ -73,3 +78,48 @@ def test_automation_asks_for_nothing_because_a_refresh_brought_figures_up_to_dat
     )
 
     assert after.total_requested == 0
+
+
+@pytest.fixture
+def as_deployed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
+    """Dagster under the configuration that we ship."""
+    monkeypatch.setenv("DAGSTER_HOME", "put back when the test is over")
+    prepare_dagster_home(Settings(_env_file=None, home=tmp_path))  # type: ignore[call-arg]
+    with dg.DagsterInstance.get() as opened:
+        yield opened
+
+
+@pytest.mark.parametrize(
+    ("job", "reason", "tags"),
+    [
+        ("ordercast", RunFailureReason.UNKNOWN, {"dagster/will_retry": "true", "dagster/retry_strategy": "ALL_STEPS"}),
+        ("ordercast", RunFailureReason.STEP_FAILURE, {"dagster/will_retry": "false"}),
+        ("refresh", RunFailureReason.UNKNOWN, {"dagster/will_retry": "false"}),
+    ],
+)
+def test_a_whole_run_that_was_killed_is_repeated_from_its_first_step_and_what_a_step_failed_is_not(
+    defs: dg.Definitions, as_deployed: dg.DagsterInstance, job: str, reason: RunFailureReason, tags: dict[str, str]
+) -> None:
+    chosen = defs.resolve_job_def(job)
+    run = as_deployed.create_run_for_job(chosen, status=dg.DagsterRunStatus.STARTED, tags=chosen.run_tags)
+
+    as_deployed.report_run_failed(run, "It is over.", JobFailureData(error=None, failure_reason=reason))
+
+    ended = as_deployed.get_run_by_id(run.run_id)
+    assert ended is not None
+    assert tags.items() <= ended.tags.items()
+
+
+def test_the_repeat_of_a_killed_run_is_not_repeated(defs: dg.Definitions, as_deployed: dg.DagsterInstance) -> None:
+    whole = defs.resolve_job_def("ordercast")
+    first = as_deployed.create_run_for_job(whole, status=dg.DagsterRunStatus.FAILURE, tags=whole.run_tags)
+    repeat = as_deployed.create_run_for_job(
+        whole, status=dg.DagsterRunStatus.STARTED, root_run_id=first.run_id, parent_run_id=first.run_id,
+        tags={**whole.run_tags, "dagster/root_run_id": first.run_id, "dagster/parent_run_id": first.run_id},
+    )  # fmt: skip
+
+    as_deployed.report_run_failed(repeat)
+
+    ended = as_deployed.get_run_by_id(repeat.run_id)
+    assert ended is not None
+    assert ended.tags["dagster/will_retry"] == "false"

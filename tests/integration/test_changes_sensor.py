@@ -202,6 +202,21 @@ def test_a_mark_that_is_lost_twice_is_granted_a_refresh_each_time(
     assert look(changes, instance)[0] == []
 
 
+def test_while_a_killed_run_is_about_to_be_repeated_nothing_is_asked_for(
+    changes: dg.SensorDefinition, instance: dg.DagsterInstance, home: Path, store: OperationalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.defs.sensors.REST_SECONDS", 0)
+    change(store, "Cup")
+    killed = record_run(instance, dg.DagsterRunStatus.FAILURE, "ordercast", **{"dagster/will_retry": "true"})
+    about_to_be = look(changes, instance)
+    instance.add_run_tags(killed, {"dagster/auto_retry_run_id": "another"})
+
+    after_it_was = look(changes, instance)
+
+    assert about_to_be == ([], "A run of the job ordercast was killed and is about to be repeated.")
+    assert len(after_it_was[0]) == 1
+
+
 def test_a_mark_that_is_gone_or_damaged_or_of_another_epoch_asks_once_more(
     changes: dg.SensorDefinition, instance: dg.DagsterInstance, home: Path, store: OperationalStore
 ) -> None:
