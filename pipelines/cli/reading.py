@@ -250,6 +250,11 @@ def releases_list(as_json: Annotated[bool, typer.Option("--json", help="Print th
 def releases_rollback(
     to: Annotated[str | None, typer.Argument(help="Release to serve; default is the one before the served one.")] = None,
 ) -> None:
-    """Serve an older release again (or a newer one, by its name). No file is changed."""
+    """Serve an older release again (or a newer one, by its name). No file is changed.
+
+    While an older one is served, the sensor "changes" asks for no refresh. The next whole run publishes a newer one.
+
+    Examples: [b]ordercast releases rollback[/b] | [b]ordercast releases rollback 20261107T060000-a0d9a2[/b]
+    """
     release = rollback(load_settings().releases_path, to=to)
     Console().print(f"Served is now {release.release_id}, as of {release.as_of_date}.", highlight=False)

@@ -14,6 +14,7 @@ from pipelines.settings import Settings, load_settings
 from pipelines.stores.feed_mark import read_mark, waiting_changes
 from pipelines.stores.grants import INGEST
 from pipelines.stores.operational import OperationalStore
+from pipelines.stores.release_files import gone_back_to
 from pipelines.stores.run_lock import is_run_locked
 
 LOOK_SECONDS: Final = 5
@@ -63,6 +64,11 @@ def _why_not_now(instance: dg.DagsterInstance, settings: Settings, last: dg.RunR
     """Why nothing is asked for now, whatever has changed, in words; None where it may be."""
     if busy := _run_going_on(instance, settings):
         return busy
+    if older := gone_back_to(settings.releases_path):
+        return (
+            f"Somebody went back to the release {older}: a refresh would publish over it. "
+            "The next whole run does, and `ordercast releases rollback NEWEST` lets refreshes go on."
+        )
     if last is None or _is_well(last):
         return None
     run = last.dagster_run

@@ -96,6 +96,18 @@ def served_id(releases: Path) -> str | None:
     return said if said and _ID.fullmatch(said) else None
 
 
+def gone_back_to(releases: Path) -> str | None:
+    """The id of the older release that somebody serves again; None where the newest is served, or the pointer names none that is there.
+
+    A publication that was killed before it moved the pointer leaves an older one served as well, and the pointer is older than the newest.
+    """
+    kept, served = complete_ids(releases), served_id(releases)
+    if served not in kept[1:]:
+        return None
+    pointer, newest = releases / POINTER, releases / f"{kept[0]}.json"
+    return served if pointer.stat().st_mtime_ns >= newest.stat().st_mtime_ns else None
+
+
 def is_intact(release: Release) -> bool:
     """Whether the file is byte for byte what was published."""
     try:

@@ -15,8 +15,10 @@ from pipelines.steps.ingest import ingest
 from pipelines.stores.change_feed import begin_epoch, install_feed
 from pipelines.stores.feed_mark import MARK, read_mark, waiting_changes
 from pipelines.stores.operational import Merchant, OperationalStore
+from pipelines.stores.release_files import complete_ids, rollback, served_id
 from pipelines.stores.warehouse import open_warehouse
 from tests.integration.test_reconcile import FIELDS, fill
+from tests.integration.test_releases import publish_one
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -215,6 +217,40 @@ def test_while_a_killed_run_is_about_to_be_repeated_nothing_is_asked_for(
 
     assert about_to_be == ([], "A run of the job ordercast was killed and is about to be repeated.")
     assert len(after_it_was[0]) == 1
+
+
+def test_while_an_older_release_is_served_again_no_refresh_is_asked_for(
+    changes: dg.SensorDefinition, instance: dg.DagsterInstance, home: Path, store: OperationalStore
+) -> None:
+    change(store, "Cup")
+    for release_id in ("20261101T050000-aaaaaa", "20261102T050000-bbbbbb"):
+        publish_one(home, release_id)
+    rollback(home / "releases")
+    gone_back = look(changes, instance)
+    rollback(home / "releases", to="20261102T050000-bbbbbb")
+
+    forward_again = look(changes, instance)
+
+    assert gone_back[0] == []
+    assert str(gone_back[1]).startswith("Somebody went back to the release 20261101T050000-aaaaaa: ")
+    assert len(forward_again[0]) == 1
+
+
+def test_a_publication_that_was_killed_before_it_moved_the_pointer_holds_up_nothing(
+    changes: dg.SensorDefinition, instance: dg.DagsterInstance, home: Path, store: OperationalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change(store, "Cup")
+    publish_one(home, "20261101T050000-aaaaaa")
+    with monkeypatch.context() as patch:
+        patch.setattr("pipelines.stores.releases.point", lambda *_: None)
+        publish_one(home, "20261102T050000-bbbbbb")
+
+    asked, _ = look(changes, instance)
+
+    assert [served_id(home / "releases"), *complete_ids(home / "releases")] == [
+        "20261101T050000-aaaaaa", "20261102T050000-bbbbbb", "20261101T050000-aaaaaa",
+    ]  # fmt: skip
+    assert len(asked) == 1
 
 
 def test_a_mark_that_is_gone_or_damaged_or_of_another_epoch_asks_once_more(
