@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import dagster as dg
 import pytest
 from dagster._core.events import JobFailureData, RunFailureReason
+from dagster._utils.schedules import cron_string_iterator
 
 from pipelines.cli.running import prepare_dagster_home
 from pipelines.settings import Settings
@@ -78,6 +80,17 @@ def test_automation_asks_for_nothing_because_a_refresh_brought_figures_up_to_dat
     )
 
     assert after.total_requested == 0
+
+
+def test_each_day_has_one_whole_run_and_sunday_tests_the_forecasts(defs: dg.Definitions) -> None:
+    monday = datetime(2026, 11, 23, tzinfo=UTC)
+    days: dict[int, list[tuple[str, str]]] = {}
+    for name in ("daily", "weekly_backtest"):
+        ticks = cron_string_iterator(monday.timestamp(), str(defs.resolve_schedule_def(name).cron_schedule), "UTC")
+        for at in takewhile(lambda at: at < monday + timedelta(days=7), ticks):
+            days.setdefault(at.weekday(), []).append((name, f"{at:%H:%M}"))
+
+    assert days == {weekday: [("daily", "04:30")] for weekday in range(6)} | {6: [("weekly_backtest", "04:30")]}
 
 
 @pytest.fixture
