@@ -40,7 +40,7 @@ defs = dg.Definitions(
         backfill.days_read_anew,
     ],
     jobs=[schedules.job, schedules.refresh, schedules.backfill, upkeep.upkeep],
-    schedules=[schedules.daily, schedules.weekly, upkeep.daily_upkeep],
+    schedules=[schedules.daily, schedules.weekly, upkeep.hourly_upkeep],
     sensors=[sensors.changes, watch_runs.run_failed, watch_runs.run_succeeded, watch_runs.what_is_late],
     resources={"platform": Platform()},
 )

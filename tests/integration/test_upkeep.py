@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import dagster as dg
 import pytest
@@ -48,6 +50,33 @@ def test_refreshes_go_after_two_days_and_other_runs_after_theirs(settings: Setti
 
         assert sorted(record.dagster_run.job_name for record in instance.get_run_records()) == kept
         assert sorted(name for name, file in files.items() if file.exists()) == kept
+
+
+def test_more_refreshes_than_are_looked_up_at_once_go_all_and_the_hourly_runs_with_them(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.defs.upkeep.LOT", 2)
+    with dg.DagsterInstance.get() as instance:
+        for name in ("refresh", "refresh", "refresh", "refresh", "refresh", "upkeep", "ordercast"):
+            _run(name, instance)
+
+        counts = forget_old(instance, settings, now=datetime.now(UTC) + timedelta(days=3))
+
+        assert counts["runs"] == 6
+        assert [record.dagster_run.job_name for record in instance.get_run_records()] == ["ordercast"]
+
+
+def test_when_its_time_is_over_the_oldest_are_gone_and_the_next_time_goes_on(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = count()
+    monkeypatch.setattr("pipelines.defs.upkeep.time", SimpleNamespace(monotonic=lambda: 8.0 * next(ticks)))
+    with dg.DagsterInstance.get() as instance:
+        names = [_run("refresh", instance) for _ in range(3)]
+
+        first = forget_old(instance, settings, now=datetime.now(UTC) + timedelta(days=3))
+        left = [record.dagster_run.run_id for record in instance.get_run_records()]
+        second = forget_old(instance, settings, now=datetime.now(UTC) + timedelta(days=3))
+
+    assert (first["runs"], left, second["runs"]) == (2, names[2:], 1)
 
 
 def test_a_run_that_has_not_ended_is_never_removed(settings: Settings) -> None:
