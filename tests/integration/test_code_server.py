@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
+import time
 from multiprocessing import forkserver
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import dagster as dg
 import pytest
 
-from pipelines.defs.code_server import warm_context
+from pipelines.cli.running import prepare_dagster_home
+from pipelines.defs.code_server import fail_orphans, orphaned_runs, warm_context
+from pipelines.defs.watch_runs import COMMAND_LINE
+from pipelines.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 LIBRARIES = ("dbt.cli.main", "great_expectations", "pipelines.definitions")
 
@@ -33,6 +40,31 @@ def tell(queue: Any) -> None:
     from pipelines.steps.transform import _PARSED
 
     queue.put((os.getppid(), [name for name in LIBRARIES if name not in sys.modules], len(_PARSED)))
+
+
+def record_run(instance: dg.DagsterInstance, name: str, status: dg.DagsterRunStatus, tags: Mapping[str, str] | None = None) -> None:
+    @dg.job(name=name)
+    def whole() -> None: ...
+
+    instance.create_run_for_job(whole, status=status, tags=tags)
+
+
+def parent_of(process_id: int) -> int:
+    return int(Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def has_ended(process_id: int, *, within: float = 30) -> bool:
+    """Whether it ends in so many seconds; a process that nobody has waited for has ended too."""
+    stat, until = Path(f"/proc/{process_id}/stat"), time.monotonic() + within
+    while True:
+        try:
+            if stat.read_text().rpartition(")")[2].split()[0] == "Z":
+                return True
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        if time.monotonic() >= until:
+            return False
+        time.sleep(0.05)
 
 
 def told(context: Any) -> tuple[int, list[str], int]:
@@ -60,6 +92,54 @@ def test_runs_go_on_after_the_process_they_are_forked_from_was_killed(context: A
 
     assert second != first
     assert missing == []
+
+
+def test_a_run_ends_with_the_process_it_was_forked_from(context: Any) -> None:
+    process = context.Process(target=signal.pause)
+    process.start()
+    server = parent_of(process.pid)
+
+    os.kill(server, signal.SIGKILL)
+
+    assert has_ended(process.pid)
+
+
+def test_a_run_ends_with_a_code_server_that_was_killed(tmp_path: Path) -> None:
+    started = (
+        "import signal; from pipelines.defs.code_server import warm_context; process = warm_context().Process(target=signal.pause); "
+        "process.start(); print(process.pid, flush=True); signal.pause()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", started],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "ORDERCAST_HOME": str(tmp_path)},
+    ) as server:
+        assert server.stdout is not None
+        run = int(server.stdout.readline())
+        is_at_work = not has_ended(run, within=0)
+
+        server.kill()
+
+    assert is_at_work
+    assert has_ended(run)
+
+
+def test_a_code_server_fails_the_runs_that_ended_with_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", "put back when the test is over")
+    prepare_dagster_home(Settings(_env_file=None, home=tmp_path))  # type: ignore[call-arg]
+    with dg.DagsterInstance.get() as instance:
+        record_run(instance, "started", dg.DagsterRunStatus.STARTED)
+        record_run(instance, "waits", dg.DagsterRunStatus.NOT_STARTED)
+        record_run(instance, "of_a_command", dg.DagsterRunStatus.STARTED, COMMAND_LINE)
+        orphans = orphaned_runs(instance)
+        record_run(instance, "of_this_server", dg.DagsterRunStatus.STARTED)
+
+        fail_orphans(orphans)
+
+        assert {run.job_name: run.status.value for run in instance.get_runs()} == {
+            "started": "FAILURE", "waits": "NOT_STARTED", "of_a_command": "STARTED", "of_this_server": "STARTED",
+        }  # fmt: skip
 
 
 def test_a_killed_run_is_seen_to_have_ended(context: Any) -> None:
