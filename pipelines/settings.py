@@ -137,7 +137,9 @@ class Settings(BaseSettings):
     log_days: int = Field(default=30, ge=1, description="Days for which logs of runs are kept.")
     releases_kept: int = Field(default=5, ge=2, description="Published releases kept for rollback, the newest.")
     release_days_kept: int = Field(
-        default=7, ge=0, description="Days of whole runs whose last release is kept besides, however often refreshes publish."
+        default=7,
+        ge=0,
+        description="Days of whole runs whose last release is kept besides, however often refreshes publish; older plans cannot be rebuilt.",
     )
     runs_by_itself: bool = Field(
         default=False,
