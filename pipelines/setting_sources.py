@@ -45,6 +45,12 @@ def secrets_source(settings_cls: type[BaseSettings]) -> SecretsSettingsSource:
     return SecretsSettingsSource(settings_cls, secrets_dir=secrets_folder())
 
 
+def secret_names() -> list[str]:
+    """Names of the files in the folder of secrets; none where there is no folder."""
+    folder = secrets_folder()
+    return sorted(file.name for file in folder.iterdir()) if folder else []
+
+
 def config_file() -> Path | None:
     """The TOML file that counts: the one that is named, else `ordercast.toml` in the working folder where there is one.
 

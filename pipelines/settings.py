@@ -257,6 +257,9 @@ def _settings_from(_said: tuple[tuple[str, str], ...], _files: tuple[str, ...]) 
     for name in (*os.environ, *dotenv_values(".env")):
         if name.upper().startswith(PREFIX) and name.upper() not in of_ours:
             raise SettingsError(_unknown(name.upper(), known))
+    for name in sources.secret_names():
+        if name.upper().startswith(PREFIX) and name.upper() not in known:
+            raise SettingsError(f"{_unknown(name, {one.lower() for one in known})} It is a file in {sources.secrets_folder()}.")
     for name in sources.read_config_file():
         if name not in Settings.model_fields:
             raise SettingsError(f"{_unknown(name, set(Settings.model_fields))} It stands in {sources.config_file()}.")

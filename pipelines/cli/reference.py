@@ -44,9 +44,9 @@ from = "ordercast@example.com"
 to = "planning@example.com"
 ```
 
-An unknown name refuses to start, wherever it stands. `ordercast settings` lists every setting with its value and the place it comes
-from. Rules of ordering and targets are no settings: they stand in the operational store with their history (`ordercast rules`,
-`ordercast targets`).
+An unknown name refuses to start, wherever it stands; files of the folder that do not begin with `ordercast_` belong to other programs.
+`ordercast settings` lists every setting with its value and the place it comes from. Rules of ordering and targets are no settings:
+they stand in the operational store with their history (`ordercast rules`, `ordercast targets`).
 """
 
 

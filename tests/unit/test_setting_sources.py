@@ -80,6 +80,27 @@ def test_a_file_that_cannot_be_meant_refuses_to_start(tmp_path: Path, text: str,
         load_settings()
 
 
+@pytest.mark.parametrize("misspelt", ["ordercast_store_ulr", "ORDERCAST_STORE_ULR", "ordercast_store_url.bak"])
+def test_a_misspelt_file_of_the_folder_of_secrets_refuses_to_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, misspelt: str) -> None:
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / misspelt).write_text("postgresql://shop:hunter2@localhost/shop")
+    monkeypatch.setenv("ORDERCAST_SECRETS", str(tmp_path / "secrets"))
+
+    with pytest.raises(SettingsError, match=f"E701 Unknown setting {misspelt}: .*It is a file in {tmp_path}/secrets") as refused:
+        load_settings()
+
+    assert "hunter2" not in str(refused.value)
+
+
+def test_files_of_other_programs_may_lie_in_the_folder_of_secrets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "postgresql_password").write_text("of another program")
+    (tmp_path / "secrets" / "ORDERCAST_SEED").write_text("3")
+    monkeypatch.setenv("ORDERCAST_SECRETS", str(tmp_path / "secrets"))
+
+    assert load_settings().seed == 3
+
+
 @pytest.mark.parametrize("name", ["ORDERCAST_CONFIG", "ORDERCAST_SECRETS"])
 def test_a_place_that_is_named_has_to_be_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
     monkeypatch.setenv(name, str(tmp_path / "nowhere"))
