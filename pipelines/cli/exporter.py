@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hmac
 import json
+import threading
+import time
 from datetime import UTC, datetime
 from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 
+_KEPT_SECONDS: Final = 10.0  # Prometheus asks less often
 _MB: Final = 1024**2
 _PLAIN: Final = [("Content-Type", "text/plain; charset=utf-8")]
 
@@ -55,8 +58,9 @@ def exporter(
 
 def application(settings: Settings) -> Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]:
     """The WSGI application: /metrics and /health, and nothing else."""
+    look = _Look(settings)
     registry = CollectorRegistry()
-    registry.register(_Figures(settings))
+    registry.register(_Figures(look))
     metrics = make_wsgi_app(registry)
 
     def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -66,7 +70,7 @@ def application(settings: Settings) -> Callable[[dict[str, Any], Callable[..., A
         if environ["PATH_INFO"] == "/metrics":
             return list(metrics(environ, start_response))
         if environ["PATH_INFO"] == "/health":
-            troubles = observe(settings).troubles(datetime.now(UTC))
+            troubles = look.standing().troubles(datetime.now(UTC))
             start_response("503 Service Unavailable" if troubles else "200 OK", [("Content-Type", "application/json")])
             return [json.dumps({"is_well": not troubles, "troubles": troubles}).encode() + b"\n"]
         start_response("404 Not Found", _PLAIN)
@@ -82,15 +86,31 @@ def _is_allowed(settings: Settings, environ: dict[str, Any]) -> bool:
     return hmac.compare_digest(environ.get("HTTP_AUTHORIZATION", "").encode("latin-1", "replace"), wanted.encode())
 
 
-class _Figures:
-    """Collects anew at every scrape: each figure is what stands then."""
+class _Look:
+    """What stood at the last look, for ten seconds; whoever asks meanwhile, or while somebody looks, is told the same."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._lock = threading.Lock()
+        self._last: tuple[Standing, float] | None = None
+
+    def standing(self) -> Standing:
+        """How the platform stands."""
+        with self._lock:
+            if self._last is None or time.monotonic() - self._last[1] > _KEPT_SECONDS:
+                self._last = (observe(self._settings), time.monotonic())
+            return self._last[0]
+
+
+class _Figures:
+    """Collects at every scrape what stands then."""
+
+    def __init__(self, look: _Look) -> None:
+        self._look = look
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Every figure with its value and labels."""
-        standing = observe(self._settings)
+        standing = self._look.standing()
         yield from _of_release(standing)
         yield from _of_runs(standing)
         yield _labelled("ordercast_up", "1 where this part could be looked at.", "part",

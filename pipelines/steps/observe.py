@@ -27,8 +27,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipelines.settings import Settings
+    from pipelines.stores.grants import Role
 
 STALE_AFTER: Final = timedelta(hours=36)  # misses one nightly run
+_CONNECT_SECONDS: Final = 2  # who watches waits ten seconds for all figures, and wants them most where the store is away
 _LOG_DAYS: Final = 2
 _PARTS: Final = ("store.db", "warehouse.duckdb", "releases", "dagster", "logs", "refused")
 
@@ -105,7 +107,7 @@ def observe(settings: Settings) -> Standing:
         problems=problems,  # filled by what follows
         **_release(settings, problems),
         **_store(settings, problems),
-        **_feed(settings),
+        **({} if "store" in problems else _feed(settings)),  # it would be waited for once more
         steps=steps,
         failed=failed,
         bytes_by_part={part: _size(home / part) for part in _PARTS if (home / part).exists()},
@@ -139,7 +141,7 @@ def _release(settings: Settings, problems: dict[str, str]) -> dict[str, Any]:
 def _store(settings: Settings, problems: dict[str, str]) -> dict[str, Any]:
     counted = sa.select(recommendation.c.status, sa.func.count()).where(recommendation.c.status.not_in(ENDED))
     try:
-        with OperationalStore.open(settings.resolved_store_url, role=(WRITER, RECOMMENDER), is_read_only=True) as store:
+        with _open(settings, WRITER, RECOMMENDER) as store:
             if not store.is_migrated():
                 return {}
             messages = {str(state): count for state, count in count_open(store).items()}
@@ -159,10 +161,14 @@ def _feed(settings: Settings) -> dict[str, Any]:
     position = read_mark(settings.resolved_home)
     if position is None:
         return {}
-    with suppress(OrdercastError), OperationalStore.open(settings.resolved_store_url, role=INGEST, is_read_only=True) as store:
+    with suppress(OrdercastError), _open(settings, INGEST) as store:
         waiting = waiting_changes(store, position)
         return {"waiting_changes": waiting.count if waiting else 0}
     return {}
+
+
+def _open(settings: Settings, *roles: Role) -> OperationalStore:
+    return OperationalStore.open(settings.resolved_store_url, role=roles, is_read_only=True, connect_seconds=_CONNECT_SECONDS)
 
 
 def _steps(folder: Path) -> tuple[dict[str, StepReading], dict[str, datetime]]:

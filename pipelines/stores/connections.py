@@ -29,6 +29,7 @@ _DRIVERS: Final[dict[str, str]] = {
 }  # fmt: skip
 _WRITES = "ordercast_writes"  # execution option: this transaction takes the write lock at once
 BUSY_TIMEOUT_MS: Final = 5_000
+_CONNECT_SECONDS: Final = 10
 _UNREACHABLE: Final = "cannot be reached; check that the server runs and ORDERCAST_STORE_URL is right."
 _BROKEN_STREAM: Final = "[libpq]"  # of a connection that broke while Arrow, or DuckDB through it, read rows
 _FULL: Final = "has no free connection; try again."
@@ -82,7 +83,7 @@ def create_engine(url: sa.URL, *, is_read_only: bool = False) -> sa.Engine:
         event.listen(engine, "begin", _begin_sqlite)
         return engine
     options = postgresql_options(url) + (" -c default_transaction_read_only=on" if is_read_only else "")
-    arguments = {"options": options, "connect_timeout": 10}
+    arguments = {"options": options, "connect_timeout": connect_seconds(url)}
     return sa.create_engine(url, pool_size=2, max_overflow=8, pool_pre_ping=True, connect_args=arguments)
 
 
@@ -92,6 +93,12 @@ def _sqlite_reader(url: sa.URL) -> sa.Engine:
     engine = sa.create_engine(url, creator=lambda: _connect_sqlite_read_only(str(url.database)), poolclass=sa.NullPool)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def connect_seconds(url: sa.URL) -> int:
+    """How long to wait for a PostgreSQL server: what the address says (`?connect_timeout=3`), else 10 seconds."""
+    said = url.query.get("connect_timeout", "")
+    return int(said) if isinstance(said, str) and said.isdecimal() else _CONNECT_SECONDS
 
 
 def postgresql_options(url: sa.URL) -> str:

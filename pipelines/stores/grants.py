@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import sqlalchemy as sa
 
-from pipelines.stores.connections import postgresql_options, translated_errors
+from pipelines.stores.connections import connect_seconds, postgresql_options, translated_errors
 from pipelines.stores.source_rows import quoted
 
 if TYPE_CHECKING:
@@ -133,7 +133,8 @@ def take_role(url: sa.URL, *wanted: Role) -> sa.URL:
     """
     if not wanted or url.get_backend_name() == "sqlite":
         return url
-    engine = sa.create_engine(url, poolclass=sa.NullPool, connect_args={"options": postgresql_options(url), "connect_timeout": 10})
+    arguments = {"options": postgresql_options(url), "connect_timeout": connect_seconds(url)}
+    engine = sa.create_engine(url, poolclass=sa.NullPool, connect_args=arguments)
     with translated_errors(url), engine.connect() as conn:
         kind = "SET" if conn.exec_driver_sql("SHOW server_version_num").scalar_one() >= "160000" else "MEMBER"
         found = conn.exec_driver_sql(

@@ -74,7 +74,15 @@ class OperationalStore:
         self._shared: sa.Connection | None = None
 
     @classmethod
-    def open(cls, url: str, *, must_exist: bool = True, role: Role | tuple[Role, ...] = (), is_read_only: bool = False) -> OperationalStore:
+    def open(
+        cls,
+        url: str,
+        *,
+        must_exist: bool = True,
+        role: Role | tuple[Role, ...] = (),
+        is_read_only: bool = False,
+        connect_seconds: int | None = None,
+    ) -> OperationalStore:
         """A store that has answered once.
 
         Args:
@@ -83,12 +91,15 @@ class OperationalStore:
             role: The database role to work under on PostgreSQL, where the address's user was granted it; of several the
                 first that was. See `grants.take_role`.
             is_read_only: The database refuses every write of this store object.
+            connect_seconds: How long a PostgreSQL server is waited for, at least 2, instead of what the address says or 10.
 
         Raises:
             SettingsError: The address cannot be read or names another kind of database.
             StoreUnavailableError: Missing, locked, unreachable or no database; nothing was created.
         """
         parsed = parse_store_url(url)
+        if connect_seconds is not None and parsed.get_backend_name() == "postgresql":
+            parsed = parsed.update_query_dict({"connect_timeout": str(connect_seconds)})
         if must_exist:
             require_file(parsed)
         elif parsed.get_backend_name() == "sqlite":

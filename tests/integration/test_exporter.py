@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import urllib.error
 import urllib.request
@@ -25,6 +26,7 @@ from pipelines.steps.observe import Standing, observe
 from pipelines.steps.watch_runs import RunFailure, note_failure
 from pipelines.stores.change_feed import install_feed, read_changes
 from pipelines.stores.feed_mark import write_mark
+from pipelines.stores.feed_reading import FeedPosition
 from pipelines.stores.operational import OperationalStore
 from pipelines.stores.releases import current_release
 from tests.integration.small_release import publish_small_release
@@ -48,8 +50,32 @@ def _served(settings: Settings) -> Iterator[str]:
             thread.join()
 
 
-def _figures(address: str) -> dict[tuple[str, str], float]:
-    with urllib.request.urlopen(f"{address}/metrics") as answer:
+@contextmanager
+def _silent_server() -> Iterator[tuple[int, list[socket.socket]]]:
+    """A port that takes connections and never says a word, as behind a wall that drops packets; and every connection it took."""
+    taken: list[socket.socket] = []
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def take() -> None:
+            while True:
+                try:
+                    taken.append(listening.accept()[0])
+                except OSError:
+                    return
+
+        thread = threading.Thread(target=take)
+        thread.start()
+        try:
+            yield listening.getsockname()[1], taken
+        finally:
+            listening.shutdown(socket.SHUT_RDWR)
+            thread.join()
+            for one in taken:
+                one.close()
+
+
+def _figures(address: str, *, patience_seconds: float | None = None) -> dict[tuple[str, str], float]:
+    with urllib.request.urlopen(f"{address}/metrics", timeout=patience_seconds) as answer:
         families = list(text_string_to_metric_families(answer.read().decode()))
     return {(sample.name, "".join(sample.labels.values())): sample.value for family in families for sample in family.samples}
 
@@ -81,6 +107,20 @@ def test_a_published_release_is_told_in_figures(tmp_path: Path) -> None:
     assert figures["ordercast_step_seconds", "ingest"] == 1.5
     assert figures["ordercast_step_peak_memory_bytes", "ingest"] == 2 * 1024**2
     assert figures["ordercast_step_failed_timestamp_seconds", "transform"] == datetime(2026, 10, 31, 4, 31, tzinfo=UTC).timestamp()
+
+
+def test_a_store_that_never_answers_is_told_before_prometheus_gives_up(tmp_path: Path) -> None:
+    write_mark(tmp_path, FeedPosition("an epoch", "1:1:"))
+    with _silent_server() as (port, taken):
+        settings = Settings(home=tmp_path, store_url=SecretStr(f"postgresql://shop@127.0.0.1:{port}/shop"))
+        with _served(settings) as address:
+            figures = _figures(address, patience_seconds=10)
+            again = _figures(address, patience_seconds=10)
+            status, troubles = _health(address)
+
+    assert figures["ordercast_up", "store"] == again["ordercast_up", "store"] == 0
+    assert (status, "cannot be reached" in troubles[0]) == (503, True)
+    assert len(taken) == 1
 
 
 def test_health_says_why_it_is_not_well(tmp_path: Path) -> None:
