@@ -5,21 +5,27 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import subprocess
 import sys
 from collections import Counter
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
+import psycopg
 import typer
+from dotenv import dotenv_values
 from rich.console import Console
 
 from pipelines.cli.display import emit_json
 from pipelines.decisions.messages import TROUBLED
 from pipelines.delivery.settling import count_open
 from pipelines.errors import OrdercastError
-from pipelines.setting_sources import config_file, read_config_file
-from pipelines.settings import Settings, load_settings, setting_origins
+from pipelines.setting_sources import config_file, read_config_file, secrets_folder
+from pipelines.settings import PREFIX, Settings, load_settings, setting_origins
+from pipelines.steps.observe import Standing
 from pipelines.stores.change_feed import feed_health
 from pipelines.stores.grants import INGEST, RECOMMENDER, WRITER
 from pipelines.stores.operational import OperationalStore
@@ -28,13 +34,15 @@ from pipelines.stores.source_contract import SOURCE_TABLES
 from pipelines.stores.warehouse import open_warehouse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from pipelines.stores.grants import Role
 
 Seen = TypeVar("Seen")
 LEAST_FREE_BYTES = 2 * 1024**3
 UNHEALTHY = 5
+_PATIENCE_SECONDS: Final = 10
+_DOWN: Final = ("BACKOFF", "EXITED", "FATAL", "UNKNOWN")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +92,8 @@ def examine(settings: Settings) -> list[Finding]:
         _outbox,
         _warehouse,
         _release,
+        _dagster_store,
+        _processes,
         _ports,
     ]
     return [finding for look in looks for finding in look(settings)]
@@ -101,15 +111,33 @@ def _settings(_settings: Settings) -> list[Finding]:
     origins = setting_origins()
     by_place = ", ".join(f"{count} from {place}" for place, count in Counter(origins.values()).items())
     findings = [Finding("Settings", is_fine=True, detail=f"{by_place or 'all as by default'}.")]
-    path = config_file()
-    if path is not None:
-        secrets = [name for name in read_config_file() if "SecretStr" in str(Settings.model_fields[name].annotation)]
-        if secrets and path.stat().st_mode & 0o077:
+    for path, names in ((config_file(), read_config_file()), (Path(".env").absolute(), _without_prefix(dotenv_values(".env")))):
+        secrets = _secrets(names)
+        if path is not None and secrets and path.stat().st_mode & 0o077:
             detail = f"{path} holds {', '.join(secrets)}, and others on this machine may read it."
             findings.append(
                 Finding("Settings", is_fine=False, detail=detail, remedy=f"chmod 600 {path}, or give secrets by ORDERCAST_SECRETS.")
             )
-    return findings
+    return findings + _secrets_folder()
+
+
+def _secrets_folder() -> list[Finding]:
+    """What others may read of the folder of secrets, where it is ours: the one in a container belongs to who runs the containers."""
+    folder = secrets_folder()
+    if folder is None or folder.stat().st_uid != os.getuid() or not folder.stat().st_mode & 0o077:
+        return []
+    secrets = _secrets(_without_prefix(file.name for file in sorted(folder.iterdir()) if file.stat().st_mode & 0o077))
+    detail = f"{folder} holds {', '.join(secrets)}, and others on this machine may read it."
+    return [Finding("Settings", is_fine=False, detail=detail, remedy=f"chmod 700 {folder}.")] if secrets else []
+
+
+def _without_prefix(names: Iterable[str]) -> list[str]:
+    return [name.lower().removeprefix(PREFIX.lower()) for name in names if name.upper().startswith(PREFIX)]
+
+
+def _secrets(names: Iterable[str]) -> list[str]:
+    fields = Settings.model_fields
+    return [name for name in names if name in fields and "SecretStr" in str(fields[name].annotation)]
 
 
 def _home(settings: Settings) -> list[Finding]:
@@ -254,7 +282,40 @@ def _release(settings: Settings) -> list[Finding]:
         return findings
     code = f"code {release.code_version} ({release.code_fingerprint})"
     detail = f"{release.release_id}, as of {release.as_of_date}, {code}, sha256 as published."
-    return [Finding("Release", is_fine=True, detail=detail), *findings]
+    stale = [trouble.removeprefix("release: ") for trouble in Standing(release=release).troubles(datetime.now(UTC))]
+    remedy = "See `ordercast logs` for what stopped the runs; where there was none, whether the schedule is on; then `ordercast run`."
+    old = [Finding("Release", is_fine=False, detail=trouble, remedy=remedy) for trouble in stale]
+    return [Finding("Release", is_fine=True, detail=detail), *old, *findings]
+
+
+def _dagster_store(settings: Settings) -> list[Finding]:
+    if settings.dagster_store_url is None:
+        return []
+    address = f"postgresql:{settings.dagster_store_url.get_secret_value().partition(':')[2]}"
+    try:
+        psycopg.connect(address, connect_timeout=_PATIENCE_SECONDS).close()
+    except psycopg.Error as exc:
+        detail = f"the database of ORDERCAST_DAGSTER_STORE_URL did not answer: {str(exc).splitlines()[0]}."
+        return [Finding("Dagster's history", is_fine=False, detail=detail, remedy="Check the setting, the server and the login.")]
+    return [Finding("Dagster's history", is_fine=True, detail="its database answers.")]
+
+
+def _processes(settings: Settings) -> list[Finding]:
+    """What the supervisor of `ordercast serve` says of its processes; nothing where it was not started here."""
+    run = settings.resolved_home / "run"
+    if not (run / "supervisor.sock").exists():
+        return []
+    asked = [sys.executable, "-W", "ignore", "-m", "supervisor.supervisorctl", "-c", str(run / "supervisord.conf"), "status"]
+    said = subprocess.run(asked, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL).stdout  # noqa: S603 - no shell, fixed program
+    states = {words[0]: words[1] for words in map(str.split, said.splitlines()) if len(words) > 1 and words[1].isupper()}
+    remedy = f"Read {settings.logs_path / 'processes'}."
+    if not states:
+        return [Finding("Processes", is_fine=False, detail="the supervisor of `ordercast serve` does not answer.", remedy=remedy)]
+    down = [f"{name} {state}" for name, state in states.items() if state in _DOWN]
+    if down:
+        return [Finding("Processes", is_fine=False, detail=f"{', '.join(down)}.", remedy=remedy)]
+    running = [name for name, state in states.items() if state == "RUNNING"]
+    return [Finding("Processes", is_fine=True, detail=f"{', '.join(running) or 'none'} running.")]
 
 
 def _ports(_settings: Settings) -> list[Finding]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -26,8 +27,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def publish_one(tmp_path: Path, release_id: str, *, orders: int = 1, keep: int = 5, planning_run_id: str | None = None) -> Release:
-    facts = ReleaseFacts(release_id, "2026-10-31", "2026-11-01T06:00:00+00:00", "0.1.0", "abc", 0, 5, 5, planning_run_id=planning_run_id)
+def publish_one(
+    tmp_path: Path,
+    release_id: str,
+    *,
+    orders: int = 1,
+    keep: int = 5,
+    planning_run_id: str | None = None,
+    published_at: str = "2026-11-01T06:00:00+00:00",
+) -> Release:
+    facts = ReleaseFacts(release_id, "2026-10-31", published_at, "0.1.0", "abc", 0, 5, 5, planning_run_id=planning_run_id)
     with duckdb.connect(":memory:") as conn:
         for schema in ("raw", "marts", "planning", "meta"):
             conn.execute(f"create schema {schema}")
@@ -161,6 +170,16 @@ def test_the_doctor_finds_a_damaged_release_and_says_how_to_go_back(tmp_path: Pa
     assert not damaged.is_fine
     assert "20261101T060000-aaaaaa is damaged" in damaged.detail
     assert "releases rollback" in damaged.detail
+
+
+@pytest.mark.parametrize(("age", "is_old"), [(timedelta(hours=35), False), (timedelta(hours=37), True)])
+def test_the_doctor_finds_a_release_that_missed_a_nightly_run(tmp_path: Path, age: timedelta, is_old: bool) -> None:
+    published_at = (datetime.now(UTC) - age).isoformat(timespec="seconds")
+    publish_one(tmp_path, "20261101T060000-aaaaaa", published_at=published_at)
+
+    found = [one.detail for one in examine(Settings(home=tmp_path, _env_file=None)) if one.subject == "Release" and not one.is_fine]
+
+    assert found == [f"published {published_at}, more than 36 hours ago."] * is_old
 
 
 def test_a_process_compares_the_bytes_of_a_release_once_and_again_where_they_were_written_since(

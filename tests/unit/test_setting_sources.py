@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
@@ -116,17 +117,55 @@ def test_an_empty_name_of_the_file_means_none(monkeypatch: pytest.MonkeyPatch, t
     assert load_settings().seed == 0
 
 
-def test_doctor_finds_secrets_that_others_may_read(tmp_path: Path) -> None:
-    file = tmp_path / "ordercast.toml"
-    file.write_text('store_url = "sqlite:///store.db"\n')
+def _found(subject: str) -> list[str]:
+    return [f"{one.detail} {one.remedy}" for one in examine(load_settings()) if one.subject == subject and not one.is_fine]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("ordercast.toml", 'store_url = "sqlite:///store.db"\n'), (".env", "ORDERCAST_STORE_URL=sqlite:///store.db\nSTORE_URL=x\n")],
+)
+def test_doctor_finds_secrets_that_others_may_read(tmp_path: Path, name: str, text: str) -> None:
+    file = tmp_path / name
+    file.write_text(text)
     file.chmod(0o644)
-    open_to_all = [one for one in examine(load_settings()) if one.subject == "Settings"]
+    open_to_all = _found("Settings")
     file.chmod(0o600)
 
-    closed = [one for one in examine(load_settings()) if one.subject == "Settings"]
+    closed = _found("Settings")
 
-    assert [one.detail for one in open_to_all if not one.is_fine] == [f"{file} holds store_url, and others on this machine may read it."]
-    assert all(one.is_fine for one in closed)
+    assert open_to_all == [
+        f"{file} holds store_url, and others on this machine may read it. chmod 600 {file}, or give secrets by ORDERCAST_SECRETS."
+    ]
+    assert closed == []
+
+
+def test_doctor_finds_a_folder_of_secrets_that_others_may_enter(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    secrets = tmp_path / "secrets"
+    secrets.mkdir(mode=0o755)
+    for name in ("ordercast_store_url", "ordercast_seed"):
+        (secrets / name).write_text("5")
+        (secrets / name).chmod(0o644)
+    monkeypatch.setenv("ORDERCAST_SECRETS", str(secrets))
+    monkeypatch.setenv("ORDERCAST_STORE_URL", "sqlite:///store.db")
+    open_to_all = _found("Settings")
+    secrets.chmod(0o700)
+
+    closed = _found("Settings")
+
+    assert open_to_all == [f"{secrets} holds store_url, and others on this machine may read it. chmod 700 {secrets}."]
+    assert closed == []
+
+
+def test_doctor_asks_the_database_of_dagster(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        free_port = listening.getsockname()[1]
+    monkeypatch.setenv("ORDERCAST_DAGSTER_STORE_URL", f"postgresql://dagster:hunter2@127.0.0.1:{free_port}/dagster")
+
+    (found,) = _found("Dagster's history")
+
+    assert found.startswith("the database of ORDERCAST_DAGSTER_STORE_URL did not answer: ")
+    assert "hunter2" not in found
 
 
 def test_the_example_of_the_settings_page_is_one(tmp_path: Path) -> None:
