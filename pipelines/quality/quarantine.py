@@ -53,7 +53,7 @@ def start_group(conn: duckdb.DuckDBPyConnection) -> None:
     """No violation is known of the group that comes next."""
     conn.execute(
         "CREATE OR REPLACE TEMP TABLE violations (table_name VARCHAR, row BIGINT, position INTEGER, rule VARCHAR, "
-        "reason VARCHAR, next_step VARCHAR, unit VARCHAR, row_key VARCHAR)"
+        "reason VARCHAR, got VARCHAR, next_step VARCHAR, unit VARCHAR, row_key VARCHAR)"
     )
 
 
@@ -67,7 +67,7 @@ def record_violations(conn: duckdb.DuckDBPyConnection, arrival: Arrival, outcome
         conn.register("failed_rows", pa.table({"row": pa.array(outcome.failed_rows, pa.int64())}))
         conn.execute(
             f"INSERT INTO violations SELECT ?, i.rowid, ?, ?, "
-            f"? || ', got ' || coalesce(to_json(left({text}, 80))::VARCHAR, 'nothing'), ?, {arrival.unit}, _key "
+            f"?, ', got ' || coalesce(to_json(left({text}, 80))::VARCHAR, 'nothing'), ?, {arrival.unit}, _key "
             f"FROM {arrival.incoming} i JOIN failed_rows f ON i.rowid = f.row",
             [arrival.table.name, position, rule.name, rule.reason, rule.fault.next_step],
         )
@@ -78,7 +78,8 @@ def hold_back(conn: duckdb.DuckDBPyConnection, group: Sequence[Arrival]) -> None
     """`bad_units` names the documents that stay out, and `held_<table>` every arriving row of theirs with its reason."""
     conn.execute(
         "CREATE OR REPLACE TEMP TABLE bad_units AS SELECT unit, "
-        "arg_min(table_name || ' ' || row_key || ': ' || reason, position) AS cause, "
+        "arg_min(table_name || ' ' || row_key || ': ' || reason, position) AS example, "
+        "arg_min(table_name || ' ' || row_key || ': ' || reason || got, position) AS cause, "
         "arg_min(next_step, position) AS next_step FROM violations GROUP BY unit"
     )
     for arrival in group:
@@ -87,7 +88,7 @@ def hold_back(conn: duckdb.DuckDBPyConnection, group: Sequence[Arrival]) -> None
         conn.execute(
             f"CREATE OR REPLACE TEMP TABLE {held(arrival)} AS "
             "WITH broken AS (SELECT row, arg_min(rule, position) AS rule, "
-            "string_agg(reason, '; ' ORDER BY position) AS reason, arg_min(next_step, position) AS next_step "
+            "string_agg(reason || got, '; ' ORDER BY position) AS reason, arg_min(next_step, position) AS next_step "
             "FROM violations WHERE table_name = ? GROUP BY row), "
             f"arrived AS (SELECT rowid AS row, *, {arrival.unit} AS unit FROM {arrival.incoming}) "
             f"SELECT a._key AS row_key, a.{document} AS document_id, to_json(struct_pack({packed}))::VARCHAR AS row_json, "
@@ -108,8 +109,11 @@ def end_group(conn: duckdb.DuckDBPyConnection, group: Sequence[Arrival]) -> None
 
 
 def example_of_violation(conn: duckdb.DuckDBPyConnection, table: str) -> str:
-    """One row of the group that breaks a rule, with the rule's reason, of a document that was not in quarantine before."""
-    row = conn.execute(f"SELECT cause FROM bad_units WHERE unit NOT IN ({_open_units(table)}) ORDER BY unit LIMIT 1").fetchone()
+    """One row of the group that breaks a rule, with the rule's reason, of a document that was not in quarantine before.
+
+    The value is left out: the example goes into logs and to channels, and where columns moved the value may be an address.
+    """
+    row = conn.execute(f"SELECT example FROM bad_units WHERE unit NOT IN ({_open_units(table)}) ORDER BY unit LIMIT 1").fetchone()
     return str(row[0]) if row else ""
 
 

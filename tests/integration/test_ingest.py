@@ -302,6 +302,24 @@ def test_far_too_many_bad_documents_reject_the_batch_and_it_is_read_again(
     assert table(result, "orders").rows_loaded == 5
 
 
+@pytest.mark.parametrize("reject_rate", [0.0, 1.0])
+def test_why_a_batch_is_bad_names_row_and_column_and_only_quarantine_the_value(
+    shop: OperationalStore, warehouse: duckdb.DuckDBPyConnection, settings: Settings, reject_rate: float
+) -> None:
+    strict = settings.model_copy(update={"quarantine_block_documents": 1, "quarantine_reject_rate": reject_rate})
+    sql(shop, "UPDATE orders SET currency = 'Lange Str. 5' WHERE order_id = 'O5'")
+
+    try:
+        said = str(ingest(shop, warehouse, run_id="run-1", settings=strict).block_reason)
+    except QualityError as refused:
+        said = str(refused)
+
+    assert 'for example orders ["O5"]: E314 currency' in said
+    assert "Lange Str." not in said
+    shown = 'E314 currency is no ISO 4217 currency code, got "Lange Str. 5"' if reject_rate else None
+    assert quarantined(warehouse).get("orders O5") == shown
+
+
 def test_a_missing_required_column_is_named_with_the_column_that_may_be_meant(
     shop: OperationalStore, warehouse: duckdb.DuckDBPyConnection, settings: Settings
 ) -> None:
