@@ -72,7 +72,7 @@ def read_log(folder: Path, *, run_id: str | None = None, days: int = 1) -> Itera
     """
     files = sorted(path for path in folder.glob("*.jsonl") if _DAY.fullmatch(path.name)) if folder.is_dir() else []
     for path in files[-days:]:
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
             with suppress(ValueError):  # half a line, from a process that died or a disk that was full
                 record = json.loads(line)
                 if run_id is None or str(record.get("run_id", "")).startswith(run_id):

@@ -54,6 +54,14 @@ def test_lines_of_processes_that_write_at_once_never_mix(tmp_path: Path) -> None
     assert len(list(read_log(tmp_path, run_id="b"))) == 300
 
 
+def test_what_was_said_may_hold_signs_that_some_take_for_the_end_of_a_line(tmp_path: Path) -> None:
+    said = "before\u2028between\u0085after\x0b."
+    with logged(tmp_path, run_id="5f3a", step="ingest"):
+        LOG.warning(said)
+
+    assert [record["message"] for record in read_log(tmp_path)] == [said]
+
+
 def test_half_a_line_is_passed_over(tmp_path: Path) -> None:
     (tmp_path / "2026-10-31.jsonl").write_text('{"run_id": "a"}\n{"run_id": "b", "mess')
 
