@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-LOCK: Final = ROOT / "requirements.lock"
+LOCKS: Final = (ROOT / "requirements.lock", ROOT / "requirements-bootstrap.lock")  # both are in the image
 ACCEPTED: Final = ROOT / "checks/accepted-advisories.toml"
 CLEAN, VULNERABLE, NOT_AUDITED = 0, 1, 3
 LONGEST_SECONDS: Final = 120
@@ -88,14 +88,19 @@ def _require_an_answer_for_the_known_bad(options: Sequence[str]) -> None:
             raise NotAuditedError(f"the service knows of nothing against {KNOWN_BAD}, so its silence about others means nothing")
 
 
-def run(requirements: Path, accepted: Path, options: Sequence[str], out: TextIO) -> int:
+def run(locks: Sequence[Path], accepted: Path, options: Sequence[str], out: TextIO) -> int:
     """The exit code, after saying on `out` what was found."""
+    count, advisories = 0, []
     try:
         _require_an_answer_for_the_known_bad(options)
-        count, advisories = audit(requirements, options=options)
+        for lock in locks:
+            count_of_lock, found = audit(lock, options=options)
+            count += count_of_lock
+            advisories += found
     except NotAuditedError as exc:
         out.write(
-            f"{'!' * 100}\nDEPENDENCIES NOT AUDITED: {exc}.\nThis is no pass: nothing is known about {requirements.name}. "
+            f"{'!' * 100}\nDEPENDENCIES NOT AUDITED: {exc}.\n"
+            f"This is no pass: nothing is known about {' and '.join(lock.name for lock in locks)}. "
             f"Run `make audit` where the advisory service can be reached.\n{'!' * 100}\n"
         )
         return NOT_AUDITED
@@ -111,9 +116,9 @@ def run(requirements: Path, accepted: Path, options: Sequence[str], out: TextIO)
 
 
 def main() -> int:
-    """Look at the runtime lock; the options are there for a mirror of the advisory service."""
+    """Look at the locks of what is installed where it runs; the options are there for a mirror of the advisory service."""
     parser = argparse.ArgumentParser(description="Hold the locked dependencies against known vulnerabilities.")
-    parser.add_argument("--requirements", type=Path, default=LOCK)
+    parser.add_argument("--requirements", type=Path, nargs="+", default=LOCKS)
     parser.add_argument("--accepted", type=Path, default=ACCEPTED)
     parser.add_argument("--osv-url", help="Another address of the same service, such as a mirror.")
     chosen = parser.parse_args()
