@@ -8,7 +8,8 @@ import time
 import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
+from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 SCENARIO: Final = SCENARIOS["small"]
 SEED: Final = 3
 BAD_LINES: Final = 300
+MATURITY_DAYS: Final = 30  # that customers have to return
 # The documents that the scenario spoils on purpose; they are in the shop and in no figure.
 _SPOILT: Final = "-X0"
 
@@ -174,7 +176,18 @@ def true_values(days: int) -> dict[str, float]:
     merchant = simulate(SCENARIO.continued(days), seed=SEED)
     tables = {name: _unspoilt(frame) for name, frame in merchant.tables.items()}
     orders = tables["orders"].filter(~pl.col("is_test").fill_null(value=False))
-    return _order_values(orders, tables, last_day(days)) | _other_values(orders, tables)
+    kept = orders.filter(pl.col("cancelled_at").is_null())
+    lines = tables["order_lines"].join(kept, on="order_id").join(_left(tables), on="order_line_id", how="left")
+    until = last_day(days)
+    return (
+        _order_values(orders, tables, until)
+        | _other_values(orders, tables)
+        | {
+            "unit_fill_rate": _unit_fill_rate(lines, until),
+            "return_rate": _return_rate(lines, tables, until - timedelta(days=MATURITY_DAYS)),
+            "net_sales": _net_sales(lines, kept, tables),
+        }
+    )
 
 
 def last_day(days: int) -> date:
@@ -203,9 +216,65 @@ def _order_values(orders: pl.DataFrame, tables: dict[str, pl.DataFrame], until: 
     days = (whole["delivered_at"] - whole["created_at"]).dt.total_seconds() / 86_400
     return {
         "order_cycle_time_mean_days": float(days.sum() / len(days)),
+        "order_cycle_time_p50_days": float(days.median()),  # type: ignore[arg-type]
         "on_time_in_full": whole.join(promised.select("order_id"), on="order_id").filter(in_time).height / promised.height,
         "cancellation_rate": 1 - kept.height / orders.height,
     }
+
+
+def _left(tables: dict[str, pl.DataFrame]) -> pl.DataFrame:
+    """By order line: the units packed, those of them that left, when the first did, and a list of (day, units)."""
+    parcels = (
+        tables["shipments"].select("shipment_id", left_at=pl.coalesce("shipped_at", "delivered_at")).with_columns(left_date=_day("left_at"))
+    )
+    units = pl.col("quantity").filter(pl.col("left_date").is_not_null())
+    return (
+        tables["shipment_lines"].join(parcels, on="shipment_id").group_by("order_line_id")
+        .agg(packed_qty=pl.col("quantity").sum(), left_qty=units.sum(), first_left_date=pl.col("left_date").min(),
+             parcels=pl.struct("left_date", "quantity"))
+    )  # fmt: skip
+
+
+def _unit_fill_rate(lines: pl.DataFrame, until: date) -> float:
+    from_stock = lines.filter(~pl.col("is_special_order"), ~pl.col("is_drop_ship"), _day("promised_ship_at") <= until)
+    in_time = 0
+    for line in from_stock.with_columns(promised_date=_day("promised_ship_at")).iter_rows(named=True):
+        left = sum(one["quantity"] for one in line["parcels"] or () if one["left_date"] and one["left_date"] <= line["promised_date"])
+        in_time += min(left, line["quantity"])
+    return in_time / int(from_stock["quantity"].sum())
+
+
+def _return_rate(lines: pl.DataFrame, tables: dict[str, pl.DataFrame], until: date) -> float:
+    cohort = lines.filter(pl.col("first_left_date") <= until)
+    announced = tables["return_lines"].join(tables["returns"].select("return_id"), on="return_id")
+    returned = announced.join(cohort.select("order_line_id"), on="order_line_id")["quantity"].sum()
+    return float(returned / cohort["left_qty"].sum())
+
+
+def _net_sales(lines: pl.DataFrame, kept: pl.DataFrame, tables: dict[str, pl.DataFrame]) -> float:
+    """In the reporting currency, to the cent of each line and refund, as the books have it."""
+    rates = {day: Decimal(str(rate)) for day, rate in tables["fx_rates"].select("rate_date", "rate").iter_rows()}
+    refunds = tables["returns"].filter(pl.col("refunded_at").is_not_null()).join(kept.select("order_id"), on="order_id")
+    cents = 0
+    for line in lines.with_columns(day=_day("created_at")).iter_rows(named=True):
+        sold = line["quantity"] * line["unit_price"] - line["total_discount"]
+        amount = _cents(sold, line["currency"], rates, line["day"])
+        removed = max(line["quantity"] - (line["packed_qty"] or 0) - (0 if line["closed_at"] else line["fulfillable_quantity"]), 0)
+        cents += amount - _rounded(Decimal(amount) * removed / line["quantity"])
+    for refund in refunds.with_columns(day=_day("refunded_at")).iter_rows(named=True):
+        cents -= _cents(refund["refund_amount"], refund["currency"], rates, refund["day"])
+    return cents / 100
+
+
+def _cents(amount: Decimal, currency: str, rates: dict[date, Decimal], day: date) -> int:
+    cents = _rounded(amount * 100)
+    if currency == SCENARIO.currency:
+        return cents
+    return _rounded(cents * rates[max(one for one in rates if one <= day)])  # no rate is quoted on a weekend
+
+
+def _rounded(amount: Decimal) -> int:
+    return int(amount.quantize(Decimal(1), rounding=ROUND_HALF_UP))
 
 
 def _other_values(orders: pl.DataFrame, tables: dict[str, pl.DataFrame]) -> dict[str, float]:
