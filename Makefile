@@ -109,12 +109,12 @@ $(UV): requirements-bootstrap.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bootstrap.lock
 	@touch $(UV)
 
-$(RUNTIME): $(UV) requirements.lock
+$(RUNTIME): $(UV) requirements.lock pyproject.toml
 	$(UV) pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode -r requirements.lock
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(DEVELOP): $(UV) requirements-dev.lock
+$(DEVELOP): $(UV) requirements-dev.lock pyproject.toml
 	$(UV) pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode -r requirements-dev.lock
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@ $(RUNTIME)

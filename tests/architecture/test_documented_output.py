@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 from pipelines.cli.display import PLANNED_STEPS, STEPS
@@ -20,6 +21,13 @@ def read(name: str) -> str:
 def subjects() -> set[str]:
     """What the doctor has findings on; ports have their number in the name."""
     return {name.partition(" {")[0] for name in re.findall(r'(?:Finding|_look)\(\s*f?"([^"]+)"', DOCTOR)}
+
+
+def test_the_newest_version_of_the_changelog_is_that_of_the_program() -> None:
+    released = re.findall(r"^## \[(\d+\.\d+\.\d+)\] - \d{4}-\d\d-\d\d$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+    assert released[0] == project["version"]
 
 
 def test_the_quickstart_shows_every_step_of_a_run_once() -> None:
