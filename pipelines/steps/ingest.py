@@ -131,7 +131,9 @@ def ingest(
         _write_meta(conn, context, fields, tables)
         _write_what_people_decided(conn, store, time_zone=context.reporting_time_zone)
         rewritten = {name for name, standing in transform_state.compared_tables(conn).items() if standing != compared[name]}
-        transform_state.note_changed_tables(conn, rewritten | {f"raw.{table.name}" for table in tables if table.rows_loaded or table.rows_deleted})
+        transform_state.note_changed_tables(
+            conn, rewritten | {f"raw.{table.name}" for table in tables if table.rows_loaded or table.rows_deleted}
+        )
         tallies = [
             CheckTally(table.name, table.suite.expectations_count, 0 if table.suite.passed else len(table.suite.failures))
             for table in tables
