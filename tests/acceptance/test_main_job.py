@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 import polars as pl
+import psycopg
 import pytest
 import sqlalchemy as sa
 
@@ -16,6 +17,7 @@ from pipelines.simulator.scenarios import SCENARIOS
 from pipelines.stores.operational import OperationalStore
 from pipelines.stores.warehouse import open_warehouse
 from tests.acceptance.conftest import CommandLine
+from tests.conftest import database_url
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +38,7 @@ HEADLINE = {"order_cycle_time_p50_days", "unit_fill_rate", "on_time_in_full", "n
 def merchant(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What every command said, in the order a person gave them."""
     home = tmp_path_factory.mktemp("merchant") / "home"
-    url = request.getfixturevalue("postgresql_server") if request.param == "postgresql" else None
+    url = own_database(request.getfixturevalue("postgresql_server")) if request.param == "postgresql" else None
     ordercast = CommandLine(home, url)
     said: dict[str, Any] = {"ordercast": ordercast, "home": home}
     said["simulated"] = ordercast.json("simulate", "--scenario", "small", "--seed", str(SEED))
@@ -50,6 +52,14 @@ def merchant(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     said["week_later"] = ordercast.json("run")
     said["releases"] = ordercast.json("releases", "list")
     return said
+
+
+def own_database(server: str) -> str:
+    """The address of an empty database, under a login that is no superuser, as a merchant gives one."""
+    with psycopg.connect(server, autocommit=True) as conn:
+        conn.execute("CREATE ROLE shopkeeper LOGIN IN ROLE ops_ingest, ops_recommender, ops_writer, ops_owner")
+        conn.execute("CREATE DATABASE merchant OWNER shopkeeper")
+    return database_url(server, "merchant").replace("//postgres:", "//shopkeeper:")
 
 
 def plant_canary(url: str) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import grpc
@@ -21,7 +23,6 @@ from tests.dashboards.serving import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 @contextmanager
@@ -57,14 +58,21 @@ def test_a_process_that_is_not_ready_or_not_there_does_not_answer(tmp_path: Path
         ask(Process.web, Settings(home=tmp_path), free_port())
 
 
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """Not below pytest's own folder: a socket's path may have about a hundred characters."""
+    with tempfile.TemporaryDirectory(prefix="ordercast-") as folder:
+        yield Path(folder)
+
+
 @pytest.mark.parametrize("status", ["SERVING", "NOT_SERVING"])
-def test_the_code_server_is_asked_at_its_socket(status: str, tmp_path: Path) -> None:
-    settings = Settings(home=tmp_path)
-    (tmp_path / "run").mkdir()
+def test_the_code_server_is_asked_at_its_socket(status: str, short_path: Path) -> None:
+    settings = Settings(home=short_path)
+    (short_path / "run").mkdir()
     server, servicer = grpc.server(ThreadPoolExecutor(1)), health.HealthServicer()
     servicer.set("DagsterApi", health_pb2.HealthCheckResponse.ServingStatus.Value(status))
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
-    server.add_insecure_port(f"unix:{tmp_path / 'run' / CODE_SOCKET}")
+    server.add_insecure_port(f"unix:{short_path / 'run' / CODE_SOCKET}")
 
     with pytest.raises(UnavailableError, match="code does not answer at"):
         ask(Process.code, settings)

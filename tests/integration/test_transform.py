@@ -24,6 +24,7 @@ from pipelines.steps.customer_values import score_customers
 from pipelines.steps.transform import DBT_PROJECT, NodeOutcome, TransformResult, prepare_manifest, transform
 from pipelines.stores.metrics import Metric, catalogue_from_manifest, evaluate
 from pipelines.stores.source_contract import SOURCE_TABLES
+from pipelines.stores.transform_state import note_changed_tables
 from pipelines.stores.warehouse import open_warehouse
 
 if TYPE_CHECKING:
@@ -128,6 +129,7 @@ def test_a_failure_names_every_node_that_failed(built: tuple[Settings, Transform
     broken = _copy(settings, tmp_path)
     with open_warehouse(broken.warehouse_path) as conn:
         doubled = conn.execute("insert into raw.supplier_items select * from raw.supplier_items").fetchone()
+        note_changed_tables(conn, ["raw.supplier_items"])
     assert doubled is not None
 
     with pytest.raises(TransformError, match=r"^3 of \d+ dbt nodes failed; nothing may be published") as error:
