@@ -84,7 +84,7 @@ def test_every_day_comes_by_itself(life: Life, tell: Callable[[str], None]) -> N
     assert len(life.seconds) == life.plan.days
 
 
-def test_every_break_is_told_once_and_is_over_by_itself(life: Life, tell: Callable[[str], None]) -> None:
+def test_every_break_is_told_once_and_is_over_once_it_is_mended(life: Life, tell: Callable[[str], None]) -> None:
     told, over = raised(life.channel), resolved(life.channel)
     exceptions = {row["exception_id"]: row for row in life.shop.rows("exception") if row["rule_id"] == "run-failed"}
 
