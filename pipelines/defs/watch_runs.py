@@ -27,6 +27,9 @@ def run_failed(context: dg.RunFailureSensorContext) -> None:
         step = events[0].step_key or _RUN_STEP
         message = _innermost_message(events[0]) or message
     note_failure(load_settings(), RunFailure(run.job_name, step, str(message), run.run_id))
+    later = _ended_later(context)
+    if later and later.is_success:
+        note_success(load_settings(), later.job_name, run_id=later.run_id)
 
 
 @dg.run_status_sensor(
@@ -36,9 +39,10 @@ def run_failed(context: dg.RunFailureSensorContext) -> None:
     description="Failures of a job are over once a run of it succeeds.",
 )
 def run_succeeded(context: dg.RunStatusSensorContext) -> None:
-    """The job's failures have recovered."""
-    if not context.dagster_run.tags.items() >= COMMAND_LINE.items():
-        note_success(load_settings(), context.dagster_run.job_name, run_id=context.dagster_run.run_id)
+    """The job's failures have recovered, where no later run of it has ended: that one tells how the job is now."""
+    run = context.dagster_run
+    if not run.tags.items() >= COMMAND_LINE.items() and _ended_later(context) is None:
+        note_success(load_settings(), run.job_name, run_id=run.run_id)
 
 
 @dg.sensor(
@@ -54,6 +58,13 @@ def what_is_late() -> dg.SkipReason:
     except UnavailableError as exc:
         return dg.SkipReason(f"The store did not answer, which is noted: {exc}")
     return dg.SkipReason(", ".join(f"{name} {count}" for name, count in done.items() if count) or "Nothing is late.")
+
+
+def _ended_later(context: dg.RunStatusSensorContext) -> dg.DagsterRun | None:
+    """The newest run of the job that has ended, where it began after the one that is looked at: sensors come to a run seconds late."""
+    ended = dg.RunsFilter(job_name=context.dagster_run.job_name, statuses=[dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE])
+    newest = next(iter(context.instance.get_runs(ended, limit=1)), None)
+    return newest if newest and newest.run_id != context.dagster_run.run_id else None
 
 
 def _innermost_message(event: dg.DagsterEvent) -> str | None:

@@ -229,6 +229,42 @@ def test_a_run_that_stops_in_dagster_is_noted_by_its_sensor_and_one_of_the_comma
     assert "The store does not answer." in noted[0].message
 
 
+@pytest.mark.parametrize(("fails", "noted"), [((False, True), []), ((True, False), ["second", "second"]), ((False, False), ["second"])])
+def test_how_a_job_is_goes_by_its_last_run_however_late_the_sensors_look(
+    monkeypatch: pytest.MonkeyPatch, fails: tuple[bool, bool], noted: list[str]
+) -> None:
+    found: list[str | None] = []
+    monkeypatch.setattr(watching, "note_failure", lambda *_: None)
+    monkeypatch.setattr(watching, "note_success", lambda _settings, _job, *, run_id: found.append(run_id))
+
+    turns = iter(fails)
+
+    @dg.op
+    def ingest() -> None:
+        if next(turns):
+            raise StoreUnavailableError("The store does not answer.")
+
+    @dg.job
+    def refresh() -> None:
+        ingest()
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        runs = [refresh.execute_in_process(instance=instance, raise_on_error=False) for _ in fails]
+        names = dict(zip((run.run_id for run in runs), ("first", "second"), strict=True))
+        for run in runs:
+            ended = {dg.DagsterEventType.RUN_FAILURE, dg.DagsterEventType.RUN_SUCCESS}
+            event = next(one for one in run.all_events if one.event_type in ended)
+            context = dg.build_run_status_sensor_context(
+                sensor_name="run", dagster_instance=instance, dagster_run=run.dagster_run, dagster_event=event
+            )
+            if run.success:
+                watching.run_succeeded(context)
+            else:
+                watching.run_failed(context.for_run_failure())
+
+    assert [names[one or ""] for one in found] == noted
+
+
 def test_the_command_line_notes_a_run_that_cannot_reach_its_store(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
