@@ -9,11 +9,11 @@ import dagster as dg
 from pipelines.settings import load_settings
 
 _ZONE: Final = load_settings().time_zone or "UTC"
-DAILY_AT: Final = "30 4 * * *"
+DAILY_AT: Final = "30 4"  # minute and hour of the whole run, as cron writes them
 
 # A run is whole or a refresh, never an asset alone: publishing refuses what another run ingested. So only what is read from the store asks
 # by itself, and everything else follows in the same run; what the schedules and the sensor bring up to date asks for nothing.
-READ_FROM_THE_STORE: Final = dg.AutomationCondition.cron_tick_passed(DAILY_AT, cron_timezone=_ZONE).with_label(
+READ_FROM_THE_STORE: Final = dg.AutomationCondition.cron_tick_passed(f"{DAILY_AT} * * *", cron_timezone=_ZONE).with_label(
     f"Daily at 04:30 ({_ZONE}) by the whole run, and between by a refresh whenever the store has changed"
 )
 _FOLLOWS: Final = dg.AutomationCondition.any_deps_match(dg.AutomationCondition.will_be_requested())

@@ -7,6 +7,7 @@ from typing import Final
 import dagster as dg
 
 from pipelines.defs.alerts import raised
+from pipelines.defs.automation import DAILY_AT
 from pipelines.defs.backfill import days_read_anew
 from pipelines.defs.ingest import shop
 from pipelines.defs.publish import release
@@ -53,7 +54,7 @@ backfill = dg.define_asset_job(
 daily = dg.ScheduleDefinition(
     name="daily",
     job=job,
-    cron_schedule="30 4 * * 1-6",
+    cron_schedule=f"{DAILY_AT} * * 1-6",
     execution_timezone=_ZONE,
     default_status=dg.DefaultScheduleStatus.RUNNING if IS_ON else dg.DefaultScheduleStatus.STOPPED,
     description=f"The whole run, at 04:30 ({_ZONE}) of every day but Sunday, which is weekly_backtest's. {_SWITCH}"
@@ -63,7 +64,7 @@ daily = dg.ScheduleDefinition(
 weekly = dg.ScheduleDefinition(
     name="weekly_backtest",
     job=job,
-    cron_schedule="30 4 * * 0",
+    cron_schedule=f"{DAILY_AT} * * 0",
     execution_timezone=_ZONE,
     run_config={"ops": {"backtest": {"config": {"tests_anew": True}}}},
     default_status=dg.DefaultScheduleStatus.RUNNING if IS_ON else dg.DefaultScheduleStatus.STOPPED,
